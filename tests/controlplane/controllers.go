@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/restmapper"
 	"k8s.io/controller-manager/pkg/informerfactory"
 	"k8s.io/klog/v2"
+	"k8s.io/kubernetes/pkg/controller/clusterroleaggregation"
 	"k8s.io/kubernetes/pkg/controller/garbagecollector"
 	"k8s.io/kubernetes/pkg/controller/namespace"
 	"k8s.io/kubernetes/pkg/controller/serviceaccount"
@@ -22,7 +23,7 @@ import (
 // gcPeriod is how soon the garbage collector notices a new kind; kube-controller-manager takes 30 s.
 const gcPeriod = time.Second
 
-// startControllers runs the three controllers that an operator without pods can notice, and returns when
+// startControllers runs the four controllers that an operator without pods can notice, and returns when
 // the garbage collector knows the cluster.
 func startControllers(ctx context.Context, config *rest.Config) error {
 	kube, err := kubernetes.NewForConfig(config)
@@ -44,6 +45,7 @@ func startControllers(ctx context.Context, config *rest.Config) error {
 	}
 	namespaces := namespace.NewNamespaceController(ctx, kube, meta, kube.Discovery().ServerPreferredNamespacedResources,
 		shared.Core().V1().Namespaces(), 5*time.Minute, corev1.FinalizerKubernetes)
+	roles := clusterroleaggregation.NewClusterRoleAggregation(shared.Rbac().V1().ClusterRoles(), kube.RbacV1())
 	mapper := restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(kube.Discovery()))
 	garbage, err := garbagecollector.NewGarbageCollector(ctx, kube, meta, mapper, garbagecollector.DefaultIgnoredResources(),
 		informerfactory.NewInformerFactory(shared, metadataShared), running)
@@ -53,6 +55,7 @@ func startControllers(ctx context.Context, config *rest.Config) error {
 
 	go accounts.Run(ctx, 2)
 	go namespaces.Run(ctx, 4)
+	go roles.Run(ctx, 2)
 	go garbage.Run(ctx, 4, gcPeriod)
 	go garbage.Sync(ctx, kube.Discovery(), gcPeriod)
 	shared.Start(ctx.Done())

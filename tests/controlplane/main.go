@@ -1,6 +1,6 @@
 // Controlplane is a complete, throw-away Kubernetes control plane in one process: etcd, kube-apiserver with
-// RBAC, and the garbage collector, namespace and service-account controllers. Called by the name of kubectl,
-// etcd or kube-apiserver it is that program instead. See README.md.
+// RBAC, and the garbage collector, namespace, service-account and role-aggregation controllers. Called by the
+// name of kubectl, etcd or kube-apiserver it is that program instead. See README.md.
 package main
 
 import (

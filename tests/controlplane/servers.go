@@ -74,7 +74,7 @@ func (o *options) startServers(end *exiting, failed chan<- error) (*servers, err
 		go func() {
 			command := app.NewAPIServerCommand()
 			command.SetArgs(args)
-			failed <- fmt.Errorf("kube-apiserver ended: %w", errors.Join(command.Execute(), errors.New("it should not have")))
+			failed <- fmt.Errorf("kube-apiserver ended: %v", command.Execute())
 		}()
 	} else if err := o.startProgram(end, failed, "kube-apiserver", args...); err != nil {
 		return nil, err
@@ -89,6 +89,7 @@ func (o *options) startEmbeddedEtcd() (string, error) {
 	cfg.LogLevel = "error"
 	cfg.LogOutputs = []string{filepath.Join(o.dir, "etcd.log")}
 	cfg.UnsafeNoFsync = true
+	cfg.EnableGRPCGateway = false
 	cfg.TickMs, cfg.ElectionMs = 10, 100
 	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = anyPort, anyPort
 	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = anyPort, anyPort
@@ -128,7 +129,7 @@ func (o *options) startProgram(end *exiting, failed chan<- error, name string, a
 	}
 	end.before(func() { _ = program.Process.Kill() })
 	go func() {
-		failed <- fmt.Errorf("%s ended: %w", name, errors.Join(program.Wait(), errors.New("it should not have")))
+		failed <- fmt.Errorf("%s ended: %v", name, program.Wait())
 	}()
 	return nil
 }
