@@ -16,7 +16,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --locked --target "${target}" --bin supabase-operator; \
     install -D "target/${target}/release/supabase-operator" /out/supabase-operator; \
     if readelf --dynamic /out/supabase-operator | grep NEEDED; then echo "not a static binary" >&2; exit 1; fi; \
-    /out/supabase-operator --version
+    /out/supabase-operator crds >/dev/null
 
 # Holds CA certificates, time zones, /etc/passwd and an empty /tmp; for a release, pin it by digest.
 FROM gcr.io/distroless/static-debian12:nonroot
