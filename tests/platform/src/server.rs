@@ -1,0 +1,1 @@
+//! A world behind a loopback address.
