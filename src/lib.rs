@@ -1,1 +1,5 @@
 //! Kubernetes operator for hosted Supabase projects.
+
+pub mod api;
+pub mod kubernetes;
+pub mod rules;
