@@ -20,6 +20,7 @@ pub use connection::{
     SupabaseConnectionSpec,
 };
 pub use output::{Endpoint, Output, OutputKind, OutputValue, Preset};
+pub use reference::ObjectKey;
 pub use project::{ProjectStatus, SupabaseProject, SupabaseProjectSpec};
 
 /// API group of every kind.
