@@ -4,5 +4,6 @@ pub mod api;
 pub mod controller;
 pub mod kubernetes;
 pub mod leader;
+pub mod outputs;
 pub mod rules;
 pub mod telemetry;
