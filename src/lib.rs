@@ -1,1 +1,3 @@
 //! Kubernetes operator for hosted Supabase projects.
+
+pub mod management;

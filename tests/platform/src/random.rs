@@ -60,7 +60,10 @@ impl Random {
         let (b, rest) = rest.split_at(4);
         let (c, rest) = rest.split_at(4);
         let (d, e) = rest.split_at(4);
-        let (c, d) = (c.get(1..).unwrap_or_default(), d.get(1..).unwrap_or_default());
+        let (c, d) = (
+            c.get(1..).unwrap_or_default(),
+            d.get(1..).unwrap_or_default(),
+        );
         format!("{a}-{b}-4{c}-8{d}-{e}")
     }
 }
