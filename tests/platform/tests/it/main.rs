@@ -4,4 +4,6 @@
 //! not take the helpers of an integration test for such.
 
 #[cfg(test)]
+mod program;
+#[cfg(test)]
 mod sockets;
