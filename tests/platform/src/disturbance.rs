@@ -47,7 +47,7 @@ impl FaultKind {
                 (response.map(|_| garbage), Delivery::Now)
             }
             Self::Body(body) => (response.map(|_| Bytes::from(body)), Delivery::Now),
-            Self::Merge(patch) => (response.map(|body| merged(&body, &patch)), Delivery::Now),
+            Self::Merge(change) => (response.map(|body| merged(&body, &change)), Delivery::Now),
             Self::WrongRef => (
                 response.map(|body| misnamed(&body, path, wrong)),
                 Delivery::Now,

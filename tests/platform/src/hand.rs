@@ -322,7 +322,7 @@ impl World {
             .get(reference)
             .is_some_and(|project| !self.is_paid(project));
         self.change(reference, |project, config, now| {
-            project.enter(status, now, config, free)
+            project.enter(status, now, config, free);
         });
     }
 
@@ -372,7 +372,7 @@ impl World {
     /// Turns the legacy keys on or off by hand.
     pub fn set_legacy_keys_by_hand(&mut self, reference: &str, enabled: bool) {
         self.change(reference, |project, _, _| {
-            project.legacy_keys_enabled = enabled
+            project.legacy_keys_enabled = enabled;
         });
     }
 

@@ -265,7 +265,7 @@ impl World {
         response: Option<Response<Bytes>>,
         path: &str,
     ) -> (Response<Bytes>, Delivery) {
-        let wrong = self.random_when(&hit);
+        let wrong = self.random_when(hit.as_ref());
         let response = response.unwrap_or_else(|| Reply::empty(503).into_response());
         match hit {
             None => (response, Delivery::Now),
@@ -274,7 +274,7 @@ impl World {
     }
 
     /// Another ref, drawn only where a fault needs one, so that faults do not change the rest of a run.
-    fn random_when(&mut self, hit: &Option<Hit>) -> String {
+    fn random_when(&mut self, hit: Option<&Hit>) -> String {
         match hit {
             Some(hit) if hit.kind == crate::FaultKind::WrongRef => self.random.letters(20),
             Some(_) | None => String::new(),

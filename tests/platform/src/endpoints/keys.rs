@@ -129,7 +129,7 @@ impl World {
         let key = self.one_key(call)?;
         self.hand_out(&key, reveal);
         self.changed(call, "api-keys", |project| {
-            project.keys.retain(|stored| stored.id != key.id)
+            project.keys.retain(|stored| stored.id != key.id);
         });
         Ok(Reply::ok(shown(&key, reveal)))
     }
@@ -163,7 +163,7 @@ impl World {
             _ => return Err(call.invalid(&["enabled must be a boolean value"])),
         };
         self.changed(call, "api-keys/legacy", |project| {
-            project.legacy_keys_enabled = enabled
+            project.legacy_keys_enabled = enabled;
         });
         Ok(Reply::ok(json!({ "enabled": enabled })))
     }

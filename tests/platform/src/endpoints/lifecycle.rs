@@ -185,7 +185,7 @@ impl World {
             .is_some_and(|project| !self.is_paid(project));
         self.accept(&call.caller.identity, effect(reference.to_owned()));
         self.change(reference, |project, config, now| {
-            project.enter(status, now, config, free)
+            project.enter(status, now, config, free);
         });
     }
 }
