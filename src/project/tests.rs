@@ -1,0 +1,1 @@
+//! The rows of the tables in `decide`, one by one.
