@@ -56,6 +56,11 @@ impl Draft {
         conditions::is_true(&self.status.conditions, kind.as_str())
     }
 
+    /// Whether a condition is there.
+    pub fn has(&self, kind: ConditionType) -> bool {
+        conditions::find(&self.status.conditions, kind.as_str()).is_some()
+    }
+
     /// Usable.
     pub fn ready(&mut self) {
         self.set(ConditionType::Ready, Truth::Yes, Reason::Available, "");

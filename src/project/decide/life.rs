@@ -27,7 +27,7 @@ use crate::project::draft::Draft;
 use crate::project::facts::{
     Observed, PasswordSecret, PasswordSource, Presence, Problem, Sighting, Step,
 };
-use crate::rules::conditions::Truth;
+use crate::rules::conditions::{self, Truth};
 
 /// How long services and keys may lag behind ACTIVE_HEALTHY before that is called a problem.
 const LAG: Duration = Duration::from_secs(600);
@@ -438,12 +438,14 @@ fn unreadable(
         return rest(draft, Again::After(observed.transition_interval));
     }
     let (problem, again, stalled) = trouble(error, "reading API keys and pooler");
-    draft.set(
-        ConditionType::OutputsWritten,
-        Truth::No,
-        problem.reason,
-        &problem.message,
-    );
+    if draft.has(ConditionType::OutputsWritten) {
+        draft.set(
+            ConditionType::OutputsWritten,
+            Truth::No,
+            problem.reason,
+            &problem.message,
+        );
+    }
     if draft.is_true(ConditionType::Ready) && !stalled {
         // Outputs are there and may still be right.
     } else if stalled {
@@ -534,7 +536,10 @@ pub(super) fn password(
     if observed.recovered.is_some() {
         return Password::Keep(PasswordSource::Recovered);
     }
-    let unused = created && status.outputs.is_empty();
+    // Set with the first look at outputs, and never removed: before, nobody can have got the password.
+    let handed_out =
+        conditions::find(&status.conditions, ConditionType::OutputsWritten.as_str()).is_some();
+    let unused = created && !handed_out && status.outputs.is_empty();
     if unused || project.spec.database.password.on_lost == OnLost::Reset {
         return Password::Reset;
     }

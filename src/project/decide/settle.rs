@@ -56,6 +56,11 @@ pub fn settle(
 ) {
     let mut statuses = Vec::new();
     let mut problems = Vec::new();
+    if let Password::Trouble(problem) = password(project, observed, &draft.status)
+        && wants_password(project)
+    {
+        problems.push(problem);
+    }
     for one in written {
         let before = draft
             .status
@@ -95,11 +100,6 @@ pub fn settle(
         .map(|output| Binding {
             name: output.name.clone(),
         });
-    if let Password::Trouble(problem) = password(project, observed, &draft.status)
-        && wants_password(project)
-    {
-        problems.insert(0, problem);
-    }
     let first = problems.first().cloned();
     match &first {
         None => draft.set(
