@@ -49,7 +49,10 @@ impl From<kube::Error> for Error {
             return Self::Unavailable(Box::new(error));
         };
         let terminating = status.details.as_ref().is_some_and(|details| {
-            details.causes.iter().any(|cause| cause.reason == "NamespaceTerminating")
+            details
+                .causes
+                .iter()
+                .any(|cause| cause.reason == "NamespaceTerminating")
         });
         if status.is_conflict() {
             Self::Conflict
@@ -90,7 +93,9 @@ impl<K> Stored for K where
 /// A client whose calls end: the default one waits for ever.
 pub fn client(config: Config) -> Result<Client, kube::Error> {
     let layer = tower::timeout::TimeoutLayer::new(ANSWER_WITHIN);
-    Ok(kube::client::ClientBuilder::try_from(config)?.with_layer(&layer).build())
+    Ok(kube::client::ClientBuilder::try_from(config)?
+        .with_layer(&layer)
+        .build())
 }
 
 /// Reads an object, past every cache.
@@ -100,13 +105,19 @@ pub async fn get<K: Stored>(api: &Api<K>, name: &str) -> Result<Option<K>, Error
 
 /// Creates an object that must not be there yet.
 pub async fn create<K: Stored>(api: &Api<K>, object: &K) -> Result<K, Error> {
-    let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+    let parameters = PostParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PostParams::default()
+    };
     Ok(api.create(&parameters, object).await?)
 }
 
 /// Replaces an object as it was read: refused with [`Error::Conflict`] if it changed since.
 pub async fn replace<K: Stored>(api: &Api<K>, object: &K) -> Result<K, Error> {
-    let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+    let parameters = PostParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PostParams::default()
+    };
     Ok(api.replace(&object.name_any(), &parameters, object).await?)
 }
 
@@ -116,8 +127,15 @@ pub async fn delete<K: Stored>(api: &Api<K>, object: &K) -> Result<(), Error> {
         uid: object.meta().uid.clone(),
         resource_version: object.meta().resource_version.clone(),
     };
-    let parameters = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
-    match api.delete(&object.name_any(), &parameters).await.map_err(Error::from) {
+    let parameters = DeleteParams {
+        preconditions: Some(preconditions),
+        ..DeleteParams::default()
+    };
+    match api
+        .delete(&object.name_any(), &parameters)
+        .await
+        .map_err(Error::from)
+    {
         Ok(_) | Err(Error::NotFound) => Ok(()),
         Err(error) => Err(error),
     }
@@ -134,8 +152,13 @@ pub async fn set_finalizers<K: Stored>(
         "uid": object.meta().uid,
         "resourceVersion": object.meta().resource_version,
     }});
-    let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-    Ok(api.patch(&object.name_any(), &parameters, &Patch::Merge(&patch)).await?)
+    let parameters = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    Ok(api
+        .patch(&object.name_any(), &parameters, &Patch::Merge(&patch))
+        .await?)
 }
 
 /// When a status may be written.
@@ -165,13 +188,20 @@ pub async fn write_status<K: Stored, S: Serialize>(
         Guard::Uid(uid) => json!({"uid": uid}),
     };
     let patch = json!({"metadata": metadata, "status": status});
-    let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-    Ok(api.patch_status(name, &parameters, &Patch::Merge(&patch)).await?)
+    let parameters = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    Ok(api
+        .patch_status(name, &parameters, &Patch::Merge(&patch))
+        .await?)
 }
 
 /// A merge patch keeps what it does not name: fields that are gone are named as null.
 fn null_what_is_gone(old: &serde_json::Value, new: &mut serde_json::Value) {
-    let (Some(old), Some(new)) = (old.as_object(), new.as_object_mut()) else { return };
+    let (Some(old), Some(new)) = (old.as_object(), new.as_object_mut()) else {
+        return;
+    };
     for (key, value) in old {
         match new.get_mut(key) {
             Some(kept) => null_what_is_gone(value, kept),

@@ -32,7 +32,11 @@ pub struct Leadership {
 impl Leadership {
     /// No claim yet.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, until: Arc::default(), holds: Arc::new(watch::Sender::new(0)) }
+        Self {
+            clock,
+            until: Arc::default(),
+            holds: Arc::new(watch::Sender::new(0)),
+        }
     }
 
     /// Claims to lead until this uptime.
@@ -48,7 +52,11 @@ impl Leadership {
 
     /// Refuses when the claim does not hold for `least` more.
     pub fn require(&self, least: Duration) -> Result<(), NotLeading> {
-        if self.remaining() > least { Ok(()) } else { Err(NotLeading) }
+        if self.remaining() > least {
+            Ok(())
+        } else {
+            Err(NotLeading)
+        }
     }
 
     /// Marks work that must have ended before the Lease may be given away: a create call, an answer to be stored.
@@ -105,9 +113,20 @@ pub struct Holder {
 
 impl Holder {
     /// A holder that has not looked yet.
-    pub fn new(client: Client, options: LeaseOptions, clock: Arc<dyn Clock>, leadership: Leadership) -> Self {
+    pub fn new(
+        client: Client,
+        options: LeaseOptions,
+        clock: Arc<dyn Clock>,
+        leadership: Leadership,
+    ) -> Self {
         let api = Api::namespaced(client, &options.namespace);
-        Self { api, options, clock, leadership, seen: None }
+        Self {
+            api,
+            options,
+            clock,
+            leadership,
+            seen: None,
+        }
     }
 
     /// Waits until this process leads.
@@ -117,7 +136,10 @@ impl Holder {
                 Ok(true) => return,
                 Ok(false) => {}
                 Err(error) => {
-                    warn!(error = &error as &dyn std::error::Error, "the lease cannot be read or taken; trying again");
+                    warn!(
+                        error = &error as &dyn std::error::Error,
+                        "the lease cannot be read or taken; trying again"
+                    );
                 }
             }
             tokio::time::sleep(self.options.retry_period).await;
@@ -132,7 +154,10 @@ impl Holder {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(error) => {
-                    warn!(error = &error as &dyn std::error::Error, "the lease could not be renewed");
+                    warn!(
+                        error = &error as &dyn std::error::Error,
+                        "the lease could not be renewed"
+                    );
                 }
             }
         }
@@ -142,7 +167,9 @@ impl Holder {
     /// Gives the Lease away, so that the next process need not wait.
     pub async fn release(&mut self) {
         self.leadership.claim_until(Duration::ZERO);
-        let Some((mut lease, _)) = self.seen.take() else { return };
+        let Some((mut lease, _)) = self.seen.take() else {
+            return;
+        };
         if let Some(spec) = lease.spec.as_mut()
             && spec.holder_identity.as_deref() == Some(&self.options.identity)
         {
@@ -150,7 +177,10 @@ impl Holder {
             spec.lease_duration_seconds = Some(1);
             match self.bounded(kubernetes::replace(&self.api, &lease)).await {
                 Ok(_) => info!("lease released"),
-                Err(error) => warn!(error = &error as &dyn std::error::Error, "the lease was not released"),
+                Err(error) => warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the lease was not released"
+                ),
             }
         }
     }
@@ -158,7 +188,9 @@ impl Holder {
     /// One look and at most one write. Whether this process leads afterwards.
     async fn step(&mut self) -> Result<bool, kubernetes::Error> {
         let begun = self.clock.uptime();
-        let found = self.bounded(kubernetes::get(&self.api, &self.options.name)).await?;
+        let found = self
+            .bounded(kubernetes::get(&self.api, &self.options.name))
+            .await?;
         let unchanged = match (&found, &self.seen) {
             (Some(now), Some((before, since)))
                 if now.metadata.resource_version == before.metadata.resource_version =>
@@ -171,13 +203,17 @@ impl Holder {
             }
             (None, _) => Duration::ZERO,
         };
-        let record = found.as_ref().and_then(|lease| lease.spec.as_ref()).map(|spec| Record {
-            holder: spec.holder_identity.clone().unwrap_or_default(),
-            duration: Duration::from_secs(
-                u64::try_from(spec.lease_duration_seconds.unwrap_or_default()).unwrap_or_default(),
-            ),
-            transitions: spec.lease_transitions.unwrap_or_default(),
-        });
+        let record = found
+            .as_ref()
+            .and_then(|lease| lease.spec.as_ref())
+            .map(|spec| Record {
+                holder: spec.holder_identity.clone().unwrap_or_default(),
+                duration: Duration::from_secs(
+                    u64::try_from(spec.lease_duration_seconds.unwrap_or_default())
+                        .unwrap_or_default(),
+                ),
+                transitions: spec.lease_transitions.unwrap_or_default(),
+            });
         let written = match lease::decide(record.as_ref(), &self.options.identity, unchanged) {
             Move::Wait => return Ok(false),
             Move::Acquire { transitions } => self.write(found, Some(transitions)).await,
@@ -186,7 +222,8 @@ impl Holder {
         match written {
             Ok(lease) => {
                 self.seen = Some((lease, self.clock.uptime()));
-                self.leadership.claim_until(begun + self.options.renew_deadline);
+                self.leadership
+                    .claim_until(begun + self.options.renew_deadline);
                 Ok(true)
             }
             // Somebody was faster: whether that was us is seen at the next look.
@@ -197,7 +234,11 @@ impl Holder {
         }
     }
 
-    async fn write(&self, found: Option<Lease>, acquired: Option<i32>) -> Result<Lease, kubernetes::Error> {
+    async fn write(
+        &self,
+        found: Option<Lease>,
+        acquired: Option<i32>,
+    ) -> Result<Lease, kubernetes::Error> {
         let now = MicroTime(self.clock.now());
         let mut lease = found.unwrap_or_else(|| Lease {
             metadata: ObjectMeta {
@@ -227,9 +268,13 @@ impl Holder {
         &self,
         call: impl Future<Output = Result<T, kubernetes::Error>> + Send,
     ) -> Result<T, kubernetes::Error> {
-        tokio::time::timeout(self.options.renew_deadline / 2, call).await.unwrap_or_else(|_| {
-            let late = std::io::Error::from(std::io::ErrorKind::TimedOut);
-            Err(kubernetes::Error::Unavailable(Box::new(kube::Error::Service(Box::new(late)))))
-        })
+        tokio::time::timeout(self.options.renew_deadline / 2, call)
+            .await
+            .unwrap_or_else(|_| {
+                let late = std::io::Error::from(std::io::ErrorKind::TimedOut);
+                Err(kubernetes::Error::Unavailable(Box::new(
+                    kube::Error::Service(Box::new(late)),
+                )))
+            })
     }
 }

@@ -4,5 +4,7 @@ pub mod api;
 pub mod controller;
 pub mod kubernetes;
 pub mod leader;
+pub mod management;
+pub mod outputs;
 pub mod rules;
 pub mod telemetry;

@@ -89,15 +89,27 @@ impl Default for Metrics {
             pass_duration.clone(),
         );
         registry.register("steps", "Steps performed", steps.clone());
-        registry.register("management_calls", "Calls to the Management API", calls.clone());
+        registry.register(
+            "management_calls",
+            "Calls to the Management API",
+            calls.clone(),
+        );
         registry.register_with_unit(
             "management_call_duration",
             "How long calls to the Management API took",
             Unit::Seconds,
             call_duration.clone(),
         );
-        registry.register("token_refreshes", "Refreshes of OAuth tokens", refreshes.clone());
-        registry.register("watch_failures", "Failures of watches", watch_failures.clone());
+        registry.register(
+            "token_refreshes",
+            "Refreshes of OAuth tokens",
+            refreshes.clone(),
+        );
+        registry.register(
+            "watch_failures",
+            "Failures of watches",
+            watch_failures.clone(),
+        );
         registry.register("leader", "Whether this process leads", leader.clone());
         registry.register(
             "build",
@@ -121,25 +133,39 @@ impl Default for Metrics {
 impl Metrics {
     /// A pass ended.
     pub fn passed(&self, kind: &'static str, outcome: &'static str, took: Duration) {
-        self.passes.get_or_create(&PassLabels { kind, outcome }).inc();
-        self.pass_duration.get_or_create(&KindLabel { kind }).observe(took.as_secs_f64());
+        self.passes
+            .get_or_create(&PassLabels { kind, outcome })
+            .inc();
+        self.pass_duration
+            .get_or_create(&KindLabel { kind })
+            .observe(took.as_secs_f64());
     }
 
     /// A step was performed.
     pub fn performed(&self, kind: &'static str, step: &'static str, worked: bool) {
         let outcome = if worked { "done" } else { "failed" };
-        self.steps.get_or_create(&StepLabels { kind, step, outcome }).inc();
+        self.steps
+            .get_or_create(&StepLabels {
+                kind,
+                step,
+                outcome,
+            })
+            .inc();
     }
 
     /// A call to the Management API ended.
     pub fn called(&self, endpoint: &'static str, outcome: &'static str, took: Duration) {
-        self.calls.get_or_create(&CallLabels { endpoint, outcome }).inc();
+        self.calls
+            .get_or_create(&CallLabels { endpoint, outcome })
+            .inc();
         self.call_duration.observe(took.as_secs_f64());
     }
 
     /// A refresh of OAuth tokens ended.
     pub fn refreshed(&self, outcome: &'static str) {
-        self.refreshes.get_or_create(&OutcomeLabel { outcome }).inc();
+        self.refreshes
+            .get_or_create(&OutcomeLabel { outcome })
+            .inc();
     }
 
     /// A watch failed and is tried again.

@@ -23,12 +23,33 @@ use super::reference::{SecretKeyRef, SecretRef};
     category = "supabase",
     category = "managed",
     doc = "A credential for a Supabase organization, with its own health. Projects in the same namespace refer to it.",
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
-    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
+    ),
     printcolumn(name = "Mode", type_ = "string", json_path = ".status.authMode"),
-    printcolumn(name = "Organizations", type_ = "string", json_path = ".status.organizations[*].slug"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = 1)
+    printcolumn(
+        name = "Organizations",
+        type_ = "string",
+        json_path = ".status.organizations[*].slug"
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+        priority = 1
+    )
 )]
 #[serde(rename_all = "camelCase")]
 pub struct SupabaseConnectionSpec {
@@ -54,12 +75,33 @@ pub struct SupabaseConnectionSpec {
     category = "supabase",
     category = "managed",
     doc = "A credential for a Supabase organization, shared with the namespaces that it admits. Its Secrets are read from the operator's namespace.",
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
-    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
+    ),
     printcolumn(name = "Mode", type_ = "string", json_path = ".status.authMode"),
-    printcolumn(name = "Organizations", type_ = "string", json_path = ".status.organizations[*].slug"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = 1)
+    printcolumn(
+        name = "Organizations",
+        type_ = "string",
+        json_path = ".status.organizations[*].slug"
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+        priority = 1
+    )
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterSupabaseConnectionSpec {
@@ -256,10 +298,16 @@ impl Connection for SupabaseConnection {
         self.status.as_ref()
     }
     fn admits_organization(&self, slug: &str) -> bool {
-        self.spec.organization_slug.as_deref().is_none_or(|pin| pin == slug)
+        self.spec
+            .organization_slug
+            .as_deref()
+            .is_none_or(|pin| pin == slug)
     }
     fn state_secret_name(&self) -> String {
-        format!("{}-oauth-state", self.metadata.name.as_deref().unwrap_or_default())
+        format!(
+            "{}-oauth-state",
+            self.metadata.name.as_deref().unwrap_or_default()
+        )
     }
 }
 
@@ -274,7 +322,10 @@ impl Connection for ClusterSupabaseConnection {
         self.status.as_ref()
     }
     fn admits_organization(&self, slug: &str) -> bool {
-        self.spec.organization_slug.as_deref().is_none_or(|pin| pin == slug)
+        self.spec
+            .organization_slug
+            .as_deref()
+            .is_none_or(|pin| pin == slug)
             && self
                 .spec
                 .allowed_organizations
@@ -282,7 +333,10 @@ impl Connection for ClusterSupabaseConnection {
                 .is_none_or(|allowed| allowed.iter().any(|name| name == slug))
     }
     fn state_secret_name(&self) -> String {
-        format!("{}-oauth-cluster-state", self.metadata.name.as_deref().unwrap_or_default())
+        format!(
+            "{}-oauth-cluster-state",
+            self.metadata.name.as_deref().unwrap_or_default()
+        )
     }
 }
 
@@ -291,11 +345,16 @@ impl Connection for ClusterSupabaseConnection {
 pub fn selects(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
     let wanted = selector.match_labels.iter().flatten();
     let expressions = selector.match_expressions.iter().flatten();
-    wanted.into_iter().all(|(key, value)| labels.get(key) == Some(value))
+    wanted
+        .into_iter()
+        .all(|(key, value)| labels.get(key) == Some(value))
         && expressions.into_iter().all(|expression| {
             let value = labels.get(&expression.key);
             let listed = |value: &String| {
-                expression.values.as_ref().is_some_and(|values| values.contains(value))
+                expression
+                    .values
+                    .as_ref()
+                    .is_some_and(|values| values.contains(value))
             };
             match expression.operator.as_str() {
                 "In" => value.is_some_and(listed),

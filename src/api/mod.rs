@@ -10,7 +10,7 @@ pub mod project;
 pub mod reference;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSONSchemaProps, JSON,
+    CustomResourceDefinition, JSON, JSONSchemaProps,
 };
 use kube::CustomResourceExt as _;
 
@@ -20,8 +20,8 @@ pub use connection::{
     SupabaseConnectionSpec,
 };
 pub use output::{Endpoint, Output, OutputKind, OutputValue, Preset};
-pub use reference::ObjectKey;
 pub use project::{ProjectStatus, SupabaseProject, SupabaseProjectSpec};
+pub use reference::ObjectKey;
 
 /// API group of every kind.
 pub const GROUP: &str = "supabase-operator.dev";
@@ -54,6 +54,14 @@ pub mod labels {
     pub const OWNER_UID: &str = "supabase-operator.dev/owner-uid";
     /// What the object is for: `output`, `password`, `oauth-state`, `oauth-grants`, `keys`.
     pub const ROLE: &str = "supabase-operator.dev/role";
+    /// Role of a Secret or ConfigMap that applications mount.
+    pub const ROLE_OUTPUT: &str = "output";
+    /// Role of a Secret that keeps a database password.
+    pub const ROLE_PASSWORD: &str = "password";
+    /// Role of a Secret that keeps OAuth tokens.
+    pub const ROLE_OAUTH_STATE: &str = "oauth-state";
+    /// Role of the Secret that keeps the operator's own keys.
+    pub const ROLE_KEYS: &str = "keys";
     /// The project ref that a password Secret belongs to.
     pub const REF: &str = "supabase-operator.dev/ref";
     /// Set on a password Secret whose object is gone.
@@ -68,14 +76,23 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
         .labels
         .get_or_insert_default()
         // The duck type of the Service Binding specification: `status.binding.name`.
-        .insert("servicebinding.io/provisioned-service".into(), "true".into());
-    let mut crds = vec![project, SupabaseConnection::crd(), ClusterSupabaseConnection::crd()];
+        .insert(
+            "servicebinding.io/provisioned-service".into(),
+            "true".into(),
+        );
+    let mut crds = vec![
+        project,
+        SupabaseConnection::crd(),
+        ClusterSupabaseConnection::crd(),
+    ];
     for crd in &mut crds {
         let labels = crd.metadata.labels.get_or_insert_default();
         labels.insert(labels::PART_OF.into(), "supabase".into());
         for version in &mut crd.spec.versions {
-            let Some(schema) =
-                version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut())
+            let Some(schema) = version
+                .schema
+                .as_mut()
+                .and_then(|schema| schema.open_api_v3_schema.as_mut())
             else {
                 continue;
             };
@@ -103,7 +120,11 @@ fn drop_integer_formats(schema: &mut JSONSchemaProps) {
     if schema.type_.as_deref() == Some("integer") {
         schema.format = None;
     }
-    for property in schema.properties.iter_mut().flat_map(|map| map.values_mut()) {
+    for property in schema
+        .properties
+        .iter_mut()
+        .flat_map(|map| map.values_mut())
+    {
         drop_integer_formats(property);
     }
     match schema.items.as_mut() {
@@ -135,7 +156,11 @@ mod tests {
                 std::fs::write(&file, &fresh).unwrap();
             }
             let stored = std::fs::read_to_string(&file).unwrap_or_default();
-            assert!(stored == fresh, "{} is stale: run 'make crds'", file.display());
+            assert!(
+                stored == fresh,
+                "{} is stale: run 'make crds'",
+                file.display()
+            );
         }
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), crds().len());
     }
@@ -157,9 +182,20 @@ mod tests {
         }
         let mut found = Vec::new();
         for crd in crds() {
-            let schema = crd.spec.versions[0].schema.clone().unwrap().open_api_v3_schema.unwrap();
+            let schema = crd.spec.versions[0]
+                .schema
+                .clone()
+                .unwrap()
+                .open_api_v3_schema
+                .unwrap();
             for part in ["spec", "status"] {
-                let part = schema.properties.as_ref().unwrap().get(part).unwrap().clone();
+                let part = schema
+                    .properties
+                    .as_ref()
+                    .unwrap()
+                    .get(part)
+                    .unwrap()
+                    .clone();
                 undescribed(&crd.spec.names.kind, &part, &mut found);
             }
         }

@@ -24,15 +24,47 @@ use super::reference::SecretKeyRef;
     category = "supabase",
     category = "managed",
     doc = "A hosted Supabase project. The operator creates it, waits until it is usable, and writes its API keys and Postgres URIs into Secrets.",
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
-    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
+    ),
     printcolumn(name = "Ref", type_ = "string", json_path = ".status.ref"),
-    printcolumn(name = "Status", type_ = "string", json_path = ".status.remoteStatus", description = "Status of the project on the platform"),
+    printcolumn(
+        name = "Status",
+        type_ = "string",
+        json_path = ".status.remoteStatus",
+        description = "Status of the project on the platform"
+    ),
     printcolumn(name = "Region", type_ = "string", json_path = ".status.region"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    printcolumn(name = "Project", type_ = "string", json_path = ".status.projectName", priority = 1),
-    printcolumn(name = "Organization", type_ = "string", json_path = ".status.organizationSlug", priority = 1),
-    printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = 1)
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    ),
+    printcolumn(
+        name = "Project",
+        type_ = "string",
+        json_path = ".status.projectName",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Organization",
+        type_ = "string",
+        json_path = ".status.organizationSlug",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+        priority = 1
+    )
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!(has(self.region) && has(self.regionGroup))").message("set only one of region and regionGroup"))]
@@ -107,7 +139,18 @@ pub struct ConnectionRef {
 
 /// The kinds of connections.
 #[derive(
-    Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, JsonSchema,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    Deserialize,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    JsonSchema,
 )]
 pub enum ConnectionKind {
     /// A connection of the same namespace.
@@ -264,7 +307,11 @@ pub struct ProjectStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
     /// The project's page in the dashboard.
-    #[serde(default, rename = "dashboardURL", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        rename = "dashboardURL",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub dashboard_url: Option<String>,
     /// Where the project can be reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -431,7 +478,10 @@ pub enum AttemptOutcome {
 impl SupabaseProject {
     /// Name of the Secret that keeps the database password.
     pub fn password_secret_name(&self) -> String {
-        format!("{}{PASSWORD_SUFFIX}", self.metadata.name.as_deref().unwrap_or_default())
+        format!(
+            "{}{PASSWORD_SUFFIX}",
+            self.metadata.name.as_deref().unwrap_or_default()
+        )
     }
 
     /// The name that the project shall have on the platform.
@@ -454,7 +504,11 @@ impl SupabaseProject {
 
     /// An annotation's value.
     pub fn annotation(&self, key: &str) -> Option<&str> {
-        self.metadata.annotations.as_ref()?.get(key).map(String::as_str)
+        self.metadata
+            .annotations
+            .as_ref()?
+            .get(key)
+            .map(String::as_str)
     }
 }
 

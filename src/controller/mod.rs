@@ -153,17 +153,32 @@ pub struct Outcome<Status> {
 impl<Status> Outcome<Status> {
     /// The step worked, and the next pass follows at once.
     pub fn go_on(status: Status) -> Self {
-        Self { status, again: Some(Again::Now), notes: Vec::new(), worked: true }
+        Self {
+            status,
+            again: Some(Again::Now),
+            notes: Vec::new(),
+            worked: true,
+        }
     }
 
     /// The step worked, and the decision's word on the next pass holds.
     pub fn done(status: Status) -> Self {
-        Self { status, again: None, notes: Vec::new(), worked: true }
+        Self {
+            status,
+            again: None,
+            notes: Vec::new(),
+            worked: true,
+        }
     }
 
     /// The step did not work.
     pub fn failed(status: Status, again: Again) -> Self {
-        Self { status, again: Some(again), notes: Vec::new(), worked: false }
+        Self {
+            status,
+            again: Some(again),
+            notes: Vec::new(),
+            worked: false,
+        }
     }
 
     /// With an event.
@@ -188,11 +203,19 @@ pub struct Note {
 impl Note {
     /// Good news.
     pub fn normal(reason: &'static str, message: impl Into<String>) -> Self {
-        Self { warning: false, reason, message: message.into() }
+        Self {
+            warning: false,
+            reason,
+            message: message.into(),
+        }
     }
 
     /// Bad news.
     pub fn warning(reason: &'static str, message: impl Into<String>) -> Self {
-        Self { warning: true, reason, message: message.into() }
+        Self {
+            warning: true,
+            reason,
+            message: message.into(),
+        }
     }
 }

@@ -39,7 +39,11 @@ impl<O: Managed> Pass<O> {
 
     /// Writes what must not be lost: whatever else changed, as long as it is the same object, and again until it
     /// is stored. Gives up only when the object is gone.
-    pub async fn insist(&mut self, status: &O::Status, shell: &Shell) -> Result<(), kubernetes::Error> {
+    pub async fn insist(
+        &mut self,
+        status: &O::Status,
+        shell: &Shell,
+    ) -> Result<(), kubernetes::Error> {
         let uid = self.object.uid().unwrap_or_default();
         let _held = shell.leadership.hold();
         loop {
@@ -62,7 +66,11 @@ impl<O: Managed> Pass<O> {
         }
     }
 
-    async fn write_guarded(&mut self, status: &O::Status, guard: Guard<'_>) -> Result<(), kubernetes::Error> {
+    async fn write_guarded(
+        &mut self,
+        status: &O::Status,
+        guard: Guard<'_>,
+    ) -> Result<(), kubernetes::Error> {
         if self.object.status() == Some(status) {
             return Ok(());
         }
@@ -92,7 +100,15 @@ pub async fn pass<K: Kind>(kind: &K, shell: &Shell, key: &ObjectKey) -> Option<D
     match result {
         Ok(Some((uid, again))) => {
             let next = shell.next(K::NAME, key, &uid, again);
-            shell.reporter.passed(K::NAME, if again == Again::Backoff { "failed" } else { "done" }, took);
+            shell.reporter.passed(
+                K::NAME,
+                if again == Again::Backoff {
+                    "failed"
+                } else {
+                    "done"
+                },
+                took,
+            );
             Some(next)
         }
         Ok(None) => {
@@ -120,7 +136,9 @@ async fn run<K: Kind>(
     key: &ObjectKey,
 ) -> Result<Option<(String, Again)>, Failure> {
     let api = kind.api(key.namespace.as_deref());
-    let Some(mut object) = kubernetes::get(&api, &key.name).await? else { return Ok(None) };
+    let Some(mut object) = kubernetes::get(&api, &key.name).await? else {
+        return Ok(None);
+    };
     let uid = object.uid().unwrap_or_default();
     let ours = |finalizer: &String| finalizer == FINALIZER;
     let held = object.finalizers().iter().any(ours);
@@ -137,11 +155,22 @@ async fn run<K: Kind>(
     // Only the reads are cut short: what a step began must be recorded, however long that takes.
     let observed = tokio::time::timeout(shell.pass_deadline, kind.observe(&object)).await??;
     let inputs = shell.inputs(K::NAME, key);
-    let Decision { step, status, again, notes, release } = kind.decide(&object, &observed, &inputs);
+    let Decision {
+        step,
+        status,
+        again,
+        notes,
+        release,
+    } = kind.decide(&object, &observed, &inputs);
     let before = object.status().cloned().unwrap_or_default();
     let mut pass = Pass { api, object };
     let outcome = match step {
-        None => Outcome { status, again: Some(again), notes: Vec::new(), worked: true },
+        None => Outcome {
+            status,
+            again: Some(again),
+            notes: Vec::new(),
+            worked: true,
+        },
         Some(step) => {
             let name = step.name();
             let outcome = kind.perform(&mut pass, step, observed, status).await;
@@ -161,7 +190,10 @@ async fn run<K: Kind>(
         Err(kubernetes::Error::NotFound) => return Ok(None),
         Err(error) => return Err(error.into()),
     }
-    shell.reporter.tell_transition(&pass.object, &before, &outcome.status).await;
+    shell
+        .reporter
+        .tell_transition(&pass.object, &before, &outcome.status)
+        .await;
     if release {
         let mut finalizers = pass.object.finalizers().to_vec();
         finalizers.retain(|finalizer| !ours(finalizer));

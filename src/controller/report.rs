@@ -30,9 +30,14 @@ impl std::fmt::Debug for Reporter {
 impl Reporter {
     /// A reporter that signs events with this process's identity.
     pub fn new(client: Client, identity: &str, metrics: Metrics) -> Self {
-        let reporter =
-            EventReporter { controller: FIELD_MANAGER.to_owned(), instance: Some(identity.to_owned()) };
-        Self { recorder: Recorder::new(client, reporter), metrics }
+        let reporter = EventReporter {
+            controller: FIELD_MANAGER.to_owned(),
+            instance: Some(identity.to_owned()),
+        };
+        Self {
+            recorder: Recorder::new(client, reporter),
+            metrics,
+        }
     }
 
     pub(super) fn passed(&self, kind: &'static str, outcome: &'static str, took: Duration) {
@@ -45,7 +50,11 @@ impl Reporter {
 
     pub(super) async fn tell<O: Managed>(&self, object: &O, note: &Note) {
         let event = Event {
-            type_: if note.warning { EventType::Warning } else { EventType::Normal },
+            type_: if note.warning {
+                EventType::Warning
+            } else {
+                EventType::Normal
+            },
             reason: note.reason.to_owned(),
             note: Some(cut(&note.message)),
             action: "Reconcile".to_owned(),
@@ -53,17 +62,27 @@ impl Reporter {
         };
         if let Err(error) = self.recorder.publish(&event, &object.object_ref(&())).await {
             // A namespace that is being deleted takes no events; neither does a cluster in trouble.
-            debug!(error = &error as &dyn std::error::Error, "event not published");
+            debug!(
+                error = &error as &dyn std::error::Error,
+                "event not published"
+            );
         }
     }
 
     /// An event when `Ready` or `DeletionBlocked` changed status or reason.
-    pub(super) async fn tell_transition<O: Managed>(&self, object: &O, before: &O::Status, after: &O::Status) {
+    pub(super) async fn tell_transition<O: Managed>(
+        &self,
+        object: &O,
+        before: &O::Status,
+        after: &O::Status,
+    ) {
         let (before, after) = (O::conditions(before), O::conditions(after));
         let stalled = conditions::is_true(after, ConditionType::Stalled.as_str());
         for kind in [ConditionType::Ready, ConditionType::DeletionBlocked] {
             let kind = kind.as_str();
-            let Some(now) = conditions::find(after, kind) else { continue };
+            let Some(now) = conditions::find(after, kind) else {
+                continue;
+            };
             let same = conditions::find(before, kind)
                 .is_some_and(|was| was.status == now.status && was.reason == now.reason);
             if same {
@@ -71,14 +90,21 @@ impl Reporter {
             }
             let blocked = kind == ConditionType::DeletionBlocked.as_str();
             let event = Event {
-                type_: if blocked || stalled { EventType::Warning } else { EventType::Normal },
+                type_: if blocked || stalled {
+                    EventType::Warning
+                } else {
+                    EventType::Normal
+                },
                 reason: now.reason.clone(),
                 note: Some(cut(&now.message)).filter(|text| !text.is_empty()),
                 action: kind.to_owned(),
                 secondary: None,
             };
             if let Err(error) = self.recorder.publish(&event, &object.object_ref(&())).await {
-                debug!(error = &error as &dyn std::error::Error, "event not published");
+                debug!(
+                    error = &error as &dyn std::error::Error,
+                    "event not published"
+                );
             }
         }
     }

@@ -13,6 +13,10 @@ use crate::rules::backoff;
 
 /// The parts of a [`Shell`].
 #[derive(Clone)]
+#[expect(
+    missing_debug_implementations,
+    reason = "a client has none worth reading"
+)]
 pub struct ShellParts {
     /// The API server.
     pub client: kube::Client,
@@ -54,7 +58,10 @@ impl std::ops::Deref for Shell {
 impl Shell {
     /// A shell of these parts.
     pub fn new(parts: ShellParts) -> Self {
-        Self { parts: Arc::new(parts), failures: Arc::default() }
+        Self {
+            parts: Arc::new(parts),
+            failures: Arc::default(),
+        }
     }
 
     /// A place to ask for passes.
@@ -67,13 +74,22 @@ impl Shell {
         Inputs {
             now: self.clock.now(),
             uptime: self.clock.uptime(),
-            attempt: failures.get(&(kind, key.clone())).copied().unwrap_or_default(),
+            attempt: failures
+                .get(&(kind, key.clone()))
+                .copied()
+                .unwrap_or_default(),
             random: self.random.as_ref(),
         }
     }
 
     /// How long until the next pass, and the count of failures kept.
-    pub(super) fn next(&self, kind: &'static str, key: &ObjectKey, uid: &str, again: Again) -> Duration {
+    pub(super) fn next(
+        &self,
+        kind: &'static str,
+        key: &ObjectKey,
+        uid: &str,
+        again: Again,
+    ) -> Duration {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let resync = backoff::spread(self.resync, uid, 0);
         if again == Again::Backoff {

@@ -19,13 +19,19 @@ pub struct Wakes {
 impl Wakes {
     /// Asks for a pass of an object.
     pub fn wake(&self, key: ObjectKey) {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
+        self.waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(key);
         self.arrival.notify_one();
     }
 
     /// Takes one object, if any waits.
     pub fn take(&self) -> Option<ObjectKey> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_first()
+        self.waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop_first()
     }
 
     /// All objects as they are asked for. There is one listener.

@@ -14,8 +14,11 @@ const FEWEST: usize = 4;
 const MOST: usize = 256;
 
 /// Everything but RFC 3986's unreserved characters is encoded in user information.
-const USERINFO: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const USERINFO: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// A new password: letters and digits, so that it needs no quoting anywhere.
 pub fn generate(random: &dyn Random) -> String {
@@ -35,7 +38,9 @@ pub enum Unusable {
     #[error("it has more than {MOST} characters")]
     TooLong,
     /// A line break at the end, as `echo` and editors leave it.
-    #[error("it ends with a line break; write the Secret without one, for example with --from-literal")]
+    #[error(
+        "it ends with a line break; write the Secret without one, for example with --from-literal"
+    )]
     TrailingLineBreak,
     /// Tabulators, line breaks and other invisible characters.
     #[error("it contains a control character")]
@@ -96,6 +101,9 @@ mod tests {
 
     #[test]
     fn reserved_characters_are_encoded() {
-        assert_eq!(encode("p@ss:w/ö rd%#?"), "p%40ss%3Aw%2F%C3%B6%20rd%25%23%3F");
+        assert_eq!(
+            encode("p@ss:w/ö rd%#?"),
+            "p%40ss%3Aw%2F%C3%B6%20rd%25%23%3F"
+        );
     }
 }

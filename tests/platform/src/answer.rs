@@ -57,7 +57,10 @@ pub enum Delivery {
 impl Delivery {
     /// Whether a patient client gets the whole answer in the end.
     pub const fn arrives(self) -> bool {
-        matches!(self, Self::Now | Self::After(_) | Self::Trickle { .. } | Self::Padded { .. })
+        matches!(
+            self,
+            Self::Now | Self::After(_) | Self::Trickle { .. } | Self::Padded { .. }
+        )
     }
 }
 
@@ -82,7 +85,11 @@ pub(crate) type Outcome = Result<Reply, Reply>;
 
 impl Reply {
     pub(crate) const fn json(status: u16, body: Value) -> Self {
-        Self { status, body: Body::Json(body), headers: Vec::new() }
+        Self {
+            status,
+            body: Body::Json(body),
+            headers: Vec::new(),
+        }
     }
 
     pub(crate) const fn ok(body: Value) -> Self {
@@ -90,7 +97,11 @@ impl Reply {
     }
 
     pub(crate) const fn empty(status: u16) -> Self {
-        Self { status, body: Body::Empty, headers: Vec::new() }
+        Self {
+            status,
+            body: Body::Empty,
+            headers: Vec::new(),
+        }
     }
 
     /// An error of the platform's usual shape.
@@ -122,9 +133,10 @@ impl Reply {
     /// The reply as an HTTP response.
     pub(crate) fn into_response(self) -> Response<Bytes> {
         let (content_type, body) = match self.body {
-            Body::Json(value) => {
-                (Some("application/json; charset=utf-8"), Bytes::from(value.to_string()))
-            }
+            Body::Json(value) => (
+                Some("application/json; charset=utf-8"),
+                Bytes::from(value.to_string()),
+            ),
             Body::Text(content_type, text) => (Some(content_type), Bytes::from(text)),
             Body::Empty => (None, Bytes::new()),
         };

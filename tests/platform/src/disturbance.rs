@@ -18,16 +18,21 @@ impl FaultKind {
         wrong: &str,
     ) -> (Response<Bytes>, Delivery) {
         match self {
-            Self::Status(status, body) => (replaced(status, "application/json", body), Delivery::Now),
+            Self::Status(status, body) => {
+                (replaced(status, "application/json", body), Delivery::Now)
+            }
             Self::Html(status) => (replaced(status, "text/html", page(status)), Delivery::Now),
             Self::RetryAfter(status, value) => {
                 let reply = Reply::error(status, "ThrottlerException: Too Many Requests")
                     .with_header("retry-after", value);
                 (reply.into_response(), Delivery::Now)
             }
-            Self::Redirect(status, location) => {
-                (Reply::empty(status).with_header("location", location).into_response(), Delivery::Now)
-            }
+            Self::Redirect(status, location) => (
+                Reply::empty(status)
+                    .with_header("location", location)
+                    .into_response(),
+                Delivery::Now,
+            ),
             Self::Delay(delay) => (response, Delivery::After(delay)),
             Self::Stall => (response, Delivery::Stall),
             Self::DropBefore => (response, Delivery::DropBeforeEffect),
@@ -42,14 +47,21 @@ impl FaultKind {
                 (response.map(|_| garbage), Delivery::Now)
             }
             Self::Body(body) => (response.map(|_| Bytes::from(body)), Delivery::Now),
-            Self::Merge(patch) => (response.map(|body| merged(&body, &patch)), Delivery::Now),
-            Self::WrongRef => (response.map(|body| misnamed(&body, path, wrong)), Delivery::Now),
+            Self::Merge(change) => (response.map(|body| merged(&body, &change)), Delivery::Now),
+            Self::WrongRef => (
+                response.map(|body| misnamed(&body, path, wrong)),
+                Delivery::Now,
+            ),
         }
     }
 }
 
 fn replaced(status: u16, content_type: &'static str, body: String) -> Response<Bytes> {
-    let reply = Reply { status, body: Body::Text(content_type, body), headers: Vec::new() };
+    let reply = Reply {
+        status,
+        body: Body::Text(content_type, body),
+        headers: Vec::new(),
+    };
     let mut response = reply.into_response();
     if content_type == "text/html" {
         set(response.headers_mut(), "server", "cloudflare");
@@ -62,7 +74,9 @@ fn page(status: u16) -> String {
         .ok()
         .and_then(|status| status.canonical_reason())
         .unwrap_or("Web server is returning an unknown error");
-    format!("<!DOCTYPE html><html><head><title>{status}: {reason}</title></head><body><center><h1>{status} {reason}</h1></center><hr><center>cloudflare</center></body></html>")
+    format!(
+        "<!DOCTYPE html><html><head><title>{status}: {reason}</title></head><body><center><h1>{status} {reason}</h1></center><hr><center>cloudflare</center></body></html>"
+    )
 }
 
 /// The answer with the patch merged in; into each element of a list.
@@ -80,7 +94,10 @@ fn merged(body: &Bytes, patch: &Value) -> Bytes {
 /// The answer with the first ref in it replaced by another.
 fn misnamed(body: &Bytes, path: &str, wrong: &str) -> Bytes {
     let text = String::from_utf8_lossy(body).into_owned();
-    let in_path = path.split('/').find(|segment| is_ref(segment)).map(str::to_owned);
+    let in_path = path
+        .split('/')
+        .find(|segment| is_ref(segment))
+        .map(str::to_owned);
     let in_body = || {
         let value: Value = serde_json::from_slice(body).ok()?;
         let list = value.get("projects").unwrap_or(&value);

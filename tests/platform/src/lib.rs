@@ -27,8 +27,8 @@ mod world;
 pub use access::Identity;
 pub use answer::{Answer, Delivery};
 pub use config::{
-    Config, DatabaseName, ForeignRef, Gone, Limiter, MessageShape, PoolerAddress, Refusal, TokenMode,
-    WhileComingUp,
+    Config, DatabaseName, ForeignRef, Gone, Limiter, MessageShape, PoolerAddress, Refusal,
+    TokenMode, WhileComingUp,
 };
 pub use faults::{Fault, FaultKind};
 pub use hand::Consent;

@@ -1,6 +1,6 @@
 //! Seeded randomness: everything the platform invents comes from here.
 //!
-//! One generator per world (SplitMix64) keeps a run reproducible from its seed; nothing here is meant
+//! One generator per world (`SplitMix64`) keeps a run reproducible from its seed; nothing here is meant
 //! to resist an attacker.
 
 /// The generator.
@@ -55,13 +55,11 @@ impl Random {
 
     /// A version 4 UUID.
     pub(crate) fn uuid(&mut self) -> String {
-        let digits = self.hex(32);
-        let (a, rest) = digits.split_at(8);
-        let (b, rest) = rest.split_at(4);
-        let (c, rest) = rest.split_at(4);
-        let (d, e) = rest.split_at(4);
-        let (c, d) = (c.get(1..).unwrap_or_default(), d.get(1..).unwrap_or_default());
-        format!("{a}-{b}-4{c}-8{d}-{e}")
+        let digits = self.hex(30);
+        let part = |from, to| digits.get(from..to).unwrap_or_default();
+        let (first, second, third) = (part(0, 8), part(8, 12), part(12, 15));
+        let (fourth, fifth) = (part(15, 18), part(18, 30));
+        format!("{first}-{second}-4{third}-8{fourth}-{fifth}")
     }
 }
 

@@ -177,10 +177,22 @@ mod tests {
     #[test]
     fn literal_segments_win_over_placeholders() {
         let get = Method::GET;
-        assert_eq!(operation(&get, "/v1/projects/available-regions"), Some(Operation::ListRegions));
-        assert_eq!(operation(&get, "/v1/projects/abc"), Some(Operation::GetProject));
-        assert_eq!(operation(&get, "/v1/projects/abc/api-keys/legacy"), Some(Operation::GetLegacyKeys));
-        assert_eq!(operation(&get, "/v1/projects/abc/api-keys/7"), Some(Operation::GetKey));
+        assert_eq!(
+            operation(&get, "/v1/projects/available-regions"),
+            Some(Operation::ListRegions)
+        );
+        assert_eq!(
+            operation(&get, "/v1/projects/abc"),
+            Some(Operation::GetProject)
+        );
+        assert_eq!(
+            operation(&get, "/v1/projects/abc/api-keys/legacy"),
+            Some(Operation::GetLegacyKeys)
+        );
+        assert_eq!(
+            operation(&get, "/v1/projects/abc/api-keys/7"),
+            Some(Operation::GetKey)
+        );
     }
 
     #[test]
@@ -193,7 +205,8 @@ mod tests {
 
     #[test]
     fn every_label_is_unique() {
-        let labels: std::collections::BTreeSet<_> = ROUTES.iter().map(|route| route.label).collect();
+        let labels: std::collections::BTreeSet<_> =
+            ROUTES.iter().map(|route| route.label).collect();
         assert_eq!(labels.len(), ROUTES.len());
     }
 }

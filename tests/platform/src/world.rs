@@ -67,7 +67,10 @@ impl Call<'_> {
 
     /// The first query parameter of this name.
     pub(crate) fn query(&self, name: &str) -> Option<String> {
-        self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone())
+        self.query
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.clone())
     }
 
     /// Whether a query parameter says `true`.
@@ -96,9 +99,10 @@ impl Call<'_> {
     pub(crate) fn invalid(&self, messages: &[&str]) -> Reply {
         match self.message_shape {
             MessageShape::Text => Reply::error(400, &messages.join(", ")),
-            MessageShape::List => {
-                Reply::json(400, serde_json::json!({ "message": messages, "error": "Bad Request" }))
-            }
+            MessageShape::List => Reply::json(
+                400,
+                serde_json::json!({ "message": messages, "error": "Bad Request" }),
+            ),
         }
     }
 }
@@ -107,7 +111,10 @@ impl World {
     /// A platform with one user and nothing else. The same seed makes the same secrets.
     pub fn new(config: Config, seed: u64) -> Self {
         let mut random = Random::new(seed);
-        let owner = User { id: random.uuid(), name: FIRST_USER.to_owned() };
+        let owner = User {
+            id: random.uuid(),
+            name: FIRST_USER.to_owned(),
+        };
         Self {
             config,
             random,
@@ -166,15 +173,20 @@ impl World {
 
     /// All projects that are not gone, oldest first.
     pub fn projects(&self) -> impl Iterator<Item = &Project> {
-        let mut projects: Vec<_> =
-            self.projects.values().filter(|project| !project.gone).collect();
+        let mut projects: Vec<_> = self
+            .projects
+            .values()
+            .filter(|project| !project.gone)
+            .collect();
         projects.sort_by_key(|project| project.number);
         projects.into_iter()
     }
 
     /// The password that a project's database accepts now.
     pub fn accepted_password(&self, reference: &str) -> Option<&str> {
-        self.projects.get(reference).map(|project| project.password.current.reveal())
+        self.projects
+            .get(reference)
+            .map(|project| project.password.current.reveal())
     }
 
     /// Lets time pass. Time never goes back.
@@ -230,10 +242,18 @@ impl World {
             at: self.now,
             method: method.clone(),
             path: path.to_owned(),
-            query: if shown { String::new() } else { request.uri().query().unwrap_or_default().to_owned() },
+            query: if shown {
+                String::new()
+            } else {
+                request.uri().query().unwrap_or_default().to_owned()
+            },
             endpoint,
             identity,
-            status: if delivery.arrives() { Some(response.status().as_u16()) } else { status },
+            status: if delivery.arrives() {
+                Some(response.status().as_u16())
+            } else {
+                status
+            },
             delivered: delivery.arrives(),
         });
         Answer { response, delivery }
@@ -245,7 +265,7 @@ impl World {
         response: Option<Response<Bytes>>,
         path: &str,
     ) -> (Response<Bytes>, Delivery) {
-        let wrong = self.random_when(&hit);
+        let wrong = self.random_when(hit.as_ref());
         let response = response.unwrap_or_else(|| Reply::empty(503).into_response());
         match hit {
             None => (response, Delivery::Now),
@@ -254,7 +274,7 @@ impl World {
     }
 
     /// Another ref, drawn only where a fault needs one, so that faults do not change the rest of a run.
-    fn random_when(&mut self, hit: &Option<Hit>) -> String {
+    fn random_when(&mut self, hit: Option<&Hit>) -> String {
         match hit {
             Some(hit) if hit.kind == crate::FaultKind::WrongRef => self.random.letters(20),
             Some(_) | None => String::new(),
@@ -275,7 +295,9 @@ impl World {
         let call = Call {
             operation: route.operation,
             captures,
-            query: form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
+            query: form_urlencoded::parse(query.as_bytes())
+                .into_owned()
+                .collect(),
             headers: request.headers(),
             body: request.body(),
             caller,
@@ -305,7 +327,8 @@ impl World {
         let identity = if self.config.limiter.is_per_user() && !call.caller.user.is_empty() {
             format!("user {}", call.caller.user)
         } else {
-            self.claimed_client_of(route, call).unwrap_or_else(|| call.caller.bucket())
+            self.claimed_client_of(route, call)
+                .unwrap_or_else(|| call.caller.bucket())
         };
         let scope = match (call.captures.first(), route.operation) {
             (Some(captured), _) => (*captured).to_owned(),
@@ -316,12 +339,22 @@ impl World {
                 .unwrap_or_default(),
             (None, _) => String::new(),
         };
-        self.limits.count(self.config.limiter, &identity, &scope, route.label, self.now)
+        self.limits.count(
+            self.config.limiter,
+            &identity,
+            &scope,
+            route.label,
+            self.now,
+        )
     }
 
     fn claimed_client_of(&self, route: &Route, call: &Call<'_>) -> Option<String> {
         let public = route.scope == routes::Scope::Public;
-        let client = if public { self.claimed_client(call) } else { None };
+        let client = if public {
+            self.claimed_client(call)
+        } else {
+            None
+        };
         client.map(|client| format!("app {client}"))
     }
 

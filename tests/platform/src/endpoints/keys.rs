@@ -26,7 +26,9 @@ impl World {
             return Ok(project);
         }
         Err(match self.config.keys_not_ready {
-            Refusal::Status(status) => Reply::error(status, "Project's API keys are not available yet"),
+            Refusal::Status(status) => {
+                Reply::error(status, "Project's API keys are not available yet")
+            }
             Refusal::Empty => Reply::ok(json!([])),
         })
     }
@@ -68,12 +70,22 @@ impl World {
         };
         let name = text("name").unwrap_or_default().to_lowercase();
         if !is_key_name(&name) {
-            return Err(call.invalid(&["name must match ^[a-z_][a-z0-9_]+$ and have 4 to 64 characters"]));
+            return Err(
+                call.invalid(&["name must match ^[a-z_][a-z0-9_]+$ and have 4 to 64 characters"])
+            );
         }
         let mut key = self.key(&name, secret);
         key.description = text("description").map(str::to_owned);
-        if self.living(call)?.keys.iter().any(|other| other.name == name && other.secret == secret) {
-            return Err(Reply::error(400, "An API key of this name and type already exists"));
+        if self
+            .living(call)?
+            .keys
+            .iter()
+            .any(|other| other.name == name && other.secret == secret)
+        {
+            return Err(Reply::error(
+                400,
+                "An API key of this name and type already exists",
+            ));
         }
         self.hand_out(&key, reveal);
         let answer = shown(&key, reveal);
@@ -116,14 +128,18 @@ impl World {
         let reveal = Self::reveals(call)?;
         let key = self.one_key(call)?;
         self.hand_out(&key, reveal);
-        self.changed(call, "api-keys", |project| project.keys.retain(|stored| stored.id != key.id));
+        self.changed(call, "api-keys", |project| {
+            project.keys.retain(|stored| stored.id != key.id);
+        });
         Ok(Reply::ok(shown(&key, reveal)))
     }
 
     fn one_key(&self, call: &Call<'_>) -> Result<Key, Reply> {
         let project = self.with_keys(call)?;
         let found = project.keys.iter().find(|key| key.id == call.second());
-        found.cloned().ok_or_else(|| Reply::error(404, "API key not found"))
+        found
+            .cloned()
+            .ok_or_else(|| Reply::error(404, "API key not found"))
     }
 
     fn hand_out(&mut self, key: &Key, reveal: bool) {
@@ -146,12 +162,18 @@ impl World {
             Some("false") => false,
             _ => return Err(call.invalid(&["enabled must be a boolean value"])),
         };
-        self.changed(call, "api-keys/legacy", |project| project.legacy_keys_enabled = enabled);
+        self.changed(call, "api-keys/legacy", |project| {
+            project.legacy_keys_enabled = enabled;
+        });
         Ok(Reply::ok(json!({ "enabled": enabled })))
     }
 
     fn legacy_switch(&self) -> Result<(), Reply> {
-        if self.config.legacy_key_endpoints { Ok(()) } else { Err(Reply::error(404, "Not Found")) }
+        if self.config.legacy_key_endpoints {
+            Ok(())
+        } else {
+            Err(Reply::error(404, "Not Found"))
+        }
     }
 
     /// Changes a setting and writes that into the ledger.
@@ -164,7 +186,10 @@ impl World {
         let reference = call.reference();
         self.accept(
             &call.caller.identity,
-            Effect::Changed { reference: reference.to_owned(), setting },
+            Effect::Changed {
+                reference: reference.to_owned(),
+                setting,
+            },
         );
         self.change(reference, |project, _, _| change(project));
     }

@@ -28,8 +28,14 @@ impl World {
         let limit = number(call, "limit", 1, 100, 100)?;
         let search = call.query("search").unwrap_or_default().to_lowercase();
         let statuses = call.query("statuses").unwrap_or_default();
-        let statuses: Vec<&str> = statuses.split(',').filter(|word| !word.is_empty()).collect();
-        if statuses.iter().any(|word| !["ACTIVE_HEALTHY", "INACTIVE"].contains(word)) {
+        let statuses: Vec<&str> = statuses
+            .split(',')
+            .filter(|word| !word.is_empty())
+            .collect();
+        if statuses
+            .iter()
+            .any(|word| !["ACTIVE_HEALTHY", "INACTIVE"].contains(word))
+        {
             return Err(call.invalid(&["statuses must be one of: ACTIVE_HEALTHY, INACTIVE"]));
         }
         let mut found: Vec<&Project> = self
@@ -46,7 +52,12 @@ impl World {
             Some(_) => return Err(call.invalid(&["sort must be one of the allowed values"])),
         }
         let count = found.len();
-        let page: Vec<Value> = found.into_iter().skip(offset).take(limit).map(entry).collect();
+        let page: Vec<Value> = found
+            .into_iter()
+            .skip(offset)
+            .take(limit)
+            .map(entry)
+            .collect();
         Ok(Reply::ok(json!({
             "projects": page,
             "pagination": { "count": count, "limit": limit, "offset": offset },
@@ -94,7 +105,9 @@ fn number(
     most: usize,
     default: usize,
 ) -> Result<usize, Reply> {
-    let Some(text) = call.query(name) else { return Ok(default) };
+    let Some(text) = call.query(name) else {
+        return Ok(default);
+    };
     text.parse()
         .ok()
         .filter(|number| (least..=most).contains(number))
@@ -133,7 +146,11 @@ fn full(project: &Project) -> Value {
 }
 
 fn version(project: &Project) -> &'static str {
-    if project.postgres_engine == "15" { "15.8.1.111" } else { "17.6.1.111" }
+    if project.postgres_engine == "15" {
+        "15.8.1.111"
+    } else {
+        "17.6.1.111"
+    }
 }
 
 /// A project as the paged list shows it.

@@ -35,12 +35,19 @@ const GROUPS: &[(&str, &str)] = &[
 
 /// The region that is meant by a concrete code.
 pub(crate) fn specific(code: &str) -> Option<&'static str> {
-    REGIONS.iter().map(|region| region.0).find(|known| *known == code)
+    REGIONS
+        .iter()
+        .map(|region| region.0)
+        .find(|known| *known == code)
 }
 
 /// The regions of a group.
 pub(crate) fn of_group(code: &str) -> Vec<&'static str> {
-    REGIONS.iter().filter(|region| region.3 == code).map(|region| region.0).collect()
+    REGIONS
+        .iter()
+        .filter(|region| region.3 == code)
+        .map(|region| region.0)
+        .collect()
 }
 
 impl World {
@@ -60,10 +67,11 @@ impl World {
                 })
                 .collect()
         };
-        let group = |(code, name): &(&str, &str)| {
-            json!({ "name": name, "code": code, "type": "smartGroup" })
-        };
-        let near = REGIONS.iter().find(|region| region.2 == wanted).map_or("americas", |region| region.3);
+        let group = |(code, name): &(&str, &str)| json!({ "name": name, "code": code, "type": "smartGroup" });
+        let near = REGIONS
+            .iter()
+            .find(|region| region.2 == wanted)
+            .map_or("americas", |region| region.3);
         let recommended = GROUPS.iter().find(|(code, _)| *code == near).map(group);
         Ok(Reply::ok(json!({
             "recommendations": { "smartGroup": recommended, "specific": specific(Some(wanted)) },

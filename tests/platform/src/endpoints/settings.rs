@@ -16,7 +16,10 @@ impl World {
     }
 
     fn ssl_body(&self, project: &Project) -> Value {
-        let applied = project.settings.ssl_applied_at.is_none_or(|at| at <= self.now);
+        let applied = project
+            .settings
+            .ssl_applied_at
+            .is_none_or(|at| at <= self.now);
         json!({
             "currentConfig": { "database": project.settings.ssl_enforced == applied },
             "appliedSuccessfully": applied,
@@ -86,16 +89,22 @@ impl World {
         let empty = Map::new();
         let part = |name: &str| body.get(name).and_then(Value::as_object).unwrap_or(&empty);
         for (list, field) in [(&mut v4, "dbAllowedCidrs"), (&mut v6, "dbAllowedCidrsV6")] {
-            let (added, removed) =
-                (cidrs(call, part("add"), field)?, cidrs(call, part("remove"), field)?);
+            let (added, removed) = (
+                cidrs(call, part("add"), field)?,
+                cidrs(call, part("remove"), field)?,
+            );
             list.retain(|cidr| !removed.contains(cidr));
             list.extend(added);
         }
         self.restrict(call, v4, v6);
         let project = self.ready(call)?;
-        let Some(set) = &project.settings.restrictions else { return Err(self.gone()) };
+        let Some(set) = &project.settings.restrictions else {
+            return Err(self.gone());
+        };
         let typed = |list: &[String], kind: &str| -> Vec<Value> {
-            list.iter().map(|cidr| json!({ "address": cidr, "type": kind })).collect()
+            list.iter()
+                .map(|cidr| json!({ "address": cidr, "type": kind }))
+                .collect()
         };
         let mut all = typed(&set.v4, "v4");
         all.extend(typed(&set.v6, "v6"));
@@ -113,7 +122,10 @@ impl World {
         if project.provisioned_for(self.config.pooler_lag, self.now) {
             Ok(project)
         } else {
-            Err(Reply::error(500, "Failed to apply network restrictions: error adding pooler tenant"))
+            Err(Reply::error(
+                500,
+                "Failed to apply network restrictions: error adding pooler tenant",
+            ))
         }
     }
 
@@ -121,7 +133,12 @@ impl World {
         let updated_at = self.now;
         let applied_at = later(self.now, self.config.settings_lag);
         self.changed(call, "network-restrictions", |project| {
-            project.settings.restrictions = Some(Restrictions { v4, v6, updated_at, applied_at });
+            project.settings.restrictions = Some(Restrictions {
+                v4,
+                v6,
+                updated_at,
+                applied_at,
+            });
         });
     }
 
@@ -197,8 +214,14 @@ impl World {
             "price": { "description": "compute", "type": "usage", "interval": "hourly", "amount": 0.01344 },
         });
         let compute = json!({ "type": "compute_instance", "variant": variant });
-        let selected = if project.size == "nano" { json!([]) } else { json!([compute]) };
-        Ok(Reply::ok(json!({ "selected_addons": selected, "available_addons": [] })))
+        let selected = if project.size == "nano" {
+            json!([])
+        } else {
+            json!([compute])
+        };
+        Ok(Reply::ok(
+            json!({ "selected_addons": selected, "available_addons": [] }),
+        ))
     }
 
     pub(crate) fn storage(&self, call: &Call<'_>) -> Outcome {
@@ -235,7 +258,9 @@ fn data_api_body(project: &Project) -> Value {
 /// The parameters of a request and whether it asks for a restart.
 fn parameters(call: &Call<'_>) -> Result<(Map<String, Value>, bool), Reply> {
     let mut body = call.json()?;
-    let restart = body.remove("restart_database").is_some_and(|value| value == json!(true));
+    let restart = body
+        .remove("restart_database")
+        .is_some_and(|value| value == json!(true));
     let bad = body.iter().find(|(key, value)| {
         let time = key.ends_with("_timeout");
         (time && !value.is_string()) || value.is_object() || value.is_array()
@@ -248,7 +273,9 @@ fn parameters(call: &Call<'_>) -> Result<(Map<String, Value>, bool), Reply> {
 
 fn cidrs(call: &Call<'_>, body: &Map<String, Value>, field: &str) -> Result<Vec<String>, Reply> {
     let wrong = || call.invalid(&[&format!("{field} must be a list of CIDRs")]);
-    let Some(list) = body.get(field) else { return Ok(Vec::new()) };
+    let Some(list) = body.get(field) else {
+        return Ok(Vec::new());
+    };
     let list = list.as_array().ok_or_else(wrong)?;
     list.iter()
         .map(|item| {
@@ -256,7 +283,8 @@ fn cidrs(call: &Call<'_>, body: &Map<String, Value>, field: &str) -> Result<Vec<
             let (address, bits) = text.split_once('/')?;
             let address: IpAddr = address.parse().ok()?;
             let most = if address.is_ipv4() { 32 } else { 128 };
-            let fits = address.is_ipv6() == field.ends_with("V6") && bits.parse::<u8>().ok()? <= most;
+            let fits =
+                address.is_ipv6() == field.ends_with("V6") && bits.parse::<u8>().ok()? <= most;
             fits.then(|| text.to_owned())
         })
         .collect::<Option<Vec<_>>>()

@@ -73,7 +73,10 @@ pub struct TokenPair {
 
 impl fmt::Debug for TokenPair {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("TokenPair").field("expires_in", &self.expires_in).finish_non_exhaustive()
+        formatter
+            .debug_struct("TokenPair")
+            .field("expires_in", &self.expires_in)
+            .finish_non_exhaustive()
     }
 }
 
@@ -139,7 +142,10 @@ impl Pat {
 
     /// A scoped token for these projects.
     pub fn for_projects(references: &[&str], permissions: Permissions) -> Self {
-        let references = references.iter().map(|reference| (*reference).to_owned()).collect();
+        let references = references
+            .iter()
+            .map(|reference| (*reference).to_owned())
+            .collect();
         Self {
             reach: PatReach::Projects(references),
             permissions: Some(permissions),

@@ -22,7 +22,12 @@ impl World {
         projects: Option<BTreeSet<String>>,
     ) -> Option<usize> {
         let app: &App = self.oauth.apps.get(client_id)?;
-        let user = self.organizations.get(organization)?.members.first().cloned();
+        let user = self
+            .organizations
+            .get(organization)?
+            .members
+            .first()
+            .cloned();
         self.oauth.authorizations.push(Authorization {
             client_id: client_id.to_owned(),
             organization: organization.to_owned(),
@@ -36,14 +41,21 @@ impl World {
     }
 
     /// Hands out a new pair under an authorization.
-    pub(crate) fn issue(&mut self, index: usize, keep_refresh: Option<String>) -> Option<TokenPair> {
+    pub(crate) fn issue(
+        &mut self,
+        index: usize,
+        keep_refresh: Option<String>,
+    ) -> Option<TokenPair> {
         let access_token = format!("sbp_oauth_{}", self.random.hex(40));
         let refreshed = self.oauth.authorizations.get(index)?.current.is_some();
         let refresh_token = keep_refresh.unwrap_or_else(|| self.random.alphanumeric(48));
         let expires_at = later(self.now, self.config.access_token_lifetime);
         let authorization = self.oauth.authorizations.get_mut(index)?;
-        authorization.current =
-            Some((Secret::new(&access_token), expires_at, Secret::new(&refresh_token)));
+        authorization.current = Some((
+            Secret::new(&access_token),
+            expires_at,
+            Secret::new(&refresh_token),
+        ));
         let effect = Effect::TokensIssued {
             client_id: authorization.client_id.clone(),
             organization: authorization.organization.clone(),
@@ -53,13 +65,20 @@ impl World {
             client_id: authorization.client_id.clone(),
             organization: authorization.organization.clone(),
         };
-        self.oauth
-            .accesses
-            .insert(access_token.clone(), Access { authorization: index, dies_at: expires_at });
+        self.oauth.accesses.insert(
+            access_token.clone(),
+            Access {
+                authorization: index,
+                dies_at: expires_at,
+            },
+        );
         self.oauth
             .refreshes
             .entry(refresh_token.clone())
-            .or_insert(Refresh { authorization: index, used_at: None });
+            .or_insert(Refresh {
+                authorization: index,
+                used_at: None,
+            });
         self.ledger.accept(self.now, by, effect);
         self.ledger.remember(&access_token);
         self.ledger.remember(&refresh_token);
@@ -84,7 +103,10 @@ impl World {
             return Err(refused());
         }
         if let Some(used_at) = refresh.used_at {
-            return self.replay(index, used_at).map(|pair| (index, pair)).ok_or_else(refused);
+            return self
+                .replay(index, used_at)
+                .map(|pair| (index, pair))
+                .ok_or_else(refused);
         }
         let mode = self.config.token_mode;
         if mode != TokenMode::NoRotation {
@@ -105,7 +127,9 @@ impl World {
             }
         }
         let kept = (mode == TokenMode::NoRotation).then(|| token.to_owned());
-        self.issue(index, kept).map(|pair| (index, pair)).ok_or_else(refused)
+        self.issue(index, kept)
+            .map(|pair| (index, pair))
+            .ok_or_else(refused)
     }
 
     /// What the use of a used token does.

@@ -1,1 +1,0 @@
-//! A world behind a loopback address.

@@ -1,0 +1,184 @@
+//! A world behind a loopback address: real sockets, and by default the real clock.
+//!
+//! The skin decides nothing. It turns bytes into a request, asks [`World::handle`], and realises the
+//! answer's [`Delivery`](crate::Delivery) on the socket. It runs on a thread and a runtime of its own, so
+//! that it goes on whatever the caller's runtime does, and all of it ends when [`Server`] is dropped.
+
+mod connection;
+mod delivery;
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+use http::Request;
+use jiff::Timestamp;
+use tokio::sync::oneshot;
+
+use crate::answer::Answer;
+use crate::world::World;
+
+/// Says what time it is.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// The time of this machine.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place where the real clock enters"
+)]
+pub fn real_clock() -> Clock {
+    Arc::new(Timestamp::now)
+}
+
+/// One request and what the platform answered to it.
+#[derive(Debug)]
+pub struct Exchange<'a> {
+    /// When the request had come in whole.
+    pub at: Timestamp,
+    /// The request. Its headers and body hold secrets.
+    pub request: &'a Request<Bytes>,
+    /// The answer and how it travels.
+    pub answer: &'a Answer,
+}
+
+type Observer = Box<dyn Fn(&Exchange<'_>) + Send>;
+
+/// What the server's thread and its owner share.
+pub(crate) struct Shared {
+    world: Mutex<World>,
+    observers: Mutex<Vec<Observer>>,
+    clock: Clock,
+}
+
+impl Shared {
+    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn observers(&self) -> MutexGuard<'_, Vec<Observer>> {
+        self.observers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    /// Answers one request, and shows the exchange to all observers in the order of the answers.
+    fn answer(&self, request: &Request<Bytes>) -> Answer {
+        let observers = self.observers();
+        let at = self.now();
+        let answer = self.world().handle(request, at);
+        let exchange = Exchange {
+            at,
+            request,
+            answer: &answer,
+        };
+        observers.iter().for_each(|observe| observe(&exchange));
+        answer
+    }
+}
+
+/// A running platform. Dropping it closes the listener and every connection.
+pub struct Server {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Server")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// Serves a world at a loopback address; port 0 takes a free port.
+    ///
+    /// # Errors
+    /// `InvalidInput` for an address that other machines can reach, and whatever listening may meet.
+    pub fn start(world: World, listen: SocketAddr) -> io::Result<Self> {
+        Self::start_with_clock(world, listen, real_clock())
+    }
+
+    /// As [`Server::start`], with another clock. Delayed and trickling answers still take real time.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn start_with_clock(world: World, listen: SocketAddr, clock: Clock) -> io::Result<Self> {
+        if !listen.ip().is_loopback() {
+            let message = format!(
+                "{listen} can be reached from other machines; listen on a loopback address such as \
+                 127.0.0.1:0"
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        let listener = TcpListener::bind(listen)?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let shared = Arc::new(Shared {
+            world: Mutex::new(world),
+            observers: Mutex::new(Vec::new()),
+            clock,
+        });
+        shared.world().tick(shared.now());
+        let (stop, stopped) = oneshot::channel();
+        let served = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("simulated-platform".to_owned())
+            .spawn(move || runtime.block_on(connection::serve(listener, served, stopped)))?;
+        Ok(Self {
+            shared,
+            address,
+            stop: Some(stop),
+            thread: Some(thread),
+        })
+    }
+
+    /// Where it listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The base of every address of the API, without a slash at its end.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The world. No request is answered while the guard lives.
+    pub fn world(&self) -> MutexGuard<'_, World> {
+        self.shared.world()
+    }
+
+    /// The time by the server's clock.
+    pub fn now(&self) -> Timestamp {
+        self.shared.now()
+    }
+
+    /// Shows every exchange from now on to `observer`, one at a time, in the order of the answers and
+    /// before they are sent. It may look at the world, but must not wait for another request.
+    pub fn observe(&self, observer: impl Fn(&Exchange<'_>) + Send + 'static) {
+        self.shared.observers().push(Box::new(observer));
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic of the server's thread has been reported by that thread.
+            let _ = thread.join();
+        }
+    }
+}
