@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use crate::support::cluster::Cluster;
 use crate::support::control_plane::{ControlPlane, Use};
-use crate::support::programs::{ensure, repository, run, succeed};
+use crate::support::programs::{ensure, repository, run};
+use crate::support::stage::apply_kinds;
 
 /// Every kind of ours; each has an example.
 const KINDS: [&str; 3] =
@@ -36,14 +37,7 @@ fn blocks(markdown: &str) -> Vec<String> {
 /// A control plane that knows the kinds, with a new namespace at hand.
 pub async fn with_kinds() -> (Use, Cluster) {
     let plane = ControlPlane::shared().await;
-    let mut kubectl = plane.command(&ensure("kubectl").await);
-    kubectl.args(["apply", "--server-side", "--force-conflicts", "--filename"]);
-    kubectl.arg(repository().join("crds"));
-    succeed(kubectl).await;
-    let mut kubectl = plane.command(&ensure("kubectl").await);
-    kubectl.args(["wait", "--for=condition=Established", "--timeout=20s", "--filename"]);
-    kubectl.arg(repository().join("crds"));
-    succeed(kubectl).await;
+    apply_kinds(&plane).await;
     let cluster = Cluster::new(plane.client().await);
     let namespace = cluster.new_namespace("examples").await;
     (plane, cluster.in_namespace(&namespace))

@@ -123,7 +123,9 @@ async fn an_object_with_a_mistake_is_refused_with_a_message_that_names_it() {
     for good in [token_connection("acme"), oauth_connection("acme-oauth"), project("orders")] {
         cluster.apply(good).await;
     }
-    for Mistake { what, object, says } in mistakes() {
+    for (number, Mistake { what, object, says }) in mistakes().into_iter().enumerate() {
+        let mut object = Value::from(object);
+        object["metadata"]["name"] = json!(format!("mistake-{number}"));
         match cluster.try_apply(object).await {
             Ok(_) => panic!("{what} was accepted"),
             Err(refusal) => assert!(refusal.contains(says), "{what}: refused with {refusal:?}"),

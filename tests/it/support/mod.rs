@@ -8,5 +8,7 @@ pub mod eventually;
 pub mod install;
 pub mod leaks;
 pub mod operator;
+pub mod platform;
 pub mod programs;
 pub mod samples;
+pub mod stage;
