@@ -21,7 +21,7 @@ pub(super) fn refusal(endpoint: Endpoint, status: u16, headers: &HeaderMap, body
         },
         // A gateway's page is not the platform's word, whatever status it wears.
         _ if remote.is_page => Error::Unavailable { status },
-        _ if matches!(endpoint, Endpoint::Token | Endpoint::Revoke) => of_oauth(status, &remote),
+        _ if endpoint == Endpoint::Token => of_oauth(status, &remote),
         401 => Error::Unauthorized,
         403 if remote.says(FREE_LIMIT) => Error::Forbidden {
             missing: Vec::new(),
@@ -43,7 +43,7 @@ pub(super) fn refusal(endpoint: Endpoint, status: u16, headers: &HeaderMap, body
     }
 }
 
-/// The OAuth endpoints speak of two things: the client, and its refresh token. A used token answers 404.
+/// The token endpoint speaks of two things: the client, and its refresh token. A used token answers 404.
 fn of_oauth(status: u16, remote: &Remote) -> Error {
     let because = match status {
         401 => Rejection::InvalidClient,
@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn statuses_mean_the_same_everywhere() {
         for endpoint in Endpoint::ALL {
-            if matches!(endpoint, Endpoint::Token | Endpoint::Revoke) {
+            if endpoint == Endpoint::Token {
                 continue;
             }
             let privileges = Error::Forbidden {
@@ -200,7 +200,6 @@ mod tests {
 
     #[test]
     fn refused_creates_are_told_apart() {
-        let field = |field| Rejection::InvalidField(Some(field));
         for (status, message, because) in [
             (
                 400,
@@ -235,6 +234,21 @@ mod tests {
                 "Password is known to be weak and easy to guess, please choose a different one",
                 Rejection::WeakPassword,
             ),
+        ] {
+            let seen = meaning(Endpoint::CreateProject, status, message);
+            assert_eq!(seen, rejected(status, because), "{message}");
+        }
+        let limit = meaning(Endpoint::CreateProject, 403, LIMIT);
+        assert!(
+            limit.is_quota() && !limit.to_string().contains("JANE"),
+            "{limit}"
+        );
+    }
+
+    #[test]
+    fn a_refused_value_is_laid_at_its_field() {
+        let field = |field| Rejection::InvalidField(Some(field));
+        for (status, message, because) in [
             (
                 400,
                 "name should not contain a . string",
@@ -278,11 +292,6 @@ mod tests {
             let seen = meaning(Endpoint::CreateProject, status, message);
             assert_eq!(seen, rejected(status, because), "{message}");
         }
-        let limit = meaning(Endpoint::CreateProject, 403, LIMIT);
-        assert!(
-            limit.is_quota() && !limit.to_string().contains("JANE"),
-            "{limit}"
-        );
     }
 
     #[test]

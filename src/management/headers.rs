@@ -88,10 +88,12 @@ mod tests {
         assert_eq!(date(&headers(&[])), None);
     }
 
+    type Case = (&'static [(&'static str, &'static str)], Option<Duration>);
+
     #[test]
     fn waiting_is_bounded_whatever_the_answer_says() {
         let second = Duration::from_secs;
-        let cases: &[(&[(&'static str, &str)], Option<Duration>)] = &[
+        let cases: &[Case] = &[
             (&[("retry-after", "2")], Some(second(2))),
             (&[("retry-after", "0")], Some(second(0))),
             (&[("retry-after", " 7 ")], Some(second(7))),

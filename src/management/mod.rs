@@ -12,6 +12,8 @@ mod client;
 mod endpoints;
 mod error;
 mod headers;
+#[cfg(test)]
+mod loopback;
 mod network;
 mod oauth;
 mod remote;
@@ -30,7 +32,7 @@ pub use endpoints::{
 pub use error::{Credential, Error, Field, Forbidden, Rejection, Remedy};
 pub use headers::RateHeaders;
 pub use network::{Network, NetworkError};
-pub use oauth::{OAuthApp, TokenGrant, refresh_token, revoke};
+pub use oauth::{OAuthApp, TokenGrant, refresh_token};
 pub use transport::{Connection, Limits, Sent, Transport, TransportError, TransportKind};
 pub use wire::{
     ApiKey, CreatedProject, Database, KeyKind, ListedProject, Organization, OrganizationSlug,

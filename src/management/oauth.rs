@@ -1,4 +1,4 @@
-//! The OAuth token endpoint: spending a refresh token, revoking an authorization.
+//! The OAuth token endpoint: spending a refresh token.
 //!
 //! A refresh token is single use: whoever makes this call must have written down that it is being made,
 //! and must store the answer before using it. That is the session's; here is only the wire.
@@ -7,15 +7,14 @@ use std::fmt;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
 use url::form_urlencoded;
 use zeroize::Zeroizing;
 
 use super::call::{Body, Call, ClientProof, Endpoint};
-use super::endpoints::json;
 use super::transport::Limits;
-use super::wire::{Clear, Undecodable, anything, word};
+use super::wire::{Clear, Undecodable, word};
 
 /// A registered OAuth app: who asks for tokens.
 #[derive(Clone)]
@@ -69,28 +68,6 @@ pub fn refresh_token(app: &OAuthApp, refresh_token: &SecretString) -> Call<Token
         client_secret: app.client_secret.clone(),
     });
     call
-}
-
-/// Ends the app's whole authorization of the organization, with all its tokens.
-pub fn revoke(app: &OAuthApp, refresh_token: &SecretString) -> Call<()> {
-    #[derive(Serialize)]
-    struct Revoke<'a> {
-        client_id: &'a str,
-        client_secret: &'a str,
-        refresh_token: &'a str,
-    }
-    let body = Revoke {
-        client_id: app.client_id.trim(),
-        client_secret: app.client_secret.expose_secret().trim(),
-        refresh_token: refresh_token.expose_secret().trim(),
-    };
-    Call::new(
-        Endpoint::Revoke,
-        String::new(),
-        "/v1/oauth/revoke".to_owned(),
-        anything,
-    )
-    .with_body(json(&body))
 }
 
 /// Reads a grant. Lenient in all but the tokens: what was granted must not be lost for a comma.
@@ -185,11 +162,7 @@ mod tests {
         let call = refresh_token(&app(), &"refresh-canary".into());
         let grant =
             decode(&json!({ "access_token": "access-canary", "refresh_token": "refresh-canary" }));
-        let shown = format!(
-            "{call:?} {:?} {:?} {grant:?}",
-            app(),
-            revoke(&app(), &"refresh-canary".into())
-        );
+        let shown = format!("{call:?} {:?} {grant:?}", app());
         for canary in ["app-secret", "refresh-canary", "access-canary"] {
             assert!(!shown.contains(canary), "{shown}");
         }

@@ -124,6 +124,6 @@ mod tests {
         let mut replica = entry();
         replica["identifier"] = json!("aaaaaaaaaaaaaaaaaaaa-rr-eu-west-1-x");
         replica["database_type"] = json!("READ_REPLICA");
-        assert_eq!(read(&[replica]).unwrap()[0].primary, false);
+        assert!(!read(&[replica]).unwrap()[0].primary);
     }
 }
