@@ -35,7 +35,11 @@ fn mistakes() -> Vec<Mistake> {
     let reserved = "this name is reserved";
     let dot = project("orders").called("a.b");
     vec![
-        mistake("no credential", token_connection("acme").with("auth", json!({})), exactly_one),
+        mistake(
+            "no credential",
+            token_connection("acme").with("auth", json!({})),
+            exactly_one,
+        ),
         mistake("two credentials", both_ways, exactly_one),
         mistake(
             "no credential of a cluster connection",
@@ -54,7 +58,11 @@ fn mistakes() -> Vec<Mistake> {
             "set only one of region and regionGroup",
         ),
         mistake("a dot in the name", dot, "spec.projectName"),
-        mistake("a name too long", project("orders").called(&"a".repeat(201)), "spec.projectName"),
+        mistake(
+            "a name too long",
+            project("orders").called(&"a".repeat(201)),
+            "spec.projectName",
+        ),
         mistake(
             "two passwords",
             project("orders").with("database/password", both),
@@ -70,14 +78,26 @@ fn mistakes() -> Vec<Mistake> {
             project("orders").with("adoption", json!({"policy": "AdoptOnly", "ref": "../x"})),
             "spec.adoption.ref",
         ),
-        mistake("an unknown policy", project("orders").on_delete("Keep"), "spec.deletionPolicy"),
-        mistake("an unknown power state", project("orders").with("powerState", "Off"), "spec.powerState"),
+        mistake(
+            "an unknown policy",
+            project("orders").on_delete("Keep"),
+            "spec.deletionPolicy",
+        ),
+        mistake(
+            "an unknown power state",
+            project("orders").with("powerState", "Off"),
+            "spec.powerState",
+        ),
         mistake(
             "a foreign kind of connection",
             project("orders").with("connectionRef", json!({"kind": "Secret", "name": "a"})),
             "spec.connectionRef.kind",
         ),
-        mistake("a ConfigMap of everything", output(json!({"kind": "ConfigMap"})), public),
+        mistake(
+            "a ConfigMap of everything",
+            output(json!({"kind": "ConfigMap"})),
+            public,
+        ),
         mistake(
             "a ConfigMap with a secret",
             output(json!({"kind": "ConfigMap", "include": ["URL", "SecretKey"]})),
@@ -93,17 +113,41 @@ fn mistakes() -> Vec<Mistake> {
             output(json!({"preset": "ServiceBinding", "prefix": "A_"})),
             "the preset ServiceBinding is a Secret",
         ),
-        mistake("a password Secret as output", output(json!({"name": "x-supabase-password"})), reserved),
-        mistake("a state Secret as output", output(json!({"name": "acme-oauth-state"})), reserved),
+        mistake(
+            "a password Secret as output",
+            output(json!({"name": "x-supabase-password"})),
+            reserved,
+        ),
+        mistake(
+            "a state Secret as output",
+            output(json!({"name": "acme-oauth-state"})),
+            reserved,
+        ),
         mistake(
             "a cluster state Secret as output",
             output(json!({"name": "acme-oauth-cluster-state"})),
             reserved,
         ),
-        mistake("an output without a valid name", output(json!({"name": "a/b"})), "spec.outputs[0].name"),
-        mistake("an empty include", output(json!({"include": []})), "include"),
-        mistake("an unknown value", output(json!({"include": ["Password"]})), "include"),
-        mistake("a prefix that no shell takes", output(json!({"prefix": "a-b"})), "prefix"),
+        mistake(
+            "an output without a valid name",
+            output(json!({"name": "a/b"})),
+            "spec.outputs[0].name",
+        ),
+        mistake(
+            "an empty include",
+            output(json!({"include": []})),
+            "include",
+        ),
+        mistake(
+            "an unknown value",
+            output(json!({"include": ["Password"]})),
+            "include",
+        ),
+        mistake(
+            "a prefix that no shell takes",
+            output(json!({"prefix": "a-b"})),
+            "prefix",
+        ),
         mistake(
             "an annotation that others obey",
             output(json!({"annotations": {"kubernetes.io/ingress.class": "x"}})),
@@ -120,7 +164,11 @@ fn mistakes() -> Vec<Mistake> {
 #[tokio::test]
 async fn an_object_with_a_mistake_is_refused_with_a_message_that_names_it() {
     let (_plane, cluster) = with_kinds().await;
-    for good in [token_connection("acme"), oauth_connection("acme-oauth"), project("orders")] {
+    for good in [
+        token_connection("acme"),
+        oauth_connection("acme-oauth"),
+        project("orders"),
+    ] {
         cluster.apply(good).await;
     }
     for (number, Mistake { what, object, says }) in mistakes().into_iter().enumerate() {
@@ -155,11 +203,27 @@ async fn what_cannot_be_changed_on_the_platform_cannot_be_changed_here() {
     };
     let group = named.clone().without("region").with("regionGroup", "emea");
     for (what, changed, says) in [
-        ("region", named.clone().in_region("us-east-1"), "region is immutable"),
+        (
+            "region",
+            named.clone().in_region("us-east-1"),
+            "region is immutable",
+        ),
         ("region to group", group, "region is immutable"),
-        ("organization", named.clone().with("organizationSlug", "other"), "organizationSlug is immutable"),
-        ("no organization", named.clone().without("organizationSlug"), "organizationSlug is immutable"),
-        ("kind of an output", secret("ConfigMap", "Env", json!(["URL"])), "kind of an output is immutable"),
+        (
+            "organization",
+            named.clone().with("organizationSlug", "other"),
+            "organizationSlug is immutable",
+        ),
+        (
+            "no organization",
+            named.clone().without("organizationSlug"),
+            "organizationSlug is immutable",
+        ),
+        (
+            "kind of an output",
+            secret("ConfigMap", "Env", json!(["URL"])),
+            "kind of an output is immutable",
+        ),
         (
             "preset of an output",
             secret("Secret", "ServiceBinding", Value::Null),
@@ -171,13 +235,18 @@ async fn what_cannot_be_changed_on_the_platform_cannot_be_changed_here() {
             Err(refusal) => assert!(refusal.contains(says), "{what}: refused with {refusal:?}"),
         }
     }
-    cluster.apply(named.called("renamed").on_delete("Delete")).await;
+    cluster
+        .apply(named.called("renamed").on_delete("Delete"))
+        .await;
 }
 
 #[tokio::test]
 async fn a_new_object_is_not_taken_for_current_before_anybody_looked() {
     let (_plane, cluster) = with_kinds().await;
-    for object in [Value::from(project("orders")), token_connection("acme").into()] {
+    for object in [
+        Value::from(project("orders")),
+        token_connection("acme").into(),
+    ] {
         let stored = cluster.apply(object).await;
         assert_eq!(stored["status"]["observedGeneration"], -1, "{stored}");
     }
@@ -191,6 +260,12 @@ async fn defaults_are_shown() {
         "metadata": {"name": "bare"}, "spec": bare});
     let stored = cluster.apply(object).await;
     assert_eq!(stored["spec"]["deletionPolicy"], "Retain", "{stored}");
-    assert_eq!(stored["spec"]["connectionRef"]["kind"], "SupabaseConnection", "{stored}");
-    assert_eq!(stored["spec"]["adoption"]["policy"], "CreateOnly", "{stored}");
+    assert_eq!(
+        stored["spec"]["connectionRef"]["kind"], "SupabaseConnection",
+        "{stored}"
+    );
+    assert_eq!(
+        stored["spec"]["adoption"]["policy"], "CreateOnly",
+        "{stored}"
+    );
 }

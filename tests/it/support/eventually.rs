@@ -21,7 +21,9 @@ pub async fn eventually<T, E: Display>(
         match tokio::time::timeout_at(deadline, look()).await {
             Ok(Ok(value)) => return value,
             Ok(Err(seen)) => last = seen.to_string(),
-            Err(_) => panic!("{what}: not within {within:?}. The last look, which did not end, came after: {last}"),
+            Err(_) => panic!(
+                "{what}: not within {within:?}. The last look, which did not end, came after: {last}"
+            ),
         }
         if tokio::time::Instant::now() >= deadline {
             panic!("{what}: not within {within:?}. Last seen: {last}");
@@ -35,7 +37,11 @@ async fn the_value_is_returned_as_soon_as_it_is_there() {
     let mut looks = 0;
     let seen = eventually("the third look", Duration::from_secs(1), async || {
         looks += 1;
-        if looks == 3 { Ok(looks) } else { Err(format!("look {looks}")) }
+        if looks == 3 {
+            Ok(looks)
+        } else {
+            Err(format!("look {looks}"))
+        }
     })
     .await;
     assert_eq!(seen, 3);
@@ -44,7 +50,10 @@ async fn the_value_is_returned_as_soon_as_it_is_there() {
 #[tokio::test(start_paused = true)]
 #[should_panic(expected = "the moon: not within 1s. Last seen: still dark")]
 async fn a_missed_deadline_tells_what_was_seen_last() {
-    eventually("the moon", Duration::from_secs(1), async || Err::<(), _>("still dark")).await;
+    eventually("the moon", Duration::from_secs(1), async || {
+        Err::<(), _>("still dark")
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]
