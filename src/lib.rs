@@ -7,4 +7,5 @@ pub mod leader;
 pub mod management;
 pub mod outputs;
 pub mod rules;
+pub mod session;
 pub mod telemetry;
