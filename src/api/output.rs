@@ -52,11 +52,11 @@ pub struct Output {
     pub prefix: Option<String>,
     /// Labels to set. The operator's own win.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 32))]
+    #[schemars(extend("maxProperties" = 32))]
     pub labels: Option<BTreeMap<String, String>>,
     /// Annotations to set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 32))]
+    #[schemars(extend("maxProperties" = 32))]
     pub annotations: Option<BTreeMap<String, String>>,
 }
 
