@@ -11,4 +11,5 @@ pub mod management;
 pub mod options;
 pub mod outputs;
 pub mod rules;
+pub mod session;
 pub mod telemetry;

@@ -1,0 +1,45 @@
+//! Which connection: both kinds in one type.
+
+use std::fmt;
+
+use crate::api::ObjectKey;
+use crate::api::project::ConnectionKind;
+
+/// A connection object.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId {
+    /// Its kind.
+    pub kind: ConnectionKind,
+    /// Its namespace; none for the cluster-wide kind.
+    pub namespace: Option<String>,
+    /// Its name.
+    pub name: String,
+}
+
+impl ConnectionId {
+    /// The connection of this kind and key.
+    pub fn new(kind: ConnectionKind, key: &ObjectKey) -> Self {
+        Self {
+            kind,
+            namespace: key.namespace.clone(),
+            name: key.name.clone(),
+        }
+    }
+
+    /// Its key among the objects of its kind.
+    pub fn key(&self) -> ObjectKey {
+        ObjectKey {
+            namespace: self.namespace.clone(),
+            name: self.name.clone(),
+        }
+    }
+}
+
+impl fmt::Display for ConnectionId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            ConnectionKind::SupabaseConnection => write!(formatter, "{}", self.key()),
+            ConnectionKind::ClusterSupabaseConnection => write!(formatter, "cluster {}", self.name),
+        }
+    }
+}
