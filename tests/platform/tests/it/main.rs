@@ -8,6 +8,8 @@ mod access;
 #[cfg(test)]
 mod client;
 #[cfg(test)]
+mod consent;
+#[cfg(test)]
 mod contract;
 #[cfg(test)]
 mod creation;
@@ -32,10 +34,18 @@ mod listing;
 #[cfg(test)]
 mod oauth;
 #[cfg(test)]
+mod official_cli;
+#[cfg(test)]
+mod pausing;
+#[cfg(test)]
 mod program;
+#[cfg(test)]
+mod quota;
 #[cfg(test)]
 mod settings;
 #[cfg(test)]
 mod sockets;
 #[cfg(test)]
 mod stage;
+#[cfg(test)]
+mod tour;
