@@ -181,3 +181,18 @@ fn the_date_header_is_the_worlds_time() {
         "Fri, 15 Jan 2027 09:01:01 GMT"
     );
 }
+
+#[test]
+fn queries_of_the_oauth_endpoints_are_not_kept() {
+    let mut stage = Stage::new(calm());
+    stage.get("/v1/oauth/authorize?client_id=a&state=secret-state");
+    stage.get("/v1/organizations/acme/projects?limit=3");
+    let queries: Vec<_> = stage
+        .world
+        .ledger()
+        .seen()
+        .iter()
+        .map(|seen| seen.query.as_str())
+        .collect();
+    assert_eq!(queries, ["", "limit=3"]);
+}

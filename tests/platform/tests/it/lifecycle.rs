@@ -81,6 +81,20 @@ fn any_transition_may_be_stuck() {
 }
 
 #[test]
+fn a_stuck_project_stays_in_whatever_status_it_is_put() {
+    let mut stage = Stage::new(slow());
+    let reference = stage.create("orders");
+    stage.pass_seconds(90);
+    stage.world.stick(&reference);
+    stage.world.delete_by_hand(&reference, stage.now);
+    stage.pass_seconds(86_400);
+    assert_eq!(stage.status(&reference), "GOING_DOWN");
+    stage.world.unstick(&reference, stage.now);
+    stage.pass_seconds(30);
+    assert!(stage.world.project(&reference).unwrap().gone);
+}
+
+#[test]
 fn a_free_project_may_pause_by_itself_and_a_paid_one_does_not() {
     let config = Config {
         spontaneous_pause: Some(Duration::from_secs(604_800)),

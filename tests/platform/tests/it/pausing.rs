@@ -91,3 +91,23 @@ fn a_restore_can_be_called_off() {
     stage.pass_seconds(600);
     assert_eq!(stage.status(&reference), "INACTIVE");
 }
+
+#[test]
+fn a_restored_project_has_its_keys_and_its_pooler_at_once_and_its_services_later() {
+    let mut stage = Stage::new(slow());
+    let reference = stage.create_in("free", "one");
+    stage.pass_seconds(200);
+    stage.poke(&format!("{}/pause", at(&reference)));
+    stage.pass_seconds(60);
+    stage.poke(&format!("{}/restore", at(&reference)));
+    stage.pass_seconds(120);
+    for path in ["api-keys", "config/database/pooler"] {
+        assert_eq!(
+            stage.get(&format!("{}/{path}", at(&reference))).status,
+            200,
+            "{path}"
+        );
+    }
+    let health = stage.get(&format!("{}/health?services=storage", at(&reference)));
+    assert_eq!(health.body[0]["status"], "UNHEALTHY");
+}
