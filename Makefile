@@ -1,0 +1,64 @@
+# What people and CI type. Each target does its own set-up and says in one line what is missing.
+#
+#   make quickstart          a control plane, a simulated platform and the operator, to watch and play with
+#   make test                every check; stops at the first that fails
+#   make advisories          known vulnerabilities; needs the network or ADVISORY_DB
+.DEFAULT_GOAL := help
+.PHONY: help quickstart test lint unit deny advisories crds chart shell dockerfile size
+
+CARGO ?= cargo
+TOOLS := tests/tools
+STEP := $(TOOLS)/step
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+# Anything but empty: make quickstart exits instead of staying up.
+ONCE ?=
+# A local copy of the advisory database, as Git checkout.
+ADVISORY_DB ?=
+
+help:
+	@sed -n '2,/^\.DEFAULT/{/^#/s/^#//p;}' Makefile
+
+quickstart:
+	@$(TOOLS)/preflight quickstart
+	@$(STEP) "build" $(CARGO) build --locked --workspace --bins
+	@ONCE='$(ONCE)' CARGO_TARGET_DIR='$(TARGET)' $(TOOLS)/quickstart
+
+test:
+	@$(TOOLS)/preflight test
+	@$(MAKE) --no-print-directory lint unit deny chart shell dockerfile
+	@$(STEP) "quickstart" $(MAKE) --no-print-directory quickstart ONCE=1
+	@$(MAKE) --no-print-directory size
+	@printf '\nmake test: everything passed\n'
+
+lint:
+	@$(STEP) "format" $(CARGO) fmt --all --check
+	@$(STEP) "clippy" $(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	@$(STEP) "documentation" env RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --locked --workspace --no-deps --document-private-items
+
+# Unit, platform and integration tests, and whether the CRDs are current; then the examples in the documentation.
+unit:
+	@$(STEP) "tests" $(CARGO) test --locked --workspace --all-targets
+	@$(STEP) "documentation examples" $(CARGO) test --locked --workspace --doc
+
+deny:
+	@$(STEP) "licenses, duplicates, sources" $(TOOLS)/deny check --hide-inclusion-graph bans licenses sources
+
+advisories:
+	@$(STEP) "advisories" env ADVISORY_DB='$(ADVISORY_DB)' $(TOOLS)/deny advisories
+
+# Writes crds/ anew from the types in src/api.
+crds:
+	UPDATE=1 $(CARGO) test --locked --lib crds_are_current
+
+chart:
+	@$(STEP) "chart" $(TOOLS)/chart-check
+
+shell:
+	@$(STEP) "scripts" $(TOOLS)/shell-check
+
+dockerfile:
+	@$(STEP) "Dockerfile" sh -c '"$$($(TOOLS)/ensure hadolint)" Dockerfile'
+
+size:
+	@$(STEP) "release build" $(CARGO) build --locked --release --bin supabase-operator
+	@$(STEP) "size of the release" $(TOOLS)/binary-size $(TARGET)/release/supabase-operator 20

@@ -1,0 +1,209 @@
+//! The promise: the custom resources as users write and read them.
+//!
+//! Types, schemas, CEL rules and printer columns only. No I/O and no logic beyond accessors, so that this
+//! room changes for one reason: what we promise to users. `crds/*.yaml` is generated from here.
+#![expect(
+    clippy::doc_markdown,
+    reason = "kubectl explain prints these descriptions as plain text"
+)]
+
+pub mod condition;
+pub mod connection;
+pub mod output;
+pub mod project;
+pub mod reference;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSON, JSONSchemaProps,
+};
+use kube::CustomResourceExt as _;
+
+pub use condition::{ConditionType, Reason};
+pub use connection::{
+    ClusterSupabaseConnection, ClusterSupabaseConnectionSpec, ConnectionStatus, SupabaseConnection,
+    SupabaseConnectionSpec,
+};
+pub use output::{Endpoint, Output, OutputKind, OutputValue, Preset};
+pub use project::{ProjectStatus, SupabaseProject, SupabaseProjectSpec};
+pub use reference::ObjectKey;
+
+/// API group of every kind.
+pub const GROUP: &str = "supabase-operator.dev";
+/// The one served version.
+pub const VERSION: &str = "v1alpha1";
+/// Field manager of every write.
+pub const FIELD_MANAGER: &str = "supabase-operator";
+/// The finalizer on our kinds and on the Secrets that must outlive a namespace deletion.
+pub const FINALIZER: &str = "supabase-operator.dev/finalizer";
+
+/// Annotations that users put on our kinds. They are requests and prove nothing.
+pub mod annotations {
+    /// Any new value asks for one pass now; acknowledged in `status.lastHandledReconcileAt`.
+    pub const RECONCILE_REQUESTED_AT: &str = "supabase-operator.dev/reconcile-requested-at";
+    /// The ref or create name that shall be left behind on the platform so that deletion can finish.
+    pub const FORCE_ORPHAN: &str = "supabase-operator.dev/force-orphan";
+    /// Our prefix: an unknown annotation under it is worth a warning.
+    pub const PREFIX: &str = "supabase-operator.dev/";
+}
+
+/// Labels on every object that the operator writes. Ours win over the user's.
+pub mod labels {
+    /// Always [`super::FIELD_MANAGER`].
+    pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+    /// Always `supabase`.
+    pub const PART_OF: &str = "app.kubernetes.io/part-of";
+    /// Name of the owning object.
+    pub const PROJECT: &str = "supabase-operator.dev/project";
+    /// UID of the owning object: what ownership is decided by.
+    pub const OWNER_UID: &str = "supabase-operator.dev/owner-uid";
+    /// What the object is for: `output`, `password`, `oauth-state`, `oauth-grants`, `keys`.
+    pub const ROLE: &str = "supabase-operator.dev/role";
+    /// Role of a Secret or ConfigMap that applications mount.
+    pub const ROLE_OUTPUT: &str = "output";
+    /// Role of a Secret that keeps a database password.
+    pub const ROLE_PASSWORD: &str = "password";
+    /// Role of a Secret that keeps OAuth tokens.
+    pub const ROLE_OAUTH_STATE: &str = "oauth-state";
+    /// Role of the Secret that keeps the operator's own keys.
+    pub const ROLE_KEYS: &str = "keys";
+    /// The project ref that a password Secret belongs to.
+    pub const REF: &str = "supabase-operator.dev/ref";
+    /// Set on a password Secret whose object is gone.
+    pub const RETAINED: &str = "supabase-operator.dev/retained";
+}
+
+/// The custom resource definitions, ready to be applied or printed.
+pub fn crds() -> Vec<CustomResourceDefinition> {
+    let mut project = SupabaseProject::crd();
+    project
+        .metadata
+        .labels
+        .get_or_insert_default()
+        // The duck type of the Service Binding specification: `status.binding.name`.
+        .insert(
+            "servicebinding.io/provisioned-service".into(),
+            "true".into(),
+        );
+    let mut crds = vec![
+        project,
+        SupabaseConnection::crd(),
+        ClusterSupabaseConnection::crd(),
+    ];
+    for crd in &mut crds {
+        let labels = crd.metadata.labels.get_or_insert_default();
+        labels.insert(labels::PART_OF.into(), "supabase".into());
+        for version in &mut crd.spec.versions {
+            let Some(schema) = version
+                .schema
+                .as_mut()
+                .and_then(|schema| schema.open_api_v3_schema.as_mut())
+            else {
+                continue;
+            };
+            if let Some(status) = schema.properties.get_or_insert_default().get_mut("status") {
+                // Until we have looked, kstatus must not take the object for current.
+                status.default = Some(JSON(serde_json::json!({"observedGeneration": -1})));
+            }
+            drop_integer_formats(schema);
+        }
+    }
+    crds
+}
+
+/// A definition as YAML, as it lies in `crds/` and as the command `crds` prints it.
+pub fn yaml(crd: &CustomResourceDefinition) -> Result<String, serde_saphyr::ser::Error> {
+    serde_saphyr::to_string(crd)
+}
+
+/// API servers warn about `format: uint32` and `int64` adds nothing: formats of integers are dropped.
+fn drop_integer_formats(schema: &mut JSONSchemaProps) {
+    use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+        JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+    };
+
+    if schema.type_.as_deref() == Some("integer") {
+        schema.format = None;
+    }
+    for property in schema
+        .properties
+        .iter_mut()
+        .flat_map(|map| map.values_mut())
+    {
+        drop_integer_formats(property);
+    }
+    match schema.items.as_mut() {
+        Some(JSONSchemaPropsOrArray::Schema(item)) => drop_integer_formats(item),
+        Some(JSONSchemaPropsOrArray::Schemas(items)) => {
+            items.iter_mut().for_each(drop_integer_formats);
+        }
+        None => {}
+    }
+    if let Some(JSONSchemaPropsOrBool::Schema(inner)) = schema.additional_properties.as_mut() {
+        drop_integer_formats(inner);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSchemaPropsOrArray;
+
+    use super::*;
+
+    /// `UPDATE=1 cargo test --lib crds_are_current` writes them anew.
+    #[test]
+    fn crds_are_current() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds");
+        for crd in crds() {
+            let file = folder.join(format!("{}.yaml", crd.spec.names.plural));
+            let fresh = yaml(&crd).unwrap();
+            if std::env::var_os("UPDATE").is_some() {
+                std::fs::write(&file, &fresh).unwrap();
+            }
+            let stored = std::fs::read_to_string(&file).unwrap_or_default();
+            assert!(
+                stored == fresh,
+                "{} is stale: run 'make crds'",
+                file.display()
+            );
+        }
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), crds().len());
+    }
+
+    #[test]
+    fn every_field_is_described() {
+        fn undescribed(path: &str, schema: &JSONSchemaProps, found: &mut Vec<String>) {
+            for (name, property) in schema.properties.iter().flatten() {
+                let path = format!("{path}.{name}");
+                if property.description.is_none() {
+                    found.push(path.clone());
+                }
+                undescribed(&path, property, found);
+                if let Some(JSONSchemaPropsOrArray::Schema(item)) = &property.items {
+                    undescribed(&path, item, found);
+                }
+            }
+        }
+        let mut found = Vec::new();
+        for crd in crds() {
+            let schema = crd.spec.versions[0]
+                .schema
+                .clone()
+                .unwrap()
+                .open_api_v3_schema
+                .unwrap();
+            for part in ["spec", "status"] {
+                let part = schema
+                    .properties
+                    .as_ref()
+                    .unwrap()
+                    .get(part)
+                    .unwrap()
+                    .clone();
+                undescribed(&crd.spec.names.kind, &part, &mut found);
+            }
+        }
+        assert!(found.is_empty(), "{found:#?}");
+    }
+}

@@ -1,0 +1,526 @@
+//! `SupabaseProject`: a hosted project, its database password and the Secrets that applications mount.
+#![expect(
+    clippy::duplicated_attributes,
+    reason = "every printer column has a type: the lint takes the words for attributes"
+)]
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::output::{Output, OutputKind};
+use super::reference::SecretKeyRef;
+
+/// A hosted Supabase project.
+#[derive(Clone, CustomResource, Debug, Deserialize, PartialEq, Serialize, KubeSchema)]
+#[kube(
+    group = "supabase-operator.dev",
+    version = "v1alpha1",
+    kind = "SupabaseProject",
+    plural = "supabaseprojects",
+    namespaced,
+    status = "ProjectStatus",
+    derive = "PartialEq",
+    shortname = "sbproj",
+    category = "supabase",
+    category = "managed",
+    doc = "A hosted Supabase project. The operator creates it, waits until it is usable, and writes its API keys and Postgres URIs into Secrets.",
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
+    ),
+    printcolumn(name = "Ref", type_ = "string", json_path = ".status.ref"),
+    printcolumn(
+        name = "Status",
+        type_ = "string",
+        json_path = ".status.remoteStatus",
+        description = "Status of the project on the platform"
+    ),
+    printcolumn(name = "Region", type_ = "string", json_path = ".status.region"),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    ),
+    printcolumn(
+        name = "Project",
+        type_ = "string",
+        json_path = ".status.projectName",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Organization",
+        type_ = "string",
+        json_path = ".status.organizationSlug",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+        priority = 1
+    )
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!(has(self.region) && has(self.regionGroup))").message("set only one of region and regionGroup"))]
+#[x_kube(validation = Rule::new("has(self.region) || has(self.regionGroup) || (has(self.adoption) && self.adoption.policy == 'AdoptOnly')").message("set region or regionGroup: a project can only be created somewhere"))]
+#[x_kube(validation = Rule::new("has(self.region) == has(oldSelf.region) && (!has(self.region) || self.region == oldSelf.region)").message("region is immutable: the platform cannot move a project").field_path(".region"))]
+#[x_kube(validation = Rule::new("has(self.regionGroup) == has(oldSelf.regionGroup) && (!has(self.regionGroup) || self.regionGroup == oldSelf.regionGroup)").message("regionGroup is immutable: the platform cannot move a project").field_path(".regionGroup"))]
+#[x_kube(validation = Rule::new("!has(oldSelf.organizationSlug) || (has(self.organizationSlug) && self.organizationSlug == oldSelf.organizationSlug)").message("organizationSlug is immutable once set").field_path(".organizationSlug"))]
+pub struct SupabaseProjectSpec {
+    /// The connection whose credential is used.
+    pub connection_ref: ConnectionRef,
+    /// The organization that the project belongs to; a slug is the last part of the organization's dashboard
+    /// address. May be left out if the connection sees exactly one. Immutable once set; if it is set later, it
+    /// must be the one in `status.organizationSlug`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 100), regex(pattern = r"^[A-Za-z0-9_-]+$"))]
+    pub organization_slug: Option<String>,
+    /// The project's name on the platform. Default: namespace and name of this object, joined by a dash, dots
+    /// replaced by dashes. Changing it renames the project. Names are unique within an organization and
+    /// have no dots. While a project is being created its name carries a random suffix.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 200), regex(pattern = r"^[^.\x00-\x1f]+$"))]
+    pub project_name: Option<String>,
+    /// The region, such as eu-central-1. Immutable. Exactly one of region and regionGroup must be set, except for
+    /// projects that are only adopted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9-]+$"))]
+    pub region: Option<String>,
+    /// A group of regions among which the platform chooses: americas, emea or apac. Immutable. The region that
+    /// was chosen is in `status.region`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9-]+$"))]
+    pub region_group: Option<String>,
+    /// Compute of the project. It is used when the project is created; later changes have no effect yet and are
+    /// reported by the condition Synced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compute: Option<Compute>,
+    /// Whether the project shall run or be paused. Absent: not managed, a project that was paused by the
+    /// platform or by somebody else is left so and reported. Only projects of the free plan can be paused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub power_state: Option<PowerState>,
+    /// Whether a project that exists already may be taken over.
+    #[serde(default)]
+    pub adoption: Adoption,
+    /// What happens to the project on the platform when this object is deleted.
+    #[serde(default)]
+    pub deletion_policy: DeletionPolicy,
+    /// Stops all work on this object, except letting it go when it is deleted with deletionPolicy Retain.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub suspend: bool,
+    /// The project's database.
+    #[serde(default)]
+    pub database: Database,
+    /// The Secrets and ConfigMaps to write. Absent: one Secret, named after this object with the suffix
+    /// -supabase, with the preset Env. An empty list writes none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub outputs: Option<Vec<Output>>,
+}
+
+/// The connection that a project uses.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConnectionRef {
+    /// SupabaseConnection (the default), in the same namespace, or ClusterSupabaseConnection.
+    #[serde(default)]
+    pub kind: ConnectionKind,
+    /// Its name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// The kinds of connections.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    Deserialize,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    JsonSchema,
+)]
+pub enum ConnectionKind {
+    /// A connection of the same namespace.
+    #[default]
+    SupabaseConnection,
+    /// A connection of the whole cluster.
+    ClusterSupabaseConnection,
+}
+
+impl ConnectionKind {
+    /// The text in the `kind` field.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SupabaseConnection => "SupabaseConnection",
+            Self::ClusterSupabaseConnection => "ClusterSupabaseConnection",
+        }
+    }
+}
+
+/// Compute of a project.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Compute {
+    /// The instance size, such as micro or 2xlarge; the platform's own words. Absent: the smallest that the
+    /// organization's plan allows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9_]+$"))]
+    pub size: Option<String>,
+}
+
+/// Whether a project runs.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize, JsonSchema)]
+pub enum PowerState {
+    /// It runs; if it is paused, it is restored.
+    Running,
+    /// It is paused.
+    Paused,
+}
+
+/// Taking over a project that exists.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.policy != 'AdoptOnly' || has(self.ref)").message("adoption.policy AdoptOnly needs adoption.ref"))]
+pub struct Adoption {
+    /// CreateOnly (the default) never takes over a project that it did not create: an existing one of the wanted name
+    /// is reported as NameConflict. AdoptOnly takes over the project of `ref` and never creates one.
+    /// AdoptOrCreate takes over the project of `ref`, or the one of the wanted name, and creates one if there is none.
+    #[serde(default)]
+    pub policy: AdoptionPolicy,
+    /// The project to take over: 20 lowercase letters, the last part of its dashboard address. With CreateOnly
+    /// it only settles a creation that is reported as AmbiguousCreate.
+    #[serde(default, rename = "ref", skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^[a-z]{20}$"))]
+    pub reference: Option<String>,
+}
+
+/// When a project that exists is taken over.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize, JsonSchema)]
+pub enum AdoptionPolicy {
+    /// Never.
+    #[default]
+    CreateOnly,
+    /// Always: none is created.
+    AdoptOnly,
+    /// If it is there; otherwise one is created.
+    AdoptOrCreate,
+}
+
+/// What deleting the object does to the project.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize, JsonSchema)]
+pub enum DeletionPolicy {
+    /// The project stays on the platform, and so does the Secret with its database password.
+    #[default]
+    Retain,
+    /// The project is deleted on the platform, with all its data and backups. This cannot be undone.
+    Delete,
+}
+
+/// The database of a project.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Database {
+    /// The password of the role postgres.
+    #[serde(default)]
+    pub password: Password,
+}
+
+/// Where the database password comes from. It is kept in the Secret `<name>-supabase-password`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!(has(self.generate) && has(self.secretKeyRef))").message("set only one of database.password.generate and database.password.secretKeyRef"))]
+pub struct Password {
+    /// Generates 40 letters and digits. This is the default for projects that are created; for adopted ones no
+    /// password is ever generated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generate: Option<Generate>,
+    /// Takes the password of this Secret, as it is, without trimming. 4 to 256 characters, no control characters.
+    /// For a project that is created it becomes the password; for an adopted one it must be the password.
+    /// A later change is not sent to the platform and is reported as PasswordDiffers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_key_ref: Option<SecretKeyRef>,
+    /// What to do when the Secret with the password was deleted or edited and the password cannot be found
+    /// elsewhere: Report (the default) or Reset, which gives the database a new password and so breaks
+    /// every client that has the old one.
+    #[serde(default)]
+    pub on_lost: OnLost,
+}
+
+/// A generated password has no options.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Generate {}
+
+/// What to do about a lost password.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize, JsonSchema)]
+pub enum OnLost {
+    /// Say so.
+    #[default]
+    Report,
+    /// Set a new one.
+    Reset,
+}
+
+/// What is known of a project.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProjectStatus {
+    /// The generation of the spec that this status speaks of; -1 before the first look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// The last value of the annotation `supabase-operator.dev/reconcile-requested-at` that was acted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_reconcile_at: Option<String>,
+    /// The project's ref on the platform: 20 lowercase letters. Once it is here, no other project is ever
+    /// created for this object.
+    #[serde(default, rename = "ref", skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+    /// The project's name on the platform.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project_name: Option<String>,
+    /// The organization that the project belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organization_slug: Option<String>,
+    /// The project's status in the platform's own words, such as COMING_UP or ACTIVE_HEALTHY.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote_status: Option<String>,
+    /// When the project was first seen in the status above.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote_status_since: Option<Time>,
+    /// The version of Postgres, as of the last scheduled look at the project.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub postgres_version: Option<String>,
+    /// The region that the project is in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// The project's page in the dashboard.
+    #[serde(
+        default,
+        rename = "dashboardURL",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub dashboard_url: Option<String>,
+    /// Where the project can be reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoints: Option<Endpoints>,
+    /// The project's services, as of the last change of its remote status.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub services: Vec<ServiceStatus>,
+    /// The Secret to bind to, as the Service Binding specification wants it: the first output with the preset
+    /// ServiceBinding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binding: Option<Binding>,
+    /// The outputs that were written.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub outputs: Vec<OutputStatus>,
+    /// What is known of the database password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<Credentials>,
+    /// The record of creating the project.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub creation: Option<Creation>,
+    /// Ready, Reconciling, Stalled, ConnectionReady, Provisioned, ServicesHealthy, Synced, OutputsWritten and
+    /// DeletionBlocked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+}
+
+/// Where a project can be reached. Database endpoints are host:port.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Endpoints {
+    /// Address of the API.
+    #[serde(default, rename = "apiURL", skip_serializing_if = "Option::is_none")]
+    pub api_url: Option<String>,
+    /// The shared pooler in session mode: reachable over IPv4, with all features of Postgres.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_pooler: Option<String>,
+    /// The shared pooler in transaction mode: for many short connections, without prepared statements.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transaction_pooler: Option<String>,
+    /// The database itself: reachable over IPv6 only, unless the project has the IPv4 add-on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub direct: Option<String>,
+}
+
+/// A service of a project.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceStatus {
+    /// Its name, such as auth or db.
+    pub name: String,
+    /// Its status, such as ACTIVE_HEALTHY, COMING_UP or UNHEALTHY.
+    pub status: String,
+}
+
+/// The duck type of the Service Binding specification.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Binding {
+    /// Name of the Secret.
+    pub name: String,
+}
+
+/// An output that was written.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OutputStatus {
+    /// Its name.
+    pub name: String,
+    /// Its kind.
+    pub kind: OutputKind,
+    /// Keyed digest of what was written, for finding edits. It says nothing about the content to anybody
+    /// without the operator's key.
+    pub digest: String,
+}
+
+/// What is known of the database password.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Credentials {
+    /// Where the password came from.
+    pub password: PasswordOrigin,
+    /// Keyed digest of the password that the platform has. It says nothing about the password to anybody without
+    /// the operator's key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_digest: Option<String>,
+}
+
+/// Where a password came from.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize, JsonSchema)]
+pub enum PasswordOrigin {
+    /// The operator generated it.
+    Generated,
+    /// The user supplied it.
+    Supplied,
+    /// It was kept from an earlier object of the same project.
+    Retained,
+    /// It is not known.
+    Unknown,
+}
+
+/// The record of creating a project: what makes it certain that there is at most one.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Creation {
+    /// The name that every create call of this object carries: the wanted name and ten random characters.
+    pub name: String,
+    /// The create calls whose outcome mattered, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attempts: Vec<Attempt>,
+}
+
+/// One create call, recorded before it was made.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Attempt {
+    /// Its number, from 1.
+    #[schemars(range(min = 1))]
+    pub number: i64,
+    /// The organization it asked.
+    pub organization_slug: String,
+    /// The region it asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// The group of regions it asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region_group: Option<String>,
+    /// The size it asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<String>,
+    /// The platform's clock when the organization was last listed before the call.
+    pub listed_at: Time,
+    /// After how many seconds the call was given up.
+    #[schemars(range(min = 1))]
+    pub deadline_seconds: i64,
+    /// Keyed digest of the password it sent.
+    pub password_digest: String,
+    /// The operator's process that made it.
+    pub process: String,
+    /// What became of it.
+    pub outcome: AttemptOutcome,
+    /// The HTTP status of a refusal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http_status: Option<i64>,
+}
+
+/// What became of a create call.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize, JsonSchema)]
+pub enum AttemptOutcome {
+    /// Not known yet: the operator looks it up.
+    Pending,
+    /// It made the project.
+    Created,
+    /// The platform refused it: nothing was made.
+    Refused,
+    /// It was never sent.
+    NotSent,
+    /// No project of the create name turned up within the grace.
+    Absent,
+}
+
+impl SupabaseProject {
+    /// Name of the Secret that keeps the database password.
+    pub fn password_secret_name(&self) -> String {
+        format!(
+            "{}{PASSWORD_SUFFIX}",
+            self.metadata.name.as_deref().unwrap_or_default()
+        )
+    }
+
+    /// The name that the project shall have on the platform.
+    pub fn wanted_name(&self) -> String {
+        self.spec.project_name.clone().unwrap_or_else(|| {
+            let namespace = self.metadata.namespace.as_deref().unwrap_or_default();
+            let name = self.metadata.name.as_deref().unwrap_or_default();
+            let joined: String = format!("{namespace}-{name}").replace('.', "-");
+            joined.chars().take(LONGEST_NAME).collect()
+        })
+    }
+
+    /// The outputs to write, with the default where none are declared.
+    pub fn wanted_outputs(&self) -> Vec<Output> {
+        self.spec.outputs.clone().unwrap_or_else(|| {
+            let name = self.metadata.name.as_deref().unwrap_or_default();
+            vec![Output::named(&format!("{name}-supabase"))]
+        })
+    }
+
+    /// An annotation's value.
+    pub fn annotation(&self, key: &str) -> Option<&str> {
+        self.metadata
+            .annotations
+            .as_ref()?
+            .get(key)
+            .map(String::as_str)
+    }
+}
+
+/// Ending of the names of password Secrets. No output may be named so.
+pub const PASSWORD_SUFFIX: &str = "-supabase-password";
+
+/// Longest wanted name: the platform takes 256 characters, and the create name has eleven more.
+const LONGEST_NAME: usize = 200;
+
+/// Labels as Kubernetes keeps them.
+pub type Labels = BTreeMap<String, String>;

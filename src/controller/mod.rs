@@ -1,0 +1,223 @@
+//! THE SHELL: one generic pass for every kind.
+//!
+//! A kind says how to observe (reads only), how to decide (pure) and how to perform one step; everything else
+//! (fresh read, finalizer, the one status write, events, metrics, backoff) is done here, once. May touch the
+//! API server; knows nothing of the platform.
+
+mod pass;
+mod report;
+mod shell;
+mod wakes;
+mod watch;
+
+use std::fmt::Debug;
+use std::future::Future;
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::jiff::Timestamp;
+use kube::Api;
+use serde::Serialize;
+
+pub use pass::{Pass, pass};
+pub use report::Reporter;
+pub use shell::{Shell, ShellParts};
+pub use wakes::Wakes;
+pub use watch::{Changes, Looked, Looking, OnChange, look};
+
+use crate::kubernetes::{self, Stored};
+use crate::rules::ambient::Random;
+
+/// An object of ours: it has a status with conditions.
+pub trait Managed: Stored {
+    /// Its status.
+    type Status: Clone + Debug + Default + PartialEq + Serialize + Send + Sync;
+
+    /// The status that was read.
+    fn status(&self) -> Option<&Self::Status>;
+    /// Puts a status that was written into the copy at hand.
+    fn set_status(&mut self, status: Self::Status);
+    /// The conditions of a status.
+    fn conditions(status: &Self::Status) -> &[Condition];
+}
+
+/// How one kind is looked after.
+pub trait Kind: Send + Sync + 'static {
+    /// The kind's object.
+    type Object: Managed;
+    /// All that a pass reads.
+    type Observed: Send;
+    /// What a pass may do.
+    type Step: Send + StepName;
+
+    /// The kind's name, for logs and metrics.
+    const NAME: &'static str;
+
+    /// Where its objects are. `namespace` is none for cluster-wide kinds.
+    fn api(&self, namespace: Option<&str>) -> Api<Self::Object>;
+
+    /// Whether the object needs our finalizer, as long as it is not being deleted.
+    fn needs_finalizer(
+        &self,
+        object: &Self::Object,
+    ) -> impl Future<Output = Result<bool, kubernetes::Error>> + Send;
+
+    /// Reads what a decision needs. No effects. An error means that the pass is tried again later with nothing
+    /// said; what users should know is an observation, not an error.
+    fn observe(
+        &self,
+        object: &Self::Object,
+    ) -> impl Future<Output = Result<Self::Observed, kubernetes::Error>> + Send;
+
+    /// PURE: what to do, and what to say.
+    fn decide(
+        &self,
+        object: &Self::Object,
+        observed: &Self::Observed,
+        inputs: &Inputs<'_>,
+    ) -> Decision<Self::Step, <Self::Object as Managed>::Status>;
+
+    /// Does one step: at most one external effect that is not idempotent.
+    fn perform(
+        &self,
+        pass: &mut Pass<Self::Object>,
+        step: Self::Step,
+        observed: Self::Observed,
+        status: <Self::Object as Managed>::Status,
+    ) -> impl Future<Output = Outcome<<Self::Object as Managed>::Status>> + Send;
+
+    /// The object is not there any more: forget what is held for it in memory.
+    fn forget(&self, key: &crate::api::ObjectKey) {
+        let _ = key;
+    }
+}
+
+/// A step's name, for logs and metrics.
+pub trait StepName {
+    /// From a small closed set.
+    fn name(&self) -> &'static str;
+}
+
+/// What a decision may depend on besides the object and what was observed.
+#[derive(Clone, Copy, Debug)]
+pub struct Inputs<'a> {
+    /// The wall clock.
+    pub now: Timestamp,
+    /// The monotonic clock.
+    pub uptime: Duration,
+    /// How many passes of this object in a row have asked for [`Again::Backoff`].
+    pub attempt: u32,
+    /// Randomness.
+    pub random: &'a dyn Random,
+}
+
+/// What a pass does and says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision<Step, Status> {
+    /// The one step.
+    pub step: Option<Step>,
+    /// The whole next status, written after the step, if it differs from what is stored.
+    pub status: Status,
+    /// When to look again.
+    pub again: Again,
+    /// Events worth telling, besides a change of `Ready`.
+    pub notes: Vec<Note>,
+    /// Whether the object may go: its deletion was asked for, and nothing is left to do.
+    pub release: bool,
+}
+
+/// When to look again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// At once.
+    Now,
+    /// After this time, or on a change.
+    After(Duration),
+    /// Something failed: after a time that grows with every failure in a row.
+    Backoff,
+    /// Only on a change (and on the regular resync).
+    OnChange,
+}
+
+/// What came of a step.
+#[derive(Clone, Debug)]
+pub struct Outcome<Status> {
+    /// The status, with what the step taught.
+    pub status: Status,
+    /// When to look again; none keeps the decision's word.
+    pub again: Option<Again>,
+    /// Events worth telling.
+    pub notes: Vec<Note>,
+    /// Whether the step worked, for metrics.
+    pub worked: bool,
+}
+
+impl<Status> Outcome<Status> {
+    /// The step worked, and the next pass follows at once.
+    pub fn go_on(status: Status) -> Self {
+        Self {
+            status,
+            again: Some(Again::Now),
+            notes: Vec::new(),
+            worked: true,
+        }
+    }
+
+    /// The step worked, and the decision's word on the next pass holds.
+    pub fn done(status: Status) -> Self {
+        Self {
+            status,
+            again: None,
+            notes: Vec::new(),
+            worked: true,
+        }
+    }
+
+    /// The step did not work.
+    pub fn failed(status: Status, again: Again) -> Self {
+        Self {
+            status,
+            again: Some(again),
+            notes: Vec::new(),
+            worked: false,
+        }
+    }
+
+    /// With an event.
+    #[must_use]
+    pub fn telling(mut self, note: Note) -> Self {
+        self.notes.push(note);
+        self
+    }
+}
+
+/// A Kubernetes Event to publish.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// Whether somebody should worry.
+    pub warning: bool,
+    /// `PascalCase`, from a small closed set.
+    pub reason: &'static str,
+    /// A sentence without secrets and without text of the platform.
+    pub message: String,
+}
+
+impl Note {
+    /// Good news.
+    pub fn normal(reason: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            warning: false,
+            reason,
+            message: message.into(),
+        }
+    }
+
+    /// Bad news.
+    pub fn warning(reason: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            warning: true,
+            reason,
+            message: message.into(),
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! One pass over one object: read it fresh, hold it by the finalizer, observe, decide, perform, write the status
+//! once, tell, and say when to look again.
+
+use std::time::Duration;
+
+use kube::{Api, Resource as _, ResourceExt as _};
+use tracing::{debug, info, warn};
+
+use super::{Again, Decision, Kind, Managed, Outcome, Shell, StepName as _};
+use crate::api::{FINALIZER, ObjectKey};
+use crate::kubernetes::{self, Guard};
+
+/// Between two tries to store what must not be lost.
+const INSIST_EVERY: Duration = Duration::from_millis(500);
+
+/// The object of a pass as it is stored now.
+#[derive(Debug)]
+pub struct Pass<O: Managed> {
+    api: Api<O>,
+    object: O,
+}
+
+impl<O: Managed> Pass<O> {
+    /// The object as it was last read or written.
+    pub const fn object(&self) -> &O {
+        &self.object
+    }
+
+    /// The status as it is stored.
+    pub fn stored(&self) -> O::Status {
+        self.object.status().cloned().unwrap_or_default()
+    }
+
+    /// Writes a status if it differs, and only if nobody wrote the object since it was read.
+    pub async fn write(&mut self, status: &O::Status) -> Result<(), kubernetes::Error> {
+        let version = self.object.resource_version().unwrap_or_default();
+        self.write_guarded(status, Guard::Version(&version)).await
+    }
+
+    /// Writes what must not be lost: whatever else changed, as long as it is the same object, and again until it
+    /// is stored. Gives up only when the object is gone.
+    pub async fn insist(
+        &mut self,
+        status: &O::Status,
+        shell: &Shell,
+    ) -> Result<(), kubernetes::Error> {
+        let uid = self.object.uid().unwrap_or_default();
+        let _held = shell.leadership.hold();
+        loop {
+            match self.write_guarded(status, Guard::Uid(&uid)).await {
+                Ok(()) => return Ok(()),
+                Err(error @ kubernetes::Error::NotFound) => return Err(error),
+                // With the UID as the only condition, a conflict means that another object has the name.
+                Err(error @ kubernetes::Error::Conflict) => {
+                    let there = kubernetes::get(&self.api, &self.object.name_any()).await;
+                    if let Ok(there) = there
+                        && there.as_ref().and_then(kube::ResourceExt::uid) != self.object.uid()
+                    {
+                        return Err(error);
+                    }
+                    debug!(%error, "status could not be stored yet");
+                }
+                Err(error) => warn!(%error, "status could not be stored yet"),
+            }
+            tokio::time::sleep(INSIST_EVERY).await;
+        }
+    }
+
+    async fn write_guarded(
+        &mut self,
+        status: &O::Status,
+        guard: Guard<'_>,
+    ) -> Result<(), kubernetes::Error> {
+        if self.object.status() == Some(status) {
+            return Ok(());
+        }
+        let name = self.object.name_any();
+        let old = self.object.status();
+        self.object = kubernetes::write_status(&self.api, &name, guard, old, status).await?;
+        // Defaults and rounding of the API server must not look like a difference the next time.
+        self.object.set_status(status.clone());
+        Ok(())
+    }
+}
+
+/// Why a pass came to nothing.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Kubernetes(#[from] kubernetes::Error),
+    #[error("reading what the pass needs took too long")]
+    TookTooLong(#[from] tokio::time::error::Elapsed),
+}
+
+/// Runs one pass and says when the next is due; none when the object is gone.
+pub async fn pass<K: Kind>(kind: &K, shell: &Shell, key: &ObjectKey) -> Option<Duration> {
+    let begun = shell.clock.uptime();
+    let result = run(kind, shell, key).await;
+    let took = shell.clock.uptime().saturating_sub(begun);
+    match result {
+        Ok(Some((uid, again))) => {
+            let next = shell.next(K::NAME, key, &uid, again);
+            shell.reporter.passed(
+                K::NAME,
+                if again == Again::Backoff {
+                    "failed"
+                } else {
+                    "done"
+                },
+                took,
+            );
+            Some(next)
+        }
+        Ok(None) => {
+            shell.forget(K::NAME, key);
+            kind.forget(key);
+            shell.reporter.passed(K::NAME, "gone", took);
+            None
+        }
+        // Somebody else wrote the object: look again at once.
+        Err(Failure::Kubernetes(kubernetes::Error::Conflict)) => {
+            shell.reporter.passed(K::NAME, "conflict", took);
+            Some(shell.next(K::NAME, key, &key.to_string(), Again::Backoff))
+        }
+        Err(error) => {
+            warn!(object = %key, error = &error as &dyn std::error::Error, "pass failed");
+            shell.reporter.passed(K::NAME, "failed", took);
+            Some(shell.next(K::NAME, key, &key.to_string(), Again::Backoff))
+        }
+    }
+}
+
+async fn run<K: Kind>(
+    kind: &K,
+    shell: &Shell,
+    key: &ObjectKey,
+) -> Result<Option<(String, Again)>, Failure> {
+    let api = kind.api(key.namespace.as_deref());
+    let Some(mut object) = kubernetes::get(&api, &key.name).await? else {
+        return Ok(None);
+    };
+    let uid = object.uid().unwrap_or_default();
+    let ours = |finalizer: &String| finalizer == FINALIZER;
+    let held = object.finalizers().iter().any(ours);
+    let leaving = object.meta().deletion_timestamp.is_some();
+    if leaving && !held {
+        return Ok(Some((uid, Again::OnChange)));
+    }
+    if !leaving && !held && kind.needs_finalizer(&object).await? {
+        let mut finalizers = object.finalizers().to_vec();
+        finalizers.push(FINALIZER.to_owned());
+        object = kubernetes::set_finalizers(&api, &object, &finalizers).await?;
+    }
+
+    // Only the reads are cut short: what a step began must be recorded, however long that takes.
+    let observed = tokio::time::timeout(shell.pass_deadline, kind.observe(&object)).await??;
+    let inputs = shell.inputs(K::NAME, key);
+    let Decision {
+        step,
+        status,
+        again,
+        notes,
+        release,
+    } = kind.decide(&object, &observed, &inputs);
+    let before = object.status().cloned().unwrap_or_default();
+    let mut pass = Pass { api, object };
+    let outcome = match step {
+        None => Outcome {
+            status,
+            again: Some(again),
+            notes: Vec::new(),
+            worked: true,
+        },
+        Some(step) => {
+            let name = step.name();
+            let outcome = kind.perform(&mut pass, step, observed, status).await;
+            shell.reporter.performed(K::NAME, name, outcome.worked);
+            info!(object = %key, step = name, worked = outcome.worked, "step performed");
+            outcome
+        }
+    };
+    let next = outcome.again.unwrap_or(again);
+    let release = release && outcome.worked;
+    let written = pass.write(&outcome.status).await;
+    // Told also when the status could not be written: the step was done.
+    for note in notes.iter().chain(&outcome.notes) {
+        shell.reporter.tell(&pass.object, note).await;
+    }
+    match written {
+        Ok(()) => {}
+        Err(kubernetes::Error::NotFound) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    }
+    shell
+        .reporter
+        .tell_transition(&pass.object, &before, &outcome.status)
+        .await;
+    if release {
+        let mut finalizers = pass.object.finalizers().to_vec();
+        finalizers.retain(|finalizer| !ours(finalizer));
+        return match kubernetes::set_finalizers(&pass.api, &pass.object, &finalizers).await {
+            Ok(_) | Err(kubernetes::Error::NotFound) => Ok(None),
+            Err(error) => Err(error.into()),
+        };
+    }
+    Ok(Some((uid, next)))
+}

@@ -1,0 +1,114 @@
+//! What every pass is given: the API server, time, randomness, the claim to lead, and the memory of failures.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::{Again, Inputs, Reporter, Wakes};
+use crate::api::ObjectKey;
+use crate::leader::Leadership;
+use crate::rules::ambient::{Clock, Random};
+use crate::rules::backoff;
+
+/// The parts of a [`Shell`].
+#[derive(Clone)]
+#[expect(
+    missing_debug_implementations,
+    reason = "a client has none worth reading"
+)]
+pub struct ShellParts {
+    /// The API server.
+    pub client: kube::Client,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub random: Arc<dyn Random>,
+    /// The claim to lead.
+    pub leadership: Leadership,
+    /// Events and metrics.
+    pub reporter: Reporter,
+    /// How often everything is compared again.
+    pub resync: Duration,
+    /// How long one pass may take.
+    pub pass_deadline: Duration,
+}
+
+/// Shared by all kinds; cheap to clone.
+#[derive(Clone)]
+pub struct Shell {
+    parts: Arc<ShellParts>,
+    failures: Arc<Mutex<HashMap<(&'static str, ObjectKey), u32>>>,
+}
+
+impl fmt::Debug for Shell {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Shell").finish_non_exhaustive()
+    }
+}
+
+impl std::ops::Deref for Shell {
+    type Target = ShellParts;
+
+    fn deref(&self) -> &ShellParts {
+        &self.parts
+    }
+}
+
+impl Shell {
+    /// A shell of these parts.
+    pub fn new(parts: ShellParts) -> Self {
+        Self {
+            parts: Arc::new(parts),
+            failures: Arc::default(),
+        }
+    }
+
+    /// A place to ask for passes.
+    pub fn wakes() -> Wakes {
+        Wakes::default()
+    }
+
+    pub(super) fn inputs(&self, kind: &'static str, key: &ObjectKey) -> Inputs<'_> {
+        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        Inputs {
+            now: self.clock.now(),
+            uptime: self.clock.uptime(),
+            attempt: failures
+                .get(&(kind, key.clone()))
+                .copied()
+                .unwrap_or_default(),
+            random: self.random.as_ref(),
+        }
+    }
+
+    /// How long until the next pass, and the count of failures kept.
+    pub(super) fn next(
+        &self,
+        kind: &'static str,
+        key: &ObjectKey,
+        uid: &str,
+        again: Again,
+    ) -> Duration {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let resync = backoff::spread(self.resync, uid, 0);
+        if again == Again::Backoff {
+            let count = failures.entry((kind, key.clone())).or_default();
+            *count = count.saturating_add(1);
+            return backoff::delay(*count, uid);
+        }
+        if again != Again::Now {
+            failures.remove(&(kind, key.clone()));
+        }
+        match again {
+            Again::Now => Duration::ZERO,
+            Again::After(wait) => wait.min(resync),
+            Again::Backoff | Again::OnChange => resync,
+        }
+    }
+
+    pub(super) fn forget(&self, kind: &'static str, key: &ObjectKey) {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.remove(&(kind, key.clone()));
+    }
+}

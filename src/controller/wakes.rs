@@ -1,0 +1,48 @@
+//! Objects that somebody inside the operator wants looked at again: a set, so that it is never larger than the
+//! number of objects, and a stream for the queue of the controller.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::Stream;
+use tokio::sync::Notify;
+
+use crate::api::ObjectKey;
+
+/// The set. Cheap to clone; all clones are one set.
+#[derive(Clone, Debug, Default)]
+pub struct Wakes {
+    waiting: Arc<Mutex<BTreeSet<ObjectKey>>>,
+    arrival: Arc<Notify>,
+}
+
+impl Wakes {
+    /// Asks for a pass of an object.
+    pub fn wake(&self, key: ObjectKey) {
+        self.waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(key);
+        self.arrival.notify_one();
+    }
+
+    /// Takes one object, if any waits.
+    pub fn take(&self) -> Option<ObjectKey> {
+        self.waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop_first()
+    }
+
+    /// All objects as they are asked for. There is one listener.
+    pub fn stream(&self) -> impl Stream<Item = ObjectKey> + Send + use<> {
+        futures::stream::unfold(self.clone(), |wakes| async move {
+            loop {
+                if let Some(key) = wakes.take() {
+                    return Some((key, wakes));
+                }
+                wakes.arrival.notified().await;
+            }
+        })
+    }
+}

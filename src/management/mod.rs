@@ -1,0 +1,41 @@
+//! The outside: a client of Supabase's Management API and its OAuth token endpoint.
+//!
+//! A [`Call`] says what to ask, as pure data without a token; a [`Client`] sends one call and gives an
+//! [`Exchange`]: the answer or an [`Error`] that says what to do next. Nothing here is repeated, counted
+//! against a budget or refreshed: that is the session's. Knows neither Kubernetes nor our own kinds, so
+//! that the API's oddities stay in one room. The only seam is [`Transport`], one HTTP exchange.
+
+mod base;
+mod call;
+mod classify;
+mod client;
+mod endpoints;
+mod error;
+mod headers;
+#[cfg(test)]
+mod loopback;
+mod network;
+mod oauth;
+mod remote;
+mod sending;
+mod transport;
+pub mod wire;
+
+pub use base::{BadBaseUrl, BaseUrl};
+pub use call::{Call, Endpoint};
+pub use client::{Answer, Client, Exchange};
+pub use endpoints::{
+    NewProject, Region, Sort, api_keys, change_password, create_project, delete_project, health,
+    organization_projects, organizations, pause_project, pooler, project, rename_project,
+    restore_project,
+};
+pub use error::{Credential, Error, Field, Forbidden, Rejection, Remedy};
+pub use headers::RateHeaders;
+pub use network::{Network, NetworkError};
+pub use oauth::{OAuthApp, TokenGrant, refresh_token};
+pub use transport::{Connection, Limits, Sent, Transport, TransportError, TransportKind};
+pub use wire::{
+    ApiKey, CreatedProject, Database, KeyKind, ListedProject, Organization, OrganizationSlug,
+    PoolMode, PoolerEntry, Project, ProjectPage, ProjectRef, Service, ServiceHealth, ServiceState,
+    Status,
+};

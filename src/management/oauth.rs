@@ -1,0 +1,225 @@
+//! The OAuth token endpoint: spending a refresh token.
+//!
+//! A refresh token is single use: whoever makes this call must have written down that it is being made,
+//! and must store the answer before using it. That is the session's; here is only the wire.
+
+use std::fmt;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::Value;
+use url::form_urlencoded;
+use zeroize::Zeroizing;
+
+use super::call::{Body, Call, ClientProof, Endpoint};
+use super::transport::Limits;
+use super::wire::{Clear, Undecodable, word};
+
+/// A registered OAuth app: who asks for tokens.
+#[derive(Clone)]
+pub struct OAuthApp {
+    /// Public identifier.
+    pub client_id: String,
+    /// Proof.
+    pub client_secret: SecretString,
+}
+
+impl fmt::Debug for OAuthApp {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("OAuthApp")
+            .field("client_id", &self.client_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the token endpoint granted.
+#[derive(Clone, Debug)]
+pub struct TokenGrant {
+    /// For calls.
+    pub access_token: SecretString,
+    /// For the next grant. Absent where the old one stays valid.
+    pub refresh_token: Option<SecretString>,
+    /// Life of the access token. Absent where the answer says nothing sensible.
+    pub expires_in: Option<Duration>,
+    /// The scopes granted, as far as the answer names them.
+    pub scopes: Vec<String>,
+    /// Whether the tokens reach only some projects of the organization.
+    pub limited_to_projects: bool,
+}
+
+/// Spends a refresh token for a new pair; the old access token is dead from then on.
+pub fn refresh_token(app: &OAuthApp, refresh_token: &SecretString) -> Call<TokenGrant> {
+    let token = refresh_token.expose_secret().trim();
+    let mut form = String::with_capacity(64 + 3 * token.len());
+    form.push_str("grant_type=refresh_token&refresh_token=");
+    form.extend(form_urlencoded::byte_serialize(token.as_bytes()));
+    let mut call = Call::new(
+        Endpoint::Token,
+        String::new(),
+        "/v1/oauth/token".to_owned(),
+        token_grant,
+    )
+    .with_body(Body::Form(Zeroizing::new(form.into_bytes())))
+    .with_limits(Limits::ONCE);
+    call.client = Some(ClientProof {
+        client_id: app.client_id.clone(),
+        client_secret: app.client_secret.clone(),
+    });
+    call
+}
+
+/// Reads a grant. Lenient in all but the tokens: what was granted must not be lost for a comma.
+fn token_grant(_: &str, body: &[u8]) -> Result<TokenGrant, Undecodable> {
+    #[derive(Deserialize)]
+    struct Raw {
+        access_token: Clear,
+        #[serde(default)]
+        refresh_token: Option<Clear>,
+        #[serde(default)]
+        expires_in: Value,
+        #[serde(default)]
+        scope: Value,
+        #[serde(default)]
+        project_refs: Value,
+    }
+    let raw: Raw = serde_json::from_slice(body).map_err(|_| Undecodable)?;
+    let secret = |text: &Clear| {
+        let text = text.trim();
+        let sound = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+        sound.then(|| SecretString::from(text)).ok_or(Undecodable)
+    };
+    let scopes = raw.scope.as_str().unwrap_or_default();
+    Ok(TokenGrant {
+        access_token: secret(&raw.access_token)?,
+        refresh_token: raw.refresh_token.as_ref().map(secret).transpose()?,
+        expires_in: lifetime(&raw.expires_in),
+        scopes: scopes
+            .split_ascii_whitespace()
+            .take(64)
+            .filter_map(word)
+            .collect(),
+        limited_to_projects: !raw.project_refs.is_null(),
+    })
+}
+
+/// A positive number of seconds, perhaps written as text, up to a year.
+fn lifetime(value: &Value) -> Option<Duration> {
+    const YEAR: u64 = 366 * 86_400;
+    let seconds = match value {
+        Value::Number(number) => number.as_u64().or_else(|| {
+            let float = number.as_f64()?;
+            Duration::try_from_secs_f64(float)
+                .ok()
+                .map(|duration| duration.as_secs())
+        }),
+        Value::String(text) => text.trim().parse().ok(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    };
+    seconds
+        .filter(|seconds| *seconds > 0)
+        .map(|seconds| Duration::from_secs(seconds.min(YEAR)))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn app() -> OAuthApp {
+        OAuthApp {
+            client_id: "the-app".to_owned(),
+            client_secret: "app-secret".into(),
+        }
+    }
+
+    fn decode(body: &Value) -> Result<TokenGrant, Undecodable> {
+        token_grant("", body.to_string().as_bytes())
+    }
+
+    #[test]
+    fn a_refresh_is_a_form_with_nothing_else_in_it() {
+        let call = refresh_token(&app(), &" to+ken&/= \n".into());
+        let Some(Body::Form(form)) = &call.body else {
+            panic!("no form")
+        };
+        let pairs: Vec<_> = form_urlencoded::parse(form).into_owned().collect();
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        assert_eq!(
+            pairs,
+            [
+                pair("grant_type", "refresh_token"),
+                pair("refresh_token", "to+ken&/=")
+            ]
+        );
+        assert_eq!(call.limits.connection, super::super::Connection::Own);
+    }
+
+    #[test]
+    fn no_secret_shows_in_debug_output() {
+        let call = refresh_token(&app(), &"refresh-canary".into());
+        let grant =
+            decode(&json!({ "access_token": "access-canary", "refresh_token": "refresh-canary" }));
+        let shown = format!("{call:?} {:?} {grant:?}", app());
+        for canary in ["app-secret", "refresh-canary", "access-canary"] {
+            assert!(!shown.contains(canary), "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_grant_is_read_as_documented() {
+        let grant = decode(&json!({
+            "access_token": "a", "refresh_token": "r", "expires_in": 86400, "token_type": "Bearer",
+            "scope": "projects:read secrets:read", "project_refs": null, "new": [1],
+        }))
+        .unwrap();
+        assert_eq!(grant.access_token.expose_secret(), "a");
+        assert_eq!(grant.refresh_token.unwrap().expose_secret(), "r");
+        assert_eq!(grant.expires_in, Some(Duration::from_secs(86_400)));
+        assert_eq!(grant.scopes, ["projects:read", "secrets:read"]);
+        assert!(!grant.limited_to_projects);
+    }
+
+    #[test]
+    fn tokens_are_kept_whatever_else_is_wrong_with_the_grant() {
+        for odd in [
+            json!({ "access_token": "a" }),
+            json!({ "access_token": "a", "refresh_token": null, "expires_in": null, "scope": null }),
+            json!({ "access_token": "a", "expires_in": -1, "scope": 7 }),
+            json!({ "access_token": "a", "expires_in": "soon", "scope": ["x"] }),
+            json!({ "access_token": "a", "expires_in": {}, "scope": "bad\u{7}scope" }),
+        ] {
+            let grant = decode(&odd).unwrap();
+            assert_eq!((grant.expires_in, grant.scopes.len()), (None, 0), "{odd}");
+        }
+        let limited = decode(&json!({ "access_token": "a", "project_refs": [] })).unwrap();
+        assert!(limited.limited_to_projects);
+    }
+
+    #[test]
+    fn a_grant_without_a_usable_token_is_none() {
+        for body in [
+            json!({}),
+            json!([]),
+            json!({ "access_token": "" }),
+            json!({ "access_token": "a\r\nb" }),
+            json!({ "access_token": 7 }),
+            json!({ "access_token": "a", "refresh_token": "" }),
+        ] {
+            assert!(decode(&body).is_err(), "{body}");
+        }
+    }
+
+    #[test]
+    fn lifetimes_are_bounded() {
+        let read = |value: Value| lifetime(&value).map(|duration| duration.as_secs());
+        assert_eq!(read(json!(3600)), Some(3600));
+        assert_eq!(read(json!(3600.7)), Some(3600));
+        assert_eq!(read(json!("3600")), Some(3600));
+        assert_eq!(read(json!(u64::MAX)), Some(366 * 86_400));
+        assert_eq!(read(json!(1e300)), None);
+        assert_eq!(read(json!(0)), None);
+    }
+}

@@ -1,0 +1,23 @@
+//! A secret on its way from a body into its wrapper: cleared from memory, and never shown.
+
+use std::ops::Deref;
+
+use serde::{Deserialize, Deserializer};
+use zeroize::Zeroizing;
+
+/// A secret in clear.
+pub(in super::super) struct Clear(Zeroizing<String>);
+
+impl Deref for Clear {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Clear {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self(Zeroizing::new(text)))
+    }
+}

@@ -1,0 +1,218 @@
+//! The health of a project's services, with the quirks of the answer taken out.
+//!
+//! `error` is a text that may hold JSON; the pooler is `not found` while a project is young; a failure to
+//! ask a service is told as its sickness; `rest` is sick when it is switched off.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::Undecodable;
+
+/// A service of a project.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Service {
+    /// Auth.
+    Auth,
+    /// The database.
+    Database,
+    /// The database, seen by the user `postgres`.
+    DatabaseUser,
+    /// The shared pooler.
+    Pooler,
+    /// Realtime.
+    Realtime,
+    /// The Data API.
+    Rest,
+    /// Storage.
+    Storage,
+    /// The dedicated pooler.
+    PgBouncer,
+}
+
+impl Service {
+    /// Every service.
+    pub const ALL: [Self; 8] = [
+        Self::Auth,
+        Self::Database,
+        Self::DatabaseUser,
+        Self::Pooler,
+        Self::Realtime,
+        Self::Rest,
+        Self::Storage,
+        Self::PgBouncer,
+    ];
+
+    /// The API's name of the service.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auth => "auth",
+            Self::Database => "db",
+            Self::DatabaseUser => "db_postgres_user",
+            Self::Pooler => "pooler",
+            Self::Realtime => "realtime",
+            Self::Rest => "rest",
+            Self::Storage => "storage",
+            Self::PgBouncer => "pg_bouncer",
+        }
+    }
+}
+
+/// How a service is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServiceState {
+    /// Not there yet.
+    ComingUp,
+    /// Well.
+    Healthy,
+    /// Sick.
+    Unhealthy,
+    /// Could not be asked; will be known later.
+    Transient,
+    /// Switched off by its settings.
+    Off,
+}
+
+/// One service and how it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServiceHealth {
+    /// The service.
+    pub service: Service,
+    /// How it is.
+    pub state: ServiceState,
+}
+
+#[derive(Deserialize)]
+struct Raw {
+    name: String,
+    status: Option<String>,
+    healthy: Option<bool>,
+    #[serde(default)]
+    info: Value,
+    #[serde(default)]
+    error: Value,
+}
+
+/// Reads the health of the services that are known here; others are left out.
+pub(in super::super) fn health(_: &str, body: &[u8]) -> Result<Vec<ServiceHealth>, Undecodable> {
+    let list: Vec<Raw> = serde_json::from_slice(body)?;
+    let known = |raw: &Raw| {
+        Service::ALL
+            .into_iter()
+            .find(|service| service.as_str() == raw.name)
+    };
+    Ok(list
+        .iter()
+        .filter_map(|raw| {
+            known(raw).map(|service| ServiceHealth {
+                service,
+                state: state(service, raw),
+            })
+        })
+        .collect())
+}
+
+fn state(service: Service, raw: &Raw) -> ServiceState {
+    match raw.status.as_deref() {
+        Some("ACTIVE_HEALTHY") => return ServiceState::Healthy,
+        Some("COMING_UP") => return ServiceState::ComingUp,
+        Some("UNHEALTHY") => {}
+        // A word that is not known is not health.
+        Some(_) => return ServiceState::Transient,
+        None if raw.healthy == Some(true) => return ServiceState::Healthy,
+        None => {}
+    }
+    let error = match &raw.error {
+        Value::String(text) => text.to_lowercase(),
+        Value::Null => String::new(),
+        other @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
+            other.to_string().to_lowercase()
+        }
+    };
+    let no_schema = raw.info.get("db_schema").and_then(Value::as_str) == Some("");
+    if service == Service::Rest && (no_schema || error.contains("disabled")) {
+        ServiceState::Off
+    } else if service == Service::Pooler && error.contains("not found") {
+        ServiceState::ComingUp
+    } else if error.contains("failed to retrieve project's") && error.contains("service health") {
+        ServiceState::Transient
+    } else {
+        ServiceState::Unhealthy
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn quirks_are_told_apart_from_sickness() {
+        for (entry, expected) in [
+            (
+                json!({ "name": "auth", "healthy": true, "status": "ACTIVE_HEALTHY", "info": { "name": "GoTrue" } }),
+                ServiceState::Healthy,
+            ),
+            (
+                json!({ "name": "auth", "healthy": true }),
+                ServiceState::Healthy,
+            ),
+            (
+                json!({ "name": "db", "healthy": false, "status": "COMING_UP" }),
+                ServiceState::ComingUp,
+            ),
+            (
+                json!({ "name": "db", "status": "UNHEALTHY" }),
+                ServiceState::Unhealthy,
+            ),
+            (
+                json!({ "name": "db", "status": "DEGRADED", "healthy": true }),
+                ServiceState::Transient,
+            ),
+            (
+                json!({ "name": "pooler", "status": "UNHEALTHY", "error": "{\"error\":\"not found\"}" }),
+                ServiceState::ComingUp,
+            ),
+            (
+                json!({ "name": "pooler", "status": "UNHEALTHY", "error": { "error": "Not found" } }),
+                ServiceState::ComingUp,
+            ),
+            (
+                json!({ "name": "auth", "status": "UNHEALTHY", "error": "{\"error\":\"not found\"}" }),
+                ServiceState::Unhealthy,
+            ),
+            (
+                json!({ "name": "storage", "status": "UNHEALTHY", "error": "Failed to retrieve project's storage service health" }),
+                ServiceState::Transient,
+            ),
+            (
+                json!({ "name": "rest", "status": "UNHEALTHY", "info": { "db_schema": "" } }),
+                ServiceState::Off,
+            ),
+            (
+                json!({ "name": "rest", "status": "UNHEALTHY", "error": "{\"error\":\"Data API is disabled\"}" }),
+                ServiceState::Off,
+            ),
+            (
+                json!({ "name": "rest", "status": "UNHEALTHY", "info": { "db_schema": "public" } }),
+                ServiceState::Unhealthy,
+            ),
+        ] {
+            let read = health("", json!([entry]).to_string().as_bytes()).unwrap();
+            assert_eq!(read[0].state, expected, "{entry}");
+        }
+    }
+
+    #[test]
+    fn unknown_services_are_left_out() {
+        let body =
+            json!([{ "name": "vectors", "status": "ACTIVE_HEALTHY" }, { "name": "pg_bouncer" }]);
+        let read = health("", body.to_string().as_bytes()).unwrap();
+        let expected = ServiceHealth {
+            service: Service::PgBouncer,
+            state: ServiceState::Unhealthy,
+        };
+        assert_eq!(read, [expected]);
+        assert!(health("", b"{}").is_err());
+    }
+}

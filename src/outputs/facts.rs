@@ -1,0 +1,60 @@
+//! What an output can be made of.
+
+use secrecy::SecretString;
+
+use crate::api::Endpoint;
+
+/// All facts of one project. Its debug output shows no value.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// The project's ref.
+    pub reference: String,
+    /// Its API keys.
+    pub keys: Keys,
+    /// Its ways to the database.
+    pub databases: Vec<Database>,
+    /// The database password; none while it is not known.
+    pub password: Option<SecretString>,
+}
+
+/// API keys; each may be missing.
+#[derive(Clone, Debug, Default)]
+pub struct Keys {
+    /// The key for browsers and apps.
+    pub publishable: Option<SecretString>,
+    /// The key for servers.
+    pub secret: Option<SecretString>,
+    /// The legacy key for browsers.
+    pub anon: Option<SecretString>,
+    /// The legacy key for servers.
+    pub service_role: Option<SecretString>,
+}
+
+/// One way to the database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Database {
+    /// Which.
+    pub endpoint: Endpoint,
+    /// Host name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// User.
+    pub user: String,
+    /// Name of the database.
+    pub name: String,
+}
+
+impl Facts {
+    /// Address of the project's API (management-api.md §7).
+    pub fn api_url(&self) -> String {
+        format!("https://{}.supabase.co", self.reference)
+    }
+
+    /// The way to the database that is asked for.
+    pub fn database(&self, endpoint: Endpoint) -> Option<&Database> {
+        self.databases
+            .iter()
+            .find(|database| database.endpoint == endpoint)
+    }
+}

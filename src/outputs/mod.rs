@@ -1,0 +1,14 @@
+//! PURE. From plain facts of a project (keys, endpoints, password) to the data of a Secret or ConfigMap.
+//!
+//! Knows neither the platform nor the API server: what an output holds depends on what is passed in, and on
+//! nothing else.
+
+mod facts;
+mod object;
+mod render;
+
+pub use facts::{Database, Facts, Keys};
+pub use object::{
+    Belonging, Found, belonging, digest, labels, meta_is_current, to_config_map, to_secret,
+};
+pub use render::{Data, Rendered, password_in, render};

@@ -1,0 +1,85 @@
+//! Keyed digests: how the operator recognizes a secret value without writing it, or anything that could be
+//! guessed from it, into a status.
+
+use std::fmt;
+
+use hmac::{Hmac, Mac as _};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use super::ambient::Random;
+
+/// Length of a key in bytes.
+pub const KEY_LENGTH: usize = 32;
+
+/// The key. It lies in a Secret that the operator makes in its own namespace.
+#[derive(Clone)]
+pub struct DigestKey(Zeroizing<[u8; KEY_LENGTH]>);
+
+impl fmt::Debug for DigestKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("DigestKey(…)")
+    }
+}
+
+impl DigestKey {
+    /// A new key.
+    pub fn generate(random: &dyn Random) -> Self {
+        let mut key = Zeroizing::new([0; KEY_LENGTH]);
+        random.fill(key.as_mut_slice());
+        Self(key)
+    }
+
+    /// The key of these bytes, if there are [`KEY_LENGTH`] of them.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        Some(Self(Zeroizing::new(bytes.try_into().ok()?)))
+    }
+
+    /// The bytes, for the Secret that keeps them.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_slice()
+    }
+
+    /// HMAC-SHA-256 over `purpose` and `parts`, as 64 hexadecimal digits. Lengths are part of the message, so
+    /// that no two lists of parts give the same.
+    pub fn digest<'a>(
+        &self,
+        purpose: &'static str,
+        parts: impl IntoIterator<Item = &'a [u8]>,
+    ) -> String {
+        // A key of any length is accepted by HMAC, so there is always a Mac.
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.0.as_slice()) else {
+            return String::new();
+        };
+        for part in std::iter::once(purpose.as_bytes()).chain(parts) {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part);
+        }
+        let bytes = mac.finalize().into_bytes();
+        bytes
+            .iter()
+            .fold(String::with_capacity(64), |mut text, byte| {
+                for half in [byte >> 4, byte & 15] {
+                    text.extend(char::from_digit(u32::from(half), 16));
+                }
+                text
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_depend_on_key_purpose_and_the_cut_of_the_parts() {
+        let key = DigestKey::from_bytes(&[7; 32]).unwrap();
+        let other = DigestKey::from_bytes(&[8; 32]).unwrap();
+        let one = key.digest("password", [b"ab".as_slice(), b"c"]);
+        assert_eq!(one.len(), 64);
+        assert_eq!(one, key.digest("password", [b"ab".as_slice(), b"c"]));
+        assert_ne!(one, key.digest("password", [b"a".as_slice(), b"bc"]));
+        assert_ne!(one, key.digest("output", [b"ab".as_slice(), b"c"]));
+        assert_ne!(one, other.digest("password", [b"ab".as_slice(), b"c"]));
+    }
+}

@@ -1,0 +1,219 @@
+//! What the operator tells about itself: logs, metrics, health.
+//!
+//! Labels of metrics come from closed sets, never from names or messages, so that their number is bounded.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+/// Labels of passes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct PassLabels {
+    kind: &'static str,
+    outcome: &'static str,
+}
+
+/// Labels of steps.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct StepLabels {
+    kind: &'static str,
+    step: &'static str,
+    outcome: &'static str,
+}
+
+/// Labels of calls to the Management API.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct CallLabels {
+    endpoint: &'static str,
+    outcome: &'static str,
+}
+
+/// Labels of a kind alone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct KindLabel {
+    kind: &'static str,
+}
+
+/// Labels of token refreshes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct OutcomeLabel {
+    outcome: &'static str,
+}
+
+/// Every metric. Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub struct Metrics {
+    registry: Arc<Registry>,
+    passes: Family<PassLabels, Counter>,
+    pass_duration: Family<KindLabel, Histogram>,
+    steps: Family<StepLabels, Counter>,
+    calls: Family<CallLabels, Counter>,
+    call_duration: Histogram,
+    refreshes: Family<OutcomeLabel, Counter>,
+    watch_failures: Family<KindLabel, Counter>,
+    leader: Gauge,
+}
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("supabase_operator");
+        let passes = Family::default();
+        let pass_duration = Family::<KindLabel, Histogram>::new_with_constructor(|| {
+            Histogram::new(exponential_buckets(0.005, 2.0, 14))
+        });
+        let steps = Family::default();
+        let calls = Family::default();
+        let call_duration = Histogram::new(exponential_buckets(0.01, 2.0, 14));
+        let refreshes = Family::default();
+        let watch_failures = Family::default();
+        let leader = Gauge::default();
+        registry.register("passes", "Passes over objects", passes.clone());
+        registry.register_with_unit(
+            "pass_duration",
+            "How long passes took",
+            Unit::Seconds,
+            pass_duration.clone(),
+        );
+        registry.register("steps", "Steps performed", steps.clone());
+        registry.register(
+            "management_calls",
+            "Calls to the Management API",
+            calls.clone(),
+        );
+        registry.register_with_unit(
+            "management_call_duration",
+            "How long calls to the Management API took",
+            Unit::Seconds,
+            call_duration.clone(),
+        );
+        registry.register(
+            "token_refreshes",
+            "Refreshes of OAuth tokens",
+            refreshes.clone(),
+        );
+        registry.register(
+            "watch_failures",
+            "Failures of watches",
+            watch_failures.clone(),
+        );
+        registry.register("leader", "Whether this process leads", leader.clone());
+        registry.register(
+            "build",
+            "The build that is running",
+            Info::new([("version", env!("CARGO_PKG_VERSION"))]),
+        );
+        Self {
+            registry: Arc::new(registry),
+            passes,
+            pass_duration,
+            steps,
+            calls,
+            call_duration,
+            refreshes,
+            watch_failures,
+            leader,
+        }
+    }
+}
+
+impl Metrics {
+    /// A pass ended.
+    pub fn passed(&self, kind: &'static str, outcome: &'static str, took: Duration) {
+        self.passes
+            .get_or_create(&PassLabels { kind, outcome })
+            .inc();
+        self.pass_duration
+            .get_or_create(&KindLabel { kind })
+            .observe(took.as_secs_f64());
+    }
+
+    /// A step was performed.
+    pub fn performed(&self, kind: &'static str, step: &'static str, worked: bool) {
+        let outcome = if worked { "done" } else { "failed" };
+        self.steps
+            .get_or_create(&StepLabels {
+                kind,
+                step,
+                outcome,
+            })
+            .inc();
+    }
+
+    /// A call to the Management API ended.
+    pub fn called(&self, endpoint: &'static str, outcome: &'static str, took: Duration) {
+        self.calls
+            .get_or_create(&CallLabels { endpoint, outcome })
+            .inc();
+        self.call_duration.observe(took.as_secs_f64());
+    }
+
+    /// A refresh of OAuth tokens ended.
+    pub fn refreshed(&self, outcome: &'static str) {
+        self.refreshes
+            .get_or_create(&OutcomeLabel { outcome })
+            .inc();
+    }
+
+    /// A watch failed and is tried again.
+    pub fn watch_failed(&self, kind: &'static str) {
+        self.watch_failures.get_or_create(&KindLabel { kind }).inc();
+    }
+
+    /// Whether this process leads.
+    pub fn leads(&self, leads: bool) {
+        self.leader.set(i64::from(leads));
+    }
+
+    /// All of them, in the text format of OpenMetrics.
+    pub fn encode(&self) -> String {
+        let mut text = String::new();
+        if prometheus_client::encoding::text::encode(&mut text, &self.registry).is_err() {
+            text.clear();
+            let _ = writeln!(text, "# EOF");
+        }
+        text
+    }
+}
+
+/// Starts logging to standard output, and makes panics say where, never what.
+pub fn start_logging(level: &str, json: bool) -> Result<(), String> {
+    use tracing_subscriber::EnvFilter;
+
+    let filter = EnvFilter::try_new(level).map_err(|_| {
+        "--log-level must be error, warn, info, debug, trace or directives like info,supabase_operator=debug"
+            .to_owned()
+    })?;
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stdout);
+    let started = if json {
+        logs.json()
+            .flatten_event(true)
+            .with_current_span(true)
+            .with_span_list(false)
+            .try_init()
+    } else {
+        logs.with_ansi(false).try_init()
+    };
+    started.map_err(|_| "logging was started twice".to_owned())?;
+    std::panic::set_hook(Box::new(|info| {
+        // The message may quote values; the place is enough to find it.
+        let place = info.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "panic");
+    }));
+    Ok(())
+}

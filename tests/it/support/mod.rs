@@ -1,0 +1,14 @@
+//! What the tests stand on: the control plane, the installed chart, the running binary, the platform, and
+//! ways to look at them. Only here do tests start processes or talk to the API server.
+
+pub mod audit;
+pub mod cluster;
+pub mod control_plane;
+pub mod eventually;
+pub mod install;
+pub mod leaks;
+pub mod operator;
+pub mod platform;
+pub mod programs;
+pub mod samples;
+pub mod stage;

@@ -1,0 +1,80 @@
+//! The simulated platform of one test: an organization, an OAuth app that it authorized, a personal access
+//! token, and the Secrets that give them to the operator.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::Deref;
+
+use simulated_platform::server::{Server, real_clock};
+use simulated_platform::{ALL_SCOPES, App, Config, Pat, Plan, TokenPair, World};
+
+use super::cluster::Cluster;
+use super::samples::secret;
+
+/// The organization that all credentials see.
+pub const ORGANIZATION: &str = "acme";
+
+/// A running platform; it ends when this is dropped.
+#[derive(Debug)]
+pub struct Platform {
+    server: Server,
+    /// The OAuth app of the organization.
+    pub app: App,
+    /// What the app was given when somebody consented.
+    pub tokens: TokenPair,
+    /// A personal access token that can do everything.
+    pub personal_access_token: String,
+}
+
+impl Platform {
+    /// Starts one; its secrets are other ones in every run.
+    pub fn start(config: Config) -> Self {
+        let now = real_clock()();
+        let mut world = World::new(config, getrandom::u64().unwrap());
+        world.add_organization(ORGANIZATION, "Acme", Plan::Pro);
+        let personal_access_token = world.add_pat(Pat::classic());
+        let app = world.register_app(&[], ALL_SCOPES);
+        let tokens = world.authorize(&app, ORGANIZATION, now).unwrap();
+        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let server = Server::start(world, listen).unwrap();
+        Self {
+            server,
+            app,
+            tokens,
+            personal_access_token,
+        }
+    }
+
+    /// Every secret that it ever handed out or accepted.
+    pub fn canaries(&self) -> Vec<String> {
+        self.server.world().canaries()
+    }
+
+    /// Puts its credentials into the namespace at hand, under the names that the samples and examples use.
+    pub async fn provide_secrets(&self, cluster: &Cluster) {
+        let token = secret("supabase-token", &[("token", &self.personal_access_token)]);
+        let (id, key) = (self.app.client_id.as_str(), self.app.client_secret.as_str());
+        let app = secret(
+            "supabase-oauth-app",
+            &[("client_id", id), ("client_secret", key)],
+        );
+        let (access, refresh) = (
+            self.tokens.access_token.as_str(),
+            &self.tokens.refresh_token,
+        );
+        let tokens = [
+            ("access_token", access),
+            ("refresh_token", refresh.as_str()),
+        ];
+        for object in [token, app, secret("supabase-oauth-tokens", &tokens)] {
+            cluster.apply(object).await;
+        }
+    }
+}
+
+impl Deref for Platform {
+    type Target = Server;
+
+    fn deref(&self) -> &Server {
+        &self.server
+    }
+}
