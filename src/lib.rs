@@ -2,9 +2,13 @@
 
 pub mod api;
 pub mod controller;
+pub mod crds;
+pub mod health;
+pub mod keys;
 pub mod kubernetes;
 pub mod leader;
 pub mod management;
+pub mod options;
 pub mod outputs;
 pub mod rules;
 pub mod telemetry;

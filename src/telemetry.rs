@@ -188,3 +188,32 @@ impl Metrics {
         text
     }
 }
+
+/// Starts logging to standard output, and makes panics say where, never what.
+pub fn start_logging(level: &str, json: bool) -> Result<(), String> {
+    use tracing_subscriber::EnvFilter;
+
+    let filter = EnvFilter::try_new(level).map_err(|_| {
+        "--log-level must be error, warn, info, debug, trace or directives like info,supabase_operator=debug"
+            .to_owned()
+    })?;
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stdout);
+    let started = if json {
+        logs.json()
+            .flatten_event(true)
+            .with_current_span(true)
+            .with_span_list(false)
+            .try_init()
+    } else {
+        logs.with_ansi(false).try_init()
+    };
+    started.map_err(|_| "logging was started twice".to_owned())?;
+    std::panic::set_hook(Box::new(|info| {
+        // The message may quote values; the place is enough to find it.
+        let place = info.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "panic");
+    }));
+    Ok(())
+}

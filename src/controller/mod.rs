@@ -8,6 +8,7 @@ mod pass;
 mod report;
 mod shell;
 mod wakes;
+mod watch;
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -22,6 +23,7 @@ pub use pass::{Pass, pass};
 pub use report::Reporter;
 pub use shell::{Shell, ShellParts};
 pub use wakes::Wakes;
+pub use watch::{Changes, Looked, Looking, look};
 
 use crate::kubernetes::{self, Stored};
 use crate::rules::ambient::Random;

@@ -180,6 +180,7 @@ async fn run<K: Kind>(
         }
     };
     let next = outcome.again.unwrap_or(again);
+    let release = release && outcome.worked;
     let written = pass.write(&outcome.status).await;
     // Told also when the status could not be written: the step was done.
     for note in notes.iter().chain(&outcome.notes) {
@@ -198,7 +199,7 @@ async fn run<K: Kind>(
         let mut finalizers = pass.object.finalizers().to_vec();
         finalizers.retain(|finalizer| !ours(finalizer));
         return match kubernetes::set_finalizers(&pass.api, &pass.object, &finalizers).await {
-            Ok(_) | Err(kubernetes::Error::NotFound) => Ok(Some((uid, Again::OnChange))),
+            Ok(_) | Err(kubernetes::Error::NotFound) => Ok(None),
             Err(error) => Err(error.into()),
         };
     }

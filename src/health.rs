@@ -1,0 +1,79 @@
+//! `/livez`, `/readyz` and `/metrics`. Readiness names what it waits for.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use tokio::net::TcpListener;
+
+use crate::telemetry::Metrics;
+
+/// What the process still waits for. Cheap to clone; all clones are one.
+#[derive(Clone, Debug, Default)]
+pub struct Readiness(Arc<Mutex<BTreeSet<&'static str>>>);
+
+impl Readiness {
+    /// Not ready until `what` is there.
+    pub fn wait_for(&self, what: &'static str) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(what);
+    }
+
+    /// `what` is there.
+    pub fn has(&self, what: &'static str) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(what);
+    }
+
+    fn missing(&self) -> Vec<&'static str> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .copied()
+            .collect()
+    }
+}
+
+/// Serves until the process ends.
+pub async fn serve(
+    listen: SocketAddr,
+    readiness: Readiness,
+    metrics: Metrics,
+) -> std::io::Result<impl Future<Output = std::io::Result<()>>> {
+    let listener = TcpListener::bind(listen).await?;
+    tracing::info!(address = %listener.local_addr()?, "health and metrics are served");
+    let ready = move || {
+        let missing = readiness.missing();
+        async move {
+            if missing.is_empty() {
+                (StatusCode::OK, "ok\n".to_owned())
+            } else {
+                (
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    format!("waiting for: {}\n", missing.join(", ")),
+                )
+            }
+        }
+    };
+    let numbers = move || {
+        let text = metrics.encode();
+        async move {
+            let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+            ([(header::CONTENT_TYPE, kind)], text).into_response()
+        }
+    };
+    let router = Router::new()
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(numbers));
+    Ok(async move { axum::serve(listener, router).await })
+}

@@ -1,0 +1,278 @@
+//! Every tunable, once: flag, environment variable, default, help. Bounds are checked before anything starts.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use k8s_openapi::jiff::SignedDuration;
+
+/// Options of `supabase-operator run`.
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// The operator's own namespace: its Lease, its keys, and the Secrets of cluster-wide connections
+    #[arg(
+        long,
+        env = "SUPABASE_OPERATOR_NAMESPACE",
+        default_value = "supabase-system"
+    )]
+    pub namespace: String,
+
+    /// Name of this process in the Lease and in events; a random suffix is added
+    #[arg(
+        long,
+        env = "SUPABASE_OPERATOR_IDENTITY",
+        default_value = "supabase-operator"
+    )]
+    pub identity: String,
+
+    /// Which namespaces are served: all of the cluster, or those of --watch-namespaces
+    #[arg(long, env = "SUPABASE_OPERATOR_SCOPE", value_enum, default_value_t = Scope::Cluster)]
+    pub scope: Scope,
+
+    /// The namespaces of scope "namespaced", separated by commas; none means the operator's own
+    #[arg(
+        long,
+        env = "SUPABASE_OPERATOR_WATCH_NAMESPACES",
+        value_delimiter = ','
+    )]
+    pub watch_namespaces: Vec<String>,
+
+    /// Whether Secrets may be listed and watched, so that changes act at once; needs the rights for it
+    #[arg(long, env = "SUPABASE_OPERATOR_SECRETS_WATCH", num_args = 0..=1, default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub secrets_watch: bool,
+
+    /// Address of the Management API; all credentials are sent there
+    #[arg(
+        long,
+        env = "SUPABASE_OPERATOR_MANAGEMENT_API_ENDPOINT",
+        default_value = "https://api.supabase.com"
+    )]
+    pub management_api_endpoint: String,
+
+    /// Name of the Lease
+    #[arg(
+        long,
+        env = "SUPABASE_OPERATOR_LEASE_NAME",
+        default_value = "supabase-operator"
+    )]
+    pub lease_name: String,
+
+    /// How long others leave the Lease alone after a renewal
+    #[arg(long, env = "SUPABASE_OPERATOR_LEASE_DURATION", default_value = "15s", value_parser = duration)]
+    pub lease_duration: Duration,
+
+    /// How long this process believes in its own renewal
+    #[arg(long, env = "SUPABASE_OPERATOR_RENEW_DEADLINE", default_value = "10s", value_parser = duration)]
+    pub renew_deadline: Duration,
+
+    /// Between two looks at the Lease
+    #[arg(long, env = "SUPABASE_OPERATOR_RETRY_PERIOD", default_value = "2s", value_parser = duration)]
+    pub retry_period: Duration,
+
+    /// Where health and metrics are served
+    #[arg(
+        long,
+        env = "SUPABASE_OPERATOR_LISTEN",
+        default_value = "127.0.0.1:8080"
+    )]
+    pub listen: SocketAddr,
+
+    /// error, warn, info, debug or trace; directives such as info,supabase_operator=debug work too
+    #[arg(long, env = "SUPABASE_OPERATOR_LOG_LEVEL", default_value = "info")]
+    pub log_level: String,
+
+    /// How log lines look
+    #[arg(long, env = "SUPABASE_OPERATOR_LOG_FORMAT", value_enum, default_value_t = LogFormat::Json)]
+    pub log_format: LogFormat,
+
+    /// How often projects that are changing on the platform are looked at
+    #[arg(long, env = "SUPABASE_OPERATOR_TRANSITION_INTERVAL", default_value = "5s", value_parser = duration)]
+    pub transition_interval: Duration,
+
+    /// How often the others are: one list per organization, however many they are
+    #[arg(long, env = "SUPABASE_OPERATOR_REST_INTERVAL", default_value = "60s", value_parser = duration)]
+    pub rest_interval: Duration,
+
+    /// How often everything is compared again
+    #[arg(long, env = "SUPABASE_OPERATOR_RESYNC_INTERVAL", default_value = "10m", value_parser = duration)]
+    pub resync_interval: Duration,
+
+    /// How often Secrets that cannot be watched are read again
+    #[arg(long, env = "SUPABASE_OPERATOR_CREDENTIALS_INTERVAL", default_value = "30s", value_parser = duration)]
+    pub credentials_interval: Duration,
+
+    /// How often API keys and endpoints are read from the platform and compared with the outputs
+    #[arg(long, env = "SUPABASE_OPERATOR_DRIFT_INTERVAL", default_value = "1h", value_parser = duration)]
+    pub drift_interval: Duration,
+
+    /// Objects of a kind worked on at the same time
+    #[arg(long, env = "SUPABASE_OPERATOR_CONCURRENCY", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub concurrency: u16,
+}
+
+/// Which namespaces are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Scope {
+    /// All of them.
+    Cluster,
+    /// Those that are named.
+    Namespaced,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+impl Options {
+    /// Refuses what cannot work, in words.
+    pub fn check(&self) -> Result<(), String> {
+        let second = Duration::from_secs(1);
+        let day = Duration::from_secs(86_400);
+        let bounds = [
+            (
+                "lease-duration",
+                self.lease_duration,
+                second,
+                Duration::from_secs(300),
+            ),
+            (
+                "renew-deadline",
+                self.renew_deadline,
+                second,
+                Duration::from_secs(300),
+            ),
+            (
+                "retry-period",
+                self.retry_period,
+                Duration::from_millis(100),
+                Duration::from_secs(60),
+            ),
+            (
+                "transition-interval",
+                self.transition_interval,
+                Duration::from_millis(200),
+                day,
+            ),
+            ("rest-interval", self.rest_interval, second, day),
+            ("resync-interval", self.resync_interval, second, day),
+            (
+                "credentials-interval",
+                self.credentials_interval,
+                second,
+                day,
+            ),
+            ("drift-interval", self.drift_interval, second, day * 7),
+        ];
+        for (name, value, least, most) in bounds {
+            if value < least || value > most {
+                return Err(format!("--{name} must lie between {least:?} and {most:?}"));
+            }
+        }
+        if self.renew_deadline >= self.lease_duration {
+            return Err("--renew-deadline must be shorter than --lease-duration".to_owned());
+        }
+        if self.retry_period * 2 > self.renew_deadline {
+            return Err("--retry-period must be at most half of --renew-deadline".to_owned());
+        }
+        Ok(())
+    }
+
+    /// The namespaces that are served; none means all.
+    pub fn namespaces(&self) -> Option<Vec<String>> {
+        match self.scope {
+            Scope::Cluster => None,
+            Scope::Namespaced => {
+                let named: Vec<_> = self
+                    .watch_namespaces
+                    .iter()
+                    .filter(|name| !name.is_empty())
+                    .cloned()
+                    .collect();
+                Some(if named.is_empty() {
+                    vec![self.namespace.clone()]
+                } else {
+                    named
+                })
+            }
+        }
+    }
+
+    /// Whether Secrets may be listed and watched: always with Roles, which name the namespaces.
+    pub fn watches_secrets(&self) -> bool {
+        self.secrets_watch || self.scope == Scope::Namespaced
+    }
+}
+
+/// `15s`, `10m`, `1h30m`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed: SignedDuration = text
+        .parse()
+        .map_err(|_| "a duration such as 15s, 10m or 1h30m is needed".to_owned())?;
+    Duration::try_from(parsed).map_err(|_| "a duration must not be negative".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    fn parse(arguments: &[&str]) -> Result<Options, String> {
+        let command = std::iter::once(&"run").chain(arguments);
+        let parsed = Command::try_parse_from(command).map_err(|error| error.to_string())?;
+        parsed.options.check().map(|()| parsed.options)
+    }
+
+    #[test]
+    fn the_defaults_are_in_order() {
+        let options = parse(&[]).unwrap();
+        assert_eq!(options.namespaces(), None);
+        assert!(!options.watches_secrets());
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_in_words() {
+        assert!(parse(&["--transition-interval", "5"]).is_err());
+        assert!(parse(&["--transition-interval=-5s"]).is_err());
+        assert!(
+            parse(&["--rest-interval", "0s"])
+                .unwrap_err()
+                .contains("rest-interval")
+        );
+        assert!(
+            parse(&["--renew-deadline", "20s"])
+                .unwrap_err()
+                .contains("lease-duration")
+        );
+        assert!(parse(&["--concurrency", "0"]).is_err());
+    }
+
+    #[test]
+    fn scope_namespaced_without_names_means_the_operators_own() {
+        let options = parse(&["--scope", "namespaced", "--namespace", "here"]).unwrap();
+        assert_eq!(options.namespaces(), Some(vec!["here".to_owned()]));
+        assert!(options.watches_secrets());
+        let options = parse(&["--scope", "namespaced", "--watch-namespaces", "a,b"]).unwrap();
+        assert_eq!(
+            options.namespaces(),
+            Some(vec!["a".to_owned(), "b".to_owned()])
+        );
+    }
+
+    #[test]
+    fn the_switch_for_secrets_takes_a_word_or_none() {
+        assert!(parse(&["--secrets-watch"]).unwrap().secrets_watch);
+        assert!(!parse(&["--secrets-watch", "false"]).unwrap().secrets_watch);
+    }
+}

@@ -1,0 +1,422 @@
+//! Before there is a ref: the create protocol, and adoption.
+//!
+//! Every create call of an object carries one name that nobody else can own, so a look-up on a whole list never
+//! guesses:
+//!
+//! | the whole list                         | attempts                        | step                              |
+//! |----------------------------------------|---------------------------------|-----------------------------------|
+//! | has the create name once, no branch    | any                             | claim it                          |
+//! | has it twice                           | any                             | none: AmbiguousCreate             |
+//! | has it not                             | one open, list young            | wait                              |
+//! | has it not                             | one open, list past the grace   | create again, once                |
+//! | has it not                             | two found absent                | none: AmbiguousCreate             |
+//! | has the wanted name                    | none open                       | adopt by policy, or NameConflict  |
+//! | has neither                            | none open                       | create                            |
+
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+
+use super::{GRACE, ProjectDecision, SLOW, act, rest, trouble};
+use crate::api::project::{AdoptionPolicy, Attempt, AttemptOutcome};
+use crate::api::{ConditionType, Reason, SupabaseProject};
+use crate::controller::{Again, Inputs};
+use crate::management::{ListedProject, Status};
+use crate::outputs::Belonging;
+use crate::project::draft::Draft;
+use crate::project::facts::{Claim, Listing, Observed, Order, PasswordSecret, Problem, Step};
+use crate::rules::ambient;
+use crate::rules::conditions::Truth;
+
+/// How many attempts may turn out absent before a person is asked.
+const ABSENT_AT_MOST: usize = 2;
+/// Length of the random part of a create name: 26^10 possibilities.
+const NONCE: usize = 10;
+/// The longest wait between two looks for a project that may turn up.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
+/// The project that the object would take, if its ref is free.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Candidate {
+    /// None.
+    None,
+    /// One that bears this object's create name.
+    Own(ListedProject),
+    /// More than one that bear it.
+    Several,
+    /// One to adopt.
+    Adopt(ListedProject),
+    /// One of the wanted name that the policy does not let us take.
+    InTheWay(ListedProject),
+    /// The one named in `adoption.ref` is not on the list.
+    NotFound,
+}
+
+/// Finds the candidate on a whole list.
+pub fn candidate(
+    project: &SupabaseProject,
+    listing: &Listing,
+    adoption_allowed: bool,
+) -> Candidate {
+    let status = project.status.as_ref();
+    let creation = status.and_then(|status| status.creation.as_ref());
+    let create_name = creation.map(|creation| creation.name.as_str());
+    let own: Vec<_> = listing
+        .projects
+        .iter()
+        .filter(|listed| !listed.is_branch && Some(listed.name.as_str()) == create_name)
+        .collect();
+    let adoption = &project.spec.adoption;
+    let named = adoption.reference.as_deref();
+    match own.as_slice() {
+        [one] => return Candidate::Own((*one).clone()),
+        // A person may say which of several it is.
+        [_, ..] => {
+            let chosen = own
+                .iter()
+                .find(|listed| Some(listed.reference.as_str()) == named);
+            return chosen.map_or(Candidate::Several, |listed| {
+                Candidate::Own((**listed).clone())
+            });
+        }
+        [] => {}
+    }
+    let attempts = creation
+        .map(|creation| creation.attempts.as_slice())
+        .unwrap_or_default();
+    let open = attempts.iter().any(is_unsettled);
+    if let Some(named) = named
+        && (adoption.policy != AdoptionPolicy::CreateOnly || open)
+    {
+        let found = listing
+            .projects
+            .iter()
+            .find(|listed| listed.reference.as_str() == named && !listed.is_branch);
+        match found {
+            Some(listed) if adoption_allowed => return Candidate::Adopt(listed.clone()),
+            Some(listed) => return Candidate::InTheWay(listed.clone()),
+            None if adoption.policy == AdoptionPolicy::AdoptOnly || open => {
+                return Candidate::NotFound;
+            }
+            None => {}
+        }
+    }
+    if open {
+        return Candidate::None;
+    }
+    let wanted = project.wanted_name();
+    match listing
+        .projects
+        .iter()
+        .find(|listed| !listed.is_branch && listed.name == wanted)
+    {
+        None => Candidate::None,
+        Some(listed) if adoption.policy == AdoptionPolicy::AdoptOrCreate && adoption_allowed => {
+            Candidate::Adopt(listed.clone())
+        }
+        Some(listed) => Candidate::InTheWay(listed.clone()),
+    }
+}
+
+/// Whether an attempt may yet turn out to have made a project.
+pub(super) const fn is_unsettled(attempt: &Attempt) -> bool {
+    matches!(
+        attempt.outcome,
+        AttemptOutcome::Pending | AttemptOutcome::Absent
+    )
+}
+
+/// Decides for an object without a ref.
+pub(super) fn birth(
+    project: &SupabaseProject,
+    observed: &Observed,
+    inputs: &Inputs<'_>,
+    mut draft: Draft,
+) -> ProjectDecision {
+    draft.set(
+        ConditionType::Provisioned,
+        Truth::No,
+        Reason::NotCreated,
+        "",
+    );
+    if let Some(problem) = &observed.link.problem {
+        draft.progressing(problem.reason, &problem.message);
+        return rest(draft, Again::After(LOOK_AGAIN));
+    }
+    let organization = match &observed.organization {
+        Ok(organization) => organization.clone(),
+        Err(problem) => {
+            draft.stalled(problem);
+            return rest(draft, Again::After(SLOW));
+        }
+    };
+    if let Some(wait) = observed.hold_off {
+        return rest(draft, Again::After(wait));
+    }
+    let listing = match &observed.listing {
+        None => return rest(draft, Again::Backoff),
+        Some(Ok(listing)) => listing,
+        Some(Err(error)) => {
+            let (problem, again, stalled) = trouble(error, "listing the organization's projects");
+            if stalled {
+                draft.stalled(&problem);
+            } else {
+                draft.progressing(problem.reason, &problem.message);
+            }
+            return rest(draft, again);
+        }
+    };
+    match candidate(project, listing, observed.link.adoption) {
+        Candidate::Own(listed) => claim(observed, draft, &organization, &listed, true),
+        Candidate::Adopt(listed) => adopt(project, observed, draft, &organization, &listed),
+        Candidate::Several => ambiguous(
+            draft,
+            "more than one project bears the name of the create call",
+        ),
+        Candidate::NotFound => {
+            let message = "the project of spec.adoption.ref is not in the organization, or the credential cannot \
+                           see it; check the ref and the organization";
+            draft.stalled(&Problem::new(Reason::AdoptionTargetNotFound, message));
+            rest(draft, Again::After(SLOW))
+        }
+        Candidate::InTheWay(_) => in_the_way(project, observed, draft),
+        Candidate::None => create(project, observed, inputs, draft, organization, listing),
+    }
+}
+
+fn claim(
+    observed: &Observed,
+    mut draft: Draft,
+    organization: &str,
+    listed: &ListedProject,
+    own: bool,
+) -> ProjectDecision {
+    if observed.holder.is_some() {
+        let message = "another object holds this project; two objects cannot share one";
+        draft.stalled(&Problem::new(Reason::OwnershipConflict, message));
+        return rest(draft, Again::After(SLOW));
+    }
+    let step = Step::Claim(Claim {
+        reference: listed.reference.to_string(),
+        organization: organization.to_owned(),
+        name: listed.name.clone(),
+        region: listed.region.clone(),
+        own,
+    });
+    let reason = if own {
+        Reason::Created
+    } else {
+        Reason::Adopted
+    };
+    draft.set(ConditionType::Provisioned, Truth::Yes, reason, "");
+    draft.progressing(Reason::Provisioning, "waiting for the platform");
+    act(step, draft, Again::Now)
+}
+
+fn adopt(
+    project: &SupabaseProject,
+    observed: &Observed,
+    mut draft: Draft,
+    organization: &str,
+    listed: &ListedProject,
+) -> ProjectDecision {
+    if matches!(listed.status, Status::GoingDown | Status::Removed) {
+        let message = "the project to adopt is being deleted on the platform";
+        draft.stalled(&Problem::new(Reason::AdoptionTargetNotFound, message));
+        return rest(draft, Again::After(SLOW));
+    }
+    if let Some(wanted) = &project.spec.region
+        && listed
+            .region
+            .as_ref()
+            .is_some_and(|region| region != wanted)
+    {
+        let message = "the project to adopt is in another region than spec.region says";
+        draft.stalled(&Problem::new(Reason::InvalidSpec, message));
+        return rest(draft, Again::After(SLOW));
+    }
+    if let Some(Err(problem)) = &observed.supplied {
+        draft.stalled(problem);
+        return rest(draft, Again::After(LOOK_AGAIN));
+    }
+    claim(observed, draft, organization, listed, false)
+}
+
+fn ambiguous(mut draft: Draft, what: &str) -> ProjectDecision {
+    let message = format!(
+        "{what}; look at the organization in the dashboard, and set spec.adoption.ref to the project that is meant"
+    );
+    draft.stalled(&Problem::new(Reason::AmbiguousCreate, message));
+    rest(draft, Again::After(SLOW))
+}
+
+/// A project is there that the object may not take. Its ref is not named: it may be another tenant's.
+fn in_the_way(project: &SupabaseProject, observed: &Observed, mut draft: Draft) -> ProjectDecision {
+    let by_ref = project.spec.adoption.reference.is_some();
+    let wants = project.spec.adoption.policy != AdoptionPolicy::CreateOnly || by_ref;
+    let problem = if wants && !observed.link.adoption {
+        Problem::new(
+            Reason::AdoptionForbidden,
+            "adoption is not allowed through this ClusterSupabaseConnection; use a SupabaseConnection, \
+             or ask for spec.adoption: Allowed on the cluster's connection",
+        )
+    } else {
+        Problem::new(
+            Reason::NameConflict,
+            format!(
+                "a project named {:?} exists in the organization already; choose another spec.projectName, or \
+                 take it over with spec.adoption (policy AdoptOrCreate, or AdoptOnly with its ref)",
+                project.wanted_name()
+            ),
+        )
+    };
+    draft.stalled(&problem);
+    rest(draft, Again::After(SLOW))
+}
+
+fn create(
+    project: &SupabaseProject,
+    observed: &Observed,
+    inputs: &Inputs<'_>,
+    mut draft: Draft,
+    organization: String,
+    listing: &Listing,
+) -> ProjectDecision {
+    let creation = draft.status.creation.clone().unwrap_or_default();
+    if let Some(open) = creation
+        .attempts
+        .iter()
+        .find(|attempt| attempt.outcome == AttemptOutcome::Pending)
+    {
+        match patience(open, observed, listing) {
+            Patience::Over => {}
+            Patience::Wait(wait) => {
+                draft.progressing(
+                    Reason::Confirming,
+                    "the answer to the create call was lost; finding out whether it worked takes up to four minutes",
+                );
+                return rest(
+                    draft,
+                    Again::After(wait.min(LOOK_AGAIN).max(Duration::from_secs(1))),
+                );
+            }
+            Patience::Blind => {
+                return ambiguous(
+                    draft,
+                    "the answer to the create call was lost, and the credential may not see every project of the \
+                     organization; use one that does, or",
+                );
+            }
+        }
+    }
+    let absent = creation
+        .attempts
+        .iter()
+        .filter(|attempt| is_unsettled(attempt))
+        .count();
+    if absent >= ABSENT_AT_MOST {
+        return ambiguous(
+            draft,
+            "the answers to two create calls were lost, and no project turned up",
+        );
+    }
+    if let Some(problem) = unpostable(project, observed) {
+        draft.stalled(&problem);
+        return rest(draft, Again::After(LOOK_AGAIN));
+    }
+    let name = if creation.name.is_empty() {
+        let nonce = ambient::draw(inputs.random, b"abcdefghijklmnopqrstuvwxyz", NONCE);
+        format!("{}-{nonce}", project.wanted_name())
+    } else {
+        creation.name.clone()
+    };
+    let number = creation
+        .attempts
+        .iter()
+        .map(|attempt| attempt.number)
+        .max()
+        .unwrap_or_default()
+        + 1;
+    let creation = draft.status.creation.get_or_insert_default();
+    creation.name.clone_from(&name);
+    for attempt in &mut creation.attempts {
+        if attempt.outcome == AttemptOutcome::Pending {
+            attempt.outcome = AttemptOutcome::Absent;
+        }
+    }
+    // Refused ones have told what they had to tell.
+    creation.attempts.retain(is_unsettled);
+    draft.status.organization_slug = Some(organization.clone());
+    draft.set(
+        ConditionType::Synced,
+        Truth::Unknown,
+        Reason::NotCreated,
+        "",
+    );
+    draft.progressing(Reason::Creating, "creating the project");
+    let step = Step::Create(Order {
+        name,
+        organization,
+        number,
+        listed_at: listing.date,
+    });
+    act(step, draft, Again::Now)
+}
+
+/// Why no create call can be made, whatever the platform says.
+fn unpostable(project: &SupabaseProject, observed: &Observed) -> Option<Problem> {
+    if project.spec.region.is_none() && project.spec.region_group.is_none() {
+        let message = "spec.region or spec.regionGroup is needed to create a project";
+        return Some(Problem::new(Reason::InvalidSpec, message));
+    }
+    if let Some(Err(problem)) = &observed.supplied {
+        return Some(problem.clone());
+    }
+    match &observed.password {
+        PasswordSecret::There(kept) if kept.belonging != Belonging::Ours => Some(Problem::new(
+            Reason::PasswordSecretConflict,
+            format!(
+                "the Secret {} is there and does not belong to this object; if it keeps the password of the \
+                 project that shall be used, adopt that project with spec.adoption.ref, otherwise delete the Secret",
+                project.password_secret_name()
+            ),
+        )),
+        PasswordSecret::There(kept) if kept.digest.is_none() => Some(Problem::new(
+            Reason::PasswordSecretConflict,
+            format!(
+                "the Secret {} was edited and holds no usable password; delete it, no project has that password yet",
+                project.password_secret_name()
+            ),
+        )),
+        PasswordSecret::There(_) | PasswordSecret::Missing => None,
+    }
+}
+
+enum Patience {
+    Wait(Duration),
+    Over,
+    /// The list does not prove absence.
+    Blind,
+}
+
+/// Whether an open attempt that is not on the list can be given up.
+fn patience(open: &Attempt, observed: &Observed, listing: &Listing) -> Patience {
+    let deadline = Duration::from_secs(u64::try_from(open.deadline_seconds).unwrap_or_default());
+    let needed = deadline + GRACE;
+    if open.process != observed.process && observed.foreign_for < needed {
+        return Patience::Wait(needed.saturating_sub(observed.foreign_for));
+    }
+    let passed = since(open.listed_at.0, listing.date);
+    if passed <= needed {
+        return Patience::Wait(needed.saturating_sub(passed) + Duration::from_secs(1));
+    }
+    if listing.limited {
+        Patience::Blind
+    } else {
+        Patience::Over
+    }
+}
+
+fn since(earlier: Timestamp, later: Timestamp) -> Duration {
+    Duration::try_from(later.duration_since(earlier)).unwrap_or_default()
+}

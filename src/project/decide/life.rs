@@ -1,0 +1,576 @@
+//! With a ref: follow the project's state, bring it to what the spec says, keep the outputs.
+//!
+//! | the shared list says            | what is done                                   | Ready                      |
+//! |---------------------------------|------------------------------------------------|----------------------------|
+//! | nothing yet                     | wait for it                                    | as it was                  |
+//! | not there                       | ask the ref itself; never create again         | RemoteDeleted, …NotVisible |
+//! | on its way                      | wait; after too long say so                    | Transitioning, RemoteStuck |
+//! | failed                          | say so                                         | RemoteFailed               |
+//! | INACTIVE                        | restore, if powerState is Running              | Paused                     |
+//! | ACTIVE_HEALTHY, another name    | rename                                         | Provisioning               |
+//! | ACTIVE_HEALTHY                  | pause by powerState; health; password; outputs | Available                  |
+//! | ACTIVE_UNHEALTHY                | wait                                           | Degraded                   |
+
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+
+use super::settle::{Written, settle};
+use super::{ProjectDecision, SLOW, act, rest, trouble};
+use crate::api::project::{AttemptOutcome, OnLost, PasswordOrigin, PowerState, ServiceStatus};
+use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject};
+use crate::controller::{Again, Inputs};
+use crate::management::{Error, ServiceHealth, ServiceState, Status};
+use crate::outputs::Belonging;
+use crate::project::draft::Draft;
+use crate::project::facts::{
+    Observed, PasswordSecret, PasswordSource, Presence, Problem, Sighting, Step,
+};
+use crate::rules::conditions::{self, Truth};
+
+/// How long services and keys may lag behind ACTIVE_HEALTHY before that is called a problem.
+const LAG: Duration = Duration::from_secs(600);
+/// How long most passing states may last.
+const PASSING: Duration = Duration::from_secs(3600);
+/// How long waking a paused project may take: minutes to hours by size (management-api.md §5.6).
+const RESTORING: Duration = Duration::from_secs(24 * 3600);
+
+/// Decides for an object with a ref.
+pub(super) fn life(
+    project: &SupabaseProject,
+    observed: &Observed,
+    inputs: &Inputs<'_>,
+    mut draft: Draft,
+    reference: &str,
+) -> ProjectDecision {
+    draft.status.dashboard_url = Some(format!(
+        "https://supabase.com/dashboard/project/{reference}"
+    ));
+    if let Some(problem) = &observed.link.problem {
+        // Outputs stay as they are: applications go on while the credential is being mended.
+        draft.progressing(problem.reason, &problem.message);
+        return rest(draft, Again::After(observed.rest_interval));
+    }
+    if let Err(problem) = &observed.organization {
+        draft.stalled(problem);
+        return rest(draft, Again::After(SLOW));
+    }
+    match &observed.presence {
+        Presence::Unknown => rest(draft, Again::After(observed.rest_interval)),
+        Presence::Absent => absent(observed, draft),
+        Presence::Present(sighting) if sighting.outdated => {
+            rest(draft, Again::After(observed.transition_interval))
+        }
+        Presence::Present(sighting) => present(project, observed, inputs, draft, sighting),
+    }
+}
+
+/// Not on the whole list of its organization: gone only if the ref itself says so too.
+fn absent(observed: &Observed, mut draft: Draft) -> ProjectDecision {
+    let gone = "the project is gone from the platform; nothing is created in its place, since its data are lost: \
+                delete this object, and apply a new one if another project is wanted";
+    let problem = match &observed.itself {
+        Some(Err(Error::NotFound | Error::Removed)) => Problem::new(Reason::RemoteDeleted, gone),
+        Some(Ok(itself)) if itself.status == Status::Removed => {
+            Problem::new(Reason::RemoteDeleted, gone)
+        }
+        Some(Ok(_)) => Problem::new(
+            Reason::RemoteNotVisible,
+            "the project exists but is not in its organization any more; if it was moved, use a connection of \
+             the other organization with a new object that adopts it",
+        ),
+        Some(Err(Error::Unauthorized | Error::Forbidden { .. })) => Problem::new(
+            Reason::RemoteNotVisible,
+            "the credential cannot see the project; give the connection one that can",
+        ),
+        Some(Err(error)) => {
+            let (problem, again, _) = trouble(error, "looking for the project");
+            draft.progressing(problem.reason, &problem.message);
+            return rest(draft, again);
+        }
+        None => return rest(draft, Again::Backoff),
+    };
+    if problem.reason == Reason::RemoteDeleted {
+        draft.status.remote_status = Some(Status::Removed.as_str().to_owned());
+        draft.set(
+            ConditionType::Provisioned,
+            Truth::No,
+            problem.reason,
+            &problem.message,
+        );
+    }
+    draft.stalled(&problem);
+    rest(draft, Again::After(SLOW))
+}
+
+fn present(
+    project: &SupabaseProject,
+    observed: &Observed,
+    inputs: &Inputs<'_>,
+    mut draft: Draft,
+    sighting: &Sighting,
+) -> ProjectDecision {
+    see(&mut draft.status, sighting, inputs.now);
+    let adopted = !was_created(&draft.status);
+    let how = if adopted {
+        Reason::Adopted
+    } else {
+        Reason::Created
+    };
+    draft.set(ConditionType::Provisioned, Truth::Yes, how, "");
+    let power = project.spec.power_state;
+    match &sighting.status {
+        Status::ActiveHealthy if power == Some(PowerState::Paused) => {
+            draft.progressing(
+                Reason::Transitioning,
+                "pausing the project, as spec.powerState says",
+            );
+            act(
+                Step::Pause,
+                draft,
+                Again::After(observed.transition_interval),
+            )
+        }
+        Status::ActiveHealthy => active(project, observed, inputs, draft, sighting),
+        Status::ActiveUnhealthy => {
+            let message = "the platform reports the project as unhealthy; its dashboard says more";
+            draft.set(
+                ConditionType::ServicesHealthy,
+                Truth::No,
+                Reason::Degraded,
+                message,
+            );
+            draft.progressing(Reason::Degraded, message);
+            rest(draft, Again::OnChange)
+        }
+        Status::Inactive if power == Some(PowerState::Running) => {
+            draft.progressing(
+                Reason::Transitioning,
+                "waking the paused project, as spec.powerState says",
+            );
+            act(
+                Step::Restore,
+                draft,
+                Again::After(observed.transition_interval),
+            )
+        }
+        Status::Inactive => {
+            let message = if power == Some(PowerState::Paused) {
+                "the project is paused, as spec.powerState says"
+            } else {
+                "the project is paused, on the platform or by somebody; set spec.powerState: Running to wake it"
+            };
+            draft.set(
+                ConditionType::ServicesHealthy,
+                Truth::No,
+                Reason::Paused,
+                message,
+            );
+            draft.resting(Reason::Paused, message);
+            rest(draft, Again::OnChange)
+        }
+        Status::InitFailed | Status::PauseFailed | Status::RestoreFailed => {
+            let message = format!(
+                "the platform reports {}; look at the project's dashboard or ask Supabase's support, then it is \
+                 seen here by itself",
+                sighting.status.as_str()
+            );
+            draft.stalled(&Problem::new(Reason::RemoteFailed, message));
+            rest(draft, Again::OnChange)
+        }
+        Status::GoingDown | Status::Removed => {
+            let message = "somebody is deleting the project on the platform";
+            draft.stalled(&Problem::new(Reason::RemoteDeleted, message));
+            rest(draft, Again::OnChange)
+        }
+        moving => {
+            let moving = moving.clone();
+            passing(draft, inputs, &moving)
+        }
+    }
+}
+
+/// Writes down what was seen. Time enters only when the status changed.
+fn see(status: &mut ProjectStatus, sighting: &Sighting, now: Timestamp) {
+    let word = sighting.status.as_str();
+    if status.remote_status.as_deref() != Some(word) {
+        status.remote_status = Some(word.to_owned());
+        let second = Timestamp::from_second(now.as_second()).unwrap_or(now);
+        status.remote_status_since = Some(Time(second));
+        // What is known of the services is known of the state before.
+        status.services.clear();
+    }
+    status.project_name = Some(sighting.name.clone());
+    if sighting.region.is_some() {
+        status.region.clone_from(&sighting.region);
+    }
+}
+
+fn passing(mut draft: Draft, inputs: &Inputs<'_>, moving: &Status) -> ProjectDecision {
+    let limit = if *moving == Status::Restoring {
+        RESTORING
+    } else {
+        PASSING
+    };
+    let lasted = lasted(&draft.status, inputs.now);
+    let word = moving.as_str().to_owned();
+    if lasted > limit {
+        let message = format!(
+            "the project has been {word} for more than {} hours; look at its dashboard or ask Supabase's support",
+            limit.as_secs() / 3600
+        );
+        draft.stalled(&Problem::new(Reason::RemoteStuck, message));
+        return rest(draft, Again::OnChange);
+    }
+    let young = matches!(moving, Status::Unknown | Status::ComingUp);
+    let reason = if young {
+        Reason::Provisioning
+    } else {
+        Reason::Transitioning
+    };
+    draft.progressing(reason, &format!("the platform reports {word}"));
+    draft.set(ConditionType::ServicesHealthy, Truth::Unknown, reason, "");
+    rest(
+        draft,
+        Again::After(limit.saturating_sub(lasted) + Duration::from_secs(1)),
+    )
+}
+
+/// How long the remote status has been what it is.
+fn lasted(status: &ProjectStatus, now: Timestamp) -> Duration {
+    let since = status
+        .remote_status_since
+        .as_ref()
+        .map_or(now, |since| since.0);
+    Duration::try_from(now.duration_since(since)).unwrap_or_default()
+}
+
+/// Whether the project came from an attempt of this object.
+pub(in crate::project) fn was_created(status: &ProjectStatus) -> bool {
+    status.creation.as_ref().is_some_and(|creation| {
+        creation
+            .attempts
+            .iter()
+            .any(|attempt| attempt.outcome == AttemptOutcome::Created)
+    })
+}
+
+/// Whether the project shall get another name now.
+pub(in crate::project) fn renames(
+    project: &SupabaseProject,
+    sighting: &Sighting,
+    name_taken: bool,
+) -> bool {
+    sighting.status == Status::ActiveHealthy
+        && sighting.name != project.wanted_name()
+        && !name_taken
+}
+
+/// Whether the services must be asked how they are: after a change of the remote status, until all are well.
+pub(in crate::project) fn asks_health(status: &ProjectStatus, sighting: &Sighting) -> bool {
+    let same = status.remote_status.as_deref() == Some(sighting.status.as_str());
+    let well = !status.services.is_empty()
+        && status
+            .services
+            .iter()
+            .all(|service| is_well(&service.status));
+    sighting.status == Status::ActiveHealthy && !(same && well)
+}
+
+fn is_well(word: &str) -> bool {
+    word == word_of(ServiceState::Healthy) || word == word_of(ServiceState::Off)
+}
+
+/// The word shown for the state of a service.
+const fn word_of(state: ServiceState) -> &'static str {
+    match state {
+        ServiceState::ComingUp => "COMING_UP",
+        ServiceState::Healthy => "ACTIVE_HEALTHY",
+        ServiceState::Unhealthy => "UNHEALTHY",
+        ServiceState::Transient => "UNKNOWN",
+        ServiceState::Off => "OFF",
+    }
+}
+
+/// Whether all services are well, or off.
+pub(in crate::project) fn all_well(health: &[ServiceHealth]) -> bool {
+    !health.is_empty() && health.iter().all(|service| is_well(word_of(service.state)))
+}
+
+fn active(
+    project: &SupabaseProject,
+    observed: &Observed,
+    inputs: &Inputs<'_>,
+    mut draft: Draft,
+    sighting: &Sighting,
+) -> ProjectDecision {
+    if renames(project, sighting, observed.name_taken) {
+        if !draft.is_true(ConditionType::Ready) {
+            draft.progressing(Reason::Provisioning, "giving the project its name");
+        }
+        return act(Step::Rename(project.wanted_name()), draft, Again::Now);
+    }
+    if let Some(health) = &observed.health
+        && let Err(decision) = judge_health(health, observed, inputs, &mut draft)
+    {
+        return *decision;
+    }
+    match password(project, observed, &draft.status) {
+        Password::Fine | Password::Trouble(_) => {}
+        Password::Keep(source) => {
+            return act(Step::KeepPassword(source), draft, Again::Now);
+        }
+        Password::Reset => return act(Step::ResetPassword, draft, Again::Now),
+    }
+    match &observed.reading {
+        Some(Err(error)) => return unreadable(error, observed, inputs, draft),
+        Some(Ok(reading)) if !reading.complete && lasted(&draft.status, inputs.now) < LAG => {
+            draft.progressing(
+                Reason::WaitingForServices,
+                "waiting for API keys and pooler",
+            );
+            return rest(draft, Again::After(observed.transition_interval));
+        }
+        Some(Ok(reading)) => {
+            if reading.postgres_version.is_some() {
+                draft
+                    .status
+                    .postgres_version
+                    .clone_from(&reading.postgres_version);
+            }
+            return act(Step::WriteOutputs, draft, Again::OnChange);
+        }
+        None if !observed.obsolete.is_empty() => {
+            return act(Step::WriteOutputs, draft, Again::OnChange);
+        }
+        None => {}
+    }
+    let written: Vec<_> = observed.wanted.iter().map(Written::unchanged).collect();
+    settle(project, observed, &mut draft, &written);
+    rest(draft, Again::OnChange)
+}
+
+/// Notes the health of the services; an error is the decision to wait.
+fn judge_health(
+    health: &Result<Vec<ServiceHealth>, Error>,
+    observed: &Observed,
+    inputs: &Inputs<'_>,
+    draft: &mut Draft,
+) -> Result<(), Box<ProjectDecision>> {
+    let list = match health {
+        Ok(list) => list,
+        Err(error) => {
+            let (problem, again, _) = trouble(error, "asking for the services' health");
+            draft.set(
+                ConditionType::ServicesHealthy,
+                Truth::Unknown,
+                problem.reason,
+                &problem.message,
+            );
+            draft.progressing(problem.reason, &problem.message);
+            return Err(Box::new(rest(draft.clone(), again)));
+        }
+    };
+    draft.status.services = list
+        .iter()
+        .map(|health| ServiceStatus {
+            name: health.service.as_str().to_owned(),
+            status: word_of(health.state).to_owned(),
+        })
+        .collect();
+    if all_well(list) {
+        draft.set(
+            ConditionType::ServicesHealthy,
+            Truth::Yes,
+            Reason::AllHealthy,
+            "",
+        );
+        return Ok(());
+    }
+    let sick: Vec<_> = list
+        .iter()
+        .filter(|health| !is_well(word_of(health.state)))
+        .map(|health| health.service.as_str())
+        .collect();
+    let patient = lasted(&draft.status, inputs.now) < LAG;
+    let (reason, message) = if patient {
+        (
+            Reason::ComingUp,
+            format!("waiting for the services {}", sick.join(", ")),
+        )
+    } else {
+        let sick = sick.join(", ");
+        (
+            Reason::Unhealthy,
+            format!("the services {sick} are not healthy; the project's dashboard says more"),
+        )
+    };
+    draft.set(ConditionType::ServicesHealthy, Truth::No, reason, &message);
+    let (ready, again) = if patient {
+        (
+            Reason::WaitingForServices,
+            Again::After(observed.transition_interval),
+        )
+    } else {
+        (Reason::Degraded, Again::After(observed.rest_interval))
+    };
+    draft.progressing(ready, &message);
+    Err(Box::new(rest(draft.clone(), again)))
+}
+
+/// Keys and pooler come a moment after the project (management-api.md §6.1): refusals are waited out.
+fn unreadable(
+    error: &Error,
+    observed: &Observed,
+    inputs: &Inputs<'_>,
+    mut draft: Draft,
+) -> ProjectDecision {
+    let early = matches!(
+        error,
+        Error::NotFound | Error::Removed | Error::Rejected { .. } | Error::Forbidden { .. }
+    ) && lasted(&draft.status, inputs.now) < LAG;
+    if early && !matches!(error, Error::Forbidden { .. }) {
+        draft.progressing(
+            Reason::WaitingForServices,
+            "waiting for API keys and pooler",
+        );
+        return rest(draft, Again::After(observed.transition_interval));
+    }
+    let (problem, again, stalled) = trouble(error, "reading API keys and pooler");
+    if draft.has(ConditionType::OutputsWritten) {
+        draft.set(
+            ConditionType::OutputsWritten,
+            Truth::No,
+            problem.reason,
+            &problem.message,
+        );
+    }
+    if draft.is_true(ConditionType::Ready) && !stalled {
+        // Outputs are there and may still be right.
+    } else if stalled {
+        draft.stalled(&problem);
+    } else {
+        draft.progressing(problem.reason, &problem.message);
+    }
+    rest(draft, again)
+}
+
+/// How the database password stands.
+#[derive(Debug)]
+pub(super) enum Password {
+    /// Known and kept.
+    Fine,
+    /// It must be put into its Secret.
+    Keep(PasswordSource),
+    /// A new one must be set.
+    Reset,
+    /// It is not known, or its Secret is somebody else's.
+    Trouble(Problem),
+}
+
+/// Looks at the password Secret, what is recorded, and what is supplied.
+pub(super) fn password(
+    project: &SupabaseProject,
+    observed: &Observed,
+    status: &ProjectStatus,
+) -> Password {
+    let reference = status.reference.as_deref();
+    let recorded = status.credentials.as_ref();
+    let digest = recorded.and_then(|credentials| credentials.password_digest.as_deref());
+    let created = was_created(status);
+    let supplied = observed
+        .supplied
+        .as_ref()
+        .and_then(|supplied| supplied.as_ref().ok());
+    let kept = match &observed.password {
+        PasswordSecret::Missing => None,
+        PasswordSecret::There(kept) => Some(kept),
+    };
+    if let Some(kept) = kept
+        && kept.belonging != Belonging::Ours
+    {
+        let same_project = kept.orphaned && kept.reference.as_deref() == reference;
+        return if same_project
+            && kept.digest.is_some()
+            && (digest.is_none() || kept.digest.as_deref() == digest)
+        {
+            Password::Keep(PasswordSource::Retained)
+        } else {
+            Password::Trouble(Problem::new(
+                Reason::PasswordSecretConflict,
+                format!(
+                    "the Secret {} is there and does not belong to this object; delete or rename it",
+                    project.password_secret_name()
+                ),
+            ))
+        };
+    }
+    if kept.is_some_and(|kept| kept.pending) {
+        return Password::Reset;
+    }
+    let Some(digest) = digest else {
+        return match supplied {
+            Some(_) => Password::Keep(PasswordSource::Supplied),
+            None => Password::Trouble(Problem::new(
+                Reason::PasswordUnknown,
+                "the project was adopted and its database password is not known; give it with \
+                 spec.database.password.secretKeyRef, or leave database values out of the outputs' include",
+            )),
+        };
+    };
+    let replaced = supplied.is_some_and(|supplied| supplied.digest != digest);
+    if !created && replaced {
+        return Password::Keep(PasswordSource::Supplied);
+    }
+    if let Some(kept) = kept
+        && kept.digest.as_deref() == Some(digest)
+    {
+        let noted = kept.reference.as_deref() == reference;
+        return if noted {
+            Password::Fine
+        } else {
+            Password::Keep(PasswordSource::Kept)
+        };
+    }
+    if observed.recovered.is_some() {
+        return Password::Keep(PasswordSource::Recovered);
+    }
+    // Set with the first look at outputs, and never removed: before, nobody can have got the password.
+    let handed_out =
+        conditions::find(&status.conditions, ConditionType::OutputsWritten.as_str()).is_some();
+    let unused = created && !handed_out && status.outputs.is_empty();
+    if unused || project.spec.database.password.on_lost == OnLost::Reset {
+        return Password::Reset;
+    }
+    Password::Trouble(Problem::new(
+        Reason::PasswordLost,
+        "the Secret with the database password was deleted or edited, and no output holds the password; restore \
+         it from a backup, or set spec.database.password.onLost: Reset for a new password",
+    ))
+}
+
+/// Whether the supplied password is another than the one that the project was created with.
+pub(super) fn password_differs(observed: &Observed, status: &ProjectStatus) -> bool {
+    let recorded = status.credentials.as_ref();
+    let origin = recorded.map(|credentials| credentials.password);
+    let digest = recorded.and_then(|credentials| credentials.password_digest.as_deref());
+    was_created(status)
+        && origin != Some(PasswordOrigin::Unknown)
+        && match &observed.supplied {
+            Some(Ok(supplied)) => Some(supplied.digest.as_str()) != digest,
+            Some(Err(_)) | None => false,
+        }
+}
+
+/// Whether nothing has to be done about the password before outputs are written.
+pub(in crate::project) fn password_is_settled(
+    project: &SupabaseProject,
+    observed: &Observed,
+    status: &ProjectStatus,
+) -> bool {
+    match password(project, observed, status) {
+        Password::Fine | Password::Trouble(_) => true,
+        Password::Keep(_) | Password::Reset => false,
+    }
+}

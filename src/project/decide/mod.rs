@@ -1,0 +1,126 @@
+//! PURE. What to do with a project, and what to say of it. Everything that must be argued about is here.
+//!
+//! ```text
+//!                 ┌────────────┐   whole list: our create name    ┌────────────┐
+//!   new object ──►│   birth    │─────────────────────────────────►│    life    │──► Ready
+//!                 │ (no ref)   │   POST answered, or adopted      │ (ref)      │◄── pause, restore, drift
+//!                 └─────┬──────┘                                  └─────┬──────┘
+//!                       │ deletionTimestamp                             │
+//!                       ▼                                               ▼
+//!                 ┌─────────────────────────────────────────────────────────┐
+//!                 │   leave: Retain lets go at once, Delete sees it gone     │
+//!                 └─────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! The ref in the status is the hinge: before it is stored nothing but the create protocol runs, afterwards no
+//! create call is ever made for this object again.
+
+mod birth;
+mod leave;
+mod life;
+mod settle;
+mod trouble;
+
+use std::time::Duration;
+
+pub use birth::{Candidate, candidate};
+pub(super) use life::{all_well, asks_health, password_is_settled, renames};
+pub use settle::{Written, conflict, settle};
+pub use trouble::trouble;
+
+use super::draft::Draft;
+use super::facts::{Observed, Step};
+use crate::api::project::DeletionPolicy;
+use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject};
+use crate::controller::{Again, Decision, Inputs};
+use crate::rules::conditions::Truth;
+
+/// How long after its deadline a create call may still be delayed or its project invisible. An assumption: if it
+/// fails, the platform's refusal of a second project of one name is what protects.
+pub const GRACE: Duration = Duration::from_secs(180);
+
+/// Between looks at what only a person can change.
+const SLOW: Duration = Duration::from_secs(600);
+
+/// A decision about a project.
+pub type ProjectDecision = Decision<Step, ProjectStatus>;
+
+/// Decides.
+pub fn decide(
+    project: &SupabaseProject,
+    observed: &Observed,
+    inputs: &Inputs<'_>,
+) -> ProjectDecision {
+    let mut draft = Draft::of(project, inputs.now);
+    if project.metadata.deletion_timestamp.is_some() {
+        return leave::leave(project, observed, inputs, draft);
+    }
+    draft.remove(ConditionType::DeletionBlocked);
+    if project.spec.suspend {
+        return suspended(draft);
+    }
+    if let Some(requested) = &observed.requested {
+        draft.status.last_handled_reconcile_at = Some(requested.clone());
+    }
+    match &observed.link.problem {
+        None => draft.set(
+            ConditionType::ConnectionReady,
+            Truth::Yes,
+            Reason::Available,
+            "",
+        ),
+        Some(problem) => {
+            draft.set(
+                ConditionType::ConnectionReady,
+                Truth::No,
+                problem.reason,
+                &problem.message,
+            );
+        }
+    }
+    match draft.status.reference.clone() {
+        None => birth::birth(project, observed, inputs, draft),
+        Some(reference) => life::life(project, observed, inputs, draft, &reference),
+    }
+}
+
+/// A suspended object keeps its word on whether it is usable.
+fn suspended(mut draft: Draft) -> ProjectDecision {
+    let message = "spec.suspend is set: nothing is done until it is unset";
+    let truth = if draft.is_true(ConditionType::Ready) {
+        Truth::Yes
+    } else {
+        Truth::No
+    };
+    draft.set(ConditionType::Ready, truth, Reason::Suspended, message);
+    draft.remove(ConditionType::Reconciling);
+    draft.remove(ConditionType::Stalled);
+    rest(draft, Again::OnChange)
+}
+
+/// Nothing to do but to say so.
+fn rest(draft: Draft, again: Again) -> ProjectDecision {
+    Decision {
+        step: None,
+        status: draft.finish(),
+        again,
+        notes: Vec::new(),
+        release: false,
+    }
+}
+
+/// A step, and what to say if it works.
+fn act(step: Step, draft: Draft, again: Again) -> ProjectDecision {
+    Decision {
+        step: Some(step),
+        status: draft.finish(),
+        again,
+        notes: Vec::new(),
+        release: false,
+    }
+}
+
+/// Whether the object shall delete its project.
+fn deletes(project: &SupabaseProject) -> bool {
+    project.spec.deletion_policy == DeletionPolicy::Delete
+}

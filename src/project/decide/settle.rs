@@ -1,0 +1,182 @@
+//! The last word: what the outputs that were written, or found in order, make of the conditions.
+
+use super::life::{Password, password, password_differs};
+use crate::api::project::{Binding, OutputStatus};
+use crate::api::{ConditionType, OutputKind, Preset, Reason, SupabaseProject};
+use crate::project::draft::Draft;
+use crate::project::facts::{Observed, Presence, Problem, Wanted};
+use crate::rules::conditions::Truth;
+
+/// What became of one output.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// Its name.
+    pub name: String,
+    /// Its kind.
+    pub kind: OutputKind,
+    /// Digest of what it holds now, or why it is not as it should be.
+    pub result: Result<Option<String>, Problem>,
+    /// Digest of what it holds, if it was written although something is missing.
+    pub partial: Option<String>,
+}
+
+impl Written {
+    /// An output that was not touched in this pass.
+    pub fn unchanged(wanted: &Wanted) -> Self {
+        let result = if wanted.writable {
+            Ok(None)
+        } else {
+            Err(conflict(&wanted.output.name))
+        };
+        Self {
+            name: wanted.output.name.clone(),
+            kind: wanted.output.kind,
+            result,
+            partial: None,
+        }
+    }
+}
+
+/// Somebody else's object stands in the way.
+pub fn conflict(name: &str) -> Problem {
+    Problem::new(
+        Reason::Conflict,
+        format!(
+            "{name} is there and does not belong to this object; delete it, or name the output differently"
+        ),
+    )
+}
+
+/// Sets the conditions that hang on outputs, and `Ready`.
+pub fn settle(
+    project: &SupabaseProject,
+    observed: &Observed,
+    draft: &mut Draft,
+    written: &[Written],
+) {
+    let mut statuses = Vec::new();
+    let mut problems = Vec::new();
+    if let Password::Trouble(problem) = password(project, observed, &draft.status)
+        && wants_password(project)
+    {
+        problems.push(problem);
+    }
+    for one in written {
+        let before = draft
+            .status
+            .outputs
+            .iter()
+            .find(|status| status.name == one.name);
+        let digest = match &one.result {
+            Ok(Some(digest)) => Some(digest.clone()),
+            Ok(None) => before.map(|status| status.digest.clone()),
+            Err(problem) => {
+                problems.push(problem.clone());
+                one.partial
+                    .clone()
+                    .or_else(|| before.map(|status| status.digest.clone()))
+            }
+        };
+        if let Some(digest) = digest {
+            statuses.push(OutputStatus {
+                name: one.name.clone(),
+                kind: one.kind,
+                digest,
+            });
+        }
+    }
+    draft.status.outputs = statuses;
+    draft.status.binding = project
+        .wanted_outputs()
+        .iter()
+        .find(|output| output.preset == Preset::ServiceBinding)
+        .filter(|output| {
+            draft
+                .status
+                .outputs
+                .iter()
+                .any(|written| written.name == output.name)
+        })
+        .map(|output| Binding {
+            name: output.name.clone(),
+        });
+    let first = problems.first().cloned();
+    match &first {
+        None => draft.set(
+            ConditionType::OutputsWritten,
+            Truth::Yes,
+            Reason::Written,
+            "",
+        ),
+        Some(problem) => {
+            draft.set(
+                ConditionType::OutputsWritten,
+                Truth::No,
+                problem.reason,
+                &problem.message,
+            );
+        }
+    }
+    sync(project, observed, draft);
+    match first {
+        None => draft.ready(),
+        Some(problem) => draft.stalled(&problem),
+    }
+}
+
+fn wants_password(project: &SupabaseProject) -> bool {
+    project
+        .wanted_outputs()
+        .iter()
+        .any(|output| match output.preset {
+            Preset::ServiceBinding => true,
+            Preset::Env => output
+                .include
+                .as_ref()
+                .is_none_or(|values| values.iter().any(|value| value.needs_password())),
+        })
+}
+
+/// Whether the platform has what the spec declares. The project works all the same.
+fn sync(project: &SupabaseProject, observed: &Observed, draft: &mut Draft) {
+    let name = match &observed.presence {
+        Presence::Present(sighting) => sighting.name == project.wanted_name(),
+        Presence::Unknown | Presence::Absent => true,
+    };
+    let created_size = draft
+        .status
+        .creation
+        .as_ref()
+        .and_then(|creation| creation.attempts.last())
+        .map(|attempt| attempt.size.as_deref());
+    let size = project
+        .spec
+        .compute
+        .as_ref()
+        .and_then(|compute| compute.size.as_deref());
+    if !name {
+        let message = "another project of the organization has the wanted name; it is tried again now and then, \
+                       and at once when spec.projectName changes";
+        draft.set(
+            ConditionType::Synced,
+            Truth::No,
+            Reason::NameConflict,
+            message,
+        );
+    } else if password_differs(observed, &draft.status) {
+        let message = "the Secret of spec.database.password.secretKeyRef holds another password than the one that \
+                       the project was created with; the project keeps the old one";
+        draft.set(
+            ConditionType::Synced,
+            Truth::No,
+            Reason::PasswordDiffers,
+            message,
+        );
+    } else if created_size.is_some_and(|created| size.is_some() && created != size) {
+        let message = "spec.compute.size differs from the size that the project was created with; change it in \
+                       the dashboard, the operator does not resize yet";
+        draft.set(ConditionType::Synced, Truth::No, Reason::OutOfSync, message);
+    } else {
+        draft.set(ConditionType::Synced, Truth::Yes, Reason::InSync, "");
+    }
+}

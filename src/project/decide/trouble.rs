@@ -1,0 +1,50 @@
+//! From an error of the platform to a condition: which reason, which words, and when to look again.
+
+use std::time::Duration;
+
+use super::SLOW;
+use crate::api::Reason;
+use crate::controller::Again;
+use crate::management::{Error, Rejection};
+use crate::project::facts::Problem;
+
+/// A minute: what the platform's rate limits count in.
+const WINDOW: Duration = Duration::from_secs(60);
+
+/// What an error means for the object. The flag says whether somebody must act.
+pub fn trouble(error: &Error, doing: &str) -> (Problem, Again, bool) {
+    let problem = |reason| Problem::new(reason, format!("{doing}: {error}"));
+    match error {
+        Error::Throttled { retry_after } => {
+            let wait = retry_after.unwrap_or(WINDOW).max(Duration::from_secs(1));
+            (problem(Reason::RateLimited), Again::After(wait), false)
+        }
+        Error::Unauthorized | Error::MalformedCredential(_) => {
+            (problem(Reason::Unauthorized), Again::After(WINDOW), true)
+        }
+        Error::Forbidden { .. } if error.is_quota() => {
+            (problem(Reason::QuotaExceeded), Again::After(SLOW), true)
+        }
+        Error::Forbidden { .. } => (problem(Reason::MissingScope), Again::After(SLOW), true),
+        Error::NotFound | Error::Removed => {
+            (problem(Reason::RemoteNotVisible), Again::After(SLOW), true)
+        }
+        Error::Rejected { because, .. } => match because {
+            Rejection::QuotaReached => (problem(Reason::QuotaExceeded), Again::After(SLOW), true),
+            Rejection::PaymentRequired => {
+                (problem(Reason::PaymentRequired), Again::After(SLOW), true)
+            }
+            Rejection::NotReady | Rejection::NotPaused => {
+                (problem(Reason::RemoteRefused), Again::Backoff, false)
+            }
+            Rejection::NameTaken => (problem(Reason::NameConflict), Again::After(SLOW), true),
+            Rejection::WeakPassword => (problem(Reason::PasswordInvalid), Again::After(SLOW), true),
+            Rejection::CannotPause
+            | Rejection::InvalidField(_)
+            | Rejection::InvalidGrant
+            | Rejection::InvalidClient
+            | Rejection::Unknown => (problem(Reason::InvalidSpec), Again::After(SLOW), true),
+        },
+        _ => (problem(Reason::PlatformUnavailable), Again::Backoff, false),
+    }
+}

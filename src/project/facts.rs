@@ -1,0 +1,278 @@
+//! Plain values between observing, deciding and performing. No I/O, no logic beyond small questions.
+
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+use secrecy::SecretString;
+
+use crate::api::{ObjectKey, Output, OutputKind, Reason};
+use crate::controller::StepName;
+use crate::management::{Error, ListedProject, Project, ServiceHealth, Status};
+use crate::outputs::{Belonging, Facts, Found};
+
+/// Something that stands in the way, with the words for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The reason of the condition.
+    pub reason: Reason,
+    /// What it is and what to do.
+    pub message: String,
+}
+
+impl Problem {
+    /// A problem.
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            reason,
+            message: message.into(),
+        }
+    }
+}
+
+/// How the connection stands to this project.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// What is wrong with it for all work but deletion.
+    pub problem: Option<Problem>,
+    /// Whether calls can be tried at all: there is a session.
+    pub reachable: bool,
+    /// Whether projects that exist may be taken over through it.
+    pub adoption: bool,
+    /// Whether its credential may see only some projects of the organization.
+    pub limited: bool,
+}
+
+/// A whole list of the organization's projects.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listing {
+    /// The platform's clock when it began.
+    pub date: Timestamp,
+    /// All projects, branches included.
+    pub projects: Vec<ListedProject>,
+    /// Whether the credential may see only some.
+    pub limited: bool,
+}
+
+/// What the shared list says of the project.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// It has not been looked for yet since this process leads.
+    Unknown,
+    /// It is there.
+    Present(Sighting),
+    /// It is not on a whole list.
+    Absent,
+}
+
+/// A project on the shared list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sighting {
+    /// Its name.
+    pub name: String,
+    /// Its region.
+    pub region: Option<String>,
+    /// Its status.
+    pub status: Status,
+    /// Whether this is from before our own last pause or restore, and so proves nothing.
+    pub outdated: bool,
+}
+
+/// The Secret that keeps the database password.
+#[derive(Clone, Debug)]
+pub enum PasswordSecret {
+    /// Not there.
+    Missing,
+    /// There.
+    There(Kept),
+}
+
+/// A password Secret that is there.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// Whose it is.
+    pub belonging: Belonging,
+    /// Whether the object it belongs to is certainly gone: found neither under its UID nor by a live look.
+    pub orphaned: bool,
+    /// The ref recorded on it.
+    pub reference: Option<String>,
+    /// Digest of the password in it, if there is a usable one.
+    pub digest: Option<String>,
+    /// Whether a new password is noted in it that the platform has not confirmed.
+    pub pending: bool,
+    /// The password.
+    pub password: Option<SecretString>,
+}
+
+/// The password that the user supplies.
+#[derive(Clone, Debug)]
+pub struct Supplied {
+    /// Its digest.
+    pub digest: String,
+    /// The password.
+    pub password: SecretString,
+}
+
+/// An output that is wanted, and what stands there.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// The declaration.
+    pub output: Output,
+    /// What is there.
+    pub found: Option<Found>,
+    /// Whether we may write it.
+    pub writable: bool,
+    /// Whether it is exactly what was written last, under the same declaration.
+    pub current: bool,
+}
+
+/// Keys and endpoints, just read from the platform.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// What outputs are made of. Its password is none: that comes from the password Secret.
+    pub facts: Facts,
+    /// Whether every key and endpoint that outputs can ask for is there.
+    pub complete: bool,
+    /// The version of Postgres, if the project itself was read.
+    pub postgres_version: Option<String>,
+}
+
+/// Everything that a pass of a project has read.
+#[derive(Debug)]
+pub struct Observed {
+    /// This process.
+    pub process: String,
+    /// The connection.
+    pub link: Link,
+    /// The organization: the recorded one, else the one that spec and connection give.
+    pub organization: Result<String, Problem>,
+    /// A whole list, begun after the object was read; only while there is no ref.
+    pub listing: Option<Result<Listing, Error>>,
+    /// Who else carries the ref that this object would take.
+    pub holder: Option<ObjectKey>,
+    /// Until when no create call is made after a refusal, as long as nothing changes.
+    pub hold_off: Option<Duration>,
+    /// Whether a rename was refused a short while ago for want of a free name.
+    pub name_taken: bool,
+    /// For how long this process has known of an open attempt of another process.
+    pub foreign_for: Duration,
+    /// What the shared list says.
+    pub presence: Presence,
+    /// The project itself, read by its ref; only where that is needed.
+    pub itself: Option<Result<Project, Error>>,
+    /// Health of the services; only after the remote status changed.
+    pub health: Option<Result<Vec<ServiceHealth>, Error>>,
+    /// Keys and endpoints; only where an output needs writing, or they are due to be compared.
+    pub reading: Option<Result<Reading, Error>>,
+    /// The password Secret.
+    pub password: PasswordSecret,
+    /// The supplied password; none if none is declared.
+    pub supplied: Option<Result<Supplied, Problem>>,
+    /// A lost password that was found again in one of our outputs or in the supplied Secret.
+    pub recovered: Option<SecretString>,
+    /// The wanted outputs.
+    pub wanted: Vec<Wanted>,
+    /// Outputs that were written and are wanted no more.
+    pub obsolete: Vec<(OutputKind, String)>,
+    /// Whether this process's own DELETE was accepted.
+    pub delete_accepted: bool,
+    /// Whether a pass was asked for by annotation, and has not been acknowledged.
+    pub requested: Option<String>,
+    /// How often things that are changing are looked at.
+    pub transition_interval: Duration,
+    /// How often things at rest are.
+    pub rest_interval: Duration,
+}
+
+/// What a pass may do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// Make the password Secret, record the attempt, send the create call, store the ref.
+    Create(Order),
+    /// Store a ref: of an attempt of ours, or of a project that is adopted.
+    Claim(Claim),
+    /// Give the project another name.
+    Rename(String),
+    /// Wake it.
+    Restore,
+    /// Pause it.
+    Pause,
+    /// Put the password back into its Secret; the platform has it already.
+    KeepPassword(PasswordSource),
+    /// Give the database a new password.
+    ResetPassword,
+    /// Write and prune outputs.
+    WriteOutputs,
+    /// Delete the project on the platform.
+    Delete,
+    /// Leave the password Secret behind, labelled, or remove it; then let the object go.
+    LetGo(Farewell),
+}
+
+impl StepName for Step {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Create(_) => "create",
+            Self::Claim(_) => "claim",
+            Self::Rename(_) => "rename",
+            Self::Restore => "restore",
+            Self::Pause => "pause",
+            Self::KeepPassword(_) => "keep_password",
+            Self::ResetPassword => "reset_password",
+            Self::WriteOutputs => "write_outputs",
+            Self::Delete => "delete",
+            Self::LetGo(_) => "let_go",
+        }
+    }
+}
+
+/// A create call to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// The name it carries.
+    pub name: String,
+    /// The organization.
+    pub organization: String,
+    /// The number of the attempt.
+    pub number: i64,
+    /// The platform's clock when the list without the name began.
+    pub listed_at: Timestamp,
+}
+
+/// A ref to be stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The ref.
+    pub reference: String,
+    /// The organization.
+    pub organization: String,
+    /// The name it has now.
+    pub name: String,
+    /// The region, if it is known.
+    pub region: Option<String>,
+    /// Whether it comes from an attempt of this object; otherwise it is adopted.
+    pub own: bool,
+}
+
+/// Where a password that is put back comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PasswordSource {
+    /// One of our outputs, or the supplied Secret, with the digest that is recorded.
+    Recovered,
+    /// The supplied Secret, for a project that was adopted.
+    Supplied,
+    /// A password Secret of an earlier object of the same project.
+    Retained,
+    /// It is in its Secret; only the ref is not recorded there yet.
+    Kept,
+}
+
+/// What becomes of the password Secret when the object goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Farewell {
+    /// It stays, labelled with the ref.
+    Keep(String),
+    /// It goes: the project is gone or never was.
+    Remove,
+    /// It stays as it is: something may have been left behind.
+    LeaveAlone,
+}

@@ -1,0 +1,148 @@
+//! The room of `SupabaseProject`: observe (reads only), decide (pure), perform (one effect).
+
+mod decide;
+mod draft;
+mod facts;
+mod memory;
+mod observe;
+mod password;
+mod perform;
+pub mod refs;
+#[cfg(test)]
+mod tests;
+mod writing;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{Api, Resource as _};
+
+use crate::api::{ObjectKey, ProjectStatus, SupabaseProject};
+use crate::controller::{Decision, Inputs, Kind, Managed, Outcome, Pass, Shell};
+use crate::kubernetes;
+use crate::rules::digest::DigestKey;
+use crate::session::Sessions;
+use facts::{Observed, Step};
+use memory::Memory;
+use refs::Refs;
+
+/// What the room needs.
+#[derive(Clone, Debug)]
+pub struct ProjectParts {
+    /// The shell.
+    pub shell: Shell,
+    /// The live credentials.
+    pub sessions: Sessions,
+    /// The key of digests in status.
+    pub digest_key: DigestKey,
+    /// A random name of this process.
+    pub process: String,
+    /// Whether `ClusterSupabaseConnection` may be used.
+    pub cluster_connections: bool,
+    /// How often what is changing is looked at.
+    pub transition_interval: Duration,
+    /// How often what rests is looked at.
+    pub rest_interval: Duration,
+    /// How often keys and endpoints are compared with the outputs.
+    pub drift_interval: Duration,
+}
+
+/// All projects. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Projects {
+    parts: Arc<ProjectParts>,
+    memory: Arc<Memory>,
+    refs: Arc<Refs>,
+}
+
+impl Projects {
+    /// The room; `refs` must have been built.
+    pub fn new(parts: ProjectParts, refs: Refs) -> Self {
+        Self {
+            parts: Arc::new(parts),
+            memory: Arc::default(),
+            refs: Arc::new(refs),
+        }
+    }
+}
+
+impl std::ops::Deref for Projects {
+    type Target = ProjectParts;
+
+    fn deref(&self) -> &ProjectParts {
+        &self.parts
+    }
+}
+
+impl Managed for SupabaseProject {
+    type Status = ProjectStatus;
+
+    fn status(&self) -> Option<&ProjectStatus> {
+        self.status.as_ref()
+    }
+
+    fn set_status(&mut self, status: ProjectStatus) {
+        self.status = Some(status);
+    }
+
+    fn conditions(status: &ProjectStatus) -> &[Condition] {
+        &status.conditions
+    }
+}
+
+impl Kind for Projects {
+    type Object = SupabaseProject;
+    type Observed = Observed;
+    type Step = Step;
+
+    const NAME: &'static str = "SupabaseProject";
+
+    fn api(&self, namespace: Option<&str>) -> Api<SupabaseProject> {
+        let client = self.shell.client.clone();
+        namespace.map_or_else(
+            || Api::all(client.clone()),
+            |name| Api::namespaced(client.clone(), name),
+        )
+    }
+
+    async fn needs_finalizer(&self, object: &SupabaseProject) -> Result<bool, kubernetes::Error> {
+        // Nothing was made yet that would have to be looked after, and nothing will be.
+        Ok(!object.spec.suspend)
+    }
+
+    async fn observe(&self, object: &SupabaseProject) -> Result<Observed, kubernetes::Error> {
+        observe::observe(self, object).await
+    }
+
+    fn decide(
+        &self,
+        object: &SupabaseProject,
+        observed: &Observed,
+        inputs: &Inputs<'_>,
+    ) -> Decision<Step, ProjectStatus> {
+        decide::decide(object, observed, inputs)
+    }
+
+    async fn perform(
+        &self,
+        pass: &mut Pass<SupabaseProject>,
+        step: Step,
+        observed: Observed,
+        status: ProjectStatus,
+    ) -> Outcome<ProjectStatus> {
+        let uid = pass.object().meta().uid.clone().unwrap_or_default();
+        let outcome = perform::perform(self, pass, step.clone(), observed, status).await;
+        if matches!(step, Step::LetGo(_)) && outcome.worked {
+            let key = ObjectKey::of(pass.object());
+            self.memory.forget(&uid);
+            self.sessions.unfollow(&key);
+        }
+        outcome
+    }
+
+    fn forget(&self, key: &ObjectKey) {
+        self.refs.free(key);
+        self.sessions.unfollow(key);
+    }
+}

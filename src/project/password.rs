@@ -1,0 +1,192 @@
+//! The Secret that keeps the database password: reading it, and the few ways in which it is written.
+//!
+//! It has no owner reference, because foreground deletion would collect it before the finalizer has run; it is
+//! created, never applied, before a password is sent anywhere.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::{Api, Client, ResourceExt as _};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::facts::{Kept, PasswordSecret};
+use crate::api::{SupabaseProject, labels};
+use crate::kubernetes::{self, Error};
+use crate::outputs::{self, Belonging};
+use crate::rules::digest::DigestKey;
+use crate::rules::password;
+
+/// Key of the password that the platform has, or is about to be sent.
+const PASSWORD: &str = "password";
+/// Key of a new password that the platform has not confirmed yet.
+const NEXT: &str = "password-next";
+
+/// Digest of a password, for the status.
+pub fn digest(key: &DigestKey, password: &str) -> String {
+    key.digest("password", [password.as_bytes()])
+}
+
+/// The Secret of a project.
+#[derive(Debug)]
+pub struct Vault<'a> {
+    api: Api<Secret>,
+    project: &'a SupabaseProject,
+    key: &'a DigestKey,
+}
+
+impl<'a> Vault<'a> {
+    /// The vault of a project.
+    pub fn of(client: &Client, project: &'a SupabaseProject, key: &'a DigestKey) -> Self {
+        let namespace = project.namespace().unwrap_or_default();
+        Self {
+            api: Api::namespaced(client.clone(), &namespace),
+            project,
+            key,
+        }
+    }
+
+    async fn read(&self) -> Result<Option<Secret>, Error> {
+        kubernetes::get(&self.api, &self.project.password_secret_name()).await
+    }
+
+    /// What is there.
+    pub async fn look(&self) -> Result<PasswordSecret, Error> {
+        Ok(self
+            .read()
+            .await?
+            .map_or(PasswordSecret::Missing, |secret| self.kept(&secret)))
+    }
+
+    fn kept(&self, secret: &Secret) -> PasswordSecret {
+        let uid = self.project.metadata.uid.as_deref().unwrap_or_default();
+        let belonging = outputs::belonging(&secret.metadata, labels::ROLE_PASSWORD, uid);
+        let ours = outputs::labels(self.project, labels::ROLE_PASSWORD, None);
+        let password = text(secret, PASSWORD);
+        PasswordSecret::There(Kept {
+            // The name hangs on the project's: whoever had it before us under another UID is gone.
+            orphaned: match &belonging {
+                Belonging::Other { project, .. } => Some(project) == ours.get(labels::PROJECT),
+                Belonging::Ours | Belonging::Foreign => false,
+            },
+            belonging,
+            reference: secret.labels().get(labels::REF).cloned(),
+            digest: password
+                .as_ref()
+                .map(|password| digest(self.key, password.expose_secret())),
+            pending: text(secret, NEXT).is_some(),
+            password,
+        })
+    }
+
+    /// Makes the Secret; [`Error::Exists`] if somebody was faster.
+    pub async fn make(
+        &self,
+        password: &SecretString,
+        reference: Option<&str>,
+    ) -> Result<(), Error> {
+        let secret = self.secret(ObjectMeta::default(), password, reference);
+        kubernetes::create(&self.api, &secret).await.map(|_| ())
+    }
+
+    /// Puts a password into the Secret, whatever is in it; takes over one that was left by an earlier object.
+    pub async fn put(&self, password: &SecretString, reference: Option<&str>) -> Result<(), Error> {
+        match self.read().await? {
+            None => self.make(password, reference).await,
+            Some(there) => {
+                let PasswordSecret::There(kept) = self.kept(&there) else {
+                    return Err(Error::NotFound);
+                };
+                if kept.belonging != Belonging::Ours && !kept.orphaned {
+                    return Err(Error::Exists);
+                }
+                let secret = self.secret(there.metadata, password, reference);
+                kubernetes::replace(&self.api, &secret).await.map(|_| ())
+            }
+        }
+    }
+
+    /// Notes a new password beside the current one, or gives back the one that is noted already.
+    pub async fn note_next(&self, fresh: SecretString) -> Result<SecretString, Error> {
+        let there = self.read().await?;
+        if let Some(noted) = there.as_ref().and_then(|secret| text(secret, NEXT)) {
+            return Ok(noted);
+        }
+        let bytes = ByteString(fresh.expose_secret().as_bytes().to_vec());
+        if let Some(mut secret) = there {
+            secret
+                .data
+                .get_or_insert_default()
+                .insert(NEXT.to_owned(), bytes);
+            kubernetes::replace(&self.api, &secret).await?;
+        } else {
+            let mut secret = self.secret(ObjectMeta::default(), &fresh, None);
+            secret.data = Some(BTreeMap::from([(NEXT.to_owned(), bytes)]));
+            kubernetes::create(&self.api, &secret).await?;
+        }
+        Ok(fresh)
+    }
+
+    /// Leaves the Secret behind, saying whose password it keeps.
+    pub async fn retain(&self, reference: &str) -> Result<(), Error> {
+        let Some(mut secret) = self.read().await?.filter(|secret| self.is_ours(secret)) else {
+            return Ok(());
+        };
+        let marks = secret.metadata.labels.get_or_insert_default();
+        marks.insert(labels::REF.to_owned(), reference.to_owned());
+        marks.insert(labels::RETAINED.to_owned(), "true".to_owned());
+        done(kubernetes::replace(&self.api, &secret).await.map(|_| ()))
+    }
+
+    /// Removes the Secret.
+    pub async fn remove(&self) -> Result<(), Error> {
+        match self.read().await?.filter(|secret| self.is_ours(secret)) {
+            Some(secret) => done(kubernetes::delete(&self.api, &secret).await),
+            None => Ok(()),
+        }
+    }
+
+    fn is_ours(&self, secret: &Secret) -> bool {
+        let uid = self.project.metadata.uid.as_deref().unwrap_or_default();
+        outputs::belonging(&secret.metadata, labels::ROLE_PASSWORD, uid) == Belonging::Ours
+    }
+
+    fn secret(
+        &self,
+        there: ObjectMeta,
+        password: &SecretString,
+        reference: Option<&str>,
+    ) -> Secret {
+        let mut marks = outputs::labels(self.project, labels::ROLE_PASSWORD, None);
+        marks.extend(reference.map(|reference| (labels::REF.to_owned(), reference.to_owned())));
+        let bytes = ByteString(password.expose_secret().as_bytes().to_vec());
+        Secret {
+            metadata: ObjectMeta {
+                name: Some(self.project.password_secret_name()),
+                namespace: self.project.namespace(),
+                labels: Some(marks),
+                resource_version: there.resource_version,
+                finalizers: there.finalizers,
+                ..ObjectMeta::default()
+            },
+            type_: Some("Opaque".to_owned()),
+            data: Some(BTreeMap::from([(PASSWORD.to_owned(), bytes)])),
+            ..Secret::default()
+        }
+    }
+}
+
+/// Somebody else removed it first: nothing is left to do.
+fn done(result: Result<(), Error>) -> Result<(), Error> {
+    match result {
+        Ok(()) | Err(Error::NotFound) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// A password of a Secret of ours; what a person put there and cannot be one counts as none.
+fn text(secret: &Secret, key: &str) -> Option<SecretString> {
+    let ByteString(bytes) = secret.data.as_ref()?.get(key)?;
+    password::check(bytes).ok().map(SecretString::from)
+}

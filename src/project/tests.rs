@@ -1,0 +1,1144 @@
+//! The rows of the tables in `decide`, one by one. The protocol as a whole is played through elsewhere, on the
+//! simulated platform with crashes at every effect.
+
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use super::decide::{GRACE, decide};
+use super::draft::Draft;
+use super::facts::*;
+use crate::api::project::{Attempt, AttemptOutcome, Creation, Credentials, PasswordOrigin};
+use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject};
+use crate::controller::{Again, Decision, Inputs};
+use crate::management::{
+    Error, ListedProject, Rejection, Service, ServiceHealth, ServiceState, Status,
+};
+use crate::outputs::Belonging;
+use crate::rules::ambient::Random;
+use crate::rules::conditions::{self, Truth};
+
+const REF: &str = "abcdefghijklmnopqrst";
+const OTHER: &str = "tsrqponmlkjihgfedcba";
+const DEADLINE: Duration = Duration::from_secs(60);
+
+#[derive(Debug)]
+struct Zeros;
+
+impl Random for Zeros {
+    fn fill(&self, bytes: &mut [u8]) {
+        bytes.fill(0);
+    }
+}
+
+fn now() -> Timestamp {
+    "2026-06-01T12:00:00Z".parse().unwrap()
+}
+
+fn ago(seconds: u64) -> Timestamp {
+    now() - SignedDuration::from_secs(i64::try_from(seconds).unwrap())
+}
+
+fn project(spec: Value) -> SupabaseProject {
+    let mut all = json!({"connectionRef": {"name": "acme"}, "region": "eu-central-1"});
+    all.as_object_mut()
+        .unwrap()
+        .extend(spec.as_object().unwrap().clone());
+    serde_json::from_value(json!({
+        "apiVersion": "supabase-operator.dev/v1alpha1",
+        "kind": "SupabaseProject",
+        "metadata": {"name": "orders", "namespace": "team-a", "uid": "u1", "generation": 3},
+        "spec": all,
+    }))
+    .unwrap()
+}
+
+fn plain() -> SupabaseProject {
+    project(json!({}))
+}
+
+fn deleted(mut project: SupabaseProject) -> SupabaseProject {
+    project.metadata.deletion_timestamp = Some(Time(now()));
+    project
+}
+
+fn with(mut project: SupabaseProject, status: ProjectStatus) -> SupabaseProject {
+    project.status = Some(status);
+    project
+}
+
+fn attempt(outcome: AttemptOutcome, listed_at: Timestamp) -> Attempt {
+    Attempt {
+        number: 1,
+        organization_slug: "acme".into(),
+        region: Some("eu-central-1".into()),
+        region_group: None,
+        size: None,
+        listed_at: Time(listed_at),
+        deadline_seconds: i64::try_from(DEADLINE.as_secs()).unwrap(),
+        password_digest: "d1".into(),
+        process: "p1".into(),
+        outcome,
+        http_status: None,
+    }
+}
+
+fn tried(attempts: Vec<Attempt>) -> ProjectStatus {
+    ProjectStatus {
+        organization_slug: Some("acme".into()),
+        creation: Some(Creation {
+            name: "team-a-orders-nnnnnnnnnn".into(),
+            attempts,
+        }),
+        ..ProjectStatus::default()
+    }
+}
+
+fn created() -> ProjectStatus {
+    ProjectStatus {
+        reference: Some(REF.into()),
+        credentials: Some(Credentials {
+            password: PasswordOrigin::Generated,
+            password_digest: Some("d1".into()),
+        }),
+        ..tried(vec![attempt(AttemptOutcome::Created, ago(300))])
+    }
+}
+
+fn listed(reference: &str, name: &str) -> ListedProject {
+    ListedProject {
+        reference: reference.parse().unwrap(),
+        name: name.into(),
+        region: Some("eu-central-1".into()),
+        status: Status::ComingUp,
+        is_branch: false,
+        created_at: None,
+        size: None,
+    }
+}
+
+fn kept() -> Kept {
+    Kept {
+        belonging: Belonging::Ours,
+        orphaned: false,
+        reference: Some(REF.into()),
+        digest: Some("d1".into()),
+        pending: false,
+        password: Some("pw-1".into()),
+    }
+}
+
+fn observed() -> Observed {
+    Observed {
+        process: "p1".into(),
+        link: Link {
+            problem: None,
+            reachable: true,
+            adoption: true,
+            limited: false,
+        },
+        organization: Ok("acme".into()),
+        listing: Some(Ok(Listing {
+            date: now(),
+            projects: Vec::new(),
+            limited: false,
+        })),
+        hold_off: None,
+        name_taken: false,
+        holder: None,
+        foreign_for: Duration::ZERO,
+        presence: Presence::Unknown,
+        itself: None,
+        health: None,
+        reading: None,
+        password: PasswordSecret::There(kept()),
+        supplied: None,
+        recovered: None,
+        wanted: Vec::new(),
+        obsolete: Vec::new(),
+        delete_accepted: false,
+        requested: None,
+        transition_interval: Duration::from_secs(5),
+        rest_interval: Duration::from_secs(60),
+    }
+}
+
+fn listing(projects: Vec<ListedProject>) -> Observed {
+    Observed {
+        listing: Some(Ok(Listing {
+            date: now(),
+            projects,
+            limited: false,
+        })),
+        ..observed()
+    }
+}
+
+fn seen(name: &str, status: Status) -> Observed {
+    let sighting = Sighting {
+        name: name.into(),
+        region: None,
+        status,
+        outdated: false,
+    };
+    Observed {
+        presence: Presence::Present(sighting),
+        ..observed()
+    }
+}
+
+fn run(project: &SupabaseProject, observed: &Observed) -> Decision<Step, ProjectStatus> {
+    let inputs = Inputs {
+        now: now(),
+        uptime: Duration::from_secs(1000),
+        attempt: 0,
+        random: &Zeros,
+    };
+    decide(project, observed, &inputs)
+}
+
+fn ready(decision: &Decision<Step, ProjectStatus>) -> (&str, &str) {
+    let condition = conditions::find(&decision.status.conditions, "Ready").unwrap();
+    (&condition.status, &condition.reason)
+}
+
+fn condition<'a>(decision: &'a Decision<Step, ProjectStatus>, kind: &str) -> Option<&'a str> {
+    conditions::find(&decision.status.conditions, kind).map(|condition| condition.reason.as_str())
+}
+
+fn claims(decision: &Decision<Step, ProjectStatus>) -> Option<(&str, bool)> {
+    match &decision.step {
+        Some(Step::Claim(claim)) => Some((&claim.reference, claim.own)),
+        _ => None,
+    }
+}
+
+mod birth {
+    use super::*;
+
+    #[test]
+    fn an_empty_organization_leads_to_one_create_call_under_a_name_of_its_own() {
+        let decision = run(&plain(), &listing(vec![listed(OTHER, "something-else")]));
+        let Some(Step::Create(order)) = decision.step else {
+            panic!("no create")
+        };
+        assert_eq!(
+            (order.name.as_str(), order.number),
+            ("team-a-orders-aaaaaaaaaa", 1)
+        );
+        assert_eq!(decision.status.creation.unwrap().name, order.name);
+    }
+
+    #[test]
+    fn the_name_is_drawn_once() {
+        let decision = run(&with(plain(), tried(Vec::new())), &observed());
+        let Some(Step::Create(order)) = decision.step else {
+            panic!("no create")
+        };
+        assert_eq!(order.name, "team-a-orders-nnnnnnnnnn");
+    }
+
+    #[test]
+    fn the_create_name_on_the_list_is_claimed_whatever_became_of_the_attempts() {
+        for outcome in [
+            AttemptOutcome::Pending,
+            AttemptOutcome::Absent,
+            AttemptOutcome::Refused,
+        ] {
+            let status = tried(vec![attempt(outcome, ago(1))]);
+            let found = listing(vec![listed(REF, "team-a-orders-nnnnnnnnnn")]);
+            assert_eq!(
+                claims(&run(&with(plain(), status), &found)),
+                Some((REF, true)),
+                "{outcome:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_branch_of_that_name_is_not_it() {
+        let mut branch = listed(REF, "team-a-orders-nnnnnnnnnn");
+        branch.is_branch = true;
+        let status = tried(vec![attempt(AttemptOutcome::Pending, ago(1))]);
+        let decision = run(&with(plain(), status), &listing(vec![branch]));
+        assert_eq!(ready(&decision), ("False", "Confirming"));
+    }
+
+    #[test]
+    fn two_of_that_name_are_for_a_person_who_may_say_which() {
+        let two = || {
+            listing(vec![
+                listed(REF, "team-a-orders-nnnnnnnnnn"),
+                listed(OTHER, "team-a-orders-nnnnnnnnnn"),
+            ])
+        };
+        let status = tried(vec![attempt(AttemptOutcome::Pending, ago(1))]);
+        let decision = run(&with(plain(), status.clone()), &two());
+        assert_eq!(
+            (ready(&decision), &decision.step),
+            (("False", "AmbiguousCreate"), &None)
+        );
+        let told = project(json!({"adoption": {"ref": OTHER}}));
+        assert_eq!(
+            claims(&run(&with(told, status), &two())),
+            Some((OTHER, true))
+        );
+    }
+
+    #[test]
+    fn an_open_attempt_is_waited_for_until_the_grace_is_over() {
+        let edge = (DEADLINE + GRACE).as_secs();
+        for (age, again) in [
+            (0, false),
+            (edge - 1, false),
+            (edge, false),
+            (edge + 1, true),
+        ] {
+            let status = tried(vec![attempt(AttemptOutcome::Pending, ago(age))]);
+            let decision = run(&with(plain(), status), &observed());
+            assert_eq!(
+                matches!(decision.step, Some(Step::Create(_))),
+                again,
+                "{age}"
+            );
+            if again {
+                let attempts = decision.status.creation.unwrap().attempts;
+                assert_eq!(attempts[0].outcome, AttemptOutcome::Absent);
+            } else {
+                assert!(
+                    matches!(decision.again, Again::After(wait) if wait <= Duration::from_secs(30))
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn another_processes_attempt_is_also_waited_for_on_our_own_clock() {
+        let mut foreign = attempt(AttemptOutcome::Pending, ago(10_000));
+        foreign.process = "p0".into();
+        let status = tried(vec![foreign]);
+        let early = Observed {
+            foreign_for: DEADLINE + GRACE - Duration::from_secs(1),
+            ..observed()
+        };
+        assert_eq!(run(&with(plain(), status.clone()), &early).step, None);
+        let late = Observed {
+            foreign_for: DEADLINE + GRACE,
+            ..observed()
+        };
+        assert!(matches!(
+            run(&with(plain(), status), &late).step,
+            Some(Step::Create(_))
+        ));
+    }
+
+    #[test]
+    fn a_list_of_some_projects_proves_no_absence() {
+        let status = tried(vec![attempt(AttemptOutcome::Pending, ago(10_000))]);
+        let blind = Observed {
+            listing: Some(Ok(Listing {
+                date: now(),
+                projects: Vec::new(),
+                limited: true,
+            })),
+            ..observed()
+        };
+        assert_eq!(
+            ready(&run(&with(plain(), status), &blind)),
+            ("False", "AmbiguousCreate")
+        );
+    }
+
+    #[test]
+    fn after_two_lost_calls_a_person_is_asked() {
+        let status = tried(vec![
+            attempt(AttemptOutcome::Absent, ago(20_000)),
+            attempt(AttemptOutcome::Pending, ago(10_000)),
+        ]);
+        let decision = run(&with(plain(), status), &observed());
+        assert_eq!(
+            (ready(&decision), &decision.step),
+            (("False", "AmbiguousCreate"), &None)
+        );
+    }
+
+    #[test]
+    fn refused_attempts_do_not_count() {
+        let refused = || attempt(AttemptOutcome::Refused, ago(10));
+        let status = tried(vec![refused(), refused(), refused()]);
+        let decision = run(&with(plain(), status), &observed());
+        assert!(matches!(decision.step, Some(Step::Create(_))));
+    }
+
+    #[test]
+    fn a_refusal_holds_off_further_calls() {
+        let held = Observed {
+            hold_off: Some(Duration::from_secs(300)),
+            listing: None,
+            ..observed()
+        };
+        let decision = run(&plain(), &held);
+        assert_eq!(
+            (decision.step, decision.again),
+            (None, Again::After(Duration::from_secs(300)))
+        );
+    }
+
+    #[test]
+    fn a_project_of_the_wanted_name_is_left_alone_unless_the_policy_says_otherwise() {
+        let there = || listing(vec![listed(OTHER, "team-a-orders")]);
+        let decision = run(&plain(), &there());
+        assert_eq!(
+            (ready(&decision), &decision.step),
+            (("False", "NameConflict"), &None)
+        );
+        let adopting = project(json!({"adoption": {"policy": "AdoptOrCreate"}}));
+        assert_eq!(claims(&run(&adopting, &there())), Some((OTHER, false)));
+        let forbidding = Observed {
+            link: Link {
+                adoption: false,
+                ..there().link
+            },
+            ..there()
+        };
+        let decision = run(&adopting, &forbidding);
+        assert_eq!(ready(&decision), ("False", "AdoptionForbidden"));
+        let message = &conditions::find(&decision.status.conditions, "Ready")
+            .unwrap()
+            .message;
+        assert!(!message.contains(OTHER), "{message}");
+    }
+
+    #[test]
+    fn a_ref_is_adopted_only_by_policy_and_only_if_it_is_there() {
+        let there = || listing(vec![listed(OTHER, "shop")]);
+        let policy = |policy| project(json!({"adoption": {"policy": policy, "ref": OTHER}}));
+        assert_eq!(
+            claims(&run(&policy("AdoptOnly"), &there())),
+            Some((OTHER, false))
+        );
+        assert_eq!(
+            claims(&run(&policy("AdoptOrCreate"), &there())),
+            Some((OTHER, false))
+        );
+        // With CreateOnly the ref only settles an ambiguous creation.
+        assert!(matches!(
+            run(&policy("CreateOnly"), &there()).step,
+            Some(Step::Create(_))
+        ));
+        let decision = run(&policy("AdoptOnly"), &observed());
+        assert_eq!(
+            (ready(&decision), &decision.step),
+            (("False", "AdoptionTargetNotFound"), &None)
+        );
+    }
+
+    #[test]
+    fn what_is_being_torn_down_is_not_adopted() {
+        let mut leaving = listed(OTHER, "shop");
+        leaving.status = Status::GoingDown;
+        let adopting = project(json!({"adoption": {"policy": "AdoptOnly", "ref": OTHER}}));
+        assert_eq!(
+            ready(&run(&adopting, &listing(vec![leaving]))),
+            ("False", "AdoptionTargetNotFound")
+        );
+    }
+
+    #[test]
+    fn a_ref_that_another_object_holds_is_not_taken() {
+        let held = Observed {
+            holder: Some(crate::api::ObjectKey {
+                namespace: Some("b".into()),
+                name: "x".into(),
+            }),
+            ..listing(vec![listed(OTHER, "team-a-orders")])
+        };
+        let adopting = project(json!({"adoption": {"policy": "AdoptOrCreate"}}));
+        let decision = run(&adopting, &held);
+        assert_eq!(
+            (ready(&decision), &decision.step),
+            (("False", "OwnershipConflict"), &None)
+        );
+    }
+
+    #[test]
+    fn somebody_elses_password_secret_stops_the_create() {
+        for password in [
+            Kept {
+                belonging: Belonging::Foreign,
+                ..kept()
+            },
+            Kept {
+                belonging: Belonging::Other {
+                    uid: "u0".into(),
+                    project: "orders".into(),
+                },
+                ..kept()
+            },
+            Kept {
+                digest: None,
+                password: None,
+                ..kept()
+            },
+        ] {
+            let blocked = Observed {
+                password: PasswordSecret::There(password),
+                ..observed()
+            };
+            let decision = run(&plain(), &blocked);
+            assert_eq!(ready(&decision), ("False", "PasswordSecretConflict"));
+            assert_eq!(decision.step, None);
+        }
+    }
+
+    #[test]
+    fn an_unusable_connection_or_list_is_told_and_waited_for() {
+        let problem = Problem::new(Reason::ConnectionNotReady, "words");
+        let unready = Observed {
+            link: Link {
+                problem: Some(problem),
+                ..observed().link
+            },
+            ..observed()
+        };
+        let decision = run(&plain(), &unready);
+        assert_eq!(ready(&decision), ("False", "ConnectionNotReady"));
+        assert_eq!(
+            condition(&decision, "ConnectionReady"),
+            Some("ConnectionNotReady")
+        );
+        for (error, reason, again) in [
+            (
+                Error::Unavailable { status: 502 },
+                "PlatformUnavailable",
+                Again::Backoff,
+            ),
+            (
+                Error::Throttled {
+                    retry_after: Some(Duration::from_secs(7)),
+                },
+                "RateLimited",
+                Again::After(Duration::from_secs(7)),
+            ),
+            (
+                Error::Unauthorized,
+                "Unauthorized",
+                Again::After(Duration::from_secs(60)),
+            ),
+        ] {
+            let failing = Observed {
+                listing: Some(Err(error)),
+                ..observed()
+            };
+            let decision = run(&plain(), &failing);
+            assert_eq!((ready(&decision).1, decision.again), (reason, again));
+            assert_eq!(decision.step, None);
+        }
+    }
+}
+
+mod life {
+    use super::*;
+
+    fn living() -> SupabaseProject {
+        with(plain(), created())
+    }
+
+    fn healthy() -> Vec<ServiceHealth> {
+        vec![
+            ServiceHealth {
+                service: Service::Auth,
+                state: ServiceState::Healthy,
+            },
+            ServiceHealth {
+                service: Service::Rest,
+                state: ServiceState::Off,
+            },
+        ]
+    }
+
+    #[test]
+    fn a_ref_means_that_no_create_call_is_ever_made_again() {
+        let gone = Observed {
+            presence: Presence::Absent,
+            itself: Some(Err(Error::NotFound)),
+            ..observed()
+        };
+        let decision = run(&living(), &gone);
+        assert_eq!(
+            (ready(&decision), &decision.step),
+            (("False", "RemoteDeleted"), &None)
+        );
+        assert_eq!(decision.status.reference.as_deref(), Some(REF));
+    }
+
+    #[test]
+    fn a_401_or_403_never_counts_as_gone() {
+        for error in [
+            Error::Unauthorized,
+            Error::Forbidden {
+                missing: Vec::new(),
+                reason: crate::management::Forbidden::Privileges,
+            },
+        ] {
+            let hidden = Observed {
+                presence: Presence::Absent,
+                itself: Some(Err(error)),
+                ..observed()
+            };
+            assert_eq!(
+                ready(&run(&living(), &hidden)),
+                ("False", "RemoteNotVisible")
+            );
+        }
+    }
+
+    #[test]
+    fn before_the_first_look_nothing_changes() {
+        let decision = run(&living(), &observed());
+        assert_eq!(decision.step, None);
+        assert_eq!(decision.status.remote_status, None);
+        assert!(conditions::find(&decision.status.conditions, "Ready").is_none());
+    }
+
+    #[test]
+    fn an_active_project_gets_its_name_first() {
+        let decision = run(
+            &living(),
+            &seen("team-a-orders-nnnnnnnnnn", Status::ActiveHealthy),
+        );
+        assert_eq!(decision.step, Some(Step::Rename("team-a-orders".into())));
+    }
+
+    #[test]
+    fn a_taken_name_does_not_keep_the_project_from_being_ready() {
+        let taken = Observed {
+            name_taken: true,
+            health: Some(Ok(healthy())),
+            ..seen("team-a-orders-nnnnnnnnnn", Status::ActiveHealthy)
+        };
+        let decision = run(&living(), &taken);
+        assert_eq!(ready(&decision), ("True", "Available"));
+        assert_eq!(condition(&decision, "Synced"), Some("NameConflict"));
+    }
+
+    #[test]
+    fn services_are_waited_for_and_a_disabled_one_is_no_trouble() {
+        let decision = run(
+            &living(),
+            &Observed {
+                health: Some(Ok(vec![ServiceHealth {
+                    service: Service::Pooler,
+                    state: ServiceState::ComingUp,
+                }])),
+                ..seen("team-a-orders", Status::ActiveHealthy)
+            },
+        );
+        assert_eq!(ready(&decision), ("False", "WaitingForServices"));
+        assert_eq!(decision.again, Again::After(Duration::from_secs(5)));
+        let decision = run(
+            &living(),
+            &Observed {
+                health: Some(Ok(healthy())),
+                ..seen("team-a-orders", Status::ActiveHealthy)
+            },
+        );
+        assert_eq!(condition(&decision, "ServicesHealthy"), Some("AllHealthy"));
+    }
+
+    #[test]
+    fn a_pause_is_undone_only_if_the_spec_says_so() {
+        let decision = run(&living(), &seen("team-a-orders", Status::Inactive));
+        assert_eq!(
+            (ready(&decision), &decision.step),
+            (("False", "Paused"), &None)
+        );
+        assert_eq!(condition(&decision, "Stalled"), None);
+        let running = with(project(json!({"powerState": "Running"})), created());
+        let decision = run(&running, &seen("team-a-orders", Status::Inactive));
+        assert_eq!(decision.step, Some(Step::Restore));
+        let paused = with(project(json!({"powerState": "Paused"})), created());
+        let decision = run(&paused, &seen("team-a-orders", Status::ActiveHealthy));
+        assert_eq!(decision.step, Some(Step::Pause));
+    }
+
+    #[test]
+    fn a_sighting_from_before_our_own_call_proves_nothing() {
+        let paused = with(project(json!({"powerState": "Paused"})), created());
+        let sighting = Sighting {
+            name: "team-a-orders".into(),
+            region: None,
+            status: Status::ActiveHealthy,
+            outdated: true,
+        };
+        let old = Observed {
+            presence: Presence::Present(sighting),
+            ..observed()
+        };
+        assert_eq!(run(&paused, &old).step, None);
+    }
+
+    #[test]
+    fn a_state_that_does_not_pass_is_called_stuck() {
+        let since = |age| ProjectStatus {
+            remote_status: Some("COMING_UP".into()),
+            remote_status_since: Some(Time(ago(age))),
+            ..created()
+        };
+        let coming = seen("x", Status::ComingUp);
+        assert_eq!(
+            ready(&run(&with(plain(), since(60)), &coming)),
+            ("False", "Provisioning")
+        );
+        let decision = run(&with(plain(), since(3601)), &coming);
+        assert_eq!(ready(&decision), ("False", "RemoteStuck"));
+        assert_eq!(condition(&decision, "Stalled"), Some("RemoteStuck"));
+    }
+
+    #[test]
+    fn failed_states_ask_for_a_person() {
+        for status in [
+            Status::InitFailed,
+            Status::PauseFailed,
+            Status::RestoreFailed,
+        ] {
+            let decision = run(&living(), &seen("x", status));
+            assert_eq!(ready(&decision), ("False", "RemoteFailed"));
+        }
+    }
+
+    #[test]
+    fn an_unknown_word_of_the_platform_is_no_health() {
+        let decision = run(&living(), &seen("x", Status::Other("SOMETHING_NEW".into())));
+        assert_eq!(ready(&decision), ("False", "Transitioning"));
+        assert_eq!(
+            decision.status.remote_status.as_deref(),
+            Some("SOMETHING_NEW")
+        );
+    }
+
+    #[test]
+    fn the_password_table() {
+        let lost = || PasswordSecret::Missing;
+        let edited = || {
+            PasswordSecret::There(Kept {
+                digest: Some("dx".into()),
+                ..kept()
+            })
+        };
+        let used = || {
+            let outputs = vec![crate::api::project::OutputStatus {
+                name: "o".into(),
+                kind: crate::api::OutputKind::Secret,
+                digest: "x".into(),
+            }];
+            let mut draft = Draft::of(
+                &with(
+                    plain(),
+                    ProjectStatus {
+                        outputs,
+                        ..created()
+                    },
+                ),
+                now(),
+            );
+            draft.set(
+                ConditionType::OutputsWritten,
+                Truth::Yes,
+                Reason::Written,
+                "",
+            );
+            draft.finish()
+        };
+        let at = |status: ProjectStatus, spec: Value, change: &dyn Fn(&mut Observed)| {
+            let mut observed = Observed {
+                health: Some(Ok(healthy())),
+                ..seen("team-a-orders", Status::ActiveHealthy)
+            };
+            change(&mut observed);
+            run(&with(project(spec), status), &observed)
+        };
+        // In order.
+        assert_eq!(at(created(), json!({}), &|_| {}).step, None);
+        // Lost before anybody could use it: a new one.
+        assert_eq!(
+            at(created(), json!({}), &|o| o.password = lost()).step,
+            Some(Step::ResetPassword)
+        );
+        // Lost or edited, found in an output: put back.
+        for there in [lost(), edited()] {
+            let found = at(used(), json!({}), &|o| {
+                o.password = there.clone();
+                o.recovered = Some("pw-1".into());
+            });
+            assert_eq!(
+                found.step,
+                Some(Step::KeepPassword(PasswordSource::Recovered))
+            );
+            let nowhere = at(used(), json!({}), &|o| o.password = there.clone());
+            assert_eq!(ready(&nowhere), ("False", "PasswordLost"));
+            let onward = json!({"database": {"password": {"onLost": "Reset"}}});
+            let reset = at(used(), onward, &|o| o.password = there.clone());
+            assert_eq!(reset.step, Some(Step::ResetPassword));
+        }
+        // A reset whose answer was lost goes on.
+        let pending = at(used(), json!({}), &|o| {
+            o.password = PasswordSecret::There(Kept {
+                pending: true,
+                ..kept()
+            });
+        });
+        assert_eq!(pending.step, Some(Step::ResetPassword));
+        // Somebody else's Secret.
+        let foreign = at(used(), json!({}), &|o| {
+            o.password = PasswordSecret::There(Kept {
+                belonging: Belonging::Foreign,
+                ..kept()
+            });
+        });
+        assert_eq!(ready(&foreign), ("False", "PasswordSecretConflict"));
+        // The ref is not noted yet.
+        let unnoted = at(created(), json!({}), &|o| {
+            o.password = PasswordSecret::There(Kept {
+                reference: None,
+                ..kept()
+            });
+        });
+        assert_eq!(unnoted.step, Some(Step::KeepPassword(PasswordSource::Kept)));
+    }
+
+    #[test]
+    fn an_adopted_project_never_gets_a_generated_password() {
+        let adopted = ProjectStatus {
+            reference: Some(REF.into()),
+            organization_slug: Some("acme".into()),
+            credentials: Some(Credentials {
+                password: PasswordOrigin::Unknown,
+                password_digest: None,
+            }),
+            ..ProjectStatus::default()
+        };
+        let look = |password, supplied| {
+            let observed = Observed {
+                health: Some(Ok(healthy())),
+                password,
+                supplied,
+                ..seen("team-a-orders", Status::ActiveHealthy)
+            };
+            run(&with(plain(), adopted.clone()), &observed)
+        };
+        assert_eq!(
+            ready(&look(PasswordSecret::Missing, None)),
+            ("False", "PasswordUnknown")
+        );
+        let supplied = Supplied {
+            digest: "ds".into(),
+            password: "pw-s".into(),
+        };
+        assert_eq!(
+            look(PasswordSecret::Missing, Some(Ok(supplied))).step,
+            Some(Step::KeepPassword(PasswordSource::Supplied))
+        );
+        let left = |reference: &str, orphaned| {
+            PasswordSecret::There(Kept {
+                belonging: Belonging::Other {
+                    uid: "u0".into(),
+                    project: "orders".into(),
+                },
+                orphaned,
+                reference: Some(reference.into()),
+                ..kept()
+            })
+        };
+        assert_eq!(
+            look(left(REF, true), None).step,
+            Some(Step::KeepPassword(PasswordSource::Retained))
+        );
+        assert_eq!(
+            ready(&look(left(OTHER, true), None)),
+            ("False", "PasswordSecretConflict")
+        );
+        assert_eq!(
+            ready(&look(left(REF, false), None)),
+            ("False", "PasswordSecretConflict")
+        );
+    }
+
+    #[test]
+    fn another_supplied_password_is_told_not_sent() {
+        let supplied = Supplied {
+            digest: "d2".into(),
+            password: "pw-2".into(),
+        };
+        let observed = Observed {
+            health: Some(Ok(healthy())),
+            supplied: Some(Ok(supplied)),
+            ..seen("team-a-orders", Status::ActiveHealthy)
+        };
+        let decision = run(&living(), &observed);
+        assert_eq!(
+            (&decision.step, ready(&decision)),
+            (&None, ("True", "Available"))
+        );
+        assert_eq!(condition(&decision, "Synced"), Some("PasswordDiffers"));
+    }
+
+    #[test]
+    fn suspension_does_nothing_and_keeps_ready_as_it_was() {
+        let mut draft = Draft::of(&living(), now());
+        draft.ready();
+        let suspended = with(project(json!({"suspend": true})), draft.finish());
+        let decision = run(&suspended, &observed());
+        assert_eq!(
+            (ready(&decision), &decision.step),
+            (("True", "Suspended"), &None)
+        );
+    }
+}
+
+mod leave {
+    use super::*;
+
+    fn policy(policy: &str, status: ProjectStatus) -> SupabaseProject {
+        deleted(with(project(json!({"deletionPolicy": policy})), status))
+    }
+
+    #[test]
+    fn what_never_tried_to_create_goes_at_once() {
+        for word in ["Retain", "Delete"] {
+            let decision = run(&policy(word, ProjectStatus::default()), &observed());
+            assert_eq!(
+                (decision.step, decision.release),
+                (Some(Step::LetGo(Farewell::Remove)), true)
+            );
+        }
+    }
+
+    #[test]
+    fn retain_lets_go_without_any_credential_and_keeps_the_password() {
+        let problem = Problem::new(Reason::ConnectionNotFound, "");
+        let link = Link {
+            problem: Some(problem),
+            reachable: false,
+            ..observed().link
+        };
+        let decision = run(
+            &policy("Retain", created()),
+            &Observed { link, ..observed() },
+        );
+        assert_eq!(decision.step, Some(Step::LetGo(Farewell::Keep(REF.into()))));
+        assert!(decision.release && decision.notes[0].message.contains(REF));
+    }
+
+    #[test]
+    fn delete_asks_then_sees_it_gone() {
+        let project = policy("Delete", created());
+        let there = |status: Status| {
+            Some(Ok(crate::management::Project {
+                reference: REF.parse().unwrap(),
+                name: "x".into(),
+                organization: "acme".into(),
+                region: None,
+                status,
+                created_at: None,
+                database: None,
+            }))
+        };
+        let asked = run(
+            &project,
+            &Observed {
+                itself: there(Status::ActiveHealthy),
+                ..observed()
+            },
+        );
+        assert_eq!((asked.step, asked.release), (Some(Step::Delete), false));
+        let waiting = Observed {
+            itself: there(Status::ActiveHealthy),
+            delete_accepted: true,
+            ..observed()
+        };
+        assert_eq!(run(&project, &waiting).step, None);
+        let going = run(
+            &project,
+            &Observed {
+                itself: there(Status::GoingDown),
+                ..observed()
+            },
+        );
+        assert_eq!((going.step, going.release), (None, false));
+        let gone = Observed {
+            itself: Some(Err(Error::NotFound)),
+            delete_accepted: true,
+            listing: None,
+            ..observed()
+        };
+        assert_eq!(
+            run(&project, &gone).step,
+            Some(Step::LetGo(Farewell::Remove))
+        );
+    }
+
+    #[test]
+    fn a_404_before_our_own_delete_needs_the_whole_list_too() {
+        let project = policy("Delete", created());
+        let hidden = Observed {
+            itself: Some(Err(Error::NotFound)),
+            listing: None,
+            ..observed()
+        };
+        let decision = run(&project, &hidden);
+        assert_eq!(
+            (decision.release, condition(&decision, "DeletionBlocked")),
+            (false, Some("RemoteNotVisible"))
+        );
+        let absent = Observed {
+            itself: Some(Err(Error::NotFound)),
+            ..observed()
+        };
+        assert!(run(&project, &absent).release);
+        let there = Observed {
+            itself: Some(Err(Error::NotFound)),
+            ..listing(vec![listed(REF, "x")])
+        };
+        assert_eq!(run(&project, &there).step, Some(Step::Delete));
+    }
+
+    #[test]
+    fn delete_without_credentials_holds_and_names_the_way_out() {
+        let link = Link {
+            reachable: false,
+            ..observed().link
+        };
+        let decision = run(
+            &policy("Delete", created()),
+            &Observed { link, ..observed() },
+        );
+        assert_eq!(
+            condition(&decision, "DeletionBlocked"),
+            Some("CredentialsUnavailable")
+        );
+        let unauthorized = Observed {
+            itself: Some(Err(Error::Unauthorized)),
+            ..observed()
+        };
+        let decision = run(&policy("Delete", created()), &unauthorized);
+        assert_eq!(
+            condition(&decision, "DeletionBlocked"),
+            Some("CredentialsUnavailable")
+        );
+        let message = &conditions::find(&decision.status.conditions, "DeletionBlocked")
+            .unwrap()
+            .message;
+        assert!(
+            message.contains("force-orphan") && message.contains(REF),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn force_orphan_counts_only_if_it_names_the_project() {
+        let annotated = |value: &str| {
+            let mut project = policy("Delete", created());
+            project.metadata.annotations =
+                Some([("supabase-operator.dev/force-orphan".into(), value.into())].into());
+            project
+        };
+        let link = || Link {
+            reachable: false,
+            ..observed().link
+        };
+        let decision = run(
+            &annotated(REF),
+            &Observed {
+                link: link(),
+                ..observed()
+            },
+        );
+        assert!(decision.release && decision.notes[0].warning);
+        assert!(
+            !run(
+                &annotated("true"),
+                &Observed {
+                    link: link(),
+                    ..observed()
+                }
+            )
+            .release
+        );
+        assert!(
+            !run(
+                &annotated(OTHER),
+                &Observed {
+                    link: link(),
+                    ..observed()
+                }
+            )
+            .release
+        );
+    }
+
+    #[test]
+    fn an_open_attempt_is_resolved_before_a_delete() {
+        let open = || tried(vec![attempt(AttemptOutcome::Pending, ago(10))]);
+        let found = listing(vec![listed(REF, "team-a-orders-nnnnnnnnnn")]);
+        assert_eq!(
+            claims(&run(&policy("Delete", open()), &found)),
+            Some((REF, true))
+        );
+        let decision = run(&policy("Delete", open()), &observed());
+        assert!(!decision.release && decision.step.is_none());
+        let old = tried(vec![attempt(AttemptOutcome::Pending, ago(241))]);
+        assert!(run(&policy("Delete", old), &observed()).release);
+    }
+
+    #[test]
+    fn retain_does_not_wait_where_nobody_can_look() {
+        let open = tried(vec![attempt(AttemptOutcome::Pending, ago(10))]);
+        let link = Link {
+            reachable: false,
+            ..observed().link
+        };
+        let decision = run(
+            &policy("Retain", open),
+            &Observed {
+                link,
+                listing: None,
+                ..observed()
+            },
+        );
+        assert_eq!(decision.step, Some(Step::LetGo(Farewell::LeaveAlone)));
+        assert!(
+            decision.notes[0]
+                .message
+                .contains("team-a-orders-nnnnnnnnnn")
+        );
+    }
+
+    #[test]
+    fn a_suspended_delete_says_so_and_a_suspended_retain_lets_go() {
+        let suspended = |policy: &str| {
+            deleted(with(
+                project(json!({"suspend": true, "deletionPolicy": policy})),
+                created(),
+            ))
+        };
+        let decision = run(&suspended("Delete"), &observed());
+        assert_eq!(condition(&decision, "DeletionBlocked"), Some("Suspended"));
+        assert!(run(&suspended("Retain"), &observed()).release);
+    }
+
+    #[test]
+    fn a_refusal_is_not_an_error_of_ours() {
+        let error = Error::Rejected {
+            status: 400,
+            because: Rejection::NotReady,
+        };
+        let (problem, again, stalled) = super::super::decide::trouble(&error, "deleting");
+        assert_eq!(
+            (problem.reason, again, stalled),
+            (Reason::RemoteRefused, Again::Backoff, false)
+        );
+    }
+}

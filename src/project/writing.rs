@@ -1,0 +1,250 @@
+//! Writes and prunes outputs. All of it is idempotent: what is in order is not touched.
+
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::{Api, ResourceExt as _};
+
+use super::Projects;
+use super::decide::{Written, conflict, settle};
+use super::draft::Draft;
+use super::facts::{Observed, PasswordSecret, Problem, Wanted};
+use crate::api::project::Endpoints;
+use crate::api::{
+    Endpoint, OutputKind, OutputValue, ProjectStatus, Reason, SupabaseProject, labels,
+};
+use crate::controller::{Again, Outcome};
+use crate::kubernetes::{self, Error};
+use crate::outputs::{self, Belonging, Facts, Rendered};
+
+pub(super) async fn write(
+    projects: &Projects,
+    project: &SupabaseProject,
+    observed: &Observed,
+    draft: &mut Draft,
+) -> Outcome<ProjectStatus> {
+    let writer = Writer { projects, project };
+    let mut written = Vec::new();
+    let mut retry = false;
+    match &observed.reading {
+        Some(Ok(reading)) => {
+            let facts = Facts {
+                password: password(observed, draft),
+                ..reading.facts.clone()
+            };
+            draft.status.endpoints = Some(endpoints(&facts));
+            for wanted in &observed.wanted {
+                let (one, failed) = writer.output(wanted, &facts).await;
+                written.push(one);
+                retry |= failed;
+            }
+            let now = projects.shell.clock.uptime();
+            let uid = project.uid().unwrap_or_default();
+            let due = now + crate::rules::backoff::spread(projects.drift_interval, &uid, 2);
+            projects
+                .memory
+                .note(&uid, |memo| memo.drift_due = Some(due));
+        }
+        Some(Err(_)) | None => written.extend(observed.wanted.iter().map(Written::unchanged)),
+    }
+    for (kind, name) in &observed.obsolete {
+        if let Err(error) = writer.prune(*kind, name).await {
+            tracing::warn!(
+                output = name,
+                error = &error as &dyn std::error::Error,
+                "output could not be removed yet"
+            );
+            retry = true;
+        }
+    }
+    settle(project, observed, draft, &written);
+    let status = draft.clone().finish();
+    if retry {
+        Outcome::failed(status, Again::Backoff)
+    } else {
+        Outcome::done(status)
+    }
+}
+
+/// The password, if the one that is kept is the one that the platform has.
+fn password(observed: &Observed, draft: &Draft) -> Option<secrecy::SecretString> {
+    let known = draft
+        .status
+        .credentials
+        .as_ref()?
+        .password_digest
+        .as_deref()?;
+    match &observed.password {
+        PasswordSecret::There(kept)
+            if kept.belonging == Belonging::Ours && kept.digest.as_deref() == Some(known) =>
+        {
+            kept.password.clone()
+        }
+        PasswordSecret::There(_) | PasswordSecret::Missing => None,
+    }
+}
+
+fn endpoints(facts: &Facts) -> Endpoints {
+    let address = |endpoint| {
+        facts
+            .database(endpoint)
+            .map(|database| format!("{}:{}", database.host, database.port))
+    };
+    Endpoints {
+        api_url: Some(facts.api_url()),
+        session_pooler: address(Endpoint::SessionPooler),
+        transaction_pooler: address(Endpoint::TransactionPooler),
+        direct: address(Endpoint::Direct),
+    }
+}
+
+struct Writer<'a> {
+    projects: &'a Projects,
+    project: &'a SupabaseProject,
+}
+
+impl Writer<'_> {
+    /// Writes one output, if it is not in order. The flag says whether trying again helps.
+    async fn output(&self, wanted: &Wanted, facts: &Facts) -> (Written, bool) {
+        let output = &wanted.output;
+        let outcome = |result, partial| Written {
+            name: output.name.clone(),
+            kind: output.kind,
+            result,
+            partial,
+        };
+        if !wanted.writable {
+            return (outcome(Err(conflict(&output.name)), None), false);
+        }
+        let rendered = outputs::render(output, facts);
+        let kind = (output.kind == OutputKind::Secret).then_some(rendered.kind);
+        let entries = rendered.data.entries().iter();
+        let entries = entries.map(|(key, value)| (key.as_str(), value.as_bytes()));
+        let digest = outputs::digest(&self.projects.digest_key, output, kind, entries);
+        let in_order = wanted.found.as_ref().is_some_and(|found| {
+            let entries = found
+                .entries
+                .iter()
+                .map(|(key, value)| (key.as_str(), value.as_slice()));
+            let there = outputs::digest(
+                &self.projects.digest_key,
+                output,
+                found.kind.as_deref(),
+                entries,
+            );
+            there == digest && outputs::meta_is_current(self.project, output, found)
+        });
+        if !in_order && let Err(error) = self.store(wanted, &rendered).await {
+            let (problem, retry) = refused(&output.name, &error);
+            return (outcome(Err(problem), None), retry);
+        }
+        match missing(&rendered.missing) {
+            None => (outcome(Ok(Some(digest)), None), false),
+            Some(problem) => (outcome(Err(problem), Some(digest)), false),
+        }
+    }
+
+    async fn store(&self, wanted: &Wanted, rendered: &Rendered) -> Result<(), Error> {
+        let client = self.projects.shell.client.clone();
+        let namespace = self.project.namespace().unwrap_or_default();
+        let found = wanted.found.as_ref();
+        match wanted.output.kind {
+            OutputKind::Secret => {
+                let api: Api<Secret> = Api::namespaced(client, &namespace);
+                let secret = outputs::to_secret(self.project, &wanted.output, rendered, found);
+                match found {
+                    None => kubernetes::create(&api, &secret).await.map(|_| ()),
+                    Some(_) => kubernetes::replace(&api, &secret).await.map(|_| ()),
+                }
+            }
+            OutputKind::ConfigMap => {
+                let api: Api<ConfigMap> = Api::namespaced(client, &namespace);
+                let map = outputs::to_config_map(self.project, &wanted.output, rendered, found);
+                match found {
+                    None => kubernetes::create(&api, &map).await.map(|_| ()),
+                    Some(_) => kubernetes::replace(&api, &map).await.map(|_| ()),
+                }
+            }
+        }
+    }
+
+    /// Removes an output that is wanted no more, if it is still ours.
+    async fn prune(&self, kind: OutputKind, name: &str) -> Result<(), Error> {
+        let client = self.projects.shell.client.clone();
+        let namespace = self.project.namespace().unwrap_or_default();
+        let uid = self.project.uid().unwrap_or_default();
+        let ours = |meta: &ObjectMeta| {
+            outputs::belonging(meta, labels::ROLE_OUTPUT, &uid) == Belonging::Ours
+        };
+        match kind {
+            OutputKind::Secret => {
+                let api: Api<Secret> = Api::namespaced(client, &namespace);
+                match kubernetes::get(&api, name)
+                    .await?
+                    .filter(|there| ours(&there.metadata))
+                {
+                    Some(there) => kubernetes::delete(&api, &there).await,
+                    None => Ok(()),
+                }
+            }
+            OutputKind::ConfigMap => {
+                let api: Api<ConfigMap> = Api::namespaced(client, &namespace);
+                match kubernetes::get(&api, name)
+                    .await?
+                    .filter(|there| ours(&there.metadata))
+                {
+                    Some(there) => kubernetes::delete(&api, &there).await,
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+}
+
+/// What the API server's refusal of an output means.
+fn refused(name: &str, error: &Error) -> (Problem, bool) {
+    match error {
+        Error::Exists | Error::Conflict => (conflict(name), true),
+        Error::Forbidden(_) => (
+            Problem::new(
+                Reason::Conflict,
+                format!(
+                    "the API server refused {name}: a quota, an admission policy or a missing right stands in the way"
+                ),
+            ),
+            true,
+        ),
+        Error::Invalid => (
+            Problem::new(
+                Reason::Conflict,
+                format!(
+                    "{name} cannot be written over what is there (immutable, or of another type); delete it"
+                ),
+            ),
+            true,
+        ),
+        Error::NotFound | Error::Terminating | Error::Unavailable(_) => (
+            Problem::new(Reason::Retrying, format!("writing {name}: {error}")),
+            true,
+        ),
+    }
+}
+
+/// What is missing, in words.
+fn missing(values: &[OutputValue]) -> Option<Problem> {
+    if values.is_empty() {
+        return None;
+    }
+    if values.iter().all(|value| value.needs_password()) {
+        let message = "the database password is not known, so database values are left out";
+        return Some(Problem::new(Reason::PasswordUnknown, message));
+    }
+    let names: Vec<_> = values.iter().map(|value| format!("{value:?}")).collect();
+    Some(Problem::new(
+        Reason::MissingInput,
+        format!(
+            "the platform does not give {}; create the key in the dashboard or give the credential the right to \
+             read it, or choose other values with include",
+            names.join(", ")
+        ),
+    ))
+}
