@@ -12,8 +12,11 @@ use crate::support::programs::{ensure, repository, run};
 use crate::support::stage::apply_kinds;
 
 /// Every kind of ours; each has an example.
-const KINDS: [&str; 3] =
-    ["SupabaseConnection", "ClusterSupabaseConnection", "SupabaseProject"];
+const KINDS: [&str; 3] = [
+    "SupabaseConnection",
+    "ClusterSupabaseConnection",
+    "SupabaseProject",
+];
 /// Namespaces that examples name, besides the one at hand.
 const NAMED: [&str; 2] = ["team-a", "supabase-system"];
 
@@ -30,8 +33,14 @@ fn objects(yaml: &str) -> Vec<Value> {
 
 /// The YAML blocks of a Markdown text that hold Kubernetes objects.
 fn blocks(markdown: &str) -> Vec<String> {
-    let blocks = markdown.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
-    blocks.filter(|block| block.contains("apiVersion:")).map(str::to_owned).collect()
+    let blocks = markdown
+        .split("```yaml\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap());
+    blocks
+        .filter(|block| block.contains("apiVersion:"))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// A control plane that knows the kinds, with a new namespace at hand.
@@ -46,9 +55,17 @@ pub async fn with_kinds() -> (Use, Cluster) {
 async fn apply(plane: &Use, cluster: &Cluster, file: &std::path::Path) -> (bool, String) {
     let mut kubectl = plane.command(&ensure("kubectl").await);
     // Cluster-scoped and explicitly placed objects keep their place; the rest goes to the namespace at hand.
-    kubectl.args(["apply", "--server-side", "--force-conflicts", "--validate=strict"]);
+    kubectl.args([
+        "apply",
+        "--server-side",
+        "--force-conflicts",
+        "--validate=strict",
+    ]);
     let text = std::fs::read_to_string(file).unwrap();
-    if objects(&text).iter().all(|object| object["metadata"]["namespace"].is_null()) {
+    if objects(&text)
+        .iter()
+        .all(|object| object["metadata"]["namespace"].is_null())
+    {
         kubectl.args(["--namespace", &cluster.namespace]);
     }
     kubectl.arg("--filename").arg(file);
@@ -93,7 +110,11 @@ fn every_kind_has_an_example_and_every_example_says_what_it_is() {
     let mut kinds = BTreeSet::new();
     for file in files() {
         let text = std::fs::read_to_string(&file).unwrap();
-        assert!(text.starts_with("# "), "{} does not begin by saying what it is", file.display());
+        assert!(
+            text.starts_with("# "),
+            "{} does not begin by saying what it is",
+            file.display()
+        );
         for object in objects(&text) {
             kinds.insert(object["kind"].as_str().unwrap().to_owned());
         }
@@ -107,8 +128,15 @@ fn every_kind_has_an_example_and_every_example_says_what_it_is() {
 fn no_example_holds_anything_that_could_be_a_credential() {
     for file in files() {
         let text = std::fs::read_to_string(&file).unwrap();
-        for secret in objects(&text).iter().filter(|object| object["kind"] == "Secret") {
-            assert!(secret["data"].is_null(), "{}: placeholders go in clear", file.display());
+        for secret in objects(&text)
+            .iter()
+            .filter(|object| object["kind"] == "Secret")
+        {
+            assert!(
+                secret["data"].is_null(),
+                "{}: placeholders go in clear",
+                file.display()
+            );
             for (key, value) in secret["stringData"].as_object().unwrap() {
                 let placeholder = value.as_str().unwrap().starts_with("REPLACE-ME");
                 assert!(placeholder, "{}: {key} is no placeholder", file.display());

@@ -13,8 +13,13 @@ fn readme() -> String {
 fn first_cells(readme: &str, heading: &str) -> Vec<String> {
     let section = readme.split(&format!("\n## {heading}\n")).nth(1).unwrap();
     let section = section.split("\n## ").next().unwrap();
-    let cells = section.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
-    cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).map(str::to_owned).collect()
+    let cells = section
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
+    cells
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .map(str::to_owned)
+        .collect()
 }
 
 #[test]
@@ -22,7 +27,10 @@ fn every_reason_is_explained() {
     let explained = first_cells(&readme(), "When something is wrong");
     for reason in Reason::ALL {
         let name = reason.as_str();
-        assert!(explained.iter().any(|cell| cell == name), "README.md does not explain {name}");
+        assert!(
+            explained.iter().any(|cell| cell == name),
+            "README.md does not explain {name}"
+        );
     }
     for name in explained {
         let known = Reason::ALL.iter().any(|reason| reason.as_str() == name);
@@ -36,7 +44,10 @@ fn every_variable_that_the_chart_sets_is_an_option_in_the_readme() {
     let chart = std::fs::read_to_string(chart).unwrap();
     let listed = first_cells(&readme(), "Options");
     let after = chart.split("SUPABASE_OPERATOR_").skip(1);
-    let names = after.map(|rest| rest.split(|c: char| c != '_' && !c.is_ascii_uppercase()).next());
+    let names = after.map(|rest| {
+        rest.split(|c: char| c != '_' && !c.is_ascii_uppercase())
+            .next()
+    });
     for name in names {
         let flag = format!("--{}", name.unwrap().to_lowercase().replace('_', "-"));
         assert!(listed.contains(&flag), "README.md does not list {flag}");
@@ -46,9 +57,16 @@ fn every_variable_that_the_chart_sets_is_an_option_in_the_readme() {
 #[test]
 fn every_file_that_the_readme_links_to_is_there() {
     let readme = readme();
-    for link in readme.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
+    for link in readme
+        .split("](")
+        .skip(1)
+        .map(|rest| rest.split(')').next().unwrap())
+    {
         if !link.starts_with("http") {
-            assert!(repository().join(link).exists(), "README.md links to {link}, which is missing");
+            assert!(
+                repository().join(link).exists(),
+                "README.md links to {link}, which is missing"
+            );
         }
     }
 }

@@ -43,24 +43,46 @@ impl Grant {
         self.verb == request.verb
             && self.group == request.group
             && self.resource == request.resource
-            && self.namespace.as_ref().is_none_or(|namespace| *namespace == request.namespace)
+            && self
+                .namespace
+                .as_ref()
+                .is_none_or(|namespace| *namespace == request.namespace)
             && (self.names.is_empty() || self.names.contains(&request.name))
     }
 }
 
 impl fmt::Display for Request {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { verb, group, resource, namespace, name, allowed } = self;
+        let Self {
+            verb,
+            group,
+            resource,
+            namespace,
+            name,
+            allowed,
+        } = self;
         let refused = if *allowed { "" } else { " (refused)" };
-        write!(formatter, "{verb} {resource}.{group} {namespace}/{name}{refused}")
+        write!(
+            formatter,
+            "{verb} {resource}.{group} {namespace}/{name}{refused}"
+        )
     }
 }
 
 impl fmt::Display for Grant {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { verb, group, resource, namespace, names } = self;
+        let Self {
+            verb,
+            group,
+            resource,
+            namespace,
+            names,
+        } = self;
         let namespace = namespace.as_deref().unwrap_or("*");
-        write!(formatter, "{verb} {resource}.{group} in {namespace} {names:?}")
+        write!(
+            formatter,
+            "{verb} {resource}.{group} in {namespace} {names:?}"
+        )
     }
 }
 
@@ -69,7 +91,9 @@ impl fmt::Display for Grant {
 pub fn requests(audit_log: &str, user: &str) -> Vec<Request> {
     let mut requests = Vec::new();
     for line in audit_log.lines() {
-        let Ok(entry) = serde_json::from_str::<Value>(line) else { continue }; // not written to its end yet
+        let Ok(entry) = serde_json::from_str::<Value>(line) else {
+            continue;
+        }; // not written to its end yet
         let text = |field: &Value| field.as_str().unwrap_or_default().to_owned();
         let object = &entry["objectRef"];
         if entry["user"]["username"] != user || object["resource"].is_null() {
@@ -94,7 +118,13 @@ pub fn requests(audit_log: &str, user: &str) -> Vec<Request> {
 /// The grants of a list of rules, as a Role or `ClusterRole` holds them.
 pub fn grants(rules: &Value, namespace: Option<&str>) -> Vec<Grant> {
     let strings = |value: &Value| -> Vec<String> {
-        value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+        value
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect()
     };
     let mut grants = Vec::new();
     for rule in rules.as_array().into_iter().flatten() {
@@ -118,8 +148,11 @@ pub fn grants(rules: &Value, namespace: Option<&str>) -> Vec<Grant> {
 /// Requests that no grant covers, each once. Refused ones are among them.
 pub fn not_granted(grants: &[Grant], requests: &[Request]) -> Vec<Request> {
     let covered = |request: &Request| grants.iter().any(|grant| grant.covers(request));
-    let mut found: Vec<_> =
-        requests.iter().filter(|request| !request.allowed || !covered(request)).cloned().collect();
+    let mut found: Vec<_> = requests
+        .iter()
+        .filter(|request| !request.allowed || !covered(request))
+        .cloned()
+        .collect();
     found.sort();
     found.dedup();
     found
@@ -128,7 +161,11 @@ pub fn not_granted(grants: &[Grant], requests: &[Request]) -> Vec<Request> {
 /// Grants that no request used.
 pub fn not_used(grants: &[Grant], requests: &[Request]) -> Vec<Grant> {
     let used = |grant: &Grant| requests.iter().any(|request| grant.covers(request));
-    grants.iter().filter(|grant| !used(grant)).cloned().collect()
+    grants
+        .iter()
+        .filter(|grant| !used(grant))
+        .cloned()
+        .collect()
 }
 
 #[cfg(test)]
@@ -141,7 +178,8 @@ mod tests {
     fn log_line(user: &str, verb: &str, object: &Value, decision: &str) -> String {
         let annotations = json!({ "authorization.k8s.io/decision": decision });
         let user = json!({ "username": user });
-        json!({"verb": verb, "user": user, "objectRef": object, "annotations": annotations}).to_string()
+        json!({"verb": verb, "user": user, "objectRef": object, "annotations": annotations})
+            .to_string()
     }
 
     fn role() -> Vec<Grant> {
@@ -164,7 +202,10 @@ mod tests {
         ];
         let found = requests(&log.join("\n"), OPERATOR);
         assert_eq!(found.len(), 1);
-        assert_eq!(found[0].to_string(), "patch things/status.example.dev team/a");
+        assert_eq!(
+            found[0].to_string(),
+            "patch things/status.example.dev team/a"
+        );
     }
 
     #[test]
@@ -179,7 +220,13 @@ mod tests {
         ];
         let found = not_granted(&role(), &requests(&log.join("\n"), OPERATOR));
         let found: Vec<_> = found.iter().map(ToString::to_string).collect();
-        assert_eq!(found, ["get secrets. other/mine (refused)", "get secrets. team/yours"]);
+        assert_eq!(
+            found,
+            [
+                "get secrets. other/mine (refused)",
+                "get secrets. team/yours"
+            ]
+        );
     }
 
     #[test]
@@ -190,7 +237,17 @@ mod tests {
             log_line(OPERATOR, "patch", &thing, "allow"),
         ];
         let found = not_used(&role(), &requests(&log.join("\n"), OPERATOR));
-        let found: Vec<_> = found.iter().map(|grant| (grant.verb.as_str(), grant.resource.as_str())).collect();
-        assert_eq!(found, [("get", "things/status"), ("patch", "things/status"), ("get", "secrets")]);
+        let found: Vec<_> = found
+            .iter()
+            .map(|grant| (grant.verb.as_str(), grant.resource.as_str()))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                ("get", "things/status"),
+                ("patch", "things/status"),
+                ("get", "secrets")
+            ]
+        );
     }
 }

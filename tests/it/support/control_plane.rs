@@ -21,8 +21,7 @@ const STARTING: Duration = Duration::from_secs(90);
 
 /// Runs the control plane and removes its folder afterwards, also when this process is killed: the
 /// program ends when its standard input does.
-const RUN_AND_TIDY: &str =
-    r#""$1" -dir "$2" -audit-log "$2/audit.log" -exit-with-stdin; status=$?; rm -rf "$2"; exit $status"#;
+const RUN_AND_TIDY: &str = r#""$1" -dir "$2" -audit-log "$2/audit.log" -exit-with-stdin; status=$?; rm -rf "$2"; exit $status"#;
 
 /// A Kubernetes API server, and the administrator's way to it.
 #[derive(Debug)]
@@ -60,9 +59,14 @@ static TURNS: LazyLock<Arc<RwLock<()>>> = LazyLock::new(Arc::default);
 impl ControlPlane {
     /// The control plane of this test binary, for tests that stay within their own namespaces.
     pub async fn shared() -> Use {
-        let plane = SHARED.get_or_init(async || Arc::new(Self::obtain().await)).await;
+        let plane = SHARED
+            .get_or_init(async || Arc::new(Self::obtain().await))
+            .await;
         let turn = Turn::Shared(TURNS.clone().read_owned().await);
-        Use { plane: plane.clone(), _turn: turn }
+        Use {
+            plane: plane.clone(),
+            _turn: turn,
+        }
     }
 
     /// A control plane that no other test uses meanwhile.
@@ -84,7 +88,9 @@ impl ControlPlane {
     pub fn kubeconfig(&self) -> Kubeconfig {
         match self {
             Self::Existing => Kubeconfig::read().expect("USE_EXISTING_CLUSTER needs a kubeconfig"),
-            Self::Started { folder, .. } => Kubeconfig::read_from(folder.join("kubeconfig")).unwrap(),
+            Self::Started { folder, .. } => {
+                Kubeconfig::read_from(folder.join("kubeconfig")).unwrap()
+            }
         }
     }
 
@@ -113,7 +119,9 @@ impl ControlPlane {
     /// On an existing cluster, whose audit log is out of reach.
     pub fn audit_log(&self) -> String {
         match self {
-            Self::Existing => panic!("this test needs an audit log: run it without USE_EXISTING_CLUSTER"),
+            Self::Existing => {
+                panic!("this test needs an audit log: run it without USE_EXISTING_CLUSTER")
+            }
             Self::Started { folder, .. } => {
                 std::fs::read_to_string(folder.join("audit.log")).unwrap_or_default()
             }
@@ -125,7 +133,9 @@ impl ControlPlane {
             return Self::Existing;
         }
         let program = ensure("controlplane").await;
-        let folder = tempfile::Builder::new().prefix("supabase-operator-it-").tempdir();
+        let folder = tempfile::Builder::new()
+            .prefix("supabase-operator-it-")
+            .tempdir();
         let folder = folder.unwrap().keep();
         let starting = tokio::task::spawn_blocking(move || Self::start(&program, folder));
         tokio::time::timeout(STARTING, starting)
@@ -143,8 +153,13 @@ impl ControlPlane {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        assert!(line.starts_with("READY "), "the control plane did not start: {line:?}");
+        BufReader::new(process.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        assert!(
+            line.starts_with("READY "),
+            "the control plane did not start: {line:?}"
+        );
         Self::Started { folder, process }
     }
 }

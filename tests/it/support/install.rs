@@ -1,5 +1,5 @@
 //! Installing the chart as a user does, and taking from the result what the operator needs: the environment
-//! of the installed Deployment and a token of the chart's own ServiceAccount. Nothing is invented here, so
+//! of the installed Deployment and a token of the chart's own `ServiceAccount`. Nothing is invented here, so
 //! that every test proves the chart.
 
 use std::path::PathBuf;
@@ -38,12 +38,17 @@ pub struct Release {
 impl Release {
     /// Installs the chart with these values into a namespace.
     pub async fn install(plane: &ControlPlane, cluster: &Cluster, values: &Value) -> Self {
-        let files = tempfile::Builder::new().prefix("supabase-operator-it-").tempdir().unwrap();
+        let files = tempfile::Builder::new()
+            .prefix("supabase-operator-it-")
+            .tempdir()
+            .unwrap();
         let values_file = files.path().join("values.json");
         std::fs::write(&values_file, values.to_string()).unwrap();
         let mut helm = plane.command(&ensure("helm4").await);
-        helm.args(["upgrade", "--install", NAME]).arg(repository().join("charts/supabase-operator"));
-        helm.args(["--namespace", &cluster.namespace, "--values"]).arg(&values_file);
+        helm.args(["upgrade", "--install", NAME])
+            .arg(repository().join("charts/supabase-operator"));
+        helm.args(["--namespace", &cluster.namespace, "--values"])
+            .arg(&values_file);
         succeed(helm).await;
         let deployment = cluster.get(("apps/v1", "Deployment"), NAME).await;
         let pod = &deployment.expect("the chart makes a Deployment")["spec"]["template"]["spec"];
@@ -61,23 +66,29 @@ impl Release {
         release
     }
 
-    /// The kubeconfig file of the operator: the chart's ServiceAccount and nothing else.
+    /// The kubeconfig file of the operator: the chart's `ServiceAccount` and nothing else.
     pub fn kubeconfig(&self) -> PathBuf {
         self.files.path().join("kubeconfig")
     }
 
     /// The user that the API server sees.
     pub fn user(&self) -> String {
-        format!("system:serviceaccount:{}:{}", self.namespace, self.service_account)
+        format!(
+            "system:serviceaccount:{}:{}",
+            self.namespace, self.service_account
+        )
     }
 
     /// A variable of the operator's environment, by its name without the prefix `SUPABASE_OPERATOR_`.
     pub fn variable(&self, name: &str) -> Option<&str> {
         let name = format!("SUPABASE_OPERATOR_{name}");
-        self.environment.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
+        self.environment
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| value.as_str())
     }
 
-    /// All that the ServiceAccount may do by the bindings that name it.
+    /// All that the `ServiceAccount` may do by the bindings that name it.
     pub async fn grants(&self, cluster: &Cluster) -> Vec<Grant> {
         const RBAC: &str = "rbac.authorization.k8s.io/v1";
         let mut grants = Vec::new();
@@ -121,7 +132,9 @@ impl Release {
                     self.environment.push((name, self.namespace.clone()));
                 }
                 Some("metadata.name") => self.identity_variables.push(name),
-                Some(other) => panic!("{name} takes its value from {other}, which no test provides"),
+                Some(other) => {
+                    panic!("{name} takes its value from {other}, which no test provides")
+                }
             }
         }
     }
@@ -133,7 +146,10 @@ impl Release {
             expiration_seconds: i64::try_from(TOKEN_LIFE.as_secs()).ok(),
             ..TokenRequestSpec::default()
         };
-        let request = TokenRequest { spec, ..TokenRequest::default() };
+        let request = TokenRequest {
+            spec,
+            ..TokenRequest::default()
+        };
         let answer = accounts
             .create_token_request(&self.service_account, &PostParams::default(), &request)
             .await

@@ -1,5 +1,5 @@
 //! The real binary, run with what the chart gives it: its environment, its arguments and its
-//! ServiceAccount's token. Everything that it prints is kept.
+//! `ServiceAccount`'s token. Everything that it prints is kept.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::{ExitStatus, Stdio};
@@ -52,8 +52,18 @@ impl Operator {
         command
             .args(&release.arguments)
             .env_clear()
-            .envs(release.environment.iter().map(|(name, value)| (name, value)))
-            .envs(release.identity_variables.iter().map(|name| (name, identity)))
+            .envs(
+                release
+                    .environment
+                    .iter()
+                    .map(|(name, value)| (name, value)),
+            )
+            .envs(
+                release
+                    .identity_variables
+                    .iter()
+                    .map(|name| (name, identity)),
+            )
             .env("SUPABASE_OPERATOR_LISTEN", listen.to_string())
             .envs(changed.iter().copied())
             .env("KUBECONFIG", release.kubeconfig())
@@ -66,7 +76,12 @@ impl Operator {
         let printed = Printed::default();
         tokio::spawn(printed.clone().keep(child.stdout.take().unwrap()));
         tokio::spawn(printed.clone().keep(child.stderr.take().unwrap()));
-        Self { identity: identity.to_owned(), listen, printed, child }
+        Self {
+            identity: identity.to_owned(),
+            listen,
+            printed,
+            child,
+        }
     }
 
     /// Waits until `/readyz` says so.
@@ -74,19 +89,38 @@ impl Operator {
         let what = format!("readiness of {}", self.identity);
         eventually(&what, STARTING, async || {
             if let Some(status) = self.child.try_wait().unwrap() {
-                panic!("{} ended before it was ready: {status}\n{}", self.identity, self.printed.text());
+                panic!(
+                    "{} ended before it was ready: {status}\n{}",
+                    self.identity,
+                    self.printed.text()
+                );
             }
-            let (status, body) = self.get("/readyz").await.map_err(|error| error.to_string())?;
-            if status == 200 { Ok(()) } else { Err(format!("{status}: {body}")) }
+            let (status, body) = self
+                .get("/readyz")
+                .await
+                .map_err(|error| error.to_string())?;
+            if status == 200 {
+                Ok(())
+            } else {
+                Err(format!("{status}: {body}"))
+            }
         })
         .await;
     }
 
     /// Status and body of one of its endpoints, such as `/metrics`.
     pub async fn get(&self, path: &str) -> Result<(u16, String), reqwest::Error> {
-        rustls::crypto::ring::default_provider().install_default().ok();
-        let client = reqwest::Client::builder().timeout(PROBE).no_proxy().build()?;
-        let answer = client.get(format!("http://{}{path}", self.listen)).send().await?;
+        rustls::crypto::ring::default_provider()
+            .install_default()
+            .ok();
+        let client = reqwest::Client::builder()
+            .timeout(PROBE)
+            .no_proxy()
+            .build()?;
+        let answer = client
+            .get(format!("http://{}{path}", self.listen))
+            .send()
+            .await?;
         Ok((answer.status().as_u16(), answer.text().await?))
     }
 
@@ -131,13 +165,20 @@ impl Operator {
 }
 
 impl Drop for Operator {
-    #[expect(clippy::print_stderr, reason = "for the person who reads why the test failed")]
+    #[expect(
+        clippy::print_stderr,
+        reason = "for the person who reads why the test failed"
+    )]
     fn drop(&mut self) {
         if std::thread::panicking() {
             let text = self.printed.text();
             let lines: Vec<_> = text.lines().collect();
             let last = &lines[lines.len().saturating_sub(60)..];
-            eprintln!("--- the last lines of {}:\n{}", self.identity, last.join("\n"));
+            eprintln!(
+                "--- the last lines of {}:\n{}",
+                self.identity,
+                last.join("\n")
+            );
         }
     }
 }

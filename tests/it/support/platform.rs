@@ -36,7 +36,12 @@ impl Platform {
         let tokens = world.authorize(&app, ORGANIZATION, now).unwrap();
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let server = Server::start(world, listen).unwrap();
-        Self { server, app, tokens, personal_access_token }
+        Self {
+            server,
+            app,
+            tokens,
+            personal_access_token,
+        }
     }
 
     /// Every secret that it ever handed out or accepted.
@@ -48,9 +53,18 @@ impl Platform {
     pub async fn provide_secrets(&self, cluster: &Cluster) {
         let token = secret("supabase-token", &[("token", &self.personal_access_token)]);
         let (id, key) = (self.app.client_id.as_str(), self.app.client_secret.as_str());
-        let app = secret("supabase-oauth-app", &[("client_id", id), ("client_secret", key)]);
-        let (access, refresh) = (self.tokens.access_token.as_str(), &self.tokens.refresh_token);
-        let tokens = [("access_token", access), ("refresh_token", refresh.as_str())];
+        let app = secret(
+            "supabase-oauth-app",
+            &[("client_id", id), ("client_secret", key)],
+        );
+        let (access, refresh) = (
+            self.tokens.access_token.as_str(),
+            &self.tokens.refresh_token,
+        );
+        let tokens = [
+            ("access_token", access),
+            ("refresh_token", refresh.as_str()),
+        ];
         for object in [token, app, secret("supabase-oauth-tokens", &tokens)] {
             cluster.apply(object).await;
         }

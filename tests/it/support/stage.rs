@@ -80,7 +80,14 @@ impl Stage {
         merge(&mut all, values);
         let release = Release::install(&plane, &system, &all).await;
         platform.provide_secrets(&cluster).await;
-        Self { plane, cluster, system, platform, release, printed: Vec::new() }
+        Self {
+            plane,
+            cluster,
+            system,
+            platform,
+            release,
+            printed: Vec::new(),
+        }
     }
 
     /// Starts an operator and waits until it is ready.
@@ -109,7 +116,10 @@ impl Stage {
         assert_no_leaks(&self.platform.canaries(), &texts);
         if !self.plane.is_existing() {
             let asked = requests(&self.plane.audit_log(), &self.release.user());
-            assert!(!asked.is_empty(), "the audit log knows nothing of the operator");
+            assert!(
+                !asked.is_empty(),
+                "the audit log knows nothing of the operator"
+            );
             let beyond = not_granted(&self.release.grants(&self.system).await, &asked);
             let beyond: Vec<_> = beyond.iter().map(ToString::to_string).collect();
             assert!(beyond.is_empty(), "not granted by the chart: {beyond:#?}");
@@ -156,7 +166,10 @@ pub async fn apply_kinds(plane: &ControlPlane) {
         ["wait", "--for=condition=Established", "--timeout=20s"],
     ] {
         let mut command = plane.command(&kubectl);
-        command.args(arguments).arg("--filename").arg(repository().join("crds"));
+        command
+            .args(arguments)
+            .arg("--filename")
+            .arg(repository().join("crds"));
         succeed(command).await;
     }
 }
