@@ -17,6 +17,7 @@ mod ledger;
 mod limits;
 mod oauth;
 mod organization;
+pub mod postgres;
 mod project;
 mod random;
 mod routes;

@@ -8,11 +8,13 @@ use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use simulated_platform::postgres::Postgres;
 use simulated_platform::server::{Server, real_clock};
 use simulated_platform::{ALL_SCOPES, App, Config, Pat, Plan, TokenPair, World};
 use tokio::signal::unix::{SignalKind, signal};
@@ -35,6 +37,9 @@ struct Options {
     /// Where to write credentials for the first organization, as JSON that only this user can read.
     #[arg(long)]
     credentials_file: Option<PathBuf>,
+    /// Put a real PostgreSQL server on loopback behind the projects.
+    #[arg(long)]
+    postgres: bool,
     /// End when standard input ends, so that nothing is left over when the parent is killed.
     #[arg(long)]
     exit_with_stdin: bool,
@@ -113,7 +118,15 @@ fn run(options: &Options) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    let postgres = options
+        .postgres
+        .then(Postgres::start)
+        .transpose()
+        .map_err(io::Error::other)?;
     let server = Server::start(world, options.listen)?;
+    if let Some(postgres) = postgres {
+        server.attach(Arc::new(postgres));
+    }
     if let Some(path) = &options.credentials_file {
         let endpoint = server.endpoint();
         let body = credentials(

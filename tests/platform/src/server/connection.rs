@@ -100,7 +100,11 @@ async fn respond(
         Ok(Err(_)) => return Err(Broken),
         Err(_) => return Ok(plain(Reply::error(408, "Request Timeout"))),
     };
-    let answer = shared.answer(&Request::from_parts(parts, body));
+    let request = Request::from_parts(parts, body);
+    let mut answer = shared.answer(&request);
+    if let Some(follower) = shared.follower.get() {
+        answer = follower.hold(&request, answer, &shared).await;
+    }
     delivery::deliver(answer, &socket).await
 }
 

@@ -10,15 +10,18 @@ mod delivery;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use http::Request;
 use jiff::Timestamp;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::answer::Answer;
+use crate::config::DatabaseName;
+use crate::postgres::{Follower, Postgres, follow};
 use crate::world::World;
 
 /// Says what time it is.
@@ -51,6 +54,8 @@ pub(crate) struct Shared {
     world: Mutex<World>,
     observers: Mutex<Vec<Observer>>,
     clock: Clock,
+    /// What keeps a real PostgreSQL server in step, once one is attached.
+    follower: OnceLock<Follower>,
 }
 
 impl Shared {
@@ -87,6 +92,7 @@ impl Shared {
 pub struct Server {
     shared: Arc<Shared>,
     address: SocketAddr,
+    handle: Handle,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -131,8 +137,10 @@ impl Server {
             world: Mutex::new(world),
             observers: Mutex::new(Vec::new()),
             clock,
+            follower: OnceLock::new(),
         });
         shared.world().tick(shared.now());
+        let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
         let served = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
@@ -141,6 +149,7 @@ impl Server {
         Ok(Self {
             shared,
             address,
+            handle,
             stop: Some(stop),
             thread: Some(thread),
         })
@@ -164,6 +173,20 @@ impl Server {
     /// The time by the server's clock.
     pub fn now(&self) -> Timestamp {
         self.shared.now()
+    }
+
+    /// Puts a real PostgreSQL server behind the projects: the pooler's address becomes that server's, and
+    /// its databases, roles and passwords follow the world. An answer of the pooler or password endpoint
+    /// is held back until the database is as the answer promises. A second server is ignored.
+    pub fn attach(&self, postgres: Arc<Postgres>) {
+        let pooler = postgres.pooler();
+        let (follower, work) = follow(Arc::clone(&self.shared), postgres);
+        if self.shared.follower.set(follower).is_ok() {
+            let mut world = self.world();
+            world.config_mut().pooler = Some(pooler);
+            world.config_mut().database_name = DatabaseName::Ref;
+            self.handle.spawn(work);
+        }
     }
 
     /// Shows every exchange from now on to `observer`, one at a time, in the order of the answers and

@@ -4,6 +4,10 @@
 //! not take the helpers of an integration test for such.
 
 #[cfg(test)]
+mod client;
+#[cfg(test)]
+mod databases;
+#[cfg(test)]
 mod program;
 #[cfg(test)]
 mod sockets;
