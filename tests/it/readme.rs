@@ -1,7 +1,11 @@
 //! README.md keeps up with the code: every reason that users may meet is explained, every variable that
 //! the chart sets is listed.
 
+use std::collections::BTreeSet;
+
+use clap::Args as _;
 use supabase_operator::api::Reason;
+use supabase_operator::options::Options;
 
 use crate::support::programs::repository;
 
@@ -38,20 +42,55 @@ fn every_reason_is_explained() {
     }
 }
 
+/// Flag and default of every option, as the program has them.
+fn options() -> Vec<(String, Option<String>)> {
+    let command = Options::augment_args(clap::Command::new("run"));
+    let options = command.get_arguments().map(|argument| {
+        let default = argument.get_default_values().first();
+        let default = default.map(|value| value.to_str().unwrap().to_owned());
+        (format!("--{}", argument.get_long().unwrap()), default)
+    });
+    options.collect()
+}
+
 #[test]
-fn every_variable_that_the_chart_sets_is_an_option_in_the_readme() {
+fn every_option_is_listed_with_its_default() {
+    let readme = readme();
+    let listed = first_cells(&readme, "Options");
+    for (flag, default) in options() {
+        let row = readme
+            .lines()
+            .find(|line| line.starts_with(&format!("| `{flag}` |")));
+        let row = row.unwrap_or_else(|| panic!("README.md does not list {flag}"));
+        if let Some(default) = default {
+            assert!(
+                row.contains(&format!("| `{default}` |")),
+                "{flag} has default {default}: {row}"
+            );
+        }
+    }
+    for flag in listed {
+        assert!(
+            options().iter().any(|(known, _)| *known == flag),
+            "there is no option {flag}"
+        );
+    }
+}
+
+#[test]
+fn the_chart_sets_every_option_and_no_other_variable() {
     let chart = repository().join("charts/supabase-operator/templates/deployment.yaml");
     let chart = std::fs::read_to_string(chart).unwrap();
-    let listed = first_cells(&readme(), "Options");
     let after = chart.split("SUPABASE_OPERATOR_").skip(1);
     let names = after.map(|rest| {
         rest.split(|c: char| c != '_' && !c.is_ascii_uppercase())
             .next()
     });
-    for name in names {
-        let flag = format!("--{}", name.unwrap().to_lowercase().replace('_', "-"));
-        assert!(listed.contains(&flag), "README.md does not list {flag}");
-    }
+    let set: BTreeSet<_> = names
+        .map(|name| format!("--{}", name.unwrap().to_lowercase().replace('_', "-")))
+        .collect();
+    let known: BTreeSet<_> = options().into_iter().map(|(flag, _)| flag).collect();
+    assert_eq!(set, known);
 }
 
 #[test]

@@ -3,15 +3,25 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
 
+use simulated_platform::postgres::Postgres;
 use simulated_platform::server::{Server, real_clock};
 use simulated_platform::{ALL_SCOPES, App, Config, Pat, Plan, TokenPair, World};
+
+use tokio::sync::OnceCell;
 
 use super::cluster::Cluster;
 use super::samples::secret;
 
 /// The organization that all credentials see.
 pub const ORGANIZATION: &str = "acme";
+
+/// Includes fetching it, where the machine has none.
+const DATABASES_STARTING: Duration = Duration::from_secs(15 * 60);
+
+static DATABASES: OnceCell<Arc<Postgres>> = OnceCell::const_new();
 
 /// A running platform; it ends when this is dropped.
 #[derive(Debug)]
@@ -42,6 +52,22 @@ impl Platform {
             tokens,
             personal_access_token,
         }
+    }
+
+    /// Puts a real PostgreSQL server behind its projects. One server serves all tests.
+    pub async fn attach_databases(&self) {
+        let starting = async || {
+            let starting = tokio::task::spawn_blocking(Postgres::start);
+            let started = tokio::time::timeout(DATABASES_STARTING, starting).await;
+            Arc::new(
+                started
+                    .expect("PostgreSQL did not start in time")
+                    .unwrap()
+                    .unwrap(),
+            )
+        };
+        self.server
+            .attach(DATABASES.get_or_init(starting).await.clone());
     }
 
     /// Every secret that it ever handed out or accepted.
