@@ -1,4 +1,4 @@
-//! The command `crds`: printing the CustomResourceDefinitions, and applying them server-side.
+//! The command `crds`: printing the definitions of our kinds, and applying them server-side.
 
 use std::time::Duration;
 
@@ -15,11 +15,15 @@ const ESTABLISHED_WITHIN: Duration = Duration::from_secs(30);
 
 /// All of them as YAML documents.
 pub fn print() -> anyhow::Result<String> {
-    let documents: Result<Vec<_>, _> = api::crds().iter().map(api::yaml).collect();
-    Ok(documents?
-        .iter()
-        .map(|document| format!("---\n{document}"))
-        .collect())
+    let mut text = String::new();
+    for crd in api::crds() {
+        text.push_str(
+            "---
+",
+        );
+        text.push_str(&api::yaml(&crd)?);
+    }
+    Ok(text)
 }
 
 /// Applies them and waits until they are served. Gives their names.

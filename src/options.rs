@@ -77,7 +77,7 @@ pub struct Options {
     )]
     pub listen: SocketAddr,
 
-    /// error, warn, info, debug or trace; directives such as info,supabase_operator=debug work too
+    /// error, warn, info, debug or trace; directives such as `info,supabase_operator=debug` work too
     #[arg(long, env = "SUPABASE_OPERATOR_LOG_LEVEL", default_value = "info")]
     pub log_level: String,
 

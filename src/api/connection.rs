@@ -1,4 +1,8 @@
 //! `SupabaseConnection` and `ClusterSupabaseConnection`: a credential with its own health.
+#![expect(
+    clippy::duplicated_attributes,
+    reason = "every printer column has a type: the lint takes the words for attributes"
+)]
 
 use std::collections::BTreeMap;
 

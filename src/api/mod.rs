@@ -2,6 +2,10 @@
 //!
 //! Types, schemas, CEL rules and printer columns only. No I/O and no logic beyond accessors, so that this
 //! room changes for one reason: what we promise to users. `crds/*.yaml` is generated from here.
+#![expect(
+    clippy::doc_markdown,
+    reason = "kubectl explain prints these descriptions as plain text"
+)]
 
 pub mod condition;
 pub mod connection;
@@ -143,6 +147,8 @@ fn drop_integer_formats(schema: &mut JSONSchemaProps) {
 mod tests {
     use std::path::Path;
 
+    use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSchemaPropsOrArray;
+
     use super::*;
 
     /// `UPDATE=1 cargo test --lib crds_are_current` writes them anew.
@@ -174,7 +180,6 @@ mod tests {
                     found.push(path.clone());
                 }
                 undescribed(&path, property, found);
-                use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSchemaPropsOrArray;
                 if let Some(JSONSchemaPropsOrArray::Schema(item)) = &property.items {
                     undescribed(&path, item, found);
                 }

@@ -23,7 +23,7 @@ pub use pass::{Pass, pass};
 pub use report::Reporter;
 pub use shell::{Shell, ShellParts};
 pub use wakes::Wakes;
-pub use watch::{Changes, Looked, Looking, look};
+pub use watch::{Changes, Looked, Looking, OnChange, look};
 
 use crate::kubernetes::{self, Stored};
 use crate::rules::ambient::Random;

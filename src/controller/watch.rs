@@ -39,6 +39,9 @@ impl<K: Kind> std::fmt::Debug for Looked<K> {
     }
 }
 
+/// Told of every change of an object.
+pub type OnChange<O> = Arc<dyn Fn(&O) + Send + Sync>;
+
 /// What a watch and its queue need.
 pub struct Looking<K: Kind> {
     /// The kind.
@@ -54,7 +57,7 @@ pub struct Looking<K: Kind> {
     /// Metrics.
     pub metrics: Metrics,
     /// Told of every change of an object, before its pass.
-    pub on_change: Arc<dyn Fn(&K::Object) + Send + Sync>,
+    pub on_change: OnChange<K::Object>,
     /// Becomes true when it is time to stop.
     pub stop: tokio::sync::watch::Receiver<bool>,
 }
@@ -82,14 +85,13 @@ pub fn look<K: Kind>(looking: Looking<K>) -> Looked<K> {
     } = looking;
     let (store, writer) = reflector::store();
     let events = events(apis).modify(prune);
-    let failures = metrics.clone();
     let changes = events
         .reflect(writer)
         .applied_objects()
         .inspect(move |change| match change {
             Ok(object) => on_change(object),
             Err(error) => {
-                failures.watch_failed(K::NAME);
+                metrics.watch_failed(K::NAME);
                 warn!(
                     kind = K::NAME,
                     error = error as &dyn std::error::Error,
@@ -175,6 +177,7 @@ fn prune<O: Managed>(object: &mut O) {
 
 /// What must have changed for a pass: the spec, our annotations, or the wish to be deleted. Our own writes of
 /// status and finalizer change none of these, so the operator does not wake itself.
+#[expect(clippy::unnecessary_wraps, reason = "the shape of a predicate")]
 fn significant<O: Resource>(object: &O) -> Option<u64> {
     let mut hasher = DefaultHasher::new();
     let meta = object.meta();

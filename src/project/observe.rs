@@ -174,22 +174,12 @@ async fn link(
             ));
         }
         ConnectionKind::ClusterSupabaseConnection => {
-            let api: Api<ClusterSupabaseConnection> = Api::all(client.clone());
-            match kubernetes::get(&api, name).await? {
-                None => problem = Some(missing()),
-                Some(connection) => {
-                    observed.link.adoption =
-                        connection.spec.adoption == connection::Adoption::Allowed;
-                    if !admits(projects, &connection, &namespace).await? {
-                        problem = Some(Problem::new(
-                            Reason::NamespaceNotAllowed,
-                            format!(
-                                "ClusterSupabaseConnection {name} does not admit the namespace {namespace}; ask for \
-                                 it in spec.allowedNamespaces, or use a SupabaseConnection"
-                            ),
-                        ));
-                    }
-                }
+            problem = cluster_link(projects, name, &namespace, observed).await?;
+            if problem
+                .as_ref()
+                .is_some_and(|problem| problem.reason == Reason::ConnectionNotFound)
+            {
+                problem = Some(missing());
             }
         }
     }
@@ -219,6 +209,30 @@ async fn link(
         .as_ref()
         .is_some_and(Session::may_be_limited_to_projects);
     Ok(session)
+}
+
+/// A connection of the cluster, and whether it admits the namespace.
+async fn cluster_link(
+    projects: &Projects,
+    name: &str,
+    namespace: &str,
+    observed: &mut Observed,
+) -> Result<Option<Problem>, Error> {
+    let api: Api<ClusterSupabaseConnection> = Api::all(projects.shell.client.clone());
+    let Some(connection) = kubernetes::get(&api, name).await? else {
+        return Ok(Some(Problem::new(Reason::ConnectionNotFound, "")));
+    };
+    observed.link.adoption = connection.spec.adoption == connection::Adoption::Allowed;
+    let admitted = admits(projects, &connection, namespace).await?;
+    Ok((!admitted).then(|| {
+        Problem::new(
+            Reason::NamespaceNotAllowed,
+            format!(
+                "ClusterSupabaseConnection {name} does not admit the namespace {namespace}; ask for it in \
+                 spec.allowedNamespaces, or use a SupabaseConnection"
+            ),
+        )
+    }))
 }
 
 async fn admits(

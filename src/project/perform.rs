@@ -198,19 +198,9 @@ impl Hand<'_> {
         let call = management::create_project(&new);
         let number = order.number;
         let creation = status.creation.get_or_insert_default();
-        creation.attempts.push(Attempt {
-            number,
-            organization_slug: order.organization.clone(),
-            region: self.project.spec.region.clone(),
-            region_group: self.project.spec.region_group.clone(),
-            size: new.size.clone(),
-            listed_at: Time(order.listed_at),
-            deadline_seconds: i64::try_from(call.deadline().as_secs()).unwrap_or(i64::MAX),
-            password_digest: digest.clone(),
-            process: self.projects.process.clone(),
-            outcome: AttemptOutcome::Pending,
-            http_status: None,
-        });
+        creation
+            .attempts
+            .push(self.attempt(&order, &new, &digest, call.deadline()));
         // K3: refused if anybody wrote the object since it was read, before the list was begun.
         if let Err(error) = pass.write(&status).await {
             return self.kubernetes(&error, "recording the create call", pass.stored());
@@ -236,6 +226,29 @@ impl Hand<'_> {
         let done = self.answered(pass, &order, answer, &digest, status).await;
         drop(held);
         done
+    }
+
+    /// The record of a call that is about to be made.
+    fn attempt(
+        &self,
+        order: &Order,
+        new: &NewProject,
+        digest: &str,
+        deadline: Duration,
+    ) -> Attempt {
+        Attempt {
+            number: order.number,
+            organization_slug: order.organization.clone(),
+            region: self.project.spec.region.clone(),
+            region_group: self.project.spec.region_group.clone(),
+            size: new.size.clone(),
+            listed_at: Time(order.listed_at),
+            deadline_seconds: i64::try_from(deadline.as_secs()).unwrap_or(i64::MAX),
+            password_digest: digest.to_owned(),
+            process: self.projects.process.clone(),
+            outcome: AttemptOutcome::Pending,
+            http_status: None,
+        }
     }
 
     async fn answered(
@@ -280,9 +293,10 @@ impl Hand<'_> {
         match error {
             // Nobody else can own the name: an earlier call of ours worked.
             Some(error) if error.is_definite_refusal() && !name_taken => {
-                let http = match &error {
-                    management::Error::Rejected { status, .. } => Some(i64::from(*status)),
-                    _ => None,
+                let http = if let management::Error::Rejected { status, .. } = &error {
+                    Some(i64::from(*status))
+                } else {
+                    None
                 };
                 settle_attempt(&mut status, number, AttemptOutcome::Refused, http);
                 let done = self.platform(&error, "creating the project", status);
@@ -299,7 +313,7 @@ impl Hand<'_> {
                 settle_attempt(&mut status, number, AttemptOutcome::NotSent, None);
                 self.platform(&error, "creating the project", status)
             }
-            _ => {
+            Some(_) | None => {
                 let mut draft = self.draft(status);
                 draft.progressing(
                     Reason::Confirming,
@@ -421,10 +435,8 @@ impl Hand<'_> {
             return Outcome::failed(status, Again::Backoff);
         }
         self.label_password(claim, sent).await;
-        let message = match claim.own {
-            true => format!("project {} was created", claim.reference),
-            false => format!("project {} was adopted", claim.reference),
-        };
+        let done = if claim.own { "created" } else { "adopted" };
+        let message = format!("project {} was {done}", claim.reference);
         Outcome::go_on(status).telling(Note::normal(how.as_str(), message))
     }
 

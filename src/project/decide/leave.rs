@@ -11,21 +11,17 @@
 
 use std::time::Duration;
 
-use super::birth::{Candidate, candidate, is_unsettled};
-use super::{GRACE, ProjectDecision, SLOW, act, deletes, rest, trouble};
-use crate::api::project::AttemptOutcome;
+use super::birth::is_unsettled;
+use super::{ProjectDecision, act, deletes, resolve, rest, trouble};
 use crate::api::{ConditionType, Reason, SupabaseProject, annotations};
 use crate::controller::{Again, Decision, Inputs, Note};
 use crate::management::{Error, Status};
 use crate::project::draft::Draft;
-use crate::project::facts::{Claim, Farewell, Observed, Problem, Step};
+use crate::project::facts::{Farewell, Observed, Problem, Step};
 use crate::rules::conditions::Truth;
 
 /// Between looks at what somebody must do.
-const LOOK_AGAIN: Duration = Duration::from_secs(30);
-
-/// How long a Retain waits for a platform that does not answer.
-const PATIENCE: Duration = Duration::from_secs(600);
+pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
 /// Decides for an object that is being deleted.
 pub(super) fn leave(
@@ -67,11 +63,12 @@ pub(super) fn leave(
             );
             let_go(draft, Farewell::Keep(reference), Some(note))
         }
-        None => resolve(project, observed, inputs, draft, &create_name),
+        None if project.spec.suspend && deletes(project) => suspended(draft),
+        None => resolve::resolve(project, observed, inputs, draft, &create_name),
     }
 }
 
-fn let_go(draft: Draft, farewell: Farewell, note: Option<Note>) -> ProjectDecision {
+pub(super) fn let_go(draft: Draft, farewell: Farewell, note: Option<Note>) -> ProjectDecision {
     Decision {
         step: Some(Step::LetGo(farewell)),
         status: draft.finish(),
@@ -81,21 +78,21 @@ fn let_go(draft: Draft, farewell: Farewell, note: Option<Note>) -> ProjectDecisi
     }
 }
 
-fn blocked(mut draft: Draft, problem: &Problem, again: Again) -> ProjectDecision {
+pub(super) fn blocked(mut draft: Draft, problem: &Problem, again: Again) -> ProjectDecision {
     let Problem { reason, message } = problem;
     draft.set(ConditionType::DeletionBlocked, Truth::Yes, *reason, message);
     draft.stalled(problem);
     rest(draft, again)
 }
 
-fn going(mut draft: Draft, message: &str, again: Again) -> ProjectDecision {
+pub(super) fn going(mut draft: Draft, message: &str, again: Again) -> ProjectDecision {
     draft.remove(ConditionType::DeletionBlocked);
     draft.progressing(Reason::Deleting, message);
     rest(draft, again)
 }
 
 /// How to get out when no credential is left.
-fn no_credentials(known_as: &str) -> Problem {
+pub(super) fn no_credentials(known_as: &str) -> Problem {
     Problem::new(
         Reason::CredentialsUnavailable,
         format!(
@@ -104,151 +101,6 @@ fn no_credentials(known_as: &str) -> Problem {
             annotations::FORCE_ORPHAN
         ),
     )
-}
-
-/// An attempt is open: find out what it made.
-fn resolve(
-    project: &SupabaseProject,
-    observed: &Observed,
-    inputs: &Inputs<'_>,
-    draft: Draft,
-    create_name: &str,
-) -> ProjectDecision {
-    if project.spec.suspend && deletes(project) {
-        return suspended(draft);
-    }
-    let organization = draft.status.organization_slug.clone().unwrap_or_default();
-    let orphan = |what: &str| {
-        Note::warning(
-            "Orphaned",
-            format!("{what}: look for {create_name} in organization {organization}"),
-        )
-    };
-    let attempts = draft
-        .status
-        .creation
-        .iter()
-        .flat_map(|creation| &creation.attempts);
-    let patient = attempts
-        .map(|attempt| attempt.listed_at.0)
-        .max()
-        .is_some_and(|listed_at| {
-            let passed =
-                Duration::try_from(inputs.now.duration_since(listed_at)).unwrap_or_default();
-            passed < PATIENCE
-        });
-    let listing = match &observed.listing {
-        Some(Ok(listing)) if listing.limited && !deletes(project) => {
-            let note = orphan(
-                "it is not known whether a project was created, and the credential sees only some",
-            );
-            return let_go(draft, Farewell::LeaveAlone, Some(note));
-        }
-        Some(Ok(listing)) => listing,
-        Some(Err(_)) if !deletes(project) && !patient => {
-            let note = orphan(
-                "it is not known whether a project was created, and the platform does not answer",
-            );
-            return let_go(draft, Farewell::LeaveAlone, Some(note));
-        }
-        Some(Err(_)) | None if !deletes(project) && !observed.link.reachable => {
-            let note = orphan(
-                "it is not known whether a project was created, and no credential is left to look",
-            );
-            return let_go(draft, Farewell::LeaveAlone, Some(note));
-        }
-        Some(Err(Error::Unauthorized | Error::Forbidden { .. })) if !deletes(project) => {
-            let note = orphan(
-                "it is not known whether a project was created, and the credential may not look",
-            );
-            return let_go(draft, Farewell::LeaveAlone, Some(note));
-        }
-        Some(Err(Error::Unauthorized | Error::Forbidden { .. })) => {
-            return blocked(
-                draft,
-                &no_credentials(create_name),
-                Again::After(LOOK_AGAIN),
-            );
-        }
-        Some(Err(error)) => {
-            let (problem, again, _) = trouble(error, "finding out whether a project was created");
-            return going(draft, &problem.message, again);
-        }
-        None => {
-            return blocked(
-                draft,
-                &no_credentials(create_name),
-                Again::After(LOOK_AGAIN),
-            );
-        }
-    };
-    match candidate(project, listing, observed.link.adoption) {
-        Candidate::Own(listed) => act(
-            Step::Claim(Claim {
-                reference: listed.reference.to_string(),
-                organization,
-                name: listed.name,
-                region: listed.region,
-                own: true,
-            }),
-            draft,
-            Again::Now,
-        ),
-        Candidate::Several => {
-            let problem = Problem::new(
-                Reason::AmbiguousCreate,
-                format!(
-                    "more than one project is named {create_name}; delete them in the dashboard, or set the \
-                     annotation {}: {create_name:?} to leave them behind",
-                    annotations::FORCE_ORPHAN
-                ),
-            );
-            blocked(draft, &problem, Again::After(SLOW))
-        }
-        Candidate::None | Candidate::Adopt(_) | Candidate::InTheWay(_) | Candidate::NotFound => {
-            let open = draft
-                .status
-                .creation
-                .iter()
-                .flat_map(|creation| &creation.attempts);
-            let wait = open
-                .filter(|attempt| attempt.outcome == AttemptOutcome::Pending)
-                .map(|attempt| {
-                    let deadline = Duration::from_secs(
-                        u64::try_from(attempt.deadline_seconds).unwrap_or_default(),
-                    );
-                    let passed =
-                        Duration::try_from(listing.date.duration_since(attempt.listed_at.0));
-                    let ours = attempt.process == observed.process;
-                    let known = if ours {
-                        Duration::MAX
-                    } else {
-                        observed.foreign_for
-                    };
-                    let passed = passed.unwrap_or_default().min(known);
-                    (deadline + GRACE + Duration::from_secs(1)).saturating_sub(passed)
-                })
-                .max()
-                .unwrap_or_default();
-            if wait.is_zero() && listing.limited {
-                return blocked(
-                    draft,
-                    &no_credentials(create_name),
-                    Again::After(LOOK_AGAIN),
-                );
-            }
-            if wait.is_zero() {
-                return let_go(draft, Farewell::Remove, None);
-            }
-            let message =
-                "finding out whether the create call whose answer was lost made a project";
-            going(
-                draft,
-                message,
-                Again::After(wait.min(LOOK_AGAIN).max(Duration::from_secs(1))),
-            )
-        }
-    }
 }
 
 fn suspended(draft: Draft) -> ProjectDecision {
@@ -282,7 +134,10 @@ fn delete(
             })
         });
     match &observed.itself {
-        None => blocked(draft, &no_credentials(reference), Again::After(LOOK_AGAIN)),
+        None
+        | Some(Err(
+            Error::Unauthorized | Error::Forbidden { .. } | Error::MalformedCredential(_),
+        )) => blocked(draft, &no_credentials(reference), Again::After(LOOK_AGAIN)),
         Some(Ok(itself)) if itself.status == Status::Removed => {
             let_go(draft, Farewell::Remove, None)
         }
@@ -324,9 +179,6 @@ fn delete(
             deleting(draft),
             Again::After(observed.transition_interval),
         ),
-        Some(Err(
-            Error::Unauthorized | Error::Forbidden { .. } | Error::MalformedCredential(_),
-        )) => blocked(draft, &no_credentials(reference), Again::After(LOOK_AGAIN)),
         Some(Err(error)) => {
             let (problem, again, _) = trouble(error, "looking at the project to delete");
             going(draft, &problem.message, again)

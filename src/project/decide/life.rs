@@ -29,7 +29,7 @@ use crate::project::facts::{
 };
 use crate::rules::conditions::{self, Truth};
 
-/// How long services and keys may lag behind ACTIVE_HEALTHY before that is called a problem.
+/// How long services and keys may lag behind the project before that is called a problem.
 const LAG: Duration = Duration::from_secs(600);
 /// How long most passing states may last.
 const PASSING: Duration = Duration::from_secs(3600);
@@ -155,21 +155,7 @@ fn present(
                 Again::After(observed.transition_interval),
             )
         }
-        Status::Inactive => {
-            let message = if power == Some(PowerState::Paused) {
-                "the project is paused, as spec.powerState says"
-            } else {
-                "the project is paused, on the platform or by somebody; set spec.powerState: Running to wake it"
-            };
-            draft.set(
-                ConditionType::ServicesHealthy,
-                Truth::No,
-                Reason::Paused,
-                message,
-            );
-            draft.resting(Reason::Paused, message);
-            rest(draft, Again::OnChange)
-        }
+        Status::Inactive => paused(draft, power),
         Status::InitFailed | Status::PauseFailed | Status::RestoreFailed => {
             let message = format!(
                 "the platform reports {}; look at the project's dashboard or ask Supabase's support, then it is \
@@ -184,11 +170,33 @@ fn present(
             draft.stalled(&Problem::new(Reason::RemoteDeleted, message));
             rest(draft, Again::OnChange)
         }
-        moving => {
-            let moving = moving.clone();
-            passing(draft, inputs, &moving)
-        }
+        moving @ (Status::Unknown
+        | Status::ComingUp
+        | Status::Pausing
+        | Status::Restoring
+        | Status::Restarting
+        | Status::Resizing
+        | Status::Upgrading
+        | Status::Promoting
+        | Status::Other(_)) => passing(draft, inputs, moving),
     }
+}
+
+/// Paused, and to be left so.
+fn paused(mut draft: Draft, power: Option<PowerState>) -> ProjectDecision {
+    let message = if power == Some(PowerState::Paused) {
+        "the project is paused, as spec.powerState says"
+    } else {
+        "the project is paused, by the platform or by somebody; set spec.powerState: Running to wake it"
+    };
+    draft.set(
+        ConditionType::ServicesHealthy,
+        Truth::No,
+        Reason::Paused,
+        message,
+    );
+    draft.resting(Reason::Paused, message);
+    rest(draft, Again::OnChange)
 }
 
 /// Writes down what was seen. Time enters only when the status changed.

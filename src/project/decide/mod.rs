@@ -18,6 +18,7 @@
 mod birth;
 mod leave;
 mod life;
+mod resolve;
 mod settle;
 mod trouble;
 

@@ -45,6 +45,11 @@ pub fn trouble(error: &Error, doing: &str) -> (Problem, Again, bool) {
             | Rejection::InvalidClient
             | Rejection::Unknown => (problem(Reason::InvalidSpec), Again::After(SLOW), true),
         },
-        _ => (problem(Reason::PlatformUnavailable), Again::Backoff, false),
+        Error::Unreachable { .. }
+        | Error::TimedOut { .. }
+        | Error::Unavailable { .. }
+        | Error::Undecodable { .. } => {
+            (problem(Reason::PlatformUnavailable), Again::Backoff, false)
+        }
     }
 }

@@ -1,0 +1,170 @@
+//! The object is being deleted while it is not known what a create call made: find out, as long as that can help.
+
+use std::time::Duration;
+
+use super::birth::{Candidate, candidate};
+use super::leave::{LOOK_AGAIN, blocked, going, let_go, no_credentials};
+use super::{GRACE, ProjectDecision, SLOW, act, deletes, trouble};
+use crate::api::project::{Attempt, AttemptOutcome};
+use crate::api::{Reason, SupabaseProject, annotations};
+use crate::controller::{Again, Inputs, Note};
+use crate::management::Error;
+use crate::project::draft::Draft;
+use crate::project::facts::{Claim, Farewell, Listing, Observed, Problem, Step};
+
+/// How long a Retain waits for a platform that does not answer.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Decides.
+pub(super) fn resolve(
+    project: &SupabaseProject,
+    observed: &Observed,
+    inputs: &Inputs<'_>,
+    draft: Draft,
+    create_name: &str,
+) -> ProjectDecision {
+    match &observed.listing {
+        Some(Ok(listing)) if deletes(project) || !listing.limited => {
+            found(project, observed, draft, create_name, listing)
+        }
+        _ if deletes(project) => unable_to_delete(observed, draft, create_name),
+        Some(Err(error))
+            if observed.link.reachable
+                && is_passing(error)
+                && since_last_call(&draft, inputs) < PATIENCE =>
+        {
+            let (problem, again, _) = trouble(error, "finding out whether a project was created");
+            going(draft, &problem.message, again)
+        }
+        // Nobody can look, or nobody can see everything: whoever asked for Retain is told where to look.
+        Some(_) | None => {
+            let note = orphan(&draft, create_name);
+            let_go(draft, Farewell::LeaveAlone, Some(note))
+        }
+    }
+}
+
+fn orphan(draft: &Draft, create_name: &str) -> Note {
+    let organization = draft
+        .status
+        .organization_slug
+        .as_deref()
+        .unwrap_or_default();
+    Note::warning(
+        "Orphaned",
+        format!(
+            "it is not known whether a project was created, and it cannot be found out now: look for {create_name} \
+             in organization {organization}"
+        ),
+    )
+}
+
+/// Whether looking again soon may help.
+const fn is_passing(error: &Error) -> bool {
+    !matches!(
+        error,
+        Error::Unauthorized | Error::Forbidden { .. } | Error::MalformedCredential(_)
+    )
+}
+
+fn since_last_call(draft: &Draft, inputs: &Inputs<'_>) -> Duration {
+    let last = attempts(draft).map(|attempt| attempt.listed_at.0).max();
+    last.and_then(|last| Duration::try_from(inputs.now.duration_since(last)).ok())
+        .unwrap_or_default()
+}
+
+fn attempts(draft: &Draft) -> impl Iterator<Item = &Attempt> {
+    draft
+        .status
+        .creation
+        .iter()
+        .flat_map(|creation| &creation.attempts)
+}
+
+fn unable_to_delete(observed: &Observed, draft: Draft, create_name: &str) -> ProjectDecision {
+    match &observed.listing {
+        Some(Err(error)) if is_passing(error) => {
+            let (problem, again, _) = trouble(error, "finding out whether a project was created");
+            going(draft, &problem.message, again)
+        }
+        Some(_) | None => blocked(
+            draft,
+            &no_credentials(create_name),
+            Again::After(LOOK_AGAIN),
+        ),
+    }
+}
+
+fn found(
+    project: &SupabaseProject,
+    observed: &Observed,
+    draft: Draft,
+    create_name: &str,
+    listing: &Listing,
+) -> ProjectDecision {
+    match candidate(project, listing, observed.link.adoption) {
+        // Another object has adopted it meanwhile: it is that one's to look after.
+        Candidate::Own(_) if observed.holder.is_some() => let_go(draft, Farewell::LeaveAlone, None),
+        Candidate::Own(listed) => {
+            let claim = Claim {
+                reference: listed.reference.to_string(),
+                organization: draft.status.organization_slug.clone().unwrap_or_default(),
+                name: listed.name,
+                region: listed.region,
+                own: true,
+            };
+            act(Step::Claim(claim), draft, Again::Now)
+        }
+        Candidate::Several => {
+            let problem = Problem::new(
+                Reason::AmbiguousCreate,
+                format!(
+                    "more than one project is named {create_name}; delete them in the dashboard, or set the \
+                     annotation {}: {create_name:?} to leave them behind",
+                    annotations::FORCE_ORPHAN
+                ),
+            );
+            blocked(draft, &problem, Again::After(SLOW))
+        }
+        Candidate::None | Candidate::Adopt(_) | Candidate::InTheWay(_) | Candidate::NotFound => {
+            absent(observed, draft, create_name, listing)
+        }
+    }
+}
+
+/// Not on the list: gone for good once it cannot turn up any more.
+fn absent(
+    observed: &Observed,
+    draft: Draft,
+    create_name: &str,
+    listing: &Listing,
+) -> ProjectDecision {
+    let waits = attempts(&draft)
+        .filter(|attempt| attempt.outcome == AttemptOutcome::Pending)
+        .map(|attempt| {
+            let deadline = u64::try_from(attempt.deadline_seconds).unwrap_or_default();
+            let passed = Duration::try_from(listing.date.duration_since(attempt.listed_at.0));
+            let ours = attempt.process == observed.process;
+            let known = if ours {
+                Duration::MAX
+            } else {
+                observed.foreign_for
+            };
+            let passed = passed.unwrap_or_default().min(known);
+            (Duration::from_secs(deadline + 1) + GRACE).saturating_sub(passed)
+        });
+    let wait = waits.max().unwrap_or_default();
+    if !wait.is_zero() {
+        let message = "finding out whether the create call whose answer was lost made a project";
+        let again = Again::After(wait.min(LOOK_AGAIN).max(Duration::from_secs(1)));
+        return going(draft, message, again);
+    }
+    if listing.limited {
+        return blocked(
+            draft,
+            &no_credentials(create_name),
+            Again::After(LOOK_AGAIN),
+        );
+    }
+    let_go(draft, Farewell::Remove, None)
+}
