@@ -12,5 +12,7 @@ mod readme;
 #[cfg(test)]
 mod schema;
 #[cfg(test)]
+mod stories;
+#[cfg(test)]
 #[expect(dead_code, reason = "some helpers wait for the stories that need them")]
 mod support;

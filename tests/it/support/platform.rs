@@ -1,6 +1,7 @@
 //! The simulated platform of one test: an organization, an OAuth app that it authorized, a personal access
 //! token, and the Secrets that give them to the operator.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Deref;
 use std::sync::Arc;
@@ -68,6 +69,42 @@ impl Platform {
         };
         self.server
             .attach(DATABASES.get_or_init(starting).await.clone());
+    }
+
+    /// How many requests it has seen.
+    pub fn mark(&self) -> usize {
+        self.server.world().ledger().seen().len()
+    }
+
+    /// The requests since a mark, such as `GET /v1/projects/{ref}/health`, with their number.
+    pub fn calls_since(&self, mark: usize) -> BTreeMap<String, usize> {
+        let mut calls = BTreeMap::new();
+        for seen in &self.server.world().ledger().seen()[mark..] {
+            let endpoint = seen.endpoint.unwrap_or("an unknown endpoint");
+            *calls
+                .entry(format!("{} {endpoint}", seen.method))
+                .or_default() += 1;
+        }
+        calls
+    }
+
+    /// The refs of all projects that were ever created through the API.
+    pub fn created(&self) -> Vec<String> {
+        self.server
+            .world()
+            .ledger()
+            .created()
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// The names of the projects that are there.
+    pub fn project_names(&self) -> Vec<String> {
+        self.server
+            .world()
+            .projects()
+            .map(|project| project.name.clone())
+            .collect()
     }
 
     /// Every secret that it ever handed out or accepted.

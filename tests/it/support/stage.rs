@@ -46,6 +46,11 @@ impl Stage {
         Self::with(reach, Config::fast(), &json!({})).await
     }
 
+    /// A stage with another platform.
+    pub async fn with_platform(reach: Reach, config: Config) -> Self {
+        Self::with(reach, config, &json!({})).await
+    }
+
     /// A stage with another platform, and values of the chart that win over those for tests.
     pub async fn with(reach: Reach, config: Config, values: &Value) -> Self {
         let plane = match reach {
