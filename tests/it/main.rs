@@ -4,6 +4,8 @@
 //! take the helpers of an integration test for such.
 
 #[cfg(test)]
+mod architecture;
+#[cfg(test)]
 mod examples;
 #[cfg(test)]
 mod installation;

@@ -16,21 +16,20 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
+use super::health::judge_health;
+use super::password::{Password, password};
 use super::settle::{Written, settle};
 use super::{ProjectDecision, SLOW, act, rest, trouble};
-use crate::api::project::{AttemptOutcome, OnLost, PasswordOrigin, PowerState, ServiceStatus};
+use crate::api::project::{AttemptOutcome, PowerState};
 use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject};
 use crate::controller::{Again, Inputs};
-use crate::management::{Error, ServiceHealth, ServiceState, Status};
-use crate::outputs::Belonging;
+use crate::management::{Error, Status};
 use crate::project::draft::Draft;
-use crate::project::facts::{
-    Observed, PasswordSecret, PasswordSource, Presence, Problem, Sighting, Step,
-};
-use crate::rules::conditions::{self, Truth};
+use crate::project::facts::{Observed, Presence, Problem, Sighting, Step};
+use crate::rules::conditions::Truth;
 
 /// How long services and keys may lag behind the project before that is called a problem.
-const LAG: Duration = Duration::from_secs(600);
+pub(super) const LAG: Duration = Duration::from_secs(600);
 /// How long most passing states may last.
 const PASSING: Duration = Duration::from_secs(3600);
 /// How long waking a paused project may take: minutes to hours by size (management-api.md §5.6).
@@ -246,7 +245,7 @@ fn passing(mut draft: Draft, inputs: &Inputs<'_>, moving: &Status) -> ProjectDec
 }
 
 /// How long the remote status has been what it is.
-fn lasted(status: &ProjectStatus, now: Timestamp) -> Duration {
+pub(super) fn lasted(status: &ProjectStatus, now: Timestamp) -> Duration {
     let since = status
         .remote_status_since
         .as_ref()
@@ -273,37 +272,6 @@ pub(in crate::project) fn renames(
     sighting.status == Status::ActiveHealthy
         && sighting.name != project.wanted_name()
         && !name_taken
-}
-
-/// Whether the services must be asked how they are: after a change of the remote status, until all are well.
-pub(in crate::project) fn asks_health(status: &ProjectStatus, sighting: &Sighting) -> bool {
-    let same = status.remote_status.as_deref() == Some(sighting.status.as_str());
-    let well = !status.services.is_empty()
-        && status
-            .services
-            .iter()
-            .all(|service| is_well(&service.status));
-    sighting.status == Status::ActiveHealthy && !(same && well)
-}
-
-fn is_well(word: &str) -> bool {
-    word == word_of(ServiceState::Healthy) || word == word_of(ServiceState::Off)
-}
-
-/// The word shown for the state of a service.
-const fn word_of(state: ServiceState) -> &'static str {
-    match state {
-        ServiceState::ComingUp => "COMING_UP",
-        ServiceState::Healthy => "ACTIVE_HEALTHY",
-        ServiceState::Unhealthy => "UNHEALTHY",
-        ServiceState::Transient => "UNKNOWN",
-        ServiceState::Off => "OFF",
-    }
-}
-
-/// Whether all services are well, or off.
-pub(in crate::project) fn all_well(health: &[ServiceHealth]) -> bool {
-    !health.is_empty() && health.iter().all(|service| is_well(word_of(service.state)))
 }
 
 fn active(
@@ -359,74 +327,6 @@ fn active(
     rest(draft, Again::OnChange)
 }
 
-/// Notes the health of the services; an error is the decision to wait.
-fn judge_health(
-    health: &Result<Vec<ServiceHealth>, Error>,
-    observed: &Observed,
-    inputs: &Inputs<'_>,
-    draft: &mut Draft,
-) -> Result<(), Box<ProjectDecision>> {
-    let list = match health {
-        Ok(list) => list,
-        Err(error) => {
-            let (problem, again, _) = trouble(error, "asking for the services' health");
-            draft.set(
-                ConditionType::ServicesHealthy,
-                Truth::Unknown,
-                problem.reason,
-                &problem.message,
-            );
-            draft.progressing(problem.reason, &problem.message);
-            return Err(Box::new(rest(draft.clone(), again)));
-        }
-    };
-    draft.status.services = list
-        .iter()
-        .map(|health| ServiceStatus {
-            name: health.service.as_str().to_owned(),
-            status: word_of(health.state).to_owned(),
-        })
-        .collect();
-    if all_well(list) {
-        draft.set(
-            ConditionType::ServicesHealthy,
-            Truth::Yes,
-            Reason::AllHealthy,
-            "",
-        );
-        return Ok(());
-    }
-    let sick: Vec<_> = list
-        .iter()
-        .filter(|health| !is_well(word_of(health.state)))
-        .map(|health| health.service.as_str())
-        .collect();
-    let patient = lasted(&draft.status, inputs.now) < LAG;
-    let (reason, message) = if patient {
-        (
-            Reason::ComingUp,
-            format!("waiting for the services {}", sick.join(", ")),
-        )
-    } else {
-        let sick = sick.join(", ");
-        (
-            Reason::Unhealthy,
-            format!("the services {sick} are not healthy; the project's dashboard says more"),
-        )
-    };
-    draft.set(ConditionType::ServicesHealthy, Truth::No, reason, &message);
-    let (ready, again) = if patient {
-        (
-            Reason::WaitingForServices,
-            Again::After(observed.transition_interval),
-        )
-    } else {
-        (Reason::Degraded, Again::After(observed.rest_interval))
-    };
-    draft.progressing(ready, &message);
-    Err(Box::new(rest(draft.clone(), again)))
-}
-
 /// Keys and pooler come a moment after the project (management-api.md §6.1): refusals are waited out.
 fn unreadable(
     error: &Error,
@@ -462,123 +362,4 @@ fn unreadable(
         draft.progressing(problem.reason, &problem.message);
     }
     rest(draft, again)
-}
-
-/// How the database password stands.
-#[derive(Debug)]
-pub(super) enum Password {
-    /// Known and kept.
-    Fine,
-    /// It must be put into its Secret.
-    Keep(PasswordSource),
-    /// A new one must be set.
-    Reset,
-    /// It is not known, or its Secret is somebody else's.
-    Trouble(Problem),
-}
-
-/// Looks at the password Secret, what is recorded, and what is supplied.
-pub(super) fn password(
-    project: &SupabaseProject,
-    observed: &Observed,
-    status: &ProjectStatus,
-) -> Password {
-    let reference = status.reference.as_deref();
-    let recorded = status.credentials.as_ref();
-    let digest = recorded.and_then(|credentials| credentials.password_digest.as_deref());
-    let created = was_created(status);
-    let supplied = observed
-        .supplied
-        .as_ref()
-        .and_then(|supplied| supplied.as_ref().ok());
-    let kept = match &observed.password {
-        PasswordSecret::Missing => None,
-        PasswordSecret::There(kept) => Some(kept),
-    };
-    if let Some(kept) = kept
-        && kept.belonging != Belonging::Ours
-    {
-        let same_project = kept.orphaned && kept.reference.as_deref() == reference;
-        return if same_project
-            && kept.digest.is_some()
-            && (digest.is_none() || kept.digest.as_deref() == digest)
-        {
-            Password::Keep(PasswordSource::Retained)
-        } else {
-            Password::Trouble(Problem::new(
-                Reason::PasswordSecretConflict,
-                format!(
-                    "the Secret {} is there and does not belong to this object; delete or rename it",
-                    project.password_secret_name()
-                ),
-            ))
-        };
-    }
-    if kept.is_some_and(|kept| kept.pending) {
-        return Password::Reset;
-    }
-    let Some(digest) = digest else {
-        return match supplied {
-            Some(_) => Password::Keep(PasswordSource::Supplied),
-            None => Password::Trouble(Problem::new(
-                Reason::PasswordUnknown,
-                "the project was adopted and its database password is not known; give it with \
-                 spec.database.password.secretKeyRef, or leave database values out of the outputs' include",
-            )),
-        };
-    };
-    let replaced = supplied.is_some_and(|supplied| supplied.digest != digest);
-    if !created && replaced {
-        return Password::Keep(PasswordSource::Supplied);
-    }
-    if let Some(kept) = kept
-        && kept.digest.as_deref() == Some(digest)
-    {
-        let noted = kept.reference.as_deref() == reference;
-        return if noted {
-            Password::Fine
-        } else {
-            Password::Keep(PasswordSource::Kept)
-        };
-    }
-    if observed.recovered.is_some() {
-        return Password::Keep(PasswordSource::Recovered);
-    }
-    // Set with the first look at outputs, and never removed: before, nobody can have got the password.
-    let handed_out =
-        conditions::find(&status.conditions, ConditionType::OutputsWritten.as_str()).is_some();
-    let unused = created && !handed_out && status.outputs.is_empty();
-    if unused || project.spec.database.password.on_lost == OnLost::Reset {
-        return Password::Reset;
-    }
-    Password::Trouble(Problem::new(
-        Reason::PasswordLost,
-        "the Secret with the database password was deleted or edited, and no output holds the password; restore \
-         it from a backup, or set spec.database.password.onLost: Reset for a new password",
-    ))
-}
-
-/// Whether the supplied password is another than the one that the project was created with.
-pub(super) fn password_differs(observed: &Observed, status: &ProjectStatus) -> bool {
-    let recorded = status.credentials.as_ref();
-    let origin = recorded.map(|credentials| credentials.password);
-    let digest = recorded.and_then(|credentials| credentials.password_digest.as_deref());
-    was_created(status)
-        && origin != Some(PasswordOrigin::Unknown)
-        && match &observed.supplied {
-            Some(Ok(supplied)) => Some(supplied.digest.as_str()) != digest,
-            Some(Err(_)) | None => false,
-        }
-}
-
-/// Whether nothing has to be done about the password before outputs are written.
-pub(in crate::project) fn password_is_settled(
-    project: &SupabaseProject,
-    observed: &Observed,
-    status: &ProjectStatus,
-) -> bool {
-    match password(project, observed, status) {
-        Password::Fine | Password::Trouble(_) => true,
-        Password::Keep(_) | Password::Reset => false,
-    }
 }

@@ -16,8 +16,10 @@
 //! create call is ever made for this object again.
 
 mod birth;
+mod health;
 mod leave;
 mod life;
+mod password;
 mod resolve;
 mod settle;
 mod trouble;
@@ -25,7 +27,9 @@ mod trouble;
 use std::time::Duration;
 
 pub use birth::{Candidate, candidate};
-pub(super) use life::{all_well, asks_health, password_is_settled, renames};
+pub(super) use health::{all_well, asks_health};
+pub(super) use life::renames;
+pub(super) use password::password_is_settled;
 pub use settle::{Written, conflict, settle};
 pub use trouble::trouble;
 

@@ -1,6 +1,6 @@
 //! The last word: what the outputs that were written, or found in order, make of the conditions.
 
-use super::life::{Password, password, password_differs};
+use super::password::{Password, password, password_differs};
 use crate::api::project::{Binding, OutputStatus};
 use crate::api::{ConditionType, OutputKind, Preset, Reason, SupabaseProject};
 use crate::project::draft::Draft;

@@ -1,0 +1,110 @@
+//! How the project's services are: when to ask, and what the answer means.
+
+use super::life::{LAG, lasted};
+use super::{ProjectDecision, rest, trouble};
+use crate::api::project::ServiceStatus;
+use crate::api::{ConditionType, ProjectStatus, Reason};
+use crate::controller::{Again, Inputs};
+use crate::management::{Error, ServiceHealth, ServiceState, Status};
+use crate::project::draft::Draft;
+use crate::project::facts::{Observed, Sighting};
+use crate::rules::conditions::Truth;
+
+/// Whether the services must be asked how they are: after a change of the remote status, until all are well.
+pub(in crate::project) fn asks_health(status: &ProjectStatus, sighting: &Sighting) -> bool {
+    let same = status.remote_status.as_deref() == Some(sighting.status.as_str());
+    let well = !status.services.is_empty()
+        && status
+            .services
+            .iter()
+            .all(|service| is_well(&service.status));
+    sighting.status == Status::ActiveHealthy && !(same && well)
+}
+
+fn is_well(word: &str) -> bool {
+    word == word_of(ServiceState::Healthy) || word == word_of(ServiceState::Off)
+}
+
+/// The word shown for the state of a service.
+const fn word_of(state: ServiceState) -> &'static str {
+    match state {
+        ServiceState::ComingUp => "COMING_UP",
+        ServiceState::Healthy => "ACTIVE_HEALTHY",
+        ServiceState::Unhealthy => "UNHEALTHY",
+        ServiceState::Transient => "UNKNOWN",
+        ServiceState::Off => "OFF",
+    }
+}
+
+/// Whether all services are well, or off.
+pub(in crate::project) fn all_well(health: &[ServiceHealth]) -> bool {
+    !health.is_empty() && health.iter().all(|service| is_well(word_of(service.state)))
+}
+
+/// Notes the health of the services; an error is the decision to wait.
+pub(super) fn judge_health(
+    health: &Result<Vec<ServiceHealth>, Error>,
+    observed: &Observed,
+    inputs: &Inputs<'_>,
+    draft: &mut Draft,
+) -> Result<(), Box<ProjectDecision>> {
+    let list = match health {
+        Ok(list) => list,
+        Err(error) => {
+            let (problem, again, _) = trouble(error, "asking for the services' health");
+            draft.set(
+                ConditionType::ServicesHealthy,
+                Truth::Unknown,
+                problem.reason,
+                &problem.message,
+            );
+            draft.progressing(problem.reason, &problem.message);
+            return Err(Box::new(rest(draft.clone(), again)));
+        }
+    };
+    draft.status.services = list
+        .iter()
+        .map(|health| ServiceStatus {
+            name: health.service.as_str().to_owned(),
+            status: word_of(health.state).to_owned(),
+        })
+        .collect();
+    if all_well(list) {
+        draft.set(
+            ConditionType::ServicesHealthy,
+            Truth::Yes,
+            Reason::AllHealthy,
+            "",
+        );
+        return Ok(());
+    }
+    let sick: Vec<_> = list
+        .iter()
+        .filter(|health| !is_well(word_of(health.state)))
+        .map(|health| health.service.as_str())
+        .collect();
+    let patient = lasted(&draft.status, inputs.now) < LAG;
+    let (reason, message) = if patient {
+        (
+            Reason::ComingUp,
+            format!("waiting for the services {}", sick.join(", ")),
+        )
+    } else {
+        let sick = sick.join(", ");
+        (
+            Reason::Unhealthy,
+            format!("the services {sick} are not healthy; the project's dashboard says more"),
+        )
+    };
+    draft.set(ConditionType::ServicesHealthy, Truth::No, reason, &message);
+    let (ready, again) = if patient {
+        (
+            Reason::WaitingForServices,
+            Again::After(observed.transition_interval),
+        )
+    } else {
+        (Reason::Degraded, Again::After(observed.rest_interval))
+    };
+    draft.progressing(ready, &message);
+    Err(Box::new(rest(draft.clone(), again)))
+}

@@ -1,0 +1,127 @@
+//! How the database password stands: known, kept, to be put back, to be replaced, or not known.
+
+use super::life::was_created;
+use crate::api::project::{OnLost, PasswordOrigin};
+use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject};
+use crate::outputs::Belonging;
+use crate::project::facts::{Observed, PasswordSecret, PasswordSource, Problem};
+use crate::rules::conditions;
+
+/// How the database password stands.
+#[derive(Debug)]
+pub(super) enum Password {
+    /// Known and kept.
+    Fine,
+    /// It must be put into its Secret.
+    Keep(PasswordSource),
+    /// A new one must be set.
+    Reset,
+    /// It is not known, or its Secret is somebody else's.
+    Trouble(Problem),
+}
+
+/// Looks at the password Secret, what is recorded, and what is supplied.
+pub(super) fn password(
+    project: &SupabaseProject,
+    observed: &Observed,
+    status: &ProjectStatus,
+) -> Password {
+    let reference = status.reference.as_deref();
+    let recorded = status.credentials.as_ref();
+    let digest = recorded.and_then(|credentials| credentials.password_digest.as_deref());
+    let created = was_created(status);
+    let supplied = observed
+        .supplied
+        .as_ref()
+        .and_then(|supplied| supplied.as_ref().ok());
+    let kept = match &observed.password {
+        PasswordSecret::Missing => None,
+        PasswordSecret::There(kept) => Some(kept),
+    };
+    if let Some(kept) = kept
+        && kept.belonging != Belonging::Ours
+    {
+        let same_project = kept.orphaned && kept.reference.as_deref() == reference;
+        return if same_project
+            && kept.digest.is_some()
+            && (digest.is_none() || kept.digest.as_deref() == digest)
+        {
+            Password::Keep(PasswordSource::Retained)
+        } else {
+            Password::Trouble(Problem::new(
+                Reason::PasswordSecretConflict,
+                format!(
+                    "the Secret {} is there and does not belong to this object; delete or rename it",
+                    project.password_secret_name()
+                ),
+            ))
+        };
+    }
+    if kept.is_some_and(|kept| kept.pending) {
+        return Password::Reset;
+    }
+    let Some(digest) = digest else {
+        return match supplied {
+            Some(_) => Password::Keep(PasswordSource::Supplied),
+            None => Password::Trouble(Problem::new(
+                Reason::PasswordUnknown,
+                "the project was adopted and its database password is not known; give it with \
+                 spec.database.password.secretKeyRef, or leave database values out of the outputs' include",
+            )),
+        };
+    };
+    let replaced = supplied.is_some_and(|supplied| supplied.digest != digest);
+    if !created && replaced {
+        return Password::Keep(PasswordSource::Supplied);
+    }
+    if let Some(kept) = kept
+        && kept.digest.as_deref() == Some(digest)
+    {
+        let noted = kept.reference.as_deref() == reference;
+        return if noted {
+            Password::Fine
+        } else {
+            Password::Keep(PasswordSource::Kept)
+        };
+    }
+    if observed.recovered.is_some() {
+        return Password::Keep(PasswordSource::Recovered);
+    }
+    // Set with the first look at outputs, and never removed: before, nobody can have got the password.
+    let handed_out =
+        conditions::find(&status.conditions, ConditionType::OutputsWritten.as_str()).is_some();
+    let unused = created && !handed_out && status.outputs.is_empty();
+    if unused || project.spec.database.password.on_lost == OnLost::Reset {
+        return Password::Reset;
+    }
+    Password::Trouble(Problem::new(
+        Reason::PasswordLost,
+        "the Secret with the database password was deleted or edited, and no output holds the password; restore \
+         it from a backup, or set spec.database.password.onLost: Reset for a new password",
+    ))
+}
+
+/// Whether the supplied password is another than the one that the project was created with.
+pub(super) fn password_differs(observed: &Observed, status: &ProjectStatus) -> bool {
+    let recorded = status.credentials.as_ref();
+    let origin = recorded.map(|credentials| credentials.password);
+    let digest = recorded.and_then(|credentials| credentials.password_digest.as_deref());
+    was_created(status)
+        && origin != Some(PasswordOrigin::Unknown)
+        && match &observed.supplied {
+            Some(Ok(supplied)) => Some(supplied.digest.as_str()) != digest,
+            Some(Err(_)) | None => false,
+        }
+}
+
+/// Whether nothing has to be done about the password before outputs are written.
+pub(in crate::project) fn password_is_settled(
+    project: &SupabaseProject,
+    observed: &Observed,
+    status: &ProjectStatus,
+) -> bool {
+    match password(project, observed, status) {
+        Password::Fine | Password::Trouble(_) => true,
+        Password::Keep(_) | Password::Reset => false,
+    }
+}

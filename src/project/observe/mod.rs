@@ -1,0 +1,361 @@
+//! Reads what a decision needs, and no more: which reads those are hangs on how far the object has come.
+//!
+//! No effects. What users should know is an observation; only an API server that cannot be read is an error.
+
+mod link;
+mod reading;
+mod stored;
+
+use std::time::Duration;
+
+use kube::ResourceExt as _;
+
+use super::Projects;
+use super::decide::{self, Candidate};
+use super::facts::{Link, Listing, Observed, PasswordSecret, Presence, Sighting};
+use super::memory::Memo;
+use super::password::Vault;
+use crate::api::project::{AttemptOutcome, DeletionPolicy, PowerState};
+use crate::api::{ObjectKey, SupabaseProject, annotations};
+use crate::kubernetes::Error;
+use crate::management::{self, ProjectRef, Status};
+use crate::rules::backoff;
+use crate::session::{self, Pace, Session};
+
+/// How long a pass waits for a connection that has not had its first pass.
+const SETTLE: Duration = Duration::from_secs(10);
+
+pub(super) async fn observe(
+    projects: &Projects,
+    project: &SupabaseProject,
+) -> Result<Observed, Error> {
+    let uid = project.uid().unwrap_or_default();
+    let memo = projects.memory.recall(&uid);
+    let leaving = project.metadata.deletion_timestamp.is_some();
+    let mut observed = Observed {
+        process: projects.process.clone(),
+        link: Link {
+            problem: None,
+            reachable: false,
+            adoption: false,
+            limited: false,
+        },
+        organization: Ok(String::new()),
+        listing: None,
+        hold_off: hold_off(projects, project, &memo),
+        name_taken: memo.name_taken.as_ref().is_some_and(|(generation, until)| {
+            *generation == project.metadata.generation && *until > projects.shell.clock.uptime()
+        }),
+        holder: None,
+        foreign_for: foreign_for(projects, project, &uid),
+        presence: Presence::Unknown,
+        itself: None,
+        health: None,
+        reading: None,
+        password: PasswordSecret::Missing,
+        supplied: None,
+        recovered: None,
+        wanted: Vec::new(),
+        obsolete: Vec::new(),
+        delete_accepted: memo.delete_accepted,
+        requested: requested(project),
+        transition_interval: projects.transition_interval,
+        rest_interval: projects.rest_interval,
+    };
+    if project.spec.suspend && !leaving {
+        return Ok(observed);
+    }
+    let session = link::link(projects, project, &mut observed).await?;
+    observed.organization = link::organization(project, session.as_ref());
+    let Some(session) = session else {
+        return Ok(observed);
+    };
+    let reader = Reader {
+        projects,
+        project,
+        session: &session,
+        memo: &memo,
+    };
+    match project
+        .status
+        .as_ref()
+        .and_then(|status| status.reference.clone())
+    {
+        None => reader.unborn(&mut observed, leaving).await?,
+        Some(reference) if leaving => reader.leaving(&mut observed, &reference).await,
+        Some(reference) => reader.living(&mut observed, &reference).await?,
+    }
+    Ok(observed)
+}
+
+/// A pass that was asked for by annotation and has not been acknowledged.
+fn requested(project: &SupabaseProject) -> Option<String> {
+    let asked = project.annotation(annotations::RECONCILE_REQUESTED_AT)?;
+    let handled = project
+        .status
+        .as_ref()
+        .and_then(|status| status.last_handled_reconcile_at.as_deref());
+    let asked: String = asked.chars().take(256).collect();
+    (handled != Some(asked.as_str())).then_some(asked)
+}
+
+fn hold_off(projects: &Projects, project: &SupabaseProject, memo: &Memo) -> Option<Duration> {
+    let (generation, until) = memo.refused.as_ref()?;
+    let left = until.checked_sub(projects.shell.clock.uptime())?;
+    let same = *generation == project.metadata.generation && requested(project).is_none();
+    (same && !left.is_zero()).then_some(left)
+}
+
+/// For how long an open attempt of another process has been known to this one.
+fn foreign_for(projects: &Projects, project: &SupabaseProject, uid: &str) -> Duration {
+    let attempts = project
+        .status
+        .iter()
+        .filter_map(|status| status.creation.as_ref());
+    let foreign = attempts
+        .flat_map(|creation| &creation.attempts)
+        .any(|attempt| {
+            attempt.outcome == AttemptOutcome::Pending && attempt.process != projects.process
+        });
+    if !foreign {
+        return Duration::ZERO;
+    }
+    let now = projects.shell.clock.uptime();
+    let since = projects
+        .memory
+        .note(uid, |memo| *memo.foreign_since.get_or_insert(now));
+    now.saturating_sub(since)
+}
+
+/// Reads for one project through its session.
+struct Reader<'a> {
+    projects: &'a Projects,
+    project: &'a SupabaseProject,
+    session: &'a Session,
+    memo: &'a Memo,
+}
+
+impl Reader<'_> {
+    fn tenant(&self) -> String {
+        self.project.namespace().unwrap_or_default()
+    }
+
+    fn uid(&self) -> String {
+        self.project.uid().unwrap_or_default()
+    }
+
+    fn vault(&self) -> Vault<'_> {
+        Vault::of(
+            &self.projects.shell.client,
+            self.project,
+            &self.projects.digest_key,
+        )
+    }
+
+    async fn unborn(&self, observed: &mut Observed, leaving: bool) -> Result<(), Error> {
+        let Ok(organization) = observed.organization.clone() else {
+            return Ok(());
+        };
+        let attempts = self
+            .project
+            .status
+            .iter()
+            .filter_map(|status| status.creation.as_ref());
+        let open = attempts
+            .flat_map(|creation| &creation.attempts)
+            .any(|attempt| {
+                matches!(
+                    attempt.outcome,
+                    AttemptOutcome::Pending | AttemptOutcome::Absent
+                )
+            });
+        if leaving && !open
+            || !leaving && (observed.link.problem.is_some() || observed.hold_off.is_some())
+        {
+            return Ok(());
+        }
+        if !leaving {
+            observed.password = self.vault().look().await?;
+            observed.supplied = self.supplied().await?;
+        }
+        let listing = self.whole(&organization).await;
+        if let Ok(listing) = &listing {
+            match decide::candidate(self.project, listing, observed.link.adoption) {
+                Candidate::Own(listed) | Candidate::Adopt(listed) => {
+                    let client = &self.projects.shell.client;
+                    let reference = listed.reference.as_str();
+                    observed.holder = self
+                        .projects
+                        .refs
+                        .holder(client, reference, &self.uid())
+                        .await?;
+                }
+                Candidate::None
+                | Candidate::Several
+                | Candidate::InTheWay(_)
+                | Candidate::NotFound => {}
+            }
+        }
+        observed.listing = Some(listing);
+        Ok(())
+    }
+
+    async fn whole(&self, organization: &str) -> Result<Listing, management::Error> {
+        let roster = self.session.roster(organization);
+        let begun_after = self.projects.shell.clock.uptime();
+        let list = roster.whole(&self.tenant(), begun_after).await?;
+        Ok(Listing {
+            date: list.date,
+            projects: list.projects.clone(),
+            limited: list.limited,
+        })
+    }
+
+    async fn leaving(&self, observed: &mut Observed, reference: &str) {
+        if self.project.spec.deletion_policy != DeletionPolicy::Delete || self.project.spec.suspend
+        {
+            return;
+        }
+        let Ok(parsed) = reference.parse::<ProjectRef>() else {
+            return;
+        };
+        let itself = self
+            .session
+            .send(&self.tenant(), &management::project(&parsed))
+            .await;
+        let gone = matches!(
+            itself.as_ref().map(|answer| &answer.value.status),
+            Err(management::Error::NotFound | management::Error::Removed)
+        );
+        observed.itself = Some(itself.map(|answer| answer.value));
+        if gone && !observed.delete_accepted {
+            let recorded = self
+                .project
+                .status
+                .as_ref()
+                .and_then(|status| status.organization_slug.clone());
+            observed.listing = Some(self.whole(&recorded.unwrap_or_default()).await);
+        }
+    }
+
+    async fn living(&self, observed: &mut Observed, reference: &str) -> Result<(), Error> {
+        let (Ok(organization), Ok(parsed)) = (
+            observed.organization.clone(),
+            reference.parse::<ProjectRef>(),
+        ) else {
+            return Ok(());
+        };
+        let key = ObjectKey::of(self.project);
+        self.projects.refs.enter(reference, &key, &self.uid());
+        if observed.link.problem.is_some() {
+            return Ok(());
+        }
+        let roster = self.session.roster(&organization);
+        let ready = |status: &Status| !status.is_moving();
+        observed.presence = match roster.presence(reference) {
+            session::Presence::Unknown => Presence::Unknown,
+            session::Presence::Absent { .. } => Presence::Absent,
+            session::Presence::Present(sighted) => {
+                let renamed = self
+                    .memo
+                    .renamed
+                    .as_ref()
+                    .filter(|(_, at)| *at >= sighted.begun);
+                Presence::Present(Sighting {
+                    name: renamed.map_or_else(|| sighted.name.clone(), |(name, _)| name.clone()),
+                    region: sighted.region.clone(),
+                    status: sighted.status.clone(),
+                    outdated: self.memo.powered_at.is_some_and(|at| at >= sighted.begun),
+                })
+            }
+        };
+        let pace = match &observed.presence {
+            Presence::Present(sighting) if ready(&sighting.status) && !sighting.outdated => {
+                Pace::Resting
+            }
+            Presence::Absent => Pace::Resting,
+            Presence::Present(_) | Presence::Unknown => Pace::Moving,
+        };
+        roster.follow(reference, &key, pace);
+        match observed.presence.clone() {
+            Presence::Unknown => {}
+            Presence::Absent => {
+                let itself = self
+                    .session
+                    .send(&self.tenant(), &management::project(&parsed))
+                    .await;
+                observed.itself = Some(itself.map(|answer| answer.value));
+            }
+            Presence::Present(sighting) => {
+                if sighting.status == Status::ActiveHealthy && !sighting.outdated {
+                    self.active(observed, &parsed, &sighting).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn active(
+        &self,
+        observed: &mut Observed,
+        reference: &ProjectRef,
+        sighting: &Sighting,
+    ) -> Result<(), Error> {
+        let status = self.project.status.clone().unwrap_or_default();
+        if decide::renames(self.project, sighting, observed.name_taken)
+            || self.project.spec.power_state == Some(PowerState::Paused)
+        {
+            return Ok(());
+        }
+        observed.password = self.vault().look().await?;
+        observed.supplied = self.supplied().await?;
+        self.look_at_outputs(observed).await?;
+        self.recover(observed, &status);
+        if decide::asks_health(&status, sighting) {
+            let services = [
+                management::Service::Auth,
+                management::Service::Database,
+                management::Service::Pooler,
+                management::Service::Realtime,
+                management::Service::Rest,
+                management::Service::Storage,
+            ];
+            let health = self
+                .session
+                .send(&self.tenant(), &management::health(reference, &services))
+                .await;
+            let health = health.map(|answer| answer.value);
+            let well = health.as_ref().is_ok_and(|health| decide::all_well(health));
+            observed.health = Some(health);
+            if !well {
+                return Ok(());
+            }
+        }
+        let stale = observed
+            .wanted
+            .iter()
+            .any(|wanted| wanted.writable && !wanted.current);
+        let due = self.drift_due();
+        // A password that must first be put right is not written into outputs.
+        let settled = decide::password_is_settled(self.project, observed, &status);
+        if settled && (stale || due || observed.requested.is_some()) {
+            let all = due || observed.requested.is_some();
+            observed.reading = Some(self.read(reference, observed, all).await);
+        }
+        Ok(())
+    }
+
+    /// Whether keys and endpoints are due to be compared; the first time is spread over the interval.
+    fn drift_due(&self) -> bool {
+        let now = self.projects.shell.clock.uptime();
+        let interval = self.projects.drift_interval;
+        let uid = self.uid();
+        let first =
+            || now + backoff::spread(interval, &uid, 1).saturating_sub(interval * 9 / 10) * 5;
+        let due = self
+            .projects
+            .memory
+            .note(&uid, |memo| *memo.drift_due.get_or_insert_with(first));
+        now >= due
+    }
+}

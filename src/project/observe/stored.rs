@@ -1,0 +1,161 @@
+//! What lies in the namespace: the supplied password, the outputs, and a lost password in one of them.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::{Api, ResourceExt as _};
+use secrecy::SecretString;
+
+use super::Reader;
+use crate::api::{OutputKind, ProjectStatus, Reason, SupabaseProject, labels};
+use crate::kubernetes::{self, Error};
+use crate::outputs::{self, Belonging, Found};
+use crate::project::facts::{Observed, PasswordSecret, Problem, Supplied, Wanted};
+use crate::project::password::digest;
+use crate::rules::password;
+
+impl Reader<'_> {
+    pub(super) async fn supplied(&self) -> Result<Option<Result<Supplied, Problem>>, Error> {
+        let Some(wanted) = &self.project.spec.database.password.secret_key_ref else {
+            return Ok(None);
+        };
+        let api: Api<Secret> = Api::namespaced(self.projects.shell.client.clone(), &self.tenant());
+        let secret = kubernetes::get(&api, &wanted.name).await?;
+        let bytes = secret.and_then(|secret| secret.data?.remove(&wanted.key));
+        let Some(bytes) = bytes else {
+            let message = format!(
+                "the Secret {} with the key {}, named in spec.database.password.secretKeyRef, is not there",
+                wanted.name, wanted.key
+            );
+            return Ok(Some(Err(Problem::new(Reason::SecretNotFound, message))));
+        };
+        Ok(Some(match password::check(&bytes.0) {
+            Ok(text) => Ok(Supplied {
+                digest: digest(&self.projects.digest_key, text),
+                password: SecretString::from(text),
+            }),
+            Err(unusable) => Err(Problem::new(
+                Reason::PasswordInvalid,
+                format!(
+                    "the password in the Secret {}, key {}, cannot be used: {unusable}",
+                    wanted.name, wanted.key
+                ),
+            )),
+        }))
+    }
+
+    pub(super) async fn look_at_outputs(&self, observed: &mut Observed) -> Result<(), Error> {
+        let status = self.project.status.clone().unwrap_or_default();
+        let wanted = self.project.wanted_outputs();
+        for output in &wanted {
+            let found = self.find(output.kind, &output.name).await?;
+            let writable = match &found {
+                None => true,
+                Some(found) => self.may_write(found).await?,
+            };
+            let current = found.as_ref().is_some_and(|found| {
+                let entries = found
+                    .entries
+                    .iter()
+                    .map(|(key, value)| (key.as_str(), value.as_slice()));
+                let digest = outputs::digest(
+                    &self.projects.digest_key,
+                    output,
+                    found.kind.as_deref(),
+                    entries,
+                );
+                let written = status
+                    .outputs
+                    .iter()
+                    .find(|written| written.name == output.name);
+                let uid = self.uid();
+                outputs::belonging(&found.meta, labels::ROLE_OUTPUT, &uid) == Belonging::Ours
+                    && outputs::meta_is_current(self.project, output, found)
+                    && written.is_some_and(|written| written.digest == digest)
+            });
+            observed.wanted.push(Wanted {
+                output: output.clone(),
+                found,
+                writable,
+                current,
+            });
+        }
+        observed.obsolete = status
+            .outputs
+            .iter()
+            .filter(|written| {
+                !wanted
+                    .iter()
+                    .any(|output| output.name == written.name && output.kind == written.kind)
+            })
+            .map(|written| (written.kind, written.name.clone()))
+            .collect();
+        Ok(())
+    }
+
+    pub(super) async fn find(&self, kind: OutputKind, name: &str) -> Result<Option<Found>, Error> {
+        let client = self.projects.shell.client.clone();
+        let namespace = self.tenant();
+        Ok(match kind {
+            OutputKind::Secret => {
+                let api: Api<Secret> = Api::namespaced(client, &namespace);
+                kubernetes::get(&api, name).await?.map(Found::from)
+            }
+            OutputKind::ConfigMap => {
+                let api: Api<ConfigMap> = Api::namespaced(client, &namespace);
+                kubernetes::get(&api, name).await?.map(Found::from)
+            }
+        })
+    }
+
+    /// Ours, or left by an object of the same name that is gone.
+    pub(super) async fn may_write(&self, found: &Found) -> Result<bool, Error> {
+        match outputs::belonging(&found.meta, labels::ROLE_OUTPUT, &self.uid()) {
+            Belonging::Ours => Ok(true),
+            Belonging::Foreign => Ok(false),
+            Belonging::Other { uid, project } => {
+                if Some(&project)
+                    != outputs::labels(self.project, labels::ROLE_OUTPUT, None).get(labels::PROJECT)
+                {
+                    return Ok(false);
+                }
+                let api: Api<SupabaseProject> =
+                    Api::namespaced(self.projects.shell.client.clone(), &self.tenant());
+                let there = kubernetes::get(&api, &project).await?;
+                Ok(there.is_none_or(|there| there.uid().as_ref() != Some(&uid)))
+            }
+        }
+    }
+
+    /// Looks for a lost password in our outputs and in the supplied Secret.
+    pub(super) fn recover(&self, observed: &mut Observed, status: &ProjectStatus) {
+        let recorded = status
+            .credentials
+            .as_ref()
+            .and_then(|known| known.password_digest.as_deref());
+        let Some(recorded) = recorded else { return };
+        if let PasswordSecret::There(kept) = &observed.password
+            && kept.digest.as_deref() == Some(recorded)
+        {
+            observed.recovered.clone_from(&kept.password);
+            return;
+        }
+        let key = &self.projects.digest_key;
+        let supplied = match &observed.supplied {
+            Some(Ok(supplied)) if supplied.digest == recorded => Some(supplied.password.clone()),
+            Some(_) | None => None,
+        };
+        observed.recovered = supplied.or_else(|| {
+            observed
+                .wanted
+                .iter()
+                .filter(|wanted| wanted.writable)
+                .find_map(|wanted| {
+                    let entries: &BTreeMap<_, _> = &wanted.found.as_ref()?.entries;
+                    let text =
+                        std::str::from_utf8(outputs::password_in(&wanted.output, entries)?).ok()?;
+                    (digest(key, text) == recorded).then(|| SecretString::from(text))
+                })
+        });
+    }
+}

@@ -1,0 +1,350 @@
+//! K2, K3, M2 and K4 of the create protocol, and the claim of what a lost answer made.
+
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use secrecy::{ExposeSecret as _, SecretString};
+use tracing::{error, warn};
+
+use super::{Done, Hand};
+use crate::api::project::{Attempt, AttemptOutcome, Credentials, Endpoints, PasswordOrigin};
+use crate::api::{ConditionType, ObjectKey, ProjectStatus, Reason, SupabaseProject};
+use crate::controller::{Again, Note, Outcome, Pass};
+use crate::kubernetes;
+use crate::management::{self, NewProject, OrganizationSlug, Region, Rejection};
+use crate::outputs::Belonging;
+use crate::project::facts::{Claim, Order, PasswordSecret};
+use crate::project::password::digest;
+use crate::rules::conditions::Truth;
+use crate::rules::password;
+
+/// How long an accepted refusal keeps further create calls away, unless the spec changes.
+const REFUSED_FOR: Duration = Duration::from_secs(600);
+/// How much of the claim to lead must be left for a create call.
+const LEADERSHIP_LEFT: Duration = Duration::from_secs(5);
+
+impl Hand<'_> {
+    /// K2, K3, M2, K4 of the create protocol.
+    pub(super) async fn create(
+        &self,
+        pass: &mut Pass<SupabaseProject>,
+        order: Order,
+        mut status: ProjectStatus,
+    ) -> Done {
+        let (Some(session), Ok(organization)) = (
+            self.session(),
+            order.organization.parse::<OrganizationSlug>(),
+        ) else {
+            return Outcome::failed(pass.stored(), Again::Backoff);
+        };
+        // Nothing is recorded or sent by a process that may not lead any more.
+        if self
+            .projects
+            .shell
+            .leadership
+            .require(LEADERSHIP_LEFT)
+            .is_err()
+        {
+            return Outcome::failed(pass.stored(), Again::Backoff);
+        }
+        let held = self.projects.shell.leadership.hold();
+        let sent = match self.ensure_password(&status).await {
+            Ok(password) => password,
+            Err(error) => {
+                return self.kubernetes(&error, "making the password Secret", pass.stored());
+            }
+        };
+        let digest = digest(&self.projects.digest_key, sent.expose_secret());
+        let new = NewProject {
+            name: order.name.clone(),
+            organization,
+            region: match (&self.project.spec.region, &self.project.spec.region_group) {
+                (Some(region), _) => Region::Specific(region.clone()),
+                (None, group) => Region::Group(group.clone().unwrap_or_default()),
+            },
+            size: self
+                .project
+                .spec
+                .compute
+                .as_ref()
+                .and_then(|compute| compute.size.clone()),
+            db_pass: sent,
+        };
+        let call = management::create_project(&new);
+        let number = order.number;
+        let creation = status.creation.get_or_insert_default();
+        creation
+            .attempts
+            .push(self.attempt(&order, &new, &digest, call.deadline()));
+        // K3: refused if anybody wrote the object since it was read, before the list was begun.
+        if let Err(error) = pass.write(&status).await {
+            return self.kubernetes(&error, "recording the create call", pass.stored());
+        }
+        // The password that is sent is the one that is stored now.
+        let stored = matches!(
+            self.vault().look().await,
+            Ok(PasswordSecret::There(kept))
+                if kept.belonging == Belonging::Ours && kept.digest.as_deref() == Some(&digest)
+        );
+        if !stored
+            || self
+                .projects
+                .shell
+                .leadership
+                .require(LEADERSHIP_LEFT)
+                .is_err()
+        {
+            settle_attempt(&mut status, number, AttemptOutcome::NotSent, None);
+            return Outcome::failed(status, Again::Backoff);
+        }
+        let answer = session.send(&self.tenant(), &call).await;
+        let done = self.answered(pass, &order, answer, &digest, status).await;
+        drop(held);
+        done
+    }
+
+    /// The record of a call that is about to be made.
+    fn attempt(
+        &self,
+        order: &Order,
+        new: &NewProject,
+        digest: &str,
+        deadline: Duration,
+    ) -> Attempt {
+        Attempt {
+            number: order.number,
+            organization_slug: order.organization.clone(),
+            region: self.project.spec.region.clone(),
+            region_group: self.project.spec.region_group.clone(),
+            size: new.size.clone(),
+            listed_at: Time(order.listed_at),
+            deadline_seconds: i64::try_from(deadline.as_secs()).unwrap_or(i64::MAX),
+            password_digest: digest.to_owned(),
+            process: self.projects.process.clone(),
+            outcome: AttemptOutcome::Pending,
+            http_status: None,
+        }
+    }
+
+    pub(super) async fn answered(
+        &self,
+        pass: &mut Pass<SupabaseProject>,
+        order: &Order,
+        answer: Result<management::Answer<management::CreatedProject>, management::Error>,
+        digest: &str,
+        mut status: ProjectStatus,
+    ) -> Done {
+        let key = ObjectKey::of(self.project);
+        let number = order.number;
+        let error = match answer {
+            Ok(answer) => {
+                let created = answer.value;
+                let reference = created.reference.to_string();
+                let asked =
+                    created.name == order.name && created.organization == order.organization;
+                if asked && self.projects.refs.enter(&reference, &key, &self.uid()) {
+                    settle_attempt(&mut status, number, AttemptOutcome::Created, None);
+                    let claim = Claim {
+                        reference,
+                        organization: order.organization.clone(),
+                        name: created.name,
+                        region: created.region,
+                        own: true,
+                    };
+                    return self.store(pass, &claim, Some(digest), status).await;
+                }
+                error!(project = %key, "the answer to the create call speaks of another project; looking it up");
+                None
+            }
+            Err(error) => Some(error),
+        };
+        let name_taken = matches!(
+            &error,
+            Some(management::Error::Rejected {
+                because: Rejection::NameTaken,
+                ..
+            })
+        );
+        match error {
+            // Nobody else can own the name: an earlier call of ours worked.
+            Some(error) if error.is_definite_refusal() && !name_taken => {
+                let http = if let management::Error::Rejected { status, .. } = &error {
+                    Some(i64::from(*status))
+                } else {
+                    None
+                };
+                settle_attempt(&mut status, number, AttemptOutcome::Refused, http);
+                let done = self.platform(&error, "creating the project", status);
+                if let Some(Again::After(wait)) = done.again {
+                    let until = self.uptime() + wait.min(REFUSED_FOR);
+                    let generation = self.project.metadata.generation;
+                    self.projects
+                        .memory
+                        .note(&self.uid(), |memo| memo.refused = Some((generation, until)));
+                }
+                done
+            }
+            Some(error) if error.was_not_sent() => {
+                settle_attempt(&mut status, number, AttemptOutcome::NotSent, None);
+                self.platform(&error, "creating the project", status)
+            }
+            Some(_) | None => {
+                let mut draft = self.draft(status);
+                draft.progressing(
+                    Reason::Confirming,
+                    "the answer to the create call was lost; finding out whether it worked takes up to four minutes",
+                );
+                Outcome::failed(draft.finish(), Again::Backoff)
+            }
+        }
+    }
+
+    /// The password to send, stored before it is sent. An open attempt's password is never replaced.
+    pub(super) async fn ensure_password(
+        &self,
+        status: &ProjectStatus,
+    ) -> Result<SecretString, kubernetes::Error> {
+        let supplied = self
+            .observed
+            .supplied
+            .as_ref()
+            .and_then(|supplied| supplied.as_ref().ok());
+        let open = status
+            .creation
+            .iter()
+            .any(|creation| !creation.attempts.is_empty());
+        if let PasswordSecret::There(kept) = &self.observed.password
+            && let Some(password) = &kept.password
+        {
+            let outdated =
+                supplied.filter(|supplied| !open && Some(&supplied.digest) != kept.digest.as_ref());
+            if let Some(supplied) = outdated {
+                self.vault().put(&supplied.password, None).await?;
+                return Ok(supplied.password.clone());
+            }
+            return Ok(password.clone());
+        }
+        let password = supplied.map_or_else(
+            || SecretString::from(password::generate(self.projects.shell.random.as_ref())),
+            |supplied| supplied.password.clone(),
+        );
+        self.vault().make(&password, None).await?;
+        Ok(password)
+    }
+
+    pub(super) async fn claim(
+        &self,
+        pass: &mut Pass<SupabaseProject>,
+        claim: Claim,
+        mut status: ProjectStatus,
+    ) -> Done {
+        let key = ObjectKey::of(self.project);
+        if !self
+            .projects
+            .refs
+            .enter(&claim.reference, &key, &self.uid())
+        {
+            return Outcome::failed(pass.stored(), Again::Backoff);
+        }
+        let mut sent = None;
+        if claim.own
+            && let Some(creation) = status.creation.as_mut()
+            && let Some(attempt) = creation.attempts.last_mut()
+        {
+            attempt.outcome = AttemptOutcome::Created;
+            sent = Some(attempt.password_digest.clone());
+        }
+        self.store(pass, &claim, sent.as_deref(), status).await
+    }
+
+    /// K4: the ref into the status, whatever else changed, until it is stored.
+    pub(super) async fn store(
+        &self,
+        pass: &mut Pass<SupabaseProject>,
+        claim: &Claim,
+        sent: Option<&str>,
+        mut status: ProjectStatus,
+    ) -> Done {
+        status.reference = Some(claim.reference.clone());
+        status.organization_slug = Some(claim.organization.clone());
+        status.project_name = Some(claim.name.clone());
+        if claim.region.is_some() {
+            status.region.clone_from(&claim.region);
+        }
+        let supplied = self
+            .observed
+            .supplied
+            .as_ref()
+            .and_then(|supplied| supplied.as_ref().ok());
+        status.credentials = Some(Credentials {
+            password: match sent {
+                None => PasswordOrigin::Unknown,
+                Some(digest) if supplied.is_some_and(|supplied| supplied.digest == digest) => {
+                    PasswordOrigin::Supplied
+                }
+                Some(_) => PasswordOrigin::Generated,
+            },
+            password_digest: sent.map(str::to_owned),
+        });
+        status.endpoints = Some(Endpoints {
+            api_url: Some(format!("https://{}.supabase.co", claim.reference)),
+            ..Endpoints::default()
+        });
+        let mut draft = self.draft(status);
+        let how = if claim.own {
+            Reason::Created
+        } else {
+            Reason::Adopted
+        };
+        draft.set(ConditionType::Provisioned, Truth::Yes, how, "");
+        if self.project.metadata.deletion_timestamp.is_none() {
+            draft.progressing(Reason::Provisioning, "waiting for the platform");
+        }
+        let status = draft.finish();
+        if let Err(error) = pass.insist(&status, &self.projects.shell).await {
+            warn!(
+                project = %ObjectKey::of(self.project), reference = claim.reference, name = claim.name,
+                error = &error as &dyn std::error::Error,
+                "the object is gone, and its project stays on the platform"
+            );
+            return Outcome::failed(status, Again::Backoff);
+        }
+        self.label_password(claim, sent).await;
+        let done = if claim.own { "created" } else { "adopted" };
+        let message = format!("project {} was {done}", claim.reference);
+        Outcome::go_on(status).telling(Note::normal(how.as_str(), message))
+    }
+
+    /// Notes on the password Secret whose password it keeps. What fails here is done by a later pass.
+    pub(super) async fn label_password(&self, claim: &Claim, sent: Option<&str>) {
+        let Some(sent) = sent else { return };
+        let kept = self.vault().look().await;
+        if let Ok(PasswordSecret::There(kept)) = kept
+            && kept.belonging == Belonging::Ours
+            && kept.digest.as_deref() == Some(sent)
+            && let Some(password) = &kept.password
+            && let Err(error) = self.vault().put(password, Some(&claim.reference)).await
+        {
+            warn!(
+                error = &error as &dyn std::error::Error,
+                "the ref could not be noted on the password Secret yet"
+            );
+        }
+    }
+}
+
+fn settle_attempt(
+    status: &mut ProjectStatus,
+    number: i64,
+    outcome: AttemptOutcome,
+    http: Option<i64>,
+) {
+    let attempts = status
+        .creation
+        .iter_mut()
+        .flat_map(|creation| &mut creation.attempts);
+    for attempt in attempts.filter(|attempt| attempt.number == number) {
+        attempt.outcome = outcome;
+        attempt.http_status = http;
+    }
+}

@@ -1,0 +1,115 @@
+//! The database password: putting it back, and replacing a lost one.
+
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::{Done, Hand};
+use crate::api::project::{Credentials, PasswordOrigin};
+use crate::api::{ProjectStatus, SupabaseProject};
+use crate::controller::{Again, Note, Outcome, Pass};
+use crate::management;
+use crate::project::facts::{PasswordSecret, PasswordSource};
+use crate::project::password::digest;
+use crate::rules::password;
+
+impl Hand<'_> {
+    /// Puts a password that the platform has into its Secret.
+    pub(super) async fn keep_password(
+        &self,
+        pass: &mut Pass<SupabaseProject>,
+        source: PasswordSource,
+        mut status: ProjectStatus,
+    ) -> Done {
+        let supplied = self
+            .observed
+            .supplied
+            .as_ref()
+            .and_then(|supplied| supplied.as_ref().ok());
+        let kept = match &self.observed.password {
+            PasswordSecret::There(kept) => kept.password.clone(),
+            PasswordSecret::Missing => None,
+        };
+        let password = match source {
+            PasswordSource::Recovered => self.observed.recovered.clone(),
+            PasswordSource::Supplied => supplied.map(|supplied| supplied.password.clone()),
+            PasswordSource::Retained | PasswordSource::Kept => kept,
+        };
+        let Some(password) = password else {
+            return Outcome::failed(status, Again::Backoff);
+        };
+        let reference = status.reference.clone();
+        if let Err(error) = self.vault().put(&password, reference.as_deref()).await {
+            return self.kubernetes(&error, "keeping the database password", pass.stored());
+        }
+        let known = status.credentials.get_or_insert(Credentials {
+            password: PasswordOrigin::Unknown,
+            password_digest: None,
+        });
+        match source {
+            PasswordSource::Supplied => known.password = PasswordOrigin::Supplied,
+            PasswordSource::Retained => known.password = PasswordOrigin::Retained,
+            PasswordSource::Recovered | PasswordSource::Kept => {}
+        }
+        let digest = digest(&self.projects.digest_key, password.expose_secret());
+        known.password_digest = Some(digest);
+        Outcome::go_on(status)
+    }
+
+    /// Notes a new password, sets it, stores that it is set, and only then lets it be the password.
+    pub(super) async fn reset_password(
+        &self,
+        pass: &mut Pass<SupabaseProject>,
+        mut status: ProjectStatus,
+    ) -> Done {
+        let (Some(session), Some(reference)) = (self.session(), self.reference()) else {
+            return Outcome::failed(status, Again::Backoff);
+        };
+        let held = self.projects.shell.leadership.hold();
+        let supplied = self
+            .observed
+            .supplied
+            .as_ref()
+            .and_then(|supplied| supplied.as_ref().ok());
+        let origin = if supplied.is_some() {
+            PasswordOrigin::Supplied
+        } else {
+            PasswordOrigin::Generated
+        };
+        let fresh = supplied.map_or_else(
+            || SecretString::from(password::generate(self.projects.shell.random.as_ref())),
+            |supplied| supplied.password.clone(),
+        );
+        let next = match self.vault().note_next(fresh).await {
+            Ok(next) => next,
+            Err(error) => {
+                return self.kubernetes(&error, "noting a new database password", pass.stored());
+            }
+        };
+        // The same value again is harmless, so a lost answer is simply asked again.
+        if let Err(error) = session
+            .send(
+                &self.tenant(),
+                &management::change_password(&reference, &next),
+            )
+            .await
+        {
+            return self.platform(&error, "setting a new database password", status);
+        }
+        let digest = digest(&self.projects.digest_key, next.expose_secret());
+        status.credentials = Some(Credentials {
+            password: origin,
+            password_digest: Some(digest),
+        });
+        if let Err(error) = pass.insist(&status, &self.projects.shell).await {
+            return self.kubernetes(&error, "storing the new database password", pass.stored());
+        }
+        if let Err(error) = self.vault().put(&next, Some(reference.as_str())).await {
+            return self.kubernetes(&error, "keeping the new database password", status);
+        }
+        drop(held);
+        let note = Note::warning(
+            "PasswordReset",
+            "the lost database password was replaced by a new one",
+        );
+        Outcome::go_on(status).telling(note)
+    }
+}

@@ -1,0 +1,217 @@
+//! Does one step. At most one effect on the platform that is not idempotent; what the platform accepted is stored
+//! before anything else happens.
+
+mod creating;
+mod keeping;
+mod parting;
+
+use std::time::Duration;
+
+use kube::ResourceExt as _;
+use tracing::warn;
+
+use super::decide::trouble;
+use super::draft::Draft;
+use super::facts::{Observed, Step};
+use super::password::Vault;
+use super::{Projects, writing};
+use crate::api::{ObjectKey, ProjectStatus, Reason, SupabaseProject};
+use crate::controller::{Again, Note, Outcome, Pass};
+use crate::kubernetes;
+use crate::management::{self, ProjectRef, Rejection};
+use crate::session::{ConnectionId, Session};
+
+/// How long a taken name keeps further renames away, unless the spec changes.
+const NAME_TAKEN_FOR: Duration = Duration::from_secs(1800);
+
+type Done = Outcome<ProjectStatus>;
+
+pub(super) async fn perform(
+    projects: &Projects,
+    pass: &mut Pass<SupabaseProject>,
+    step: Step,
+    observed: Observed,
+    status: ProjectStatus,
+) -> Done {
+    let project = pass.object().clone();
+    let hand = Hand {
+        projects,
+        project: &project,
+        observed: &observed,
+    };
+    match step {
+        Step::Create(order) => hand.create(pass, order, status).await,
+        Step::Claim(claim) => hand.claim(pass, claim, status).await,
+        Step::Rename(name) => hand.rename(&name, status).await,
+        Step::Restore => hand.power(Power::Restore, status).await,
+        Step::Pause => hand.power(Power::Pause, status).await,
+        Step::KeepPassword(source) => hand.keep_password(pass, source, status).await,
+        Step::ResetPassword => hand.reset_password(pass, status).await,
+        Step::WriteOutputs => {
+            let mut draft = Draft::over(&project, status, projects.shell.clock.now());
+            writing::write(projects, &project, &observed, &mut draft).await
+        }
+        Step::Delete => hand.delete(status).await,
+        Step::LetGo(farewell) => hand.let_go(farewell, status).await,
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Power {
+    Pause,
+    Restore,
+}
+
+struct Hand<'a> {
+    projects: &'a Projects,
+    project: &'a SupabaseProject,
+    observed: &'a Observed,
+}
+
+impl Hand<'_> {
+    fn tenant(&self) -> String {
+        self.project.namespace().unwrap_or_default()
+    }
+
+    fn uid(&self) -> String {
+        self.project.uid().unwrap_or_default()
+    }
+
+    fn uptime(&self) -> Duration {
+        self.projects.shell.clock.uptime()
+    }
+
+    fn vault(&self) -> Vault<'_> {
+        Vault::of(
+            &self.projects.shell.client,
+            self.project,
+            &self.projects.digest_key,
+        )
+    }
+
+    fn draft(&self, status: ProjectStatus) -> Draft {
+        Draft::over(self.project, status, self.projects.shell.clock.now())
+    }
+
+    fn session(&self) -> Option<Session> {
+        self.projects.sessions.find(&ConnectionId::of(self.project))
+    }
+
+    fn reference(&self) -> Option<ProjectRef> {
+        self.project
+            .status
+            .as_ref()?
+            .reference
+            .as_ref()?
+            .parse()
+            .ok()
+    }
+
+    /// Something on the API server's side did not work.
+    fn kubernetes(&self, error: &kubernetes::Error, doing: &str, status: ProjectStatus) -> Done {
+        warn!(project = %ObjectKey::of(self.project), error = error as &dyn std::error::Error, "{doing} failed");
+        let again = match error {
+            kubernetes::Error::Conflict | kubernetes::Error::Exists => Again::Backoff,
+            kubernetes::Error::NotFound
+            | kubernetes::Error::Terminating
+            | kubernetes::Error::Forbidden(_)
+            | kubernetes::Error::Invalid
+            | kubernetes::Error::Unavailable(_) => {
+                let mut draft = self.draft(status);
+                draft.progressing(Reason::Retrying, &format!("{doing}: {error}"));
+                return Outcome::failed(draft.finish(), Again::Backoff);
+            }
+        };
+        Outcome::failed(status, again)
+    }
+
+    /// The platform said no, or nothing.
+    fn platform(&self, error: &management::Error, doing: &str, status: ProjectStatus) -> Done {
+        let (problem, again, stalled) = trouble(error, doing);
+        let mut draft = self.draft(status);
+        if stalled {
+            draft.stalled(&problem);
+        } else {
+            draft.progressing(problem.reason, &problem.message);
+        }
+        Outcome::failed(draft.finish(), again)
+    }
+
+    async fn rename(&self, name: &str, status: ProjectStatus) -> Done {
+        let (Some(session), Some(reference)) = (self.session(), self.reference()) else {
+            return Outcome::failed(status, Again::Backoff);
+        };
+        let answer = session
+            .send(
+                &self.tenant(),
+                &management::rename_project(&reference, name),
+            )
+            .await;
+        let at = self.uptime();
+        let uid = self.uid();
+        match answer {
+            Ok(_) => {
+                self.projects
+                    .memory
+                    .note(&uid, |memo| memo.renamed = Some((name.to_owned(), at)));
+                let mut status = status;
+                status.project_name = Some(name.to_owned());
+                Outcome::go_on(status)
+            }
+            Err(management::Error::Rejected {
+                because: Rejection::NameTaken,
+                ..
+            }) => {
+                let until = (self.project.metadata.generation, at + NAME_TAKEN_FOR);
+                self.projects
+                    .memory
+                    .note(&uid, |memo| memo.name_taken = Some(until));
+                let note = Note::warning(
+                    Reason::NameConflict.as_str(),
+                    format!("another project of the organization is named {name:?}"),
+                );
+                let mut done = Outcome::go_on(status).telling(note);
+                done.worked = false;
+                done
+            }
+            // Not certain: the shared list will tell.
+            Err(error) => self.platform(&error, "renaming the project", status),
+        }
+    }
+
+    async fn power(&self, power: Power, status: ProjectStatus) -> Done {
+        let (Some(session), Some(reference)) = (self.session(), self.reference()) else {
+            return Outcome::failed(status, Again::Backoff);
+        };
+        let (call, doing) = match power {
+            Power::Pause => (management::pause_project(&reference), "pausing the project"),
+            Power::Restore => (
+                management::restore_project(&reference),
+                "waking the project",
+            ),
+        };
+        let answer = session.send(&self.tenant(), &call).await;
+        let at = self.uptime();
+        let under_way = matches!(
+            &answer,
+            Ok(_)
+                | Err(management::Error::Rejected {
+                    because: Rejection::NotPaused | Rejection::NotReady,
+                    ..
+                })
+        );
+        if under_way
+            || answer
+                .as_ref()
+                .is_err_and(management::Error::was_perhaps_done)
+        {
+            self.projects
+                .memory
+                .note(&self.uid(), |memo| memo.powered_at = Some(at));
+        }
+        match answer {
+            Err(error) if !under_way => self.platform(&error, doing, status),
+            Ok(_) | Err(_) => Outcome::done(status),
+        }
+    }
+}

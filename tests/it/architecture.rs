@@ -1,0 +1,167 @@
+//! Which room may import what, and which may have effects: the arrows of the house, checked on its sources.
+
+use std::path::{Path, PathBuf};
+
+use crate::support::programs::repository;
+
+/// Longest file of a room, tests left out.
+const LONGEST: usize = 460;
+
+struct Source {
+    path: String,
+    text: String,
+}
+
+/// Every source file, without its unit tests.
+fn sources() -> Vec<Source> {
+    let root = repository().join("src");
+    let mut found = Vec::new();
+    collect(&root, &root, &mut found);
+    assert!(found.len() > 40, "only {} files found in {}", found.len(), root.display());
+    found
+}
+
+fn collect(root: &Path, folder: &PathBuf, found: &mut Vec<Source>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(root, &path, found);
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            let name = path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
+            if name.ends_with("/tests.rs") || name.contains("/tests/") {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            let text = text.split("\n#[cfg(test)]\nmod tests {").next().unwrap().to_owned();
+            found.push(Source { path: name, text });
+        }
+    }
+}
+
+/// The top-level modules of ours that a file names.
+fn ours(source: &Source) -> Vec<String> {
+    let rest = source.text.split("crate::").skip(1);
+    rest.flat_map(|rest| {
+        let names = match rest.strip_prefix('{') {
+            Some(list) => list.split('}').next().unwrap().split(',').collect::<Vec<_>>(),
+            None => vec![rest],
+        };
+        names
+            .into_iter()
+            .map(|name| {
+                let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+                name.trim().chars().take_while(|letter| is_part(*letter)).collect::<String>()
+            })
+            .collect::<Vec<_>>()
+    })
+    .filter(|name| !name.is_empty())
+    .collect()
+}
+
+fn only(room: &str, allowed: &[&str]) -> Vec<String> {
+    let in_room = |source: &&Source| source.path.starts_with(room);
+    let sources = sources();
+    let files: Vec<_> = sources.iter().filter(in_room).collect();
+    assert!(!files.is_empty(), "no file in {room}");
+    files
+        .iter()
+        .flat_map(|source| {
+            ours(source)
+                .into_iter()
+                .filter(|name| !allowed.contains(&name.as_str()))
+                .map(|name| format!("{} imports crate::{name}", source.path))
+        })
+        .collect()
+}
+
+#[test]
+fn arrows_run_one_way() {
+    let mut wrong = Vec::new();
+    wrong.extend(only("api/", &["api"]));
+    wrong.extend(only("rules/", &["rules"]));
+    wrong.extend(only("management/", &["management"]));
+    wrong.extend(only("outputs/", &["outputs", "api", "rules"]));
+    wrong.extend(only("controller/", &["controller", "api", "kubernetes", "leader", "rules", "telemetry"]));
+    // `controller` in a decision is the shape of decisions, and of wakes; plain values both.
+    wrong.extend(only(
+        "project/decide/",
+        &["project", "api", "rules", "outputs", "controller", "management"],
+    ));
+    wrong.extend(only(
+        "session/",
+        &["session", "management", "api", "rules", "kubernetes", "leader", "telemetry", "controller"],
+    ));
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn the_outside_knows_no_kubernetes() {
+    let wrong: Vec<_> = sources()
+        .into_iter()
+        .filter(|source| source.path.starts_with("management/"))
+        .filter(|source| source.text.contains("kube::") || source.text.contains("k8s_openapi::api"))
+        .map(|source| source.path)
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn decisions_outputs_rules_and_types_are_pure() {
+    let pure = |path: &str| {
+        path.starts_with("api/")
+            || path.starts_with("rules/")
+            || path.starts_with("outputs/")
+            || path.contains("/decide")
+    };
+    let effects = [
+        ".await", "async fn", "kube::Client", "kube::Api", "Api<", "reqwest", "tokio::", "std::fs", "std::net",
+        "std::env", "Timestamp::now", "Instant", "SystemTime",
+    ];
+    let mut wrong = Vec::new();
+    for source in sources().iter().filter(|source| pure(&source.path)) {
+        let code = source.text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        for line in code {
+            wrong.extend(
+                effects
+                    .iter()
+                    .filter(|effect| line.contains(*effect))
+                    .map(|effect| format!("{}: {effect}: {}", source.path, line.trim())),
+            );
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn observing_writes_nothing() {
+    let writes = [
+        "kubernetes::create", "kubernetes::replace", "kubernetes::delete", "kubernetes::write_status",
+        "kubernetes::set_finalizers", "create_project", "rename_project", "delete_project", "pause_project",
+        "restore_project", "change_password", "refresh_token(",
+    ];
+    let mut wrong = Vec::new();
+    for source in sources().iter().filter(|source| source.path.ends_with("observe.rs")) {
+        wrong.extend(
+            writes
+                .iter()
+                .filter(|write| source.text.contains(*write))
+                .map(|write| format!("{}: {write}", source.path)),
+        );
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn every_file_says_what_it_is_for_and_stays_small() {
+    let mut wrong = Vec::new();
+    for source in sources() {
+        if !source.text.starts_with("//!") {
+            wrong.push(format!("{} does not begin with //!", source.path));
+        }
+        let lines = source.text.lines().count();
+        if lines > LONGEST {
+            wrong.push(format!("{} has {lines} lines", source.path));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
