@@ -20,9 +20,9 @@ async fn a_project_becomes_a_secret_that_its_database_accepts() {
 
     let ready = ready_project(&stage, "orders").await;
     let reference = ready["status"]["ref"].as_str().unwrap().to_owned();
-    assert_eq!(stage.platform.created(), [reference.clone()]);
+    assert_eq!(stage.platform.created(), [reference.as_str()]);
     let wanted = format!("{}-orders", stage.cluster.namespace);
-    assert_eq!(stage.platform.project_names(), [wanted.clone()]);
+    assert_eq!(stage.platform.project_names(), [wanted.as_str()]);
     assert_eq!(ready["status"]["projectName"], wanted);
     assert_eq!(ready["status"]["remoteStatus"], "ACTIVE_HEALTHY");
     assert_eq!(ready["status"]["region"], "eu-central-1");

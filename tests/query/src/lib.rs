@@ -41,9 +41,12 @@ async fn ask(uri: &str, sql: &str) -> Result<Vec<String>, Box<dyn Error + Send +
     let messages = client.simple_query(sql).await?;
     drop(client);
     connection.await??;
-    let rows = messages.iter().filter_map(|message| match message {
-        SimpleQueryMessage::Row(row) => Some(row),
-        _ => None,
+    let rows = messages.iter().filter_map(|message| {
+        if let SimpleQueryMessage::Row(row) = message {
+            Some(row)
+        } else {
+            None
+        }
     });
     Ok(rows
         .map(|row| {
