@@ -41,7 +41,7 @@ unit:
 	@$(STEP) "documentation examples" $(CARGO) test --locked --workspace --doc
 
 deny:
-	@$(STEP) "licenses, duplicates, sources" $(TOOLS)/deny check --hide-inclusion-graph bans licenses sources
+	@$(STEP) "licenses, duplicates, sources" $(TOOLS)/deny
 
 advisories:
 	@$(STEP) "advisories" env ADVISORY_DB='$(ADVISORY_DB)' $(TOOLS)/deny advisories
