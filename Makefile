@@ -33,7 +33,7 @@ test:
 lint:
 	@$(STEP) "format" $(CARGO) fmt --all --check
 	@$(STEP) "clippy" $(CARGO) clippy --locked --workspace --all-targets -- -D warnings
-	@$(STEP) "documentation" env RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --locked --workspace --no-deps --document-private-items
+	@$(STEP) "documentation" env RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --locked --workspace --no-deps
 
 # Unit, platform and integration tests, and whether the CRDs are current; then the examples in the documentation.
 unit:
