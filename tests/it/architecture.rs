@@ -17,7 +17,12 @@ fn sources() -> Vec<Source> {
     let root = repository().join("src");
     let mut found = Vec::new();
     collect(&root, &root, &mut found);
-    assert!(found.len() > 40, "only {} files found in {}", found.len(), root.display());
+    assert!(
+        found.len() > 40,
+        "only {} files found in {}",
+        found.len(),
+        root.display()
+    );
     found
 }
 
@@ -27,12 +32,20 @@ fn collect(root: &Path, folder: &PathBuf, found: &mut Vec<Source>) {
         if path.is_dir() {
             collect(root, &path, found);
         } else if path.extension().is_some_and(|ending| ending == "rs") {
-            let name = path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
+            let name = path
+                .strip_prefix(root)
+                .unwrap()
+                .to_string_lossy()
+                .into_owned();
             if name.ends_with("/tests.rs") || name.contains("/tests/") {
                 continue;
             }
             let text = std::fs::read_to_string(&path).unwrap();
-            let text = text.split("\n#[cfg(test)]\nmod tests {").next().unwrap().to_owned();
+            let text = text
+                .split("\n#[cfg(test)]\nmod tests {")
+                .next()
+                .unwrap()
+                .to_owned();
             found.push(Source { path: name, text });
         }
     }
@@ -43,14 +56,22 @@ fn ours(source: &Source) -> Vec<String> {
     let rest = source.text.split("crate::").skip(1);
     rest.flat_map(|rest| {
         let names = match rest.strip_prefix('{') {
-            Some(list) => list.split('}').next().unwrap().split(',').collect::<Vec<_>>(),
+            Some(list) => list
+                .split('}')
+                .next()
+                .unwrap()
+                .split(',')
+                .collect::<Vec<_>>(),
             None => vec![rest],
         };
         names
             .into_iter()
             .map(|name| {
                 let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
-                name.trim().chars().take_while(|letter| is_part(*letter)).collect::<String>()
+                name.trim()
+                    .chars()
+                    .take_while(|letter| is_part(*letter))
+                    .collect::<String>()
             })
             .collect::<Vec<_>>()
     })
@@ -81,15 +102,41 @@ fn arrows_run_one_way() {
     wrong.extend(only("rules/", &["rules"]));
     wrong.extend(only("management/", &["management"]));
     wrong.extend(only("outputs/", &["outputs", "api", "rules"]));
-    wrong.extend(only("controller/", &["controller", "api", "kubernetes", "leader", "rules", "telemetry"]));
+    wrong.extend(only(
+        "controller/",
+        &[
+            "controller",
+            "api",
+            "kubernetes",
+            "leader",
+            "rules",
+            "telemetry",
+        ],
+    ));
     // `controller` in a decision is the shape of decisions, and of wakes; plain values both.
     wrong.extend(only(
         "project/decide/",
-        &["project", "api", "rules", "outputs", "controller", "management"],
+        &[
+            "project",
+            "api",
+            "rules",
+            "outputs",
+            "controller",
+            "management",
+        ],
     ));
     wrong.extend(only(
         "session/",
-        &["session", "management", "api", "rules", "kubernetes", "leader", "telemetry", "controller"],
+        &[
+            "session",
+            "management",
+            "api",
+            "rules",
+            "kubernetes",
+            "leader",
+            "telemetry",
+            "controller",
+        ],
     ));
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
@@ -114,12 +161,26 @@ fn decisions_outputs_rules_and_types_are_pure() {
             || path.contains("/decide")
     };
     let effects = [
-        ".await", "async fn", "kube::Client", "kube::Api", "Api<", "reqwest", "tokio::", "std::fs", "std::net",
-        "std::env", "Timestamp::now", "Instant", "SystemTime",
+        ".await",
+        "async fn",
+        "kube::Client",
+        "kube::Api",
+        "Api<",
+        "reqwest",
+        "tokio::",
+        "std::fs",
+        "std::net",
+        "std::env",
+        "Timestamp::now",
+        "Instant",
+        "SystemTime",
     ];
     let mut wrong = Vec::new();
     for source in sources().iter().filter(|source| pure(&source.path)) {
-        let code = source.text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        let code = source
+            .text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"));
         for line in code {
             wrong.extend(
                 effects
@@ -135,12 +196,24 @@ fn decisions_outputs_rules_and_types_are_pure() {
 #[test]
 fn observing_writes_nothing() {
     let writes = [
-        "kubernetes::create", "kubernetes::replace", "kubernetes::delete", "kubernetes::write_status",
-        "kubernetes::set_finalizers", "create_project", "rename_project", "delete_project", "pause_project",
-        "restore_project", "change_password", "refresh_token(",
+        "kubernetes::create",
+        "kubernetes::replace",
+        "kubernetes::delete",
+        "kubernetes::write_status",
+        "kubernetes::set_finalizers",
+        "create_project",
+        "rename_project",
+        "delete_project",
+        "pause_project",
+        "restore_project",
+        "change_password",
+        "refresh_token(",
     ];
     let mut wrong = Vec::new();
-    for source in sources().iter().filter(|source| source.path.ends_with("observe.rs")) {
+    for source in sources()
+        .iter()
+        .filter(|source| source.path.ends_with("observe.rs"))
+    {
         wrong.extend(
             writes
                 .iter()
