@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::api::ObjectKey;
 use crate::api::project::ConnectionKind;
+use crate::api::{ObjectKey, SupabaseProject};
 
 /// A connection object.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -23,6 +23,19 @@ impl ConnectionId {
             kind,
             namespace: key.namespace.clone(),
             name: key.name.clone(),
+        }
+    }
+
+    /// The connection that a project refers to.
+    pub fn of(project: &SupabaseProject) -> Self {
+        let wanted = &project.spec.connection_ref;
+        Self {
+            kind: wanted.kind,
+            namespace: match wanted.kind {
+                ConnectionKind::SupabaseConnection => project.metadata.namespace.clone(),
+                ConnectionKind::ClusterSupabaseConnection => None,
+            },
+            name: wanted.name.clone(),
         }
     }
 

@@ -15,6 +15,7 @@ use super::line::Line;
 use super::roster::Sharing;
 use super::sending::Session;
 use super::tasks::{Spawner, Tasks};
+use crate::api::ObjectKey;
 use crate::api::project::ConnectionKind;
 use crate::controller::Wakes;
 use crate::leader::Leadership;
@@ -178,6 +179,14 @@ impl Sessions {
     /// The session of a connection, if its first pass has opened one.
     pub fn find(&self, id: &ConnectionId) -> Option<Session> {
         self.sessions().get(id).cloned()
+    }
+
+    /// An object follows nothing any more, whatever it followed.
+    pub fn unfollow(&self, object: &ObjectKey) {
+        let sessions: Vec<Session> = self.sessions().values().cloned().collect();
+        for session in sessions {
+            session.unfollow(object);
+        }
     }
 
     /// Waits until a connection had its first pass since this process took over, so that nothing is said about it

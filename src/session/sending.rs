@@ -15,7 +15,7 @@ use super::id::ConnectionId;
 use super::line::{Line, PATIENCE};
 use super::registry::Shared;
 use super::roster::Roster;
-use crate::api::Reason;
+use crate::api::{ObjectKey, Reason};
 use crate::management::{Answer, Call, Error, Organization, Withheld};
 
 /// Reads are repeated so often when the platform does not answer.
@@ -178,6 +178,12 @@ impl Session {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         rosters.values().cloned().collect()
+    }
+
+    pub(super) fn unfollow(&self, object: &ObjectKey) {
+        for roster in self.all_rosters() {
+            roster.unfollow(object);
+        }
     }
 
     pub(super) fn identity(&self) -> Option<String> {

@@ -75,10 +75,18 @@ impl Roster {
 
     /// An object follows a project from now on; the newest pace counts. Saying it again changes nothing.
     pub fn follow(&self, reference: &str, object: &ObjectKey, pace: Pace) {
-        if self.state().follow(reference, object, pace) {
-            self.start();
-            self.0.kick.notify_one();
+        let Ok(session) = self.session() else { return };
+        let now = session.line().uptime();
+        if !self.state().follow(reference, object, pace, now) {
+            return;
         }
+        let recent = self.lists().latest();
+        let fresh = session.shared().options.rest_interval;
+        if let Some(list) = recent.filter(|list| list.begun + fresh > now) {
+            self.state().recall(list.begun, reference, &list.projects);
+        }
+        self.start();
+        self.0.kick.notify_one();
     }
 
     /// An object follows nothing here any more.
@@ -115,7 +123,7 @@ impl Roster {
     fn saw_whole(&self, list: &WholeList) {
         let changed = if list.limited {
             // Absence from a list of some projects says nothing.
-            self.state().saw_page(&list.projects)
+            self.state().saw_page(list.begun, &list.projects)
         } else {
             self.state().saw_whole(list.begun, &list.projects)
         };

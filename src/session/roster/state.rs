@@ -34,6 +34,8 @@ pub struct Sighted {
     pub organization: String,
     /// When it was created, by the platform's clock.
     pub inserted_at: Option<Timestamp>,
+    /// Uptime at which the look that saw it began.
+    pub begun: Duration,
 }
 
 /// What is known of a project's being there.
@@ -54,6 +56,8 @@ pub enum Presence {
 struct Followed {
     reference: String,
     pace: Pace,
+    /// Uptime since when: a list that began before says nothing about absence.
+    since: Duration,
 }
 
 /// The followed projects of one organization.
@@ -74,15 +78,23 @@ impl RosterState {
     }
 
     /// An object follows a project from now on. Whether anything changed.
-    pub fn follow(&mut self, reference: &str, object: &ObjectKey, pace: Pace) -> bool {
-        let same = self
+    pub fn follow(
+        &mut self,
+        reference: &str,
+        object: &ObjectKey,
+        pace: Pace,
+        now: Duration,
+    ) -> bool {
+        let before = self
             .followed
             .get(object)
-            .is_some_and(|followed| followed.reference == reference && followed.pace == pace);
+            .filter(|followed| followed.reference == reference);
+        let same = before.is_some_and(|followed| followed.pace == pace);
         if !same {
             let followed = Followed {
                 reference: reference.to_owned(),
                 pace,
+                since: before.map_or(now, |followed| followed.since),
             };
             self.followed.insert(object.clone(), followed);
             self.forget_unfollowed();
@@ -151,7 +163,7 @@ impl RosterState {
     }
 
     /// Learns from a page of the list: who is on it was there. Gives the objects to look at.
-    pub fn saw_page(&mut self, page: &[ListedProject]) -> Vec<ObjectKey> {
+    pub fn saw_page(&mut self, begun: Duration, page: &[ListedProject]) -> Vec<ObjectKey> {
         let wanted = self.references(None);
         let mut changed = BTreeSet::new();
         for listed in page {
@@ -159,7 +171,7 @@ impl RosterState {
             if wanted.contains(reference) {
                 self.note(
                     reference,
-                    Presence::Present(self.sighted(listed)),
+                    Presence::Present(self.sighted(begun, listed)),
                     &mut changed,
                 );
             }
@@ -176,8 +188,9 @@ impl RosterState {
         let mut changed = BTreeSet::new();
         for reference in self.references(None) {
             let presence = match (listed.get(reference.as_str()), self.known.get(&reference)) {
-                (Some(listed), _) => Presence::Present(self.sighted(listed)),
+                (Some(listed), _) => Presence::Present(self.sighted(begun, listed)),
                 (None, Some(Presence::Absent { since })) => Presence::Absent { since: *since },
+                (None, _) if !self.followed_before(&reference, begun) => continue,
                 (None, Some(Presence::Unknown | Presence::Present(_)) | None) => {
                     Presence::Absent { since: begun }
                 }
@@ -187,8 +200,35 @@ impl RosterState {
         self.followers(&changed)
     }
 
+    fn followed_before(&self, reference: &str, moment: Duration) -> bool {
+        self.followed
+            .values()
+            .any(|one| one.reference == reference && one.since < moment)
+    }
+
+    /// Takes what an earlier list showed for a project that nobody has looked for since. Tells nobody: whoever
+    /// follows from now on is about to ask.
+    pub fn recall(&mut self, begun: Duration, reference: &str, list: &[ListedProject]) {
+        if self.known.contains_key(reference) {
+            return;
+        }
+        let listed = list
+            .iter()
+            .find(|listed| listed.reference.as_str() == reference);
+        if let Some(listed) = listed {
+            let sighted = self.sighted(begun, listed);
+            self.known
+                .insert(reference.to_owned(), Presence::Present(sighted));
+        }
+    }
+
     /// Learns from a project's own address; none if it is not found there, which proves nothing by itself.
-    pub fn saw_one(&mut self, reference: &str, project: Option<&Project>) -> Vec<ObjectKey> {
+    pub fn saw_one(
+        &mut self,
+        begun: Duration,
+        reference: &str,
+        project: Option<&Project>,
+    ) -> Vec<ObjectKey> {
         let mut changed = BTreeSet::new();
         match project {
             Some(project) => {
@@ -200,6 +240,7 @@ impl RosterState {
                     is_branch: false,
                     organization: project.organization.clone(),
                     inserted_at: project.created_at,
+                    begun,
                 };
                 self.note(reference, Presence::Present(sighted), &mut changed);
             }
@@ -211,7 +252,7 @@ impl RosterState {
         self.followers(&changed)
     }
 
-    fn sighted(&self, listed: &ListedProject) -> Sighted {
+    fn sighted(&self, begun: Duration, listed: &ListedProject) -> Sighted {
         Sighted {
             name: listed.name.clone(),
             region: listed.region.clone(),
@@ -219,14 +260,14 @@ impl RosterState {
             is_branch: listed.is_branch,
             organization: self.organization.clone(),
             inserted_at: listed.created_at,
+            begun,
         }
     }
 
     fn note(&mut self, reference: &str, presence: Presence, changed: &mut BTreeSet<String>) {
         let before = self.known.insert(reference.to_owned(), presence.clone());
         let same = match (&before, &presence) {
-            // The list tells fewer decimals of a region's or a creation's truth than it might: what an object
-            // shows is what counts.
+            // When it was seen does not count, and what cannot change neither.
             (Some(Presence::Present(before)), Presence::Present(now)) => {
                 before.status == now.status
                     && before.name == now.name
@@ -255,6 +296,7 @@ mod tests {
 
     const A: &str = "aaaaaaaaaaaaaaaaaaaa";
     const B: &str = "bbbbbbbbbbbbbbbbbbbb";
+    const AT: Duration = Duration::from_secs(1);
 
     fn object(name: &str) -> ObjectKey {
         ObjectKey {
@@ -277,9 +319,9 @@ mod tests {
 
     fn following() -> RosterState {
         let mut state = RosterState::new("acme");
-        assert!(state.follow(A, &object("a"), Pace::Resting));
-        assert!(state.follow(B, &object("b"), Pace::Moving));
-        assert!(!state.follow(B, &object("b"), Pace::Moving));
+        assert!(state.follow(A, &object("a"), Pace::Resting, AT));
+        assert!(state.follow(B, &object("b"), Pace::Moving, AT));
+        assert!(!state.follow(B, &object("b"), Pace::Moving, AT));
         state
     }
 
@@ -290,27 +332,30 @@ mod tests {
             listed(A, Status::ActiveHealthy),
             listed(B, Status::ComingUp),
         ];
-        assert_eq!(state.saw_page(&page), [object("a"), object("b")]);
-        assert_eq!(state.saw_page(&page), []);
-        assert_eq!(state.saw_whole(Duration::ZERO, &page), []);
+        assert_eq!(state.saw_page(AT, &page), [object("a"), object("b")]);
+        assert_eq!(state.saw_page(AT, &page), []);
+        assert_eq!(state.saw_whole(AT, &page), []);
         let page = [
             listed(A, Status::ActiveHealthy),
             listed(B, Status::ActiveHealthy),
         ];
-        assert_eq!(state.saw_page(&page), [object("b")]);
+        assert_eq!(state.saw_page(AT, &page), [object("b")]);
         let mut renamed = page;
         renamed[0].name = "other".to_owned();
-        assert_eq!(state.saw_page(&renamed), [object("a")]);
+        assert_eq!(state.saw_page(AT, &renamed), [object("a")]);
     }
 
     #[test]
     fn absence_comes_only_from_a_whole_list_and_keeps_its_beginning() {
         let mut state = following();
-        state.saw_page(&[
-            listed(A, Status::ActiveHealthy),
-            listed(B, Status::ComingUp),
-        ]);
-        assert_eq!(state.saw_page(&[]), []);
+        state.saw_page(
+            AT,
+            &[
+                listed(A, Status::ActiveHealthy),
+                listed(B, Status::ComingUp),
+            ],
+        );
+        assert_eq!(state.saw_page(AT, &[]), []);
         assert!(matches!(state.presence(A), Presence::Present(_)));
         let at = Duration::from_secs;
         assert_eq!(
@@ -321,7 +366,7 @@ mod tests {
         assert_eq!(state.saw_whole(at(9), &[listed(B, Status::ComingUp)]), []);
         assert_eq!(state.presence(A), Presence::Absent { since: at(5) });
         assert_eq!(
-            state.saw_page(&[listed(A, Status::ActiveHealthy)]),
+            state.saw_page(AT, &[listed(A, Status::ActiveHealthy)]),
             [object("a")]
         );
     }
@@ -329,24 +374,27 @@ mod tests {
     #[test]
     fn not_found_at_its_own_address_is_not_absence() {
         let mut state = following();
-        state.saw_page(&[listed(A, Status::ActiveHealthy)]);
-        assert_eq!(state.saw_one(A, None), [object("a")]);
+        state.saw_page(AT, &[listed(A, Status::ActiveHealthy)]);
+        assert_eq!(state.saw_one(AT, A, None), [object("a")]);
         assert_eq!(state.presence(A), Presence::Unknown);
-        assert_eq!(state.saw_one(A, None), []);
+        assert_eq!(state.saw_one(AT, A, None), []);
     }
 
     #[test]
     fn what_nobody_follows_is_not_kept() {
         let mut state = following();
-        state.saw_page(&[
-            listed(A, Status::ActiveHealthy),
-            listed(B, Status::ComingUp),
-        ]);
+        state.saw_page(
+            AT,
+            &[
+                listed(A, Status::ActiveHealthy),
+                listed(B, Status::ComingUp),
+            ],
+        );
         assert!(state.is_moving() && !state.has_unknown(Pace::Moving));
         state.unfollow(&object("b"));
         assert_eq!(state.presence(B), Presence::Unknown);
         assert!(!state.is_moving());
-        state.follow(B, &object("a"), Pace::Resting);
+        state.follow(B, &object("a"), Pace::Resting, AT);
         assert_eq!(state.presence(A), Presence::Unknown);
         assert!(state.has_unknown(Pace::Resting));
         state.unfollow(&object("a"));
@@ -356,12 +404,40 @@ mod tests {
     #[test]
     fn several_objects_may_follow_one_project() {
         let mut state = following();
-        state.follow(A, &object("b"), Pace::Resting);
+        state.follow(A, &object("b"), Pace::Resting, AT);
         assert_eq!(
-            state.saw_page(&[listed(A, Status::Inactive)]),
+            state.saw_page(AT, &[listed(A, Status::Inactive)]),
             [object("a"), object("b")]
         );
         state.unfollow(&object("a"));
         assert!(matches!(state.presence(A), Presence::Present(_)));
+    }
+
+    #[test]
+    fn a_list_from_before_a_project_was_followed_says_nothing_about_its_absence() {
+        let mut state = following();
+        let at = Duration::from_secs;
+        state.follow(A, &object("late"), Pace::Resting, at(9));
+        state.unfollow(&object("a"));
+        assert_eq!(state.saw_whole(at(9), &[]), [object("b")]);
+        assert_eq!(state.presence(A), Presence::Unknown);
+        // A change of pace is no new beginning.
+        state.follow(A, &object("late"), Pace::Moving, at(20));
+        assert_eq!(state.saw_whole(at(10), &[]), [object("late")]);
+        assert_eq!(state.presence(A), Presence::Absent { since: at(10) });
+    }
+
+    #[test]
+    fn an_earlier_list_is_recalled_for_what_it_showed_only() {
+        let mut state = RosterState::new("acme");
+        state.follow(A, &object("a"), Pace::Resting, AT);
+        state.recall(AT, A, &[listed(B, Status::ComingUp)]);
+        assert_eq!(state.presence(A), Presence::Unknown);
+        state.recall(AT, A, &[listed(A, Status::ComingUp)]);
+        assert!(matches!(state.presence(A), Presence::Present(seen) if seen.begun == AT));
+        state.recall(AT, A, &[listed(A, Status::Inactive)]);
+        assert!(
+            matches!(state.presence(A), Presence::Present(seen) if seen.status == Status::ComingUp)
+        );
     }
 }

@@ -53,6 +53,13 @@ struct Done {
     result: Result<Arc<WholeList>, Error>,
 }
 
+impl Lists {
+    /// The last list that came.
+    pub(super) fn latest(&self) -> Option<Arc<WholeList>> {
+        self.last.as_ref()?.result.as_ref().ok().map(Arc::clone)
+    }
+}
+
 pub(super) async fn whole(
     roster: &Roster,
     tenant: &str,
