@@ -33,7 +33,7 @@ test:
 lint:
 	@$(STEP) "format" $(CARGO) fmt --all --check
 	@$(STEP) "clippy" $(CARGO) clippy --locked --workspace --all-targets -- -D warnings
-	@$(STEP) "documentation" env RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --locked --workspace --no-deps --document-private-items
+	@$(STEP) "documentation" env RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --locked --workspace --no-deps
 
 # Unit, platform and integration tests, and whether the CRDs are current; then the examples in the documentation.
 unit:
@@ -41,7 +41,7 @@ unit:
 	@$(STEP) "documentation examples" $(CARGO) test --locked --workspace --doc
 
 deny:
-	@$(STEP) "licenses, duplicates, sources" $(TOOLS)/deny check --hide-inclusion-graph bans licenses sources
+	@$(STEP) "licenses, duplicates, sources" $(TOOLS)/deny
 
 advisories:
 	@$(STEP) "advisories" env ADVISORY_DB='$(ADVISORY_DB)' $(TOOLS)/deny advisories

@@ -1,7 +1,20 @@
 //! The integration tests: one binary, so that they share one control plane.
+//!
+//! The modules carry `cfg(test)` for the sake of clippy, which allows `unwrap` in tests only and does not
+//! take the helpers of an integration test for such.
 
+#[cfg(test)]
 mod architecture;
+#[cfg(test)]
 mod examples;
+#[cfg(test)]
+mod installation;
+#[cfg(test)]
+mod readme;
+#[cfg(test)]
 mod schema;
+#[cfg(test)]
+mod stories;
+#[cfg(test)]
 #[expect(dead_code, reason = "some helpers wait for the stories that need them")]
 mod support;

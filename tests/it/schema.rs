@@ -9,6 +9,7 @@ use crate::support::samples::{
 };
 
 /// What is done to a good object, and a part of the refusal.
+#[derive(Clone)]
 struct Mistake {
     what: &'static str,
     object: Sample,
@@ -25,145 +26,165 @@ fn output(details: Value) -> Sample {
     project("orders").with_output(&name, &preset, details)
 }
 
-fn mistakes() -> Vec<Mistake> {
-    let both = json!({"generate": {}, "secretKeyRef": {"name": "a", "key": "b"}});
-    let token = json!({"secretKeyRef": {"name": "a", "key": "b"}});
+fn mistakes_in_connections() -> Vec<Mistake> {
     let exactly_one = "set exactly one of auth.oauth and auth.personalAccessToken";
-    let both_ways = oauth_connection("acme").with("auth/personalAccessToken", token);
-    let place = "set region or regionGroup";
-    let public = "a ConfigMap is readable by many";
-    let reserved = "this name is reserved";
-    let dot = project("orders").called("a.b");
+    let token = json!({"secretKeyRef": {"name": "a", "key": "b"}});
+    let both = oauth_connection("acme").with("auth/personalAccessToken", token);
+    let neither = token_connection("acme").with("auth", json!({}));
+    let cluster = cluster_connection("acme").with("auth", json!({}));
+    let slug = token_connection("acme").with("organizationSlug", "a/b");
     vec![
-        mistake(
-            "no credential",
-            token_connection("acme").with("auth", json!({})),
-            exactly_one,
-        ),
-        mistake("two credentials", both_ways, exactly_one),
+        mistake("no credential", neither, exactly_one),
+        mistake("two credentials", both, exactly_one),
         mistake(
             "no credential of a cluster connection",
-            cluster_connection("acme").with("auth", json!({})),
+            cluster,
             exactly_one,
         ),
+        mistake("a slug with a slash", slug, "spec.organizationSlug"),
+    ]
+}
+
+fn mistakes_in_projects() -> Vec<Mistake> {
+    let good = || project("orders");
+    let both = json!({"generate": {}, "secretKeyRef": {"name": "a", "key": "b"}});
+    let one_password =
+        "set only one of database.password.generate and database.password.secretKeyRef";
+    let two_regions = good().with("regionGroup", "emea");
+    let no_ref = good().with("adoption", json!({"policy": "AdoptOnly"}));
+    let bad_ref = good().with("adoption", json!({"policy": "AdoptOnly", "ref": "../x"}));
+    let secret = json!({"kind": "Secret", "name": "a"});
+    vec![
         mistake(
-            "a slug with a slash",
-            token_connection("acme").with("organizationSlug", "a/b"),
-            "spec.organizationSlug",
+            "no region",
+            good().without("region"),
+            "set region or regionGroup",
         ),
-        mistake("no region", project("orders").without("region"), place),
         mistake(
             "two regions",
-            project("orders").with("regionGroup", "emea"),
+            two_regions,
             "set only one of region and regionGroup",
         ),
-        mistake("a dot in the name", dot, "spec.projectName"),
+        mistake(
+            "a dot in the name",
+            good().called("a.b"),
+            "spec.projectName",
+        ),
         mistake(
             "a name too long",
-            project("orders").called(&"a".repeat(201)),
+            good().called(&"a".repeat(201)),
             "spec.projectName",
         ),
         mistake(
             "two passwords",
-            project("orders").with("database/password", both),
-            "set only one of database.password.generate and database.password.secretKeyRef",
+            good().with("database/password", both),
+            one_password,
         ),
         mistake(
             "adoption without a ref",
-            project("orders").with("adoption", json!({"policy": "AdoptOnly"})),
+            no_ref,
             "adoption.policy AdoptOnly needs adoption.ref",
         ),
-        mistake(
-            "a ref that is none",
-            project("orders").with("adoption", json!({"policy": "AdoptOnly", "ref": "../x"})),
-            "spec.adoption.ref",
-        ),
+        mistake("a ref that is none", bad_ref, "spec.adoption.ref"),
         mistake(
             "an unknown policy",
-            project("orders").on_delete("Keep"),
+            good().on_delete("Keep"),
             "spec.deletionPolicy",
         ),
         mistake(
             "an unknown power state",
-            project("orders").with("powerState", "Off"),
+            good().with("powerState", "Off"),
             "spec.powerState",
         ),
         mistake(
-            "a foreign kind of connection",
-            project("orders").with("connectionRef", json!({"kind": "Secret", "name": "a"})),
+            "a Secret as connection",
+            good().with("connectionRef", secret),
             "spec.connectionRef.kind",
         ),
-        mistake(
+    ]
+}
+
+fn mistakes_in_outputs() -> Vec<Mistake> {
+    let public = "a ConfigMap is readable by many";
+    let binding = "the preset ServiceBinding is a Secret";
+    let reserved = "this name is reserved";
+    let table = [
+        (
             "a ConfigMap of everything",
-            output(json!({"kind": "ConfigMap"})),
+            json!({"kind": "ConfigMap"}),
             public,
         ),
-        mistake(
+        (
             "a ConfigMap with a secret",
-            output(json!({"kind": "ConfigMap", "include": ["URL", "SecretKey"]})),
+            json!({"kind": "ConfigMap", "include": ["URL", "SecretKey"]}),
             public,
         ),
-        mistake(
-            "a service binding in a ConfigMap",
-            output(json!({"kind": "ConfigMap", "preset": "ServiceBinding", "include": ["URL"]})),
-            "the preset ServiceBinding is a Secret",
+        (
+            "a binding in a ConfigMap",
+            json!({"kind": "ConfigMap", "preset": "ServiceBinding", "include": ["URL"]}),
+            binding,
         ),
-        mistake(
-            "a service binding with a prefix",
-            output(json!({"preset": "ServiceBinding", "prefix": "A_"})),
-            "the preset ServiceBinding is a Secret",
+        (
+            "a binding with a prefix",
+            json!({"preset": "ServiceBinding", "prefix": "A_"}),
+            binding,
         ),
-        mistake(
-            "a password Secret as output",
-            output(json!({"name": "x-supabase-password"})),
+        (
+            "a password Secret",
+            json!({"name": "x-supabase-password"}),
             reserved,
         ),
-        mistake(
-            "a state Secret as output",
-            output(json!({"name": "acme-oauth-state"})),
+        (
+            "a state Secret",
+            json!({"name": "acme-oauth-state"}),
             reserved,
         ),
-        mistake(
-            "a cluster state Secret as output",
-            output(json!({"name": "acme-oauth-cluster-state"})),
+        (
+            "a cluster state Secret",
+            json!({"name": "acme-oauth-cluster-state"}),
             reserved,
         ),
-        mistake(
-            "an output without a valid name",
-            output(json!({"name": "a/b"})),
+        (
+            "a name that is none",
+            json!({"name": "a/b"}),
             "spec.outputs[0].name",
         ),
-        mistake(
-            "an empty include",
-            output(json!({"include": []})),
-            "include",
-        ),
-        mistake(
+        ("an empty include", json!({"include": []}), "include"),
+        (
             "an unknown value",
-            output(json!({"include": ["Password"]})),
+            json!({"include": ["Password"]}),
             "include",
         ),
-        mistake(
+        (
             "a prefix that no shell takes",
-            output(json!({"prefix": "a-b"})),
+            json!({"prefix": "a-b"}),
             "prefix",
         ),
-        mistake(
+        (
             "an annotation that others obey",
-            output(json!({"annotations": {"kubernetes.io/ingress.class": "x"}})),
+            json!({"annotations": {"kubernetes.io/ingress.class": "x"}}),
             "annotations of kubernetes.io",
         ),
-        mistake(
+        (
             "a label that others obey",
-            output(json!({"labels": {"pod-security.kubernetes.io/enforce": "x"}})),
+            json!({"labels": {"pod-security.kubernetes.io/enforce": "x"}}),
             "labels of kubernetes.io",
         ),
-    ]
+    ];
+    table
+        .map(|(what, details, says)| mistake(what, output(details), says))
+        .into()
 }
 
 #[tokio::test]
 async fn an_object_with_a_mistake_is_refused_with_a_message_that_names_it() {
     let (_plane, cluster) = with_kinds().await;
+    let all = [
+        mistakes_in_connections(),
+        mistakes_in_projects(),
+        mistakes_in_outputs(),
+    ]
+    .concat();
     for good in [
         token_connection("acme"),
         oauth_connection("acme-oauth"),
@@ -171,7 +192,7 @@ async fn an_object_with_a_mistake_is_refused_with_a_message_that_names_it() {
     ] {
         cluster.apply(good).await;
     }
-    for (number, Mistake { what, object, says }) in mistakes().into_iter().enumerate() {
+    for (number, Mistake { what, object, says }) in all.into_iter().enumerate() {
         let mut object = Value::from(object);
         object["metadata"]["name"] = json!(format!("mistake-{number}"));
         match cluster.try_apply(object).await {

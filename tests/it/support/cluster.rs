@@ -47,6 +47,9 @@ pub mod kinds {
 }
 use kinds::Kind;
 
+/// What discovery said, by API version and kind.
+type Known = BTreeMap<(String, String), (ApiResource, Scope)>;
+
 /// The API server seen by an administrator, with one namespace at hand.
 #[derive(Clone)]
 pub struct Cluster {
@@ -54,7 +57,7 @@ pub struct Cluster {
     pub client: kube::Client,
     /// The namespace of objects that name none.
     pub namespace: String,
-    known: Arc<Mutex<BTreeMap<(String, String), (ApiResource, Scope)>>>,
+    known: Arc<Mutex<Known>>,
 }
 
 impl std::fmt::Debug for Cluster {

@@ -18,16 +18,17 @@ pub async fn eventually<T, E: Display>(
     let mut last = "it was not looked at even once".to_owned();
     loop {
         // One look may hang, for example on a server that is gone.
-        match tokio::time::timeout_at(deadline, look()).await {
-            Ok(Ok(value)) => return value,
-            Ok(Err(seen)) => last = seen.to_string(),
-            Err(_) => panic!(
-                "{what}: not within {within:?}. The last look, which did not end, came after: {last}"
-            ),
+        let seen = tokio::time::timeout_at(deadline, look()).await;
+        match seen.unwrap_or_else(|_| {
+            panic!("{what}: not within {within:?}, the last look did not end; before: {last}")
+        }) {
+            Ok(value) => return value,
+            Err(seen) => last = seen.to_string(),
         }
-        if tokio::time::Instant::now() >= deadline {
-            panic!("{what}: not within {within:?}. Last seen: {last}");
-        }
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "{what}: not within {within:?}. Last seen: {last}"
+        );
         tokio::time::sleep(BETWEEN_LOOKS).await;
     }
 }
@@ -57,7 +58,7 @@ async fn a_missed_deadline_tells_what_was_seen_last() {
 }
 
 #[tokio::test(start_paused = true)]
-#[should_panic(expected = "did not end")]
+#[should_panic(expected = "the last look did not end")]
 async fn a_look_that_hangs_meets_the_deadline_too() {
     let hang = async || std::future::pending::<Result<(), String>>().await;
     eventually("an answer", Duration::from_secs(1), hang).await;

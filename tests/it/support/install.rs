@@ -1,5 +1,5 @@
 //! Installing the chart as a user does, and taking from the result what the operator needs: the environment
-//! of the installed Deployment and a token of the chart's own ServiceAccount. Nothing is invented here, so
+//! of the installed Deployment and a token of the chart's own `ServiceAccount`. Nothing is invented here, so
 //! that every test proves the chart.
 
 use std::path::PathBuf;
@@ -66,7 +66,7 @@ impl Release {
         release
     }
 
-    /// The kubeconfig file of the operator: the chart's ServiceAccount and nothing else.
+    /// The kubeconfig file of the operator: the chart's `ServiceAccount` and nothing else.
     pub fn kubeconfig(&self) -> PathBuf {
         self.files.path().join("kubeconfig")
     }
@@ -88,7 +88,7 @@ impl Release {
             .map(|(_, value)| value.as_str())
     }
 
-    /// All that the ServiceAccount may do by the bindings that name it.
+    /// All that the `ServiceAccount` may do by the bindings that name it.
     pub async fn grants(&self, cluster: &Cluster) -> Vec<Grant> {
         const RBAC: &str = "rbac.authorization.k8s.io/v1";
         let mut grants = Vec::new();

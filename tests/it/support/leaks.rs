@@ -99,7 +99,7 @@ fn forms(secret: &str) -> Vec<(&'static str, String)> {
     };
     let url = utf8_percent_encode(secret, COMPONENT).to_string();
     let fully = utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string();
-    let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hex(secret);
     let mut forms = vec![
         ("in clear", secret.to_owned()),
         ("JSON-escaped", json(secret)),
@@ -113,6 +113,13 @@ fn forms(secret: &str) -> Vec<(&'static str, String)> {
     forms.extend(base64_forms(secret.as_bytes()).map(|form| ("in base64", form)));
     forms.extend(pieces(secret).map(|piece| ("in part", piece)));
     forms
+}
+
+fn hex(text: &str) -> String {
+    text.bytes()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .filter_map(|digit| char::from_digit(digit.into(), 16))
+        .collect()
 }
 
 /// `%2F` as `%2f`, which some encoders write.
@@ -163,7 +170,7 @@ mod tests {
         let nested = serde_json::json!({"message": serde_json::json!({"t": SECRET}).to_string()});
         let url = url::form_urlencoded::byte_serialize(SECRET.as_bytes()).collect::<String>();
         let component = utf8_percent_encode(SECRET, COMPONENT).to_string();
-        let hex: String = SECRET.bytes().map(|byte| format!("{byte:02X}")).collect();
+        let hex = hex(SECRET).to_uppercase();
         for (form, text) in [
             ("clear", SECRET.to_owned()),
             ("JSON", serde_json::json!({ "t": SECRET }).to_string()),

@@ -1,5 +1,5 @@
 //! The real binary, run with what the chart gives it: its environment, its arguments and its
-//! ServiceAccount's token. Everything that it prints is kept.
+//! `ServiceAccount`'s token. Everything that it prints is kept.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::{ExitStatus, Stdio};

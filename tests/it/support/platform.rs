@@ -1,17 +1,28 @@
 //! The simulated platform of one test: an organization, an OAuth app that it authorized, a personal access
 //! token, and the Secrets that give them to the operator.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
 
+use simulated_platform::postgres::Postgres;
 use simulated_platform::server::{Server, real_clock};
 use simulated_platform::{ALL_SCOPES, App, Config, Pat, Plan, TokenPair, World};
+
+use tokio::sync::OnceCell;
 
 use super::cluster::Cluster;
 use super::samples::secret;
 
 /// The organization that all credentials see.
 pub const ORGANIZATION: &str = "acme";
+
+/// Includes fetching it, where the machine has none.
+const DATABASES_STARTING: Duration = Duration::from_secs(15 * 60);
+
+static DATABASES: OnceCell<Arc<Postgres>> = OnceCell::const_new();
 
 /// A running platform; it ends when this is dropped.
 #[derive(Debug)]
@@ -42,6 +53,58 @@ impl Platform {
             tokens,
             personal_access_token,
         }
+    }
+
+    /// Puts a real PostgreSQL server behind its projects. One server serves all tests.
+    pub async fn attach_databases(&self) {
+        let starting = async || {
+            let starting = tokio::task::spawn_blocking(Postgres::start);
+            let started = tokio::time::timeout(DATABASES_STARTING, starting).await;
+            Arc::new(
+                started
+                    .expect("PostgreSQL did not start in time")
+                    .unwrap()
+                    .unwrap(),
+            )
+        };
+        self.server
+            .attach(DATABASES.get_or_init(starting).await.clone());
+    }
+
+    /// How many requests it has seen.
+    pub fn mark(&self) -> usize {
+        self.server.world().ledger().seen().len()
+    }
+
+    /// The requests since a mark, such as `GET /v1/projects/{ref}/health`, with their number.
+    pub fn calls_since(&self, mark: usize) -> BTreeMap<String, usize> {
+        let mut calls = BTreeMap::new();
+        for seen in &self.server.world().ledger().seen()[mark..] {
+            let endpoint = seen.endpoint.unwrap_or("an unknown endpoint");
+            *calls
+                .entry(format!("{} {endpoint}", seen.method))
+                .or_default() += 1;
+        }
+        calls
+    }
+
+    /// The refs of all projects that were ever created through the API.
+    pub fn created(&self) -> Vec<String> {
+        self.server
+            .world()
+            .ledger()
+            .created()
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// The names of the projects that are there.
+    pub fn project_names(&self) -> Vec<String> {
+        self.server
+            .world()
+            .projects()
+            .map(|project| project.name.clone())
+            .collect()
     }
 
     /// Every secret that it ever handed out or accepted.

@@ -13,6 +13,9 @@ use super::operator::{Operator, Printed};
 use super::platform::Platform;
 use super::programs::{ensure, repository, succeed};
 
+/// How the names of operators' namespaces begin.
+const SYSTEM: &str = "it-system";
+
 /// What the operator may reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
@@ -46,15 +49,23 @@ impl Stage {
         Self::with(reach, Config::fast(), &json!({})).await
     }
 
+    /// A stage with another platform.
+    pub async fn with_platform(reach: Reach, config: Config) -> Self {
+        Self::with(reach, config, &json!({})).await
+    }
+
     /// A stage with another platform, and values of the chart that win over those for tests.
     pub async fn with(reach: Reach, config: Config, values: &Value) -> Self {
         let plane = match reach {
             Reach::Namespace => ControlPlane::shared().await,
             Reach::Cluster | Reach::ClusterWatchingSecrets => ControlPlane::own().await,
         };
+        if plane.is_existing() && reach != Reach::Namespace {
+            remove_leftovers(&plane).await;
+        }
         let everything = Cluster::new(plane.client().await);
-        let cluster = everything.in_namespace(&everything.new_namespace("story").await);
-        let system = everything.in_namespace(&everything.new_namespace("system").await);
+        let cluster = everything.in_namespace(&everything.new_namespace("it-story").await);
+        let system = everything.in_namespace(&everything.new_namespace(SYSTEM).await);
         let platform = Platform::start(config);
         // Only one release of a cluster can hold the CRDs.
         let chart_brings_kinds = reach != Reach::Namespace && !plane.is_existing();
@@ -171,6 +182,23 @@ pub async fn apply_kinds(plane: &ControlPlane) {
             .arg("--filename")
             .arg(repository().join("crds"));
         succeed(command).await;
+    }
+}
+
+/// Uninstalls what earlier tests left on an existing cluster, which can hold the cluster-wide roles once.
+async fn remove_leftovers(plane: &ControlPlane) {
+    let helm = ensure("helm4").await;
+    let mut list = plane.command(&helm);
+    list.args(["list", "--all-namespaces", "--output", "json"]);
+    let releases: Value = serde_json::from_str(&succeed(list).await).unwrap();
+    for release in releases.as_array().into_iter().flatten() {
+        let name = release["name"].as_str().unwrap();
+        let namespace = release["namespace"].as_str().unwrap();
+        if namespace.starts_with(SYSTEM) {
+            let mut uninstall = plane.command(&helm);
+            uninstall.args(["uninstall", name, "--namespace", namespace]);
+            succeed(uninstall).await;
+        }
     }
 }
 

@@ -37,7 +37,6 @@ pub fn real_clock() -> Clock {
 }
 
 /// One request and what the platform answered to it.
-#[derive(Debug)]
 pub struct Exchange<'a> {
     /// When the request had come in whole.
     pub at: Timestamp,
@@ -47,12 +46,26 @@ pub struct Exchange<'a> {
     pub answer: &'a Answer,
 }
 
-type Observer = Box<dyn Fn(&Exchange<'_>) + Send>;
+impl fmt::Debug for Exchange<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Exchange")
+            .field("at", &self.at)
+            .field("method", self.request.method())
+            .field("path", &self.request.uri().path())
+            .field("answer", self.answer)
+            .finish_non_exhaustive()
+    }
+}
+
+type Observer = Arc<dyn Fn(&Exchange<'_>) + Send + Sync>;
 
 /// What the server's thread and its owner share.
 pub(crate) struct Shared {
     world: Mutex<World>,
     observers: Mutex<Vec<Observer>>,
+    /// Held from an answer to the last observer's return. Taken before any other lock, and only here.
+    turn: Mutex<()>,
     clock: Clock,
     /// What keeps a real PostgreSQL server in step, once one is attached.
     follower: OnceLock<Follower>,
@@ -75,7 +88,7 @@ impl Shared {
 
     /// Answers one request, and shows the exchange to all observers in the order of the answers.
     fn answer(&self, request: &Request<Bytes>) -> Answer {
-        let observers = self.observers();
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let at = self.now();
         let answer = self.world().handle(request, at);
         let exchange = Exchange {
@@ -83,7 +96,11 @@ impl Shared {
             request,
             answer: &answer,
         };
-        observers.iter().for_each(|observe| observe(&exchange));
+        // Copied, so that neither lock is held while an observer looks at the world.
+        let observers = self.observers().clone();
+        for observe in observers {
+            observe(&exchange);
+        }
         answer
     }
 }
@@ -136,6 +153,7 @@ impl Server {
         let shared = Arc::new(Shared {
             world: Mutex::new(world),
             observers: Mutex::new(Vec::new()),
+            turn: Mutex::new(()),
             clock,
             follower: OnceLock::new(),
         });
@@ -191,8 +209,8 @@ impl Server {
 
     /// Shows every exchange from now on to `observer`, one at a time, in the order of the answers and
     /// before they are sent. It may look at the world, but must not wait for another request.
-    pub fn observe(&self, observer: impl Fn(&Exchange<'_>) + Send + 'static) {
-        self.shared.observers().push(Box::new(observer));
+    pub fn observe(&self, observer: impl Fn(&Exchange<'_>) + Send + Sync + 'static) {
+        self.shared.observers().push(Arc::new(observer));
     }
 }
 

@@ -329,7 +329,7 @@ fn dropping_the_server_closes_the_listener_and_every_connection() {
 }
 
 #[test]
-fn observers_see_each_exchange_and_may_look_at_the_world() {
+fn observers_see_each_exchange() {
     let platform = platform();
     let exchanges = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&exchanges);
@@ -346,4 +346,25 @@ fn observers_see_each_exchange_and_may_look_at_the_world() {
         *exchanges.lock().unwrap(),
         [("/v1/organizations".to_owned(), 200)]
     );
+}
+
+#[test]
+fn an_observer_may_be_added_while_the_world_is_held_and_requests_wait() {
+    let platform = platform();
+    let (say, seen) = std::sync::mpsc::channel();
+    let mut stream = platform.connect();
+    let guard = platform.server.world();
+    platform.send(&mut stream);
+    platform.server.observe(move |exchange| {
+        let _ = say.send(exchange.answer.response.status().as_u16());
+    });
+    stream
+        .set_read_timeout(Some(Duration::from_millis(100)))
+        .unwrap();
+    assert_eq!(
+        stream.read(&mut [0]).unwrap_err().kind(),
+        ErrorKind::WouldBlock
+    );
+    drop(guard);
+    assert_eq!(seen.recv_timeout(PATIENCE).unwrap(), 200);
 }

@@ -1,0 +1,111 @@
+//! README.md keeps up with the code: every reason that users may meet is explained, every variable that
+//! the chart sets is listed.
+
+use std::collections::BTreeSet;
+
+use clap::Args as _;
+use supabase_operator::api::Reason;
+use supabase_operator::options::Options;
+
+use crate::support::programs::repository;
+
+fn readme() -> String {
+    std::fs::read_to_string(repository().join("README.md")).unwrap()
+}
+
+/// The texts between backquotes in the first cells of the tables under a heading.
+fn first_cells(readme: &str, heading: &str) -> Vec<String> {
+    let section = readme.split(&format!("\n## {heading}\n")).nth(1).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let cells = section
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
+    cells
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn every_reason_is_explained() {
+    let explained = first_cells(&readme(), "When something is wrong");
+    for reason in Reason::ALL {
+        let name = reason.as_str();
+        assert!(
+            explained.iter().any(|cell| cell == name),
+            "README.md does not explain {name}"
+        );
+    }
+    for name in explained {
+        let known = Reason::ALL.iter().any(|reason| reason.as_str() == name);
+        assert!(known, "README.md explains {name}, which is no reason");
+    }
+}
+
+/// Flag and default of every option, as the program has them.
+fn options() -> Vec<(String, Option<String>)> {
+    let command = Options::augment_args(clap::Command::new("run"));
+    let options = command.get_arguments().map(|argument| {
+        let default = argument.get_default_values().first();
+        let default = default.map(|value| value.to_str().unwrap().to_owned());
+        (format!("--{}", argument.get_long().unwrap()), default)
+    });
+    options.collect()
+}
+
+#[test]
+fn every_option_is_listed_with_its_default() {
+    let readme = readme();
+    let listed = first_cells(&readme, "Options");
+    for (flag, default) in options() {
+        let row = readme
+            .lines()
+            .find(|line| line.starts_with(&format!("| `{flag}` |")));
+        let row = row.unwrap_or_else(|| panic!("README.md does not list {flag}"));
+        if let Some(default) = default {
+            assert!(
+                row.contains(&format!("| `{default}` |")),
+                "{flag} has default {default}: {row}"
+            );
+        }
+    }
+    for flag in listed {
+        assert!(
+            options().iter().any(|(known, _)| *known == flag),
+            "there is no option {flag}"
+        );
+    }
+}
+
+#[test]
+fn the_chart_sets_every_option_and_no_other_variable() {
+    let chart = repository().join("charts/supabase-operator/templates/deployment.yaml");
+    let chart = std::fs::read_to_string(chart).unwrap();
+    let after = chart.split("SUPABASE_OPERATOR_").skip(1);
+    let names = after.map(|rest| {
+        rest.split(|c: char| c != '_' && !c.is_ascii_uppercase())
+            .next()
+    });
+    let set: BTreeSet<_> = names
+        .map(|name| format!("--{}", name.unwrap().to_lowercase().replace('_', "-")))
+        .collect();
+    let known: BTreeSet<_> = options().into_iter().map(|(flag, _)| flag).collect();
+    assert_eq!(set, known);
+}
+
+#[test]
+fn every_file_that_the_readme_links_to_is_there() {
+    let readme = readme();
+    for link in readme
+        .split("](")
+        .skip(1)
+        .map(|rest| rest.split(')').next().unwrap())
+    {
+        if !link.starts_with("http") {
+            assert!(
+                repository().join(link).exists(),
+                "README.md links to {link}, which is missing"
+            );
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! What users live through, on a real API server, under the chart's `ServiceAccount`, against the simulated
+//! platform. Every story ends with [`Stage::finish`]: nothing leaked, nothing asked beyond the chart.
+
+mod deletion;
+mod first_project;
+mod outputs;
+mod power;
+mod restarts;
+mod rights;
+mod tenancy;
+mod trouble;
+
+use serde_json::Value;
+
+use crate::support::cluster::kinds::{CONNECTION, PROJECT};
+use crate::support::samples::{oauth_connection, project, token_connection};
+use crate::support::stage::Stage;
+
+/// Makes the connection `acme` with OAuth tokens, and waits until it is ready.
+async fn connected(stage: &Stage) {
+    stage.cluster.apply(oauth_connection("acme")).await;
+    stage
+        .cluster
+        .wait_condition(CONNECTION, "acme", "Ready", "True")
+        .await;
+}
+
+/// Makes the connection `acme` with a personal access token, and waits until it is ready.
+async fn connected_with_token(stage: &Stage) {
+    stage.cluster.apply(token_connection("acme")).await;
+    stage
+        .cluster
+        .wait_condition(CONNECTION, "acme", "Ready", "True")
+        .await;
+}
+
+/// Makes a plain project and waits until it is ready.
+async fn ready_project(stage: &Stage, name: &str) -> Value {
+    stage.cluster.apply(project(name)).await;
+    stage
+        .cluster
+        .wait_condition(PROJECT, name, "Ready", "True")
+        .await
+}

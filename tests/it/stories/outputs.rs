@@ -1,0 +1,160 @@
+//! Outputs: restored, updated, pruned, and never taken from anybody.
+
+use serde_json::{Value, json};
+
+use super::{connected, ready_project};
+use crate::support::cluster::SOON;
+use crate::support::cluster::kinds::{CONFIG_MAP, PROJECT, SECRET};
+use crate::support::samples::{project, secret};
+use crate::support::stage::{Reach, Stage};
+
+#[tokio::test]
+async fn an_output_that_was_edited_or_deleted_comes_back() {
+    let mut stage = Stage::new(Reach::Namespace).await;
+    let operator = stage.operator().await;
+    connected(&stage).await;
+    ready_project(&stage, "orders").await;
+    let first = stage.cluster.data(SECRET, "orders-supabase").await.unwrap();
+
+    let edited = json!({"data": {"SUPABASE_URL": "aHR0cHM6Ly9lbHNld2hlcmU=", "ADDED": "eA=="}});
+    stage.cluster.merge(SECRET, "orders-supabase", edited).await;
+    let same = async |what: &str| {
+        crate::support::eventually::eventually(what, SOON, async || {
+            match stage.cluster.data(SECRET, "orders-supabase").await {
+                Some(data) if data == first => Ok(()),
+                Some(data) => Err(format!("keys {:?}", data.keys().collect::<Vec<_>>())),
+                None => Err("it is not there".to_owned()),
+            }
+        })
+        .await;
+    };
+    same("the edit undone").await;
+    stage.cluster.delete(SECRET, "orders-supabase").await;
+    same("the Secret made again").await;
+    stage.finish(vec![operator]).await;
+}
+
+#[tokio::test]
+async fn outputs_follow_the_spec() {
+    let mut stage = Stage::new(Reach::Namespace).await;
+    let operator = stage.operator().await;
+    connected(&stage).await;
+    let public = json!({"kind": "ConfigMap", "prefix": "NEXT_PUBLIC_", "include": ["URL", "PublishableKey"]});
+    let with_both = project("shop")
+        .with_output("shop-web", "Env", public)
+        .with_output(
+            "shop-db",
+            "ServiceBinding",
+            json!({"endpoint": "TransactionPooler"}),
+        );
+    stage.cluster.apply(with_both).await;
+    let ready = stage
+        .cluster
+        .wait_condition(PROJECT, "shop", "Ready", "True")
+        .await;
+    assert_eq!(ready["status"]["binding"]["name"], "shop-db");
+    let web = stage.cluster.data(CONFIG_MAP, "shop-web").await.unwrap();
+    let keys: Vec<_> = web.keys().map(String::as_str).collect();
+    assert_eq!(
+        keys,
+        [
+            "NEXT_PUBLIC_SUPABASE_PUBLISHABLE_KEY",
+            "NEXT_PUBLIC_SUPABASE_URL"
+        ]
+    );
+    let binding = stage.cluster.get(SECRET, "shop-db").await.unwrap();
+    assert_eq!(binding["type"], "servicebinding.io/postgresql");
+    assert_eq!(
+        stage.cluster.data(SECRET, "shop-db").await.unwrap()["port"],
+        "6543"
+    );
+
+    let with_less =
+        project("shop").with_output("shop-server", "Env", json!({"include": ["SecretKey"]}));
+    stage.cluster.apply(with_less).await;
+    stage.cluster.gone(CONFIG_MAP, "shop-web", SOON).await;
+    stage.cluster.gone(SECRET, "shop-db", SOON).await;
+    let server = stage
+        .cluster
+        .wait_for(SECRET, "shop-server", "there", SOON, |object| {
+            Some(object.clone())
+        })
+        .await;
+    assert_eq!(server["data"].as_object().unwrap().len(), 1);
+    stage.finish(vec![operator]).await;
+}
+
+#[tokio::test]
+async fn a_secret_of_somebody_else_is_left_alone() {
+    let mut stage = Stage::new(Reach::Namespace).await;
+    let operator = stage.operator().await;
+    connected(&stage).await;
+    stage
+        .cluster
+        .apply(secret("orders-supabase", &[("mine", "untouched")]))
+        .await;
+    let before = stage.cluster.get(SECRET, "orders-supabase").await.unwrap();
+    stage.cluster.apply(project("orders")).await;
+    stage
+        .cluster
+        .wait_condition(PROJECT, "orders", "OutputsWritten", "False/Conflict")
+        .await;
+    let after = stage.cluster.get(SECRET, "orders-supabase").await.unwrap();
+    assert_eq!(before, after);
+
+    stage.cluster.delete(SECRET, "orders-supabase").await;
+    stage
+        .cluster
+        .wait_condition(PROJECT, "orders", "Ready", "True")
+        .await;
+    let data = stage.cluster.data(SECRET, "orders-supabase").await.unwrap();
+    assert!(!data.contains_key("mine"));
+    stage.finish(vec![operator]).await;
+}
+
+#[tokio::test]
+async fn a_supplied_password_is_used_as_it_is() {
+    let mut stage = Stage::new(Reach::Namespace).await;
+    stage.platform.attach_databases().await;
+    let operator = stage.operator().await;
+    connected(&stage).await;
+    let password = "p@ss/w:rd %41 ü and spaces";
+    stage
+        .cluster
+        .apply(secret("own", &[("password", password)]))
+        .await;
+    stage
+        .cluster
+        .apply(project("orders").with_password_of("own", "password"))
+        .await;
+    stage
+        .cluster
+        .wait_condition(PROJECT, "orders", "Ready", "True")
+        .await;
+    let data = stage.cluster.data(SECRET, "orders-supabase").await.unwrap();
+    assert_eq!(data["SUPABASE_DB_PASSWORD"], password);
+    let answer = database_query::answer(&data["SUPABASE_DB_URL"], "select 1")
+        .await
+        .unwrap();
+    assert_eq!(answer, ["1"]);
+    stage.finish(vec![operator]).await;
+}
+
+#[tokio::test]
+async fn outputs_belong_to_their_project_and_passwords_do_not() {
+    let mut stage = Stage::new(Reach::Namespace).await;
+    let operator = stage.operator().await;
+    connected(&stage).await;
+    let ready = ready_project(&stage, "orders").await;
+    let output = stage.cluster.get(SECRET, "orders-supabase").await.unwrap();
+    let owner = &output["metadata"]["ownerReferences"][0];
+    assert_eq!(owner["uid"], ready["metadata"]["uid"]);
+    assert_eq!(owner["blockOwnerDeletion"], false);
+    let password = stage
+        .cluster
+        .get(SECRET, "orders-supabase-password")
+        .await
+        .unwrap();
+    assert_eq!(password["metadata"]["ownerReferences"], Value::Null);
+    stage.finish(vec![operator]).await;
+}

@@ -1,0 +1,138 @@
+//! Running, paused, suspended; and what the platform or somebody else does to a project.
+
+use serde_json::json;
+use simulated_platform::Plan;
+
+use super::{connected, ready_project};
+use crate::support::cluster::SOON;
+use crate::support::cluster::kinds::PROJECT;
+use crate::support::platform::ORGANIZATION;
+use crate::support::samples::project;
+use crate::support::stage::{Reach, Stage};
+
+#[tokio::test]
+async fn power_follows_the_spec() {
+    let mut stage = Stage::new(Reach::Namespace).await;
+    stage.platform.world().set_plan(ORGANIZATION, Plan::Free);
+    let operator = stage.operator().await;
+    connected(&stage).await;
+    ready_project(&stage, "orders").await;
+    stage
+        .cluster
+        .apply(project("orders").with("powerState", "Paused"))
+        .await;
+    let remote = |wanted: &'static str| {
+        move |object: &serde_json::Value| (object["status"]["remoteStatus"] == wanted).then_some(())
+    };
+    stage
+        .cluster
+        .wait_for(PROJECT, "orders", "paused", SOON, remote("INACTIVE"))
+        .await;
+    stage
+        .cluster
+        .wait_condition(PROJECT, "orders", "Ready", "False/Paused")
+        .await;
+    stage
+        .cluster
+        .apply(project("orders").with("powerState", "Running"))
+        .await;
+    stage
+        .cluster
+        .wait_condition(PROJECT, "orders", "Ready", "True")
+        .await;
+    stage.finish(vec![operator]).await;
+}
+
+#[tokio::test]
+async fn a_pause_that_nobody_asked_for_is_told_and_left() {
+    let mut stage = Stage::new(Reach::Namespace).await;
+    stage.platform.world().set_plan(ORGANIZATION, Plan::Free);
+    let operator = stage.operator().await;
+    connected(&stage).await;
+    let ready = ready_project(&stage, "orders").await;
+    let now = stage.platform.now();
+    let reference = ready["status"]["ref"].as_str().unwrap();
+    stage.platform.world().pause_by_hand(reference, now);
+    let mark = stage.platform.mark();
+    stage
+        .cluster
+        .wait_condition(PROJECT, "orders", "Ready", "False/Paused")
+        .await;
+    let calls = stage.platform.calls_since(mark);
+    assert!(
+        calls.keys().all(|call| call.starts_with("GET ")),
+        "{calls:?}"
+    );
+    stage.finish(vec![operator]).await;
+}
+
+#[tokio::test]
+async fn a_project_deleted_elsewhere_is_told_and_never_made_again() {
+    let mut stage = Stage::new(Reach::Namespace).await;
+    let operator = stage.operator().await;
+    connected(&stage).await;
+    let ready = ready_project(&stage, "orders").await;
+    let now = stage.platform.now();
+    let reference = ready["status"]["ref"].as_str().unwrap();
+    stage.platform.world().delete_by_hand(reference, now);
+    stage
+        .cluster
+        .wait_condition(PROJECT, "orders", "Ready", "False/RemoteDeleted")
+        .await;
+    let nudge = "supabase-operator.dev/reconcile-requested-at";
+    let nudge = json!({"metadata": {"annotations": {nudge: "again"}}});
+    stage.cluster.merge(PROJECT, "orders", nudge).await;
+    stage
+        .cluster
+        .wait_for(PROJECT, "orders", "the request handled", SOON, |object| {
+            (object["status"]["lastHandledReconcileAt"] == "again").then_some(())
+        })
+        .await;
+    assert_eq!(stage.platform.created().len(), 1);
+    stage.finish(vec![operator]).await;
+}
+
+#[tokio::test]
+async fn a_suspended_object_is_left_alone() {
+    let mut stage = Stage::new(Reach::Namespace).await;
+    let operator = stage.operator().await;
+    connected(&stage).await;
+    stage
+        .cluster
+        .apply(project("orders").with("suspend", true))
+        .await;
+    stage
+        .cluster
+        .wait_condition(PROJECT, "orders", "Ready", "False/Suspended")
+        .await;
+    assert!(stage.platform.created().is_empty());
+    stage
+        .cluster
+        .apply(project("orders").with("suspend", false))
+        .await;
+    stage
+        .cluster
+        .wait_condition(PROJECT, "orders", "Ready", "True")
+        .await;
+    stage.finish(vec![operator]).await;
+}
+
+#[tokio::test]
+async fn a_new_name_renames_the_project() {
+    let mut stage = Stage::new(Reach::Namespace).await;
+    let operator = stage.operator().await;
+    connected(&stage).await;
+    ready_project(&stage, "orders").await;
+    stage
+        .cluster
+        .apply(project("orders").called("orders-2"))
+        .await;
+    stage
+        .cluster
+        .wait_for(PROJECT, "orders", "the new name", SOON, |object| {
+            (object["status"]["projectName"] == "orders-2").then_some(())
+        })
+        .await;
+    assert_eq!(stage.platform.project_names(), ["orders-2"]);
+    stage.finish(vec![operator]).await;
+}

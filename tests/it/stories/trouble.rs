@@ -1,0 +1,236 @@
+//! Bad objects and bad answers: each is told with a documented reason, costs no hot loop, and does not keep
+//! an object from going.
+
+use std::time::Duration;
+
+use serde_json::json;
+use simulated_platform::{Fault, FaultKind};
+
+use super::connected;
+use crate::support::cluster::kinds::{CONNECTION, PROJECT, SECRET};
+use crate::support::cluster::{SOON, condition};
+use crate::support::samples::{oauth_connection, project, secret, token_connection};
+use crate::support::stage::{Reach, Stage};
+
+/// Enough to outlast every test.
+const FOR_EVER: u32 = u32::MAX;
+/// How long calls are counted, and how many of them are no hot loop yet.
+const WHILE: Duration = Duration::from_secs(3);
+const CALM: usize = 30;
+
+/// A condition says what to do, and while it lasts the platform is left in peace.
+async fn told_calmly(stage: &Stage, name: &str, reason: &str) {
+    let told = stage
+        .cluster
+        .wait_condition(PROJECT, name, "Ready", &format!("False/{reason}"))
+        .await;
+    let message = condition(&told, "Ready").unwrap()["message"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(
+        message.len() > 10,
+        "{reason}: {message:?} does not say what to do"
+    );
+    let mark = stage.platform.mark();
+    tokio::time::sleep(WHILE).await;
+    let calls = stage.platform.calls_since(mark);
+    assert!(calls.values().sum::<usize>() < CALM, "{reason}: {calls:?}");
+}
+
+async fn goes(stage: &Stage, name: &str) {
+    stage.cluster.delete(PROJECT, name).await;
+    stage.cluster.gone(PROJECT, name, SOON).await;
+}
+
+/// What a fault of the create call does to a project.
+async fn a_create_call_that_meets(kind: FaultKind, reason: &str) {
+    let mut stage = Stage::new(Reach::Namespace).await;
+    let operator = stage.operator().await;
+    connected(&stage).await;
+    let fault = Fault::on("POST", "/v1/projects", kind).times(FOR_EVER);
+    stage.platform.world().script(fault);
+    stage.cluster.apply(project("orders")).await;
+    told_calmly(&stage, "orders", reason).await;
+    assert!(stage.platform.created().is_empty());
+    goes(&stage, "orders").await;
+    stage.finish(vec![operator]).await;
+}
+
+fn message(status: u16, text: &str) -> FaultKind {
+    FaultKind::Status(status, json!({"message": text}).to_string())
+}
+
+#[tokio::test]
+async fn a_refused_region_is_told() {
+    a_create_call_that_meets(
+        message(400, "region must be one of the following values"),
+        "InvalidSpec",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_missing_right_is_told() {
+    a_create_call_that_meets(message(403, "Forbidden resource"), "MissingScope").await;
+}
+
+#[tokio::test]
+async fn a_reached_quota_is_told() {
+    let text = "The following organization members have reached their maximum limits for the number of \
+        active free projects";
+    a_create_call_that_meets(message(400, text), "QuotaExceeded").await;
+}
+
+#[tokio::test]
+async fn unpaid_invoices_are_told() {
+    a_create_call_that_meets(message(402, "Payment required"), "PaymentRequired").await;
+}
+
+#[tokio::test]
+async fn a_rate_limit_is_told() {
+    a_create_call_that_meets(FaultKind::RetryAfter(429, "60".to_owned()), "RateLimited").await;
+}
+
+/// What a platform that fails on every call does to a connection.
+async fn a_platform_that_answers(kind: FaultKind, reason: &str) {
+    let mut stage = Stage::new(Reach::Namespace).await;
+    let operator = stage.operator().await;
+    stage
+        .platform
+        .world()
+        .script(Fault::on("*", "/**", kind).times(FOR_EVER));
+    stage.cluster.apply(token_connection("acme")).await;
+    let wanted = format!("False/{reason}");
+    stage
+        .cluster
+        .wait_condition(CONNECTION, "acme", "Ready", &wanted)
+        .await;
+    stage.cluster.apply(project("orders")).await;
+    told_calmly(&stage, "orders", "ConnectionNotReady").await;
+    goes(&stage, "orders").await;
+    stage.cluster.apply(project("waiting")).await;
+    stage.platform.world().clear_script();
+    stage
+        .cluster
+        .wait_condition(PROJECT, "waiting", "Ready", "True")
+        .await;
+    stage.finish(vec![operator]).await;
+}
+
+#[tokio::test]
+async fn a_refused_token_is_told() {
+    a_platform_that_answers(message(401, "Unauthorized"), "Unauthorized").await;
+}
+
+#[tokio::test]
+async fn a_broken_platform_is_told() {
+    a_platform_that_answers(message(500, "Internal server error"), "PlatformUnavailable").await;
+}
+
+#[tokio::test]
+async fn a_gateways_error_page_is_told() {
+    a_platform_that_answers(FaultKind::Html(502), "PlatformUnavailable").await;
+}
+
+#[tokio::test]
+async fn a_page_where_json_was_due_is_told() {
+    a_platform_that_answers(FaultKind::Html(200), "PlatformUnavailable").await;
+}
+
+#[tokio::test]
+async fn a_reset_connection_is_told() {
+    a_platform_that_answers(FaultKind::Reset, "PlatformUnavailable").await;
+}
+
+#[tokio::test]
+async fn a_missing_connection_is_told_and_awaited() {
+    let mut stage = Stage::new(Reach::Namespace).await;
+    let operator = stage.operator().await;
+    stage.cluster.apply(project("orders")).await;
+    told_calmly(&stage, "orders", "ConnectionNotFound").await;
+    connected(&stage).await;
+    stage
+        .cluster
+        .wait_condition(PROJECT, "orders", "Ready", "True")
+        .await;
+    stage.finish(vec![operator]).await;
+}
+
+#[tokio::test]
+async fn a_missing_or_malformed_secret_is_told_and_awaited() {
+    let mut stage = Stage::new(Reach::Namespace).await;
+    let operator = stage.operator().await;
+    stage.cluster.delete(SECRET, "supabase-token").await;
+    stage.cluster.apply(token_connection("acme")).await;
+    stage
+        .cluster
+        .wait_condition(CONNECTION, "acme", "Ready", "False/SecretNotFound")
+        .await;
+    stage
+        .cluster
+        .apply(secret("supabase-token", &[("wrong-key", "x")]))
+        .await;
+    stage
+        .cluster
+        .wait_condition(CONNECTION, "acme", "Ready", "False/SecretNotFound")
+        .await;
+    let two_lines = "not a token\nat all";
+    stage
+        .cluster
+        .apply(secret("supabase-token", &[("token", two_lines)]))
+        .await;
+    stage
+        .cluster
+        .wait_condition(CONNECTION, "acme", "Ready", "False/SecretInvalid")
+        .await;
+    stage.platform.provide_secrets(&stage.cluster).await;
+    stage
+        .cluster
+        .wait_condition(CONNECTION, "acme", "Ready", "True")
+        .await;
+    stage.finish(vec![operator]).await;
+}
+
+#[tokio::test]
+async fn a_dead_refresh_token_is_told_until_new_tokens_come() {
+    let mut stage = Stage::new(Reach::Namespace).await;
+    let operator = stage.operator().await;
+    connected(&stage).await;
+    let app = stage.platform.app.clone();
+    stage.platform.world().revoke_authorization(&app, "acme");
+    let dead = "False/ReauthorizationRequired";
+    stage
+        .cluster
+        .wait_condition(CONNECTION, "acme", "Ready", dead)
+        .await;
+    let now = stage.platform.now();
+    let fresh = stage.platform.world().authorize(&app, "acme", now).unwrap();
+    let tokens = [
+        ("access_token", fresh.access_token.as_str()),
+        ("refresh_token", fresh.refresh_token.as_str()),
+    ];
+    stage
+        .cluster
+        .apply(secret("supabase-oauth-tokens", &tokens))
+        .await;
+    stage
+        .cluster
+        .wait_condition(CONNECTION, "acme", "Ready", "True")
+        .await;
+    stage.finish(vec![operator]).await;
+}
+
+#[tokio::test]
+async fn a_connection_to_a_foreign_organization_is_refused() {
+    let mut stage = Stage::new(Reach::Namespace).await;
+    let operator = stage.operator().await;
+    let pinned = oauth_connection("acme").with("organizationSlug", "elsewhere");
+    stage.cluster.apply(pinned).await;
+    let refused = "False/OrganizationNotAllowed";
+    stage
+        .cluster
+        .wait_condition(CONNECTION, "acme", "Ready", refused)
+        .await;
+    stage.finish(vec![operator]).await;
+}
