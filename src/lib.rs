@@ -1,6 +1,7 @@
 //! Kubernetes operator for hosted Supabase projects.
 
 pub mod api;
+pub mod connection;
 pub mod controller;
 pub mod crds;
 pub mod health;

@@ -11,6 +11,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::project::ConnectionKind;
 use super::reference::{SecretKeyRef, SecretRef};
 
 /// A credential for one Supabase organization, with its own health.
@@ -281,6 +282,9 @@ pub trait Connection:
     + Sync
     + 'static
 {
+    /// Which of the two it is.
+    const KIND: ConnectionKind;
+
     /// `spec` as both kinds have it.
     fn view(&self) -> ConnectionView<'_>;
     /// `status`, if there is one.
@@ -292,6 +296,8 @@ pub trait Connection:
 }
 
 impl Connection for SupabaseConnection {
+    const KIND: ConnectionKind = ConnectionKind::SupabaseConnection;
+
     fn view(&self) -> ConnectionView<'_> {
         ConnectionView {
             auth: &self.spec.auth,
@@ -316,6 +322,8 @@ impl Connection for SupabaseConnection {
 }
 
 impl Connection for ClusterSupabaseConnection {
+    const KIND: ConnectionKind = ConnectionKind::ClusterSupabaseConnection;
+
     fn view(&self) -> ConnectionView<'_> {
         ConnectionView {
             auth: &self.spec.auth,

@@ -228,7 +228,7 @@ impl Budget {
         } else {
             closed
         };
-        (until > now).then(|| until - now)
+        Some(until.saturating_sub(now)).filter(|wait| !wait.is_zero())
     }
 
     /// How many calls a window of the bucket takes.

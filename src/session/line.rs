@@ -114,7 +114,8 @@ impl Line {
                     });
                 }
                 Turn::NotBefore(until) => {
-                    let wait = until.max(now + Duration::from_millis(1)).min(deadline) - now;
+                    let until = until.max(now + Duration::from_millis(1)).min(deadline);
+                    let wait = until.saturating_sub(now);
                     // Either way the turn is looked at again.
                     let _ = timeout(wait, changed).await;
                 }

@@ -10,6 +10,7 @@ mod capabilities;
 pub mod custody;
 mod id;
 mod line;
+mod live;
 mod registry;
 mod roster;
 mod sending;
@@ -17,6 +18,6 @@ mod tasks;
 
 pub use capabilities::{Ability, Capabilities};
 pub use id::ConnectionId;
+pub use live::{Credential, Session, SessionState};
 pub use registry::{SessionOptions, Sessions, SessionsParts};
 pub use roster::{Pace, Presence, Roster, Sighted, WholeList};
-pub use sending::{Credential, Session, SessionState};

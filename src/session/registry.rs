@@ -12,8 +12,8 @@ use tokio::time::timeout;
 use super::custody::{self, End, Index, Order};
 use super::id::ConnectionId;
 use super::line::Line;
+use super::live::Session;
 use super::roster::Sharing;
-use super::sending::Session;
 use super::tasks::{Spawner, Tasks};
 use crate::api::ObjectKey;
 use crate::api::project::ConnectionKind;
@@ -178,7 +178,12 @@ impl Sessions {
 
     /// The session of a connection, if its first pass has opened one.
     pub fn find(&self, id: &ConnectionId) -> Option<Session> {
-        self.sessions().get(id).cloned()
+        let session = self.sessions().get(id).cloned()?;
+        if session.ask_for() {
+            // From now on the connection is held by its finalizer.
+            self.0.shared.wake_connection(id);
+        }
+        Some(session)
     }
 
     /// An object follows nothing any more, whatever it followed.

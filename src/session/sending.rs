@@ -1,198 +1,25 @@
-//! One session: the credential in use, and sending calls with it.
+//! Sending calls with the credential in use.
+//!
+//! Waits while tokens are refreshed, repeats reads only, and tells custody of a 401.
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::SecretString;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::capabilities::Capabilities;
-use super::custody::{Applied, Index, Memory, Token, TokenState, Verdict};
-use super::id::ConnectionId;
-use super::line::{Line, PATIENCE};
-use super::registry::Shared;
-use super::roster::Roster;
-use crate::api::{ObjectKey, Reason};
-use crate::management::{Answer, Call, Error, Organization, Withheld};
+use super::custody::Verdict;
+use super::line::PATIENCE;
+use super::live::{Credential, Rejection, Session, SessionState};
+use crate::api::Reason;
+use crate::management::{Answer, Call, Error, Withheld};
 
 /// Reads are repeated so often when the platform does not answer.
 const REPEATS: u32 = 2;
 /// The pause before a repetition.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Whether a session can be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SessionState {
-    /// The platform accepts the credential.
-    Usable,
-    /// It does not, or not yet.
-    Unusable {
-        /// Why, as the connection's condition says it.
-        reason: Reason,
-        /// Uptime since when.
-        since: Duration,
-    },
-}
-
-/// A credential in use.
-#[derive(Clone, Debug)]
-pub struct Credential {
-    /// For the `Authorization` header.
-    pub token: Token,
-    /// Who the rate limit is counted for: the app, or the token.
-    pub identity: String,
-    /// What stays the same when tokens are refreshed: the chain that they belong to.
-    pub lineage: String,
-    /// Whether it may reach only some projects of its organizations.
-    pub limited: bool,
-}
-
-/// A session. Cheap to clone; all clones are one.
-#[derive(Clone)]
-pub struct Session(pub(super) Arc<Inner>);
-
-pub(super) struct Inner {
-    id: ConnectionId,
-    shared: Arc<Shared>,
-    core: Mutex<Core>,
-    changed: watch::Sender<u64>,
-    rosters: Mutex<BTreeMap<String, Roster>>,
-}
-
-struct Core {
-    credential: Option<Arc<Credential>>,
-    /// The credential was answered with 401.
-    rejected: bool,
-    /// The connection's pass has not yet said what follows from a rejection.
-    recovering: bool,
-    refreshing: bool,
-    state: SessionState,
-    organizations: Vec<Organization>,
-    capabilities: Capabilities,
-    memory: Memory,
-}
-
-impl fmt::Debug for Session {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Session")
-            .field("id", &self.0.id)
-            .finish_non_exhaustive()
-    }
-}
-
 impl Session {
-    pub(super) fn new(id: ConnectionId, shared: Arc<Shared>) -> Self {
-        let since = shared.line.uptime();
-        let core = Core {
-            credential: None,
-            rejected: false,
-            recovering: false,
-            refreshing: false,
-            state: SessionState::Unusable {
-                reason: Reason::Retrying,
-                since,
-            },
-            organizations: Vec::new(),
-            capabilities: Capabilities::default(),
-            memory: Memory::default(),
-        };
-        Self(Arc::new(Inner {
-            id,
-            shared,
-            core: Mutex::new(core),
-            changed: watch::Sender::new(0),
-            rosters: Mutex::default(),
-        }))
-    }
-
-    fn core(&self) -> MutexGuard<'_, Core> {
-        self.0.core.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn change(&self) {
-        self.0.changed.send_modify(|version| *version += 1);
-    }
-
-    pub(super) fn line(&self) -> &Arc<Line> {
-        &self.0.shared.line
-    }
-
-    pub(super) fn shared(&self) -> &Arc<Shared> {
-        &self.0.shared
-    }
-
-    pub(super) fn index(&self) -> &Mutex<Index> {
-        &self.0.shared.index
-    }
-
-    /// The connection.
-    pub fn id(&self) -> &ConnectionId {
-        &self.0.id
-    }
-
-    /// Whether it can be used. A credential that worked last may still be there when it cannot, for deletions.
-    pub fn state(&self) -> SessionState {
-        self.core().state
-    }
-
-    /// The organizations that the credential sees and the connection admits.
-    pub fn organizations(&self) -> Vec<Organization> {
-        self.core().organizations.clone()
-    }
-
-    /// What the credential may do, as far as calls have shown.
-    pub fn capabilities(&self) -> Capabilities {
-        self.core().capabilities
-    }
-
-    /// Whether the credential may see only some projects of its organizations, so that absence from a list says
-    /// nothing.
-    pub fn may_be_limited_to_projects(&self) -> bool {
-        let core = self.core();
-        core.credential
-            .as_ref()
-            .is_none_or(|credential| credential.limited)
-    }
-
-    /// The projects of an organization.
-    pub fn roster(&self, organization: &str) -> Roster {
-        let mut rosters = self
-            .0
-            .rosters
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        rosters
-            .entry(organization.to_owned())
-            .or_insert_with(|| Roster::new(organization, self))
-            .clone()
-    }
-
-    fn all_rosters(&self) -> Vec<Roster> {
-        let rosters = self
-            .0
-            .rosters
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        rosters.values().cloned().collect()
-    }
-
-    pub(super) fn unfollow(&self, object: &ObjectKey) {
-        for roster in self.all_rosters() {
-            roster.unfollow(object);
-        }
-    }
-
-    pub(super) fn identity(&self) -> Option<String> {
-        let core = self.core();
-        core.credential
-            .as_ref()
-            .map(|credential| credential.identity.clone())
-    }
-
     /// Sends a call for a tenant. Waits while tokens are refreshed and for a turn in the budget; repeats reads
     /// that the platform does not answer, and reads whose token was replaced under way. Never repeats anything
     /// else.
@@ -253,9 +80,9 @@ impl Session {
         loop {
             {
                 let core = self.core();
-                let waiting = core.refreshing || (core.rejected && core.recovering);
+                let waiting = core.refreshing || core.rejection == Some(Rejection::Recovering);
                 match &core.credential {
-                    Some(credential) if !waiting && !core.rejected => {
+                    Some(credential) if !waiting && core.rejection.is_none() => {
                         return Ok(Arc::clone(credential));
                     }
                     Some(_) | None if !waiting => {
@@ -277,11 +104,11 @@ impl Session {
                 let newer = core
                     .credential
                     .as_ref()
-                    .is_some_and(|now| now.token != used.token && !core.rejected);
+                    .is_some_and(|now| now.token != used.token && core.rejection.is_none());
                 if newer && !core.refreshing {
                     return true;
                 }
-                if !core.refreshing && !core.recovering {
+                if !core.refreshing && core.rejection != Some(Rejection::Recovering) {
                     return false;
                 }
             }
@@ -331,11 +158,10 @@ impl Session {
                 .as_ref()
                 .is_some_and(|now| now.token == used.token);
             // While tokens are refreshed, the old one's death is expected.
-            if !current || core.refreshing || core.rejected {
+            if !current || core.refreshing || core.rejection.is_some() {
                 return;
             }
-            core.rejected = true;
-            core.recovering = true;
+            core.rejection = Some(Rejection::Recovering);
             core.memory
                 .judge(&used.token.digest, Verdict::Rejected { worked: false });
             core.memory.applied = None;
@@ -347,162 +173,5 @@ impl Session {
         self.change();
         self.shared().wake_connection(self.id());
         self.wake_followers();
-    }
-
-    fn wake_followers(&self) {
-        for roster in self.all_rosters() {
-            roster.wake_all();
-        }
-    }
-
-    /// Lets calls wait until the guard is dropped.
-    pub(super) fn begin_refresh(&self) -> Refreshing {
-        self.core().refreshing = true;
-        self.change();
-        Refreshing(self.clone())
-    }
-
-    /// Puts a new pair of the chain in use to use.
-    pub(super) fn renew(&self, state: &TokenState, client_id: &str) {
-        let Some(credential) = Credential::of_state(state, client_id) else {
-            return;
-        };
-        self.put(Some(credential));
-        self.change();
-    }
-
-    fn put(&self, credential: Option<Credential>) {
-        let mut core = self.core();
-        let Some(credential) = credential else {
-            return;
-        };
-        let same_chain = core
-            .credential
-            .as_ref()
-            .is_some_and(|now| now.lineage == credential.lineage);
-        let same_token = core
-            .credential
-            .as_ref()
-            .is_some_and(|now| now.token == credential.token);
-        if !same_token {
-            core.rejected = false;
-            core.recovering = false;
-        }
-        if !same_chain {
-            core.capabilities = Capabilities::default();
-        }
-        core.credential = Some(Arc::new(credential));
-        drop(core);
-        if !same_chain {
-            // What another credential saw, and when, says nothing about this one.
-            for roster in self.all_rosters() {
-                roster.forget_sightings();
-            }
-        }
-    }
-
-    /// Says what the connection's pass found out: the credential to use (none keeps the last), and whether it is
-    /// usable.
-    pub(crate) fn install(
-        &self,
-        credential: Option<Credential>,
-        outcome: Result<Vec<Organization>, Reason>,
-    ) {
-        self.put(credential);
-        let now = self.line().uptime();
-        let changed = {
-            let mut core = self.core();
-            let before = core.state;
-            core.recovering = false;
-            let slugs;
-            (core.state, slugs) = match outcome {
-                Ok(organizations) => {
-                    core.rejected = false;
-                    core.organizations = organizations;
-                    let slugs = core.organizations.iter().map(|one| one.slug.to_string());
-                    (SessionState::Usable, slugs.collect())
-                }
-                Err(reason) => {
-                    let since = match before {
-                        SessionState::Unusable { since, .. } => since,
-                        SessionState::Usable => now,
-                    };
-                    (SessionState::Unusable { reason, since }, Vec::new())
-                }
-            };
-            let unusable = match core.state {
-                SessionState::Usable => None,
-                SessionState::Unusable { reason, .. } => Some(reason),
-            };
-            let token = core
-                .credential
-                .as_ref()
-                .map(|credential| credential.token.digest.clone());
-            core.memory.applied = Some(Applied {
-                token,
-                unusable,
-                organizations: slugs,
-            });
-            before != core.state
-        };
-        self.change();
-        self.shared().settle(self.id());
-        if changed {
-            self.wake_followers();
-        }
-    }
-
-    /// What is remembered of the connection's tokens.
-    pub(crate) fn memory(&self) -> Memory {
-        self.core().memory.clone()
-    }
-
-    /// Changes what is remembered.
-    pub(crate) fn remember(&self, change: impl FnOnce(&mut Memory)) {
-        change(&mut self.core().memory);
-    }
-
-    /// The credential that worked last, also where the session is not usable any more.
-    pub(crate) fn last_credential(&self) -> Option<Arc<Credential>> {
-        self.core().credential.clone()
-    }
-}
-
-impl Credential {
-    /// The credential that a stored pair makes.
-    pub(crate) fn of_state(state: &TokenState, client_id: &str) -> Option<Self> {
-        let chain = state.seed.as_deref().unwrap_or_default();
-        Some(Self {
-            token: state.access.clone()?,
-            identity: client_id.to_owned(),
-            lineage: format!("{client_id} {chain}"),
-            limited: state.limited,
-        })
-    }
-
-    /// The credential that a token without a chain makes.
-    pub(crate) fn alone(token: Token, limited: bool) -> Self {
-        Self {
-            identity: token.digest.clone(),
-            lineage: token.digest.clone(),
-            token,
-            limited,
-        }
-    }
-
-    /// The token.
-    pub fn secret(&self) -> &SecretString {
-        &self.token.value
-    }
-}
-
-/// Calls wait as long as this lives.
-#[derive(Debug)]
-pub(super) struct Refreshing(Session);
-
-impl Drop for Refreshing {
-    fn drop(&mut self) {
-        self.0.core().refreshing = false;
-        self.0.change();
     }
 }

@@ -83,6 +83,10 @@ pub struct Memory {
     pub failure: Option<Failure>,
     /// What the session was told last.
     pub applied: Option<Applied>,
+    /// Uptime since when a credential Secret has been missing or unusable.
+    pub missing_since: Option<Duration>,
+    /// Whether it was looked up who uses the connection.
+    pub users_read: bool,
     /// The annotation by which a person last asked for a look.
     pub requested: Option<String>,
 }

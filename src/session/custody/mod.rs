@@ -11,7 +11,7 @@ mod tokens;
 
 pub use index::{Holder, Index};
 pub use memory::{Applied, CallEnd, Failure, Memory, Verdict};
-pub use refresh::{App, End, Order};
+pub use refresh::{App, End, Order, adopted};
 pub use store::{StateRead, Store};
 pub use tokens::{Consumed, Damaged, Marker, Token, TokenState, credential};
 

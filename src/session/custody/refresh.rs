@@ -129,7 +129,7 @@ async fn spend(means: &Means, order: Order) -> End {
         at: line.clock().now(),
         token: order.token.digest.clone(),
     };
-    let marked = TokenState {
+    let with_marker = TokenState {
         marker: Some(marker.clone()),
         ..order.state.clone()
     };
@@ -138,7 +138,7 @@ async fn spend(means: &Means, order: Order) -> End {
         memory.ended = None;
         memory.refreshed = Some(begun);
     });
-    let secret = match order.store.write(order.secret.as_ref(), &marked).await {
+    let secret = match order.store.write(order.secret.as_ref(), &with_marker).await {
         Ok(secret) => secret,
         Err(error) => return End::NotMarked(error),
     };
@@ -154,7 +154,7 @@ async fn spend(means: &Means, order: Order) -> End {
     let end = match outcome {
         Ok(answer) => {
             let grant = answer.value;
-            keep(means, &order, &marker, marked, secret, &grant).await;
+            keep(means, &order, &marker, with_marker, secret, &grant).await;
             End::Granted
         }
         Err(Error::Rejected {
@@ -164,7 +164,7 @@ async fn spend(means: &Means, order: Order) -> End {
         Err(Error::Throttled { retry_after }) => End::Throttled(retry_after),
         // Every other refusal of the token endpoint is about the token; a used one answers 404.
         Err(Error::Rejected { .. }) => {
-            give_up(means, &order, &marker, marked, secret).await;
+            give_up(means, &order, &marker, with_marker, secret).await;
             End::Refused
         }
         Err(error) if error.was_not_sent() => End::NotDone(error),
@@ -193,7 +193,7 @@ async fn keep(
     means: &Means,
     order: &Order,
     marker: &Marker,
-    marked: TokenState,
+    with_marker: TokenState,
     secret: Secret,
     grant: &TokenGrant,
 ) {
@@ -217,7 +217,7 @@ async fn keep(
             || current.is_none_or(|current| stored.is_consumed(current, Some(&order.app.digest)));
         replaceable.then(|| replace(stored))
     };
-    let next = replace(&marked);
+    let next = replace(&with_marker);
     let index = means.session.index();
     let stored = order
         .store
@@ -246,7 +246,7 @@ async fn give_up(
     means: &Means,
     order: &Order,
     marker: &Marker,
-    marked: TokenState,
+    with_marker: TokenState,
     secret: Secret,
 ) {
     let refuse = |before: &TokenState| {
@@ -270,7 +270,7 @@ async fn give_up(
         .store
         .insist(
             Some(secret),
-            refuse(&marked),
+            refuse(&with_marker),
             merge,
             super::store::lives_in(index),
         )
@@ -316,8 +316,46 @@ fn granted(
     next
 }
 
+/// The state after the pair of a seed was taken over without being spent.
+pub fn adopted(
+    before: &TokenState,
+    access: Option<Token>,
+    refresh: &Token,
+    expires_at: Option<Timestamp>,
+    now: Timestamp,
+    jitter: &str,
+) -> TokenState {
+    let left = expires_at.and_then(|at| Duration::try_from(at.duration_since(now)).ok());
+    let mut next = TokenState {
+        access,
+        expires_at,
+        refresh_at: later(
+            now,
+            renewal(left.unwrap_or(LIFETIME).max(LIFETIME_LEAST), jitter),
+        ),
+        seed: Some(refresh.digest.clone()),
+        refresh: Some(refresh.clone()),
+        limited: false,
+        consumed: before.consumed.clone(),
+        marker: None,
+    };
+    if let Some(marker) = before
+        .marker
+        .as_ref()
+        .filter(|marker| marker.token != refresh.digest)
+    {
+        // Its answer is lost, and nobody will look for it any more.
+        next.consume(Consumed {
+            digest: marker.token.clone(),
+            seed: true,
+            refused: None,
+        });
+    }
+    next
+}
+
 /// When to replace a pair: at 50 to 75 % of its life, differently for every connection.
-pub(in crate::session) fn renewal(lifetime: Duration, seed: &str) -> Duration {
+fn renewal(lifetime: Duration, seed: &str) -> Duration {
     // `spread` moves by a tenth either way: 0.56 to 0.69.
     backoff::spread(lifetime * 5 / 8, seed, 0)
 }

@@ -31,7 +31,7 @@ pub enum StateRead {
     /// What protects tokens from being sent twice cannot be read.
     Damaged(Box<Secret>),
     /// Ours.
-    Ours(TokenState, Box<Secret>),
+    Ours(Box<TokenState>, Box<Secret>),
 }
 
 /// Where a connection's state is kept.
@@ -80,6 +80,11 @@ impl Store {
         &self.name
     }
 
+    /// The connection's UID.
+    pub fn uid(&self) -> &str {
+        &self.uid
+    }
+
     fn api(&self) -> Api<Secret> {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
@@ -101,7 +106,7 @@ impl Store {
         }
         let empty = BTreeMap::new();
         match TokenState::read(&self.key, secret.data.as_ref().unwrap_or(&empty)) {
-            Ok(state) => Ok(StateRead::Ours(state, Box::new(secret))),
+            Ok(state) => Ok(StateRead::Ours(Box::new(state), Box::new(secret))),
             Err(_) => Ok(StateRead::Damaged(Box::new(secret))),
         }
     }
@@ -170,7 +175,7 @@ impl Store {
             }
             // Whatever the answer was, the write may have happened.
             match self.read(&lives).await {
-                Ok(StateRead::Ours(stored, _)) if stored == next => return Some(next),
+                Ok(StateRead::Ours(stored, _)) if *stored == next => return Some(next),
                 Ok(StateRead::Ours(stored, secret)) => {
                     next = merge(&stored)?;
                     before = Some(*secret);

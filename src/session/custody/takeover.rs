@@ -44,19 +44,16 @@ pub(in crate::session) async fn index_all(sessions: &Sessions) -> BTreeSet<Conne
 async fn all(sessions: &Sessions) -> Result<BTreeSet<ConnectionId>, Error> {
     let client = || sessions.client().clone();
     let mut known = BTreeSet::new();
-    match &sessions.options().namespaces {
-        Some(namespaces) => {
-            for namespace in namespaces {
-                let api = Api::<SupabaseConnection>::namespaced(client(), namespace);
-                known.extend(of_kind(sessions, &api, ConnectionKind::SupabaseConnection).await?);
-            }
-        }
-        None => {
-            let api = Api::<SupabaseConnection>::all(client());
+    if let Some(namespaces) = &sessions.options().namespaces {
+        for namespace in namespaces {
+            let api = Api::<SupabaseConnection>::namespaced(client(), namespace);
             known.extend(of_kind(sessions, &api, ConnectionKind::SupabaseConnection).await?);
-            let api = Api::<ClusterSupabaseConnection>::all(client());
-            known.extend(of_kind(sessions, &api, ConnectionKind::ClusterSupabaseConnection).await?);
         }
+    } else {
+        let api = Api::<SupabaseConnection>::all(client());
+        known.extend(of_kind(sessions, &api, ConnectionKind::SupabaseConnection).await?);
+        let api = Api::<ClusterSupabaseConnection>::all(client());
+        known.extend(of_kind(sessions, &api, ConnectionKind::ClusterSupabaseConnection).await?);
     }
     Ok(known)
 }

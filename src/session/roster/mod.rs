@@ -16,7 +16,7 @@ pub use whole::WholeList;
 
 use self::ticks::Times;
 use self::whole::Lists;
-use super::sending::{Inner as SessionInner, Session};
+use super::live::{Inner as SessionInner, Session};
 use crate::api::ObjectKey;
 use crate::management::{Error, Withheld};
 

@@ -171,7 +171,7 @@ impl RosterState {
             if wanted.contains(reference) {
                 self.note(
                     reference,
-                    Presence::Present(self.sighted(begun, listed)),
+                    &Presence::Present(self.sighted(begun, listed)),
                     &mut changed,
                 );
             }
@@ -195,7 +195,7 @@ impl RosterState {
                     Presence::Absent { since: begun }
                 }
             };
-            self.note(&reference, presence, &mut changed);
+            self.note(&reference, &presence, &mut changed);
         }
         self.followers(&changed)
     }
@@ -242,10 +242,10 @@ impl RosterState {
                     inserted_at: project.created_at,
                     begun,
                 };
-                self.note(reference, Presence::Present(sighted), &mut changed);
+                self.note(reference, &Presence::Present(sighted), &mut changed);
             }
             None if matches!(self.presence(reference), Presence::Present(_)) => {
-                self.note(reference, Presence::Unknown, &mut changed);
+                self.note(reference, &Presence::Unknown, &mut changed);
             }
             None => {}
         }
@@ -264,9 +264,9 @@ impl RosterState {
         }
     }
 
-    fn note(&mut self, reference: &str, presence: Presence, changed: &mut BTreeSet<String>) {
+    fn note(&mut self, reference: &str, presence: &Presence, changed: &mut BTreeSet<String>) {
         let before = self.known.insert(reference.to_owned(), presence.clone());
-        let same = match (&before, &presence) {
+        let same = match (&before, presence) {
             // When it was seen does not count, and what cannot change neither.
             (Some(Presence::Present(before)), Presence::Present(now)) => {
                 before.status == now.status

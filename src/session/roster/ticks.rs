@@ -16,7 +16,7 @@ use super::{Pace, Roster};
 use crate::management::{
     Endpoint, Error, OrganizationSlug, ProjectRef, Sort, organization_projects, project,
 };
-use crate::session::sending::{Session, SessionState};
+use crate::session::live::{Session, SessionState};
 
 /// Objects that begin to follow within so short a time share one list.
 const TOGETHER: Duration = Duration::from_millis(200);
@@ -132,7 +132,7 @@ impl Roster {
                 }
             }
             let Ok(session) = self.session() else { return };
-            let wait = match self.identity(&session) {
+            let wait = match Self::identity(&session) {
                 None => session.shared().options.rest_interval,
                 Some(identity) => {
                     let key = (identity, self.0.organization.clone());
@@ -157,7 +157,7 @@ impl Roster {
     }
 
     /// Who the calls are counted for; nobody while there is nothing to call with.
-    fn identity(&self, session: &Session) -> Option<String> {
+    fn identity(session: &Session) -> Option<String> {
         let usable = session.state() == SessionState::Usable && session.line().leads();
         session.identity().filter(|_| usable)
     }

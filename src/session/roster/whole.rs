@@ -13,7 +13,7 @@ use super::Roster;
 use crate::management::{
     Error, ListedProject, OrganizationSlug, Sent, Sort, organization_projects,
 };
-use crate::session::sending::Session;
+use crate::session::live::Session;
 
 const PAGE: u32 = 100;
 /// Pages of one list: a hundred thousand projects.

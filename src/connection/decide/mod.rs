@@ -1,0 +1,356 @@
+//! What to do about a connection's credential. PURE.
+//!
+//! ```text
+//!                         seed changed                      accepted
+//!   no tokens ─────────────────────────► seed to be tried ───────────────► in use ◄──────────┐
+//!       ▲                                    │ refused                      │  │             │ new pair stored
+//!       │                                    ▼                         due, │  │ 401         │
+//!       │                         what was in use before               401  ▼  ▼             │
+//!       │                                                         marker written ── call ────┤
+//!       │                                                               │                    │ answer lost, or
+//!       │                                                               │ refused            │ process gone
+//!       │                                                               ▼                    ▼
+//!       └──────── a new seed ─────────────────────────── ReauthorizationRequired ◄──── open marker
+//!                                                                               refused    │  ▲
+//!                                                                       (second call) ◄────┘  │
+//!                                                    grace over, or the old token is dead ────┘
+//! ```
+//!
+//! | what is known | step | condition |
+//! |---|---|---|
+//! | a Secret is missing or holds no credential | – | `SecretNotFound`, `SecretInvalid` |
+//! | an access token that was not tried | probe | as before |
+//! | … and is accepted, with an organization that is admitted | install | `Authenticated` |
+//! | … and sees none that is admitted | install | `OrganizationNotAllowed`, `MissingScope` |
+//! | a personal token, or one without a refresh token, answered 401 | install | `Unauthorized` |
+//! | a seed with an access token that is accepted | adopt | as before |
+//! | a seed with a refresh token that was never sent | refresh | as before |
+//! | … that another connection holds | – | `CredentialShared`, or as before with a remark |
+//! | … that was spent or refused | – | as before, or `ReauthorizationRequired` |
+//! | the pair is due, or its access token answered 401 | refresh | as before |
+//! | an open marker, younger than the grace | probe the old token, wait | as before, or `Retrying` |
+//! | an open marker, older, or the old token is dead | refresh | `Retrying` |
+//! | an open marker whose token is nowhere any more | close it | as before |
+//! | no token is left that could be tried | – | `ReauthorizationRequired`, and **stop** |
+//!
+//! A token call is made at most once a minute, but for the second one after a lost answer when the old access token
+//! is known to be dead: where a platform grants a grace to replayed tokens, it is short.
+
+mod admission;
+mod recovery;
+mod tokens;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+pub use admission::Admission;
+
+use super::describe;
+use super::facts::{Credentials, Observed, Problem, Read, Source, Step};
+use crate::api::connection::Connection;
+use crate::api::{ConnectionStatus, Reason};
+use crate::controller::{Again, Decision, Inputs};
+use crate::management::Organization;
+use crate::session::custody::{Applied, StateRead, Token, Verdict};
+
+/// An accepted token is asked for its organizations again after so long.
+const RECHECK: Duration = Duration::from_secs(6 * 3600);
+
+/// The time of a decision.
+#[derive(Clone, Copy, Debug)]
+pub struct At {
+    /// The wall clock.
+    pub now: Timestamp,
+    /// The monotonic clock.
+    pub uptime: Duration,
+}
+
+/// How the credential stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// It can be used for these organizations.
+    Usable(Vec<Organization>),
+    /// It cannot, and the operator goes on by itself.
+    Waiting(Problem),
+    /// It cannot, and somebody must act.
+    Stalled(Problem),
+}
+
+/// What there is to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// How the credential stands.
+    pub health: Health,
+    /// What should be done all the same.
+    pub remark: Option<Problem>,
+    /// Which access token is in use.
+    pub in_use: Option<Source>,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// What to do and to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The step.
+    pub step: Option<Step>,
+    /// How things are before it.
+    pub report: Report,
+    /// When to look again.
+    pub again: Again,
+    /// Whether the connection may go.
+    pub release: bool,
+}
+
+impl Report {
+    fn of(health: Health) -> Self {
+        Self {
+            health,
+            remark: None,
+            in_use: None,
+            expires_at: None,
+        }
+    }
+
+    fn stalled(problem: Problem) -> Self {
+        Self::of(Health::Stalled(problem))
+    }
+
+    fn waiting(problem: Problem) -> Self {
+        Self::of(Health::Waiting(problem))
+    }
+}
+
+/// A part of a plan: a step, or a report and the uptime at which it may be another one.
+struct Course {
+    step: Option<Step>,
+    report: Report,
+    until: Option<Duration>,
+}
+
+impl Course {
+    fn rest(report: Report) -> Self {
+        Self {
+            step: None,
+            report,
+            until: None,
+        }
+    }
+
+    fn until(mut self, uptime: Option<Duration>) -> Self {
+        self.until = self.until.into_iter().chain(uptime).min();
+        self
+    }
+}
+
+/// What to do and to say about a connection, as a pass wants it.
+pub fn decide<C: Connection>(
+    object: &C,
+    observed: &Observed,
+    inputs: &Inputs<'_>,
+) -> Decision<Step, ConnectionStatus> {
+    let at = At {
+        now: inputs.now,
+        uptime: inputs.uptime,
+    };
+    let plan = plan(&Admission::of(object), observed, at);
+    let stored = Connection::status(object).cloned().unwrap_or_default();
+    Decision {
+        // What is said is said when nothing is left to be done.
+        status: match plan.step {
+            Some(_) => stored,
+            None => describe::status(object, observed, &plan.report, at.now),
+        },
+        step: plan.step,
+        again: plan.again,
+        notes: Vec::new(),
+        release: plan.release,
+    }
+}
+
+/// What to do and to say.
+pub fn plan(admission: &Admission<'_>, observed: &Observed, at: At) -> Plan {
+    let unused = observed
+        .users
+        .as_ref()
+        .is_some_and(|users| users.count == 0);
+    if unused {
+        return leave(observed);
+    }
+    let course = match &observed.credentials {
+        Credentials::Pat(read) => personal(admission, observed, read, at),
+        Credentials::OAuth { app, seed } => tokens::course(admission, observed, app, seed, at),
+    };
+    let Course {
+        mut step,
+        report,
+        until,
+    } = course;
+    if step.is_none() && !is_applied(observed, &report) {
+        step = Some(Step::Install);
+    }
+    let wait = until.map_or(observed.interval, |until| {
+        until.saturating_sub(at.uptime).min(observed.interval)
+    });
+    let patience = observed
+        .memory
+        .missing_since
+        .map_or(observed.interval, |since| {
+            // Soon at first, then at leisure.
+            at.uptime
+                .saturating_sub(since)
+                .clamp(Duration::from_secs(1), observed.interval)
+        });
+    Plan {
+        step,
+        report,
+        again: Again::After(wait.min(patience).max(Duration::from_millis(100))),
+        release: false,
+    }
+}
+
+/// Nobody needs it any more.
+fn leave(observed: &Observed) -> Plan {
+    let clean = match &observed.state {
+        StateRead::Ours(..) | StateRead::Damaged(_) => Some(Step::Clean),
+        StateRead::Absent | StateRead::Foreign => None,
+    };
+    Plan {
+        release: clean.is_none(),
+        step: clean,
+        report: Report::waiting(Problem::new(
+            Reason::Deleting,
+            "the connection is being deleted",
+        )),
+        again: Again::Backoff,
+    }
+}
+
+fn personal(
+    admission: &Admission<'_>,
+    observed: &Observed,
+    read: &Read<(Token, bool)>,
+    at: At,
+) -> Course {
+    match read {
+        Read::NotNamed => Course::rest(Report::stalled(Problem::new(
+            Reason::SecretInvalid,
+            "set exactly one of spec.auth.oauth and spec.auth.personalAccessToken",
+        ))),
+        Read::Bad(problem) => Course::rest(Report::stalled(problem.clone())),
+        Read::There((token, _)) => {
+            let rejected = Problem::new(
+                Reason::Unauthorized,
+                "the platform does not accept the personal access token; it may have expired or been revoked: put \
+                 a new one into the Secret",
+            );
+            try_access(admission, observed, token, Source::Pat, at)
+                .unwrap_or_else(|| Course::rest(Report::stalled(rejected)))
+        }
+    }
+}
+
+/// What an access token is good for; nothing if it was rejected.
+fn try_access(
+    admission: &Admission<'_>,
+    observed: &Observed,
+    token: &Token,
+    source: Source,
+    at: At,
+) -> Option<Course> {
+    match observed.memory.verdict(&token.digest) {
+        None => Some(Course {
+            step: Some(Step::Probe(source)),
+            report: Report::waiting(trouble(observed)),
+            until: None,
+        }),
+        Some(Verdict::Rejected { .. }) => None,
+        Some(Verdict::Works {
+            at: asked,
+            organizations,
+        }) => {
+            let stale = asked.saturating_add(RECHECK) <= at.uptime;
+            Some(Course {
+                step: stale.then_some(Step::Probe(source)),
+                report: Report {
+                    in_use: Some(source),
+                    ..Report::of(admission.judge(organizations.as_deref()))
+                },
+                until: None,
+            })
+        }
+    }
+}
+
+/// What went wrong last, for as long as a step is tried again.
+fn trouble(observed: &Observed) -> Problem {
+    observed.memory.failure.as_ref().map_or_else(
+        || Problem::new(Reason::Retrying, "the credential is being tried"),
+        |failure| Problem::new(failure.reason, failure.message.clone()),
+    )
+}
+
+/// Whether the session has been told.
+fn is_applied(observed: &Observed, report: &Report) -> bool {
+    let Some(applied) = &observed.memory.applied else {
+        return false;
+    };
+    match &report.health {
+        Health::Usable(organizations) => {
+            let slugs: Vec<_> = organizations.iter().map(|one| one.slug.as_str()).collect();
+            *applied
+                == Applied {
+                    token: token_in_use(observed, report).map(|token| token.digest.clone()),
+                    unusable: None,
+                    organizations: slugs.into_iter().map(str::to_owned).collect(),
+                }
+        }
+        Health::Waiting(problem) | Health::Stalled(problem) => {
+            applied.unusable == Some(problem.reason)
+        }
+    }
+}
+
+/// The access token that a report says is in use.
+pub fn token_in_use<'a>(observed: &'a Observed, report: &Report) -> Option<&'a Token> {
+    access_of(observed, report.in_use?)
+}
+
+/// The access token of a source.
+pub fn access_of(observed: &Observed, source: Source) -> Option<&Token> {
+    match (source, &observed.credentials, &observed.state) {
+        (Source::Pat, Credentials::Pat(Read::There((token, _))), _) => Some(token),
+        (
+            Source::Seed,
+            Credentials::OAuth {
+                seed: Read::There(seed),
+                ..
+            },
+            _,
+        ) => seed.access.as_ref(),
+        (Source::State, Credentials::OAuth { .. }, StateRead::Ours(state, _)) => {
+            state.access.as_ref()
+        }
+        (Source::Pat | Source::Seed | Source::State, _, _) => None,
+    }
+}
+
+/// The refresh token of a source.
+pub fn refresh_of(observed: &Observed, source: Source) -> Option<&Token> {
+    match (source, &observed.credentials, &observed.state) {
+        (
+            Source::Seed,
+            Credentials::OAuth {
+                seed: Read::There(seed),
+                ..
+            },
+            _,
+        ) => seed.refresh.as_ref(),
+        (Source::State, _, StateRead::Ours(state, _)) => state.refresh.as_ref(),
+        (Source::Pat | Source::Seed | Source::State, _, _) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,375 @@
+//! Custody of OAuth tokens: which one to use, to try, to spend. PURE.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{Admission, At, Course, Health, Report, trouble, try_access};
+use crate::api::Reason;
+use crate::connection::facts::{Observed, Problem, Read, Seed, Source, Step};
+use crate::session::custody::{App, StateRead, Token, TokenState, Verdict};
+
+/// Between two token calls.
+const APART: Duration = Duration::from_secs(60);
+
+/// Everything at hand.
+pub(super) struct Case<'a> {
+    pub(super) admission: &'a Admission<'a>,
+    pub(super) observed: &'a Observed,
+    pub(super) state: &'a TokenState,
+    pub(super) app: &'a Read<App>,
+    pub(super) at: At,
+}
+
+/// What the seed Secret offers.
+#[derive(Clone, Debug)]
+pub(super) enum Offer<'a> {
+    /// Nothing, perhaps for this reason.
+    Nothing(Option<Problem>),
+    /// The token that the stored pair has, or began with and still holds.
+    Current,
+    /// A refresh token that was spent.
+    Spent,
+    /// A refresh token that the platform refused.
+    Refused(&'a Seed),
+    /// A refresh token that another connection holds.
+    Shared,
+    /// An access token that somebody else renews.
+    Borrowed(&'a Token),
+    /// Tokens that were never used.
+    Fresh(&'a Seed, &'a Token),
+}
+
+/// Why a token is not spent now.
+pub(super) enum Hold {
+    /// Somebody must act.
+    Stalled(Problem),
+    /// It goes on at this uptime.
+    Until(Duration, Problem),
+}
+
+pub(super) fn course(
+    admission: &Admission<'_>,
+    observed: &Observed,
+    app: &Read<App>,
+    seed: &Read<Seed>,
+    at: At,
+) -> Course {
+    let empty = TokenState::default();
+    let name = &observed.state_name;
+    let state = match &observed.state {
+        StateRead::Absent => &empty,
+        StateRead::Ours(state, _) => state,
+        StateRead::Foreign => {
+            return Course::rest(Report::stalled(Problem::new(
+                Reason::SecretInvalid,
+                format!(
+                    "the Secret {name}, in which the operator would keep tokens, belongs to somebody else; delete or \
+                     rename it"
+                ),
+            )));
+        }
+        StateRead::Damaged(_) => {
+            return Course::rest(Report::stalled(Problem::new(
+                Reason::SecretInvalid,
+                format!(
+                    "the Secret {name} was edited and cannot be trusted; delete it, and authorize again"
+                ),
+            )));
+        }
+    };
+    let case = Case {
+        admission,
+        observed,
+        state,
+        app,
+        at,
+    };
+    let offer = case.offer(seed);
+    // A pair whose access token works needs no refresh: it is taken whatever else is under way.
+    if let Offer::Fresh(seed, _) = &offer
+        && let Some(access) = seed
+            .access
+            .as_ref()
+            .filter(|_| !is_over(seed.expires_at, at.now))
+    {
+        match observed.memory.verdict(&access.digest) {
+            None => return case.probe(Source::Seed),
+            Some(Verdict::Works { .. }) => {
+                return Course {
+                    step: Some(Step::Adopt),
+                    report: Report::waiting(trouble(observed)),
+                    until: None,
+                };
+            }
+            Some(Verdict::Rejected { .. }) => {}
+        }
+    }
+    if let Some(marker) = case.open_marker() {
+        return case.recover(marker, &offer);
+    }
+    let mut remark = None;
+    if let Offer::Fresh(_, refresh) = &offer {
+        match case.hold(refresh, false) {
+            None => return case.refresh(Source::Seed),
+            Some(hold) => remark = Some(hold),
+        }
+    }
+    if let Offer::Borrowed(access) = &offer
+        && let Some(course) = try_access(admission, observed, access, Source::Seed, at)
+    {
+        return course;
+    }
+    let course = case.keep(&offer);
+    match remark {
+        None => course,
+        Some(hold) => with_hold(course, hold),
+    }
+}
+
+/// What holds a fresh seed back is said where nothing works, and remarked where something does.
+pub(super) fn with_hold(mut course: Course, hold: Hold) -> Course {
+    let (problem, until, stalled) = match hold {
+        Hold::Stalled(problem) => (problem, None, true),
+        Hold::Until(until, problem) => (problem, Some(until), false),
+    };
+    if course.step.is_none() {
+        match &course.report.health {
+            Health::Usable(_) => course.report.remark = Some(problem),
+            Health::Stalled(_) if !stalled => course.report.health = Health::Waiting(problem),
+            Health::Stalled(_) => course.report.health = Health::Stalled(problem),
+            Health::Waiting(_) => {}
+        }
+    }
+    course.until(until)
+}
+
+impl Case<'_> {
+    fn app_digest(&self) -> Option<&str> {
+        match self.app {
+            Read::There(app) => Some(&app.digest),
+            Read::NotNamed | Read::Bad(_) => None,
+        }
+    }
+
+    fn offer<'a>(&self, seed: &'a Read<Seed>) -> Offer<'a> {
+        let seed = match seed {
+            Read::There(seed) => seed,
+            Read::Bad(problem) => return Offer::Nothing(Some(problem.clone())),
+            Read::NotNamed => return Offer::Nothing(None),
+        };
+        let Some(refresh) = &seed.refresh else {
+            return seed
+                .access
+                .as_ref()
+                .map_or(Offer::Nothing(None), Offer::Borrowed);
+        };
+        if self.state.refresh.as_ref() == Some(refresh) {
+            Offer::Current
+        } else if self.state.was_spent(&refresh.digest) {
+            Offer::Spent
+        } else if self.state.is_consumed(&refresh.digest, self.app_digest()) {
+            Offer::Refused(seed)
+        } else if self.observed.shared {
+            Offer::Shared
+        } else {
+            Offer::Fresh(seed, refresh)
+        }
+    }
+
+    pub(super) fn probe(&self, source: Source) -> Course {
+        Course {
+            step: Some(Step::Probe(source)),
+            report: Report::waiting(trouble(self.observed)),
+            until: None,
+        }
+    }
+
+    pub(super) fn refresh(&self, source: Source) -> Course {
+        Course {
+            step: Some(Step::Refresh(source)),
+            report: Report::waiting(trouble(self.observed)),
+            until: None,
+        }
+    }
+
+    /// Why a refresh token is not to be spent now. `urgent` waives the distance between token calls, nothing else.
+    pub(super) fn hold(&self, token: &Token, urgent: bool) -> Option<Hold> {
+        let memory = &self.observed.memory;
+        let app = match self.app {
+            Read::There(app) => app,
+            Read::Bad(problem) => return Some(Hold::Stalled(problem.clone())),
+            Read::NotNamed => {
+                return Some(Hold::Stalled(Problem::new(
+                    Reason::SecretNotFound,
+                    "tokens cannot be refreshed without an OAuth app; name its Secret in spec.auth.oauth.appSecretRef",
+                )));
+            }
+        };
+        debug_assert!(
+            !self.state.is_consumed(&token.digest, Some(&app.digest)),
+            "sent twice"
+        );
+        if let Some((digest, until)) = &memory.refused_app
+            && *digest == app.digest
+            && *until > self.at.uptime
+        {
+            return Some(Hold::Stalled(Problem::new(
+                Reason::SecretInvalid,
+                "the platform does not know the OAuth app: client_id or client_secret are wrong; correct its Secret",
+            )));
+        }
+        if let Some(until) = memory.not_before.filter(|until| *until > self.at.uptime) {
+            let problem = Problem::new(
+                Reason::RateLimited,
+                "the token endpoint's rate limit is reached; tokens are refreshed when it allows",
+            );
+            return Some(Hold::Until(until, problem));
+        }
+        let next = memory.refreshed.map(|last| last + APART);
+        next.filter(|next| *next > self.at.uptime && !urgent)
+            .map(|next| Hold::Until(next, trouble(self.observed)))
+    }
+
+    /// The stored refresh token, if it may be sent.
+    pub(super) fn spendable(&self) -> Option<&Token> {
+        let token = self.state.refresh.as_ref();
+        token.filter(|token| !self.state.is_consumed(&token.digest, self.app_digest()))
+    }
+
+    /// The stored pair: used, tried, or replaced.
+    fn keep(&self, offer: &Offer<'_>) -> Course {
+        let now = self.at.now;
+        let access = self.state.access.as_ref();
+        let rejected = access.is_some_and(|token| {
+            matches!(
+                self.observed.memory.verdict(&token.digest),
+                Some(Verdict::Rejected { .. })
+            )
+        });
+        let dead = access.is_none() || rejected;
+        let due =
+            dead || is_over(self.state.refresh_at, now) || is_over(self.state.expires_at, now);
+        let mut held = None;
+        if due && let Some(token) = self.spendable() {
+            if self.is_refused_anew() {
+                return Course::rest(Report::stalled(reauthorize(
+                    "the platform refuses tokens that it has just granted",
+                )));
+            }
+            match self.hold(token, false) {
+                None => return self.refresh(Source::State),
+                Some(why) => held = Some(why),
+            }
+        }
+        let usable = access.and_then(|token| {
+            try_access(self.admission, self.observed, token, Source::State, self.at)
+        });
+        match (usable, held) {
+            (Some(course), held) => self.in_use(course, held, offer),
+            (None, Some(Hold::Stalled(problem))) => Course::rest(Report::stalled(problem)),
+            (None, Some(Hold::Until(until, problem))) => {
+                Course::rest(Report::waiting(problem)).until(Some(until))
+            }
+            (None, None) => Course::rest(Report::stalled(self.nothing_left(offer))),
+        }
+    }
+
+    /// The pair in use, with what should be done about it.
+    fn in_use(&self, mut course: Course, held: Option<Hold>, offer: &Offer<'_>) -> Course {
+        if course.step.is_some() {
+            return course;
+        }
+        course.report.expires_at = self.state.expires_at;
+        let ends = self
+            .state
+            .expires_at
+            .map(|at| format!(" before {at}"))
+            .unwrap_or_default();
+        let mut held_until = None;
+        course.report.remark = match (held, offer) {
+            (Some(Hold::Stalled(problem)), _) => Some(problem),
+            (Some(Hold::Until(until, _)), _) => {
+                held_until = Some(until);
+                None
+            }
+            (_, Offer::Shared) => Some(shared()),
+            (_, Offer::Refused(seed)) => Some(Problem::new(
+                Reason::ReauthorizationRequired,
+                format!(
+                    "the platform refused the refresh token in the Secret {}; the tokens from before are in use",
+                    seed.name
+                ),
+            )),
+            _ if self.spendable().is_none() => Some(Problem::new(
+                Reason::ReauthorizationRequired,
+                format!("there is no refresh token that works; authorize again{ends}"),
+            )),
+            _ => None,
+        };
+        let until = self
+            .state
+            .refresh_at
+            .or(self.state.expires_at)
+            .and_then(|due| {
+                let left = Duration::try_from(due.duration_since(self.at.now)).ok()?;
+                Some(self.at.uptime + left)
+            });
+        course.until(until).until(held_until)
+    }
+
+    /// A pair that the last refresh gave, rejected before it ever worked: another refresh would give another one.
+    fn is_refused_anew(&self) -> bool {
+        let memory = &self.observed.memory;
+        self.state.access.as_ref().is_some_and(|token| {
+            memory.granted.as_ref() == Some(&token.digest)
+                && memory.verdict(&token.digest) == Some(&Verdict::Rejected { worked: false })
+        })
+    }
+
+    fn nothing_left(&self, offer: &Offer<'_>) -> Problem {
+        let had_tokens = self.state.access.is_some() || !self.state.consumed.is_empty();
+        match offer {
+            Offer::Shared => shared(),
+            Offer::Borrowed(_) => Problem::new(
+                Reason::Unauthorized,
+                "the platform does not accept the access token; it may have expired or been revoked: put a new one, \
+                 or a refresh token, into the Secret of spec.auth.oauth.tokenSecretRef",
+            ),
+            Offer::Nothing(Some(problem)) if !had_tokens => problem.clone(),
+            Offer::Nothing(None) if !had_tokens => Problem::new(
+                Reason::SecretNotFound,
+                "there are no tokens yet; put a refresh token into a Secret, and name it in \
+                 spec.auth.oauth.tokenSecretRef",
+            ),
+            Offer::Spent => reauthorize("the refresh token in the seed Secret was used before"),
+            Offer::Refused(_) => {
+                reauthorize("the platform refused the refresh token in the seed Secret")
+            }
+            Offer::Nothing(_) | Offer::Current | Offer::Fresh(..) => {
+                reauthorize("the platform does not accept the tokens any more")
+            }
+        }
+    }
+}
+
+pub(super) fn is_over(moment: Option<Timestamp>, now: Timestamp) -> bool {
+    moment.is_some_and(|moment| moment <= now)
+}
+
+fn reauthorize(why: &str) -> Problem {
+    Problem::new(
+        Reason::ReauthorizationRequired,
+        format!(
+            "{why}; authorize again and put the new refresh token into the Secret of spec.auth.oauth.tokenSecretRef"
+        ),
+    )
+}
+
+fn shared() -> Problem {
+    Problem::new(
+        Reason::CredentialShared,
+        "another connection uses the refresh token of the seed Secret, and two would make each other's tokens \
+         invalid; authorize once more, and give each connection its own token",
+    )
+}

@@ -1,0 +1,175 @@
+//! From a report to the status of a connection. PURE.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt as _;
+
+use super::decide::{Health, Report};
+use super::facts::{Credentials, Observed, Problem, Users};
+use crate::api::connection::{
+    AuthMode, Capability, CapabilityStatus, Connection, OrganizationStatus,
+};
+use crate::api::{ConditionType, ConnectionStatus, Reason, annotations};
+use crate::rules::conditions::{self, Truth};
+use crate::session::Ability;
+
+/// The status that says what a report says.
+pub fn status<C: Connection>(
+    object: &C,
+    observed: &Observed,
+    report: &Report,
+    now: Timestamp,
+) -> ConnectionStatus {
+    let stored = Connection::status(object).cloned().unwrap_or_default();
+    let generation = object.meta().generation;
+    let mut status = ConnectionStatus {
+        observed_generation: generation,
+        last_handled_reconcile_at: object
+            .annotations()
+            .get(annotations::RECONCILE_REQUESTED_AT)
+            .cloned()
+            .or_else(|| stored.last_handled_reconcile_at.clone()),
+        auth_mode: Some(match observed.credentials {
+            Credentials::Pat(_) => AuthMode::PersonalAccessToken,
+            Credentials::OAuth { .. } => AuthMode::OAuth,
+        }),
+        organizations: organizations(&stored, report),
+        capabilities: capabilities(&stored, observed),
+        token_expires_at: report.expires_at.map(whole_seconds).map(Time),
+        conditions: stored.conditions.clone(),
+    };
+    let mut writer = Writer {
+        conditions: &mut status.conditions,
+        generation,
+        now,
+    };
+    writer.write(report);
+    writer.deletion(observed.users.as_ref());
+    status
+}
+
+struct Writer<'a> {
+    conditions: &'a mut Vec<k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition>,
+    generation: Option<i64>,
+    now: Timestamp,
+}
+
+impl Writer<'_> {
+    fn set(&mut self, kind: ConditionType, truth: Truth, problem: &Problem) {
+        conditions::set(
+            self.conditions,
+            kind.as_str(),
+            truth,
+            problem.reason.as_str(),
+            &problem.message,
+            self.generation,
+            self.now,
+        );
+    }
+
+    fn remove(&mut self, kind: ConditionType) {
+        conditions::remove(self.conditions, kind.as_str());
+    }
+
+    fn write(&mut self, report: &Report) {
+        match &report.health {
+            Health::Usable(_) => {
+                let message = report.remark.as_ref().map_or_else(
+                    || "the platform accepts the credential".to_owned(),
+                    |remark| {
+                        format!(
+                            "the platform accepts the credential, but: {}",
+                            remark.message
+                        )
+                    },
+                );
+                self.set(
+                    ConditionType::Ready,
+                    Truth::Yes,
+                    &Problem::new(Reason::Authenticated, message),
+                );
+                self.remove(ConditionType::Reconciling);
+                self.remove(ConditionType::Stalled);
+            }
+            Health::Waiting(problem) => {
+                self.set(ConditionType::Ready, Truth::No, problem);
+                self.set(ConditionType::Reconciling, Truth::Yes, problem);
+                self.remove(ConditionType::Stalled);
+            }
+            Health::Stalled(problem) => {
+                self.set(ConditionType::Ready, Truth::No, problem);
+                self.set(ConditionType::Stalled, Truth::Yes, problem);
+                self.remove(ConditionType::Reconciling);
+            }
+        }
+    }
+
+    fn deletion(&mut self, users: Option<&Users>) {
+        let Some(users) = users.filter(|users| users.count > 0) else {
+            self.remove(ConditionType::DeletionBlocked);
+            return;
+        };
+        let which = match (users.names.is_empty(), users.names.len() < users.count) {
+            (true, _) => String::new(),
+            (false, false) => format!(" ({})", users.names.join(", ")),
+            (false, true) => format!(" ({}, …)", users.names.join(", ")),
+        };
+        let plural = if users.count == 1 {
+            "project uses"
+        } else {
+            "projects use"
+        };
+        let message = format!(
+            "{} {plural} this connection{which}; delete them first, or let them refer to another one",
+            users.count
+        );
+        self.set(
+            ConditionType::DeletionBlocked,
+            Truth::Yes,
+            &Problem::new(Reason::InUse, message),
+        );
+    }
+}
+
+fn organizations(stored: &ConnectionStatus, report: &Report) -> Vec<OrganizationStatus> {
+    match &report.health {
+        Health::Usable(organizations) => organizations
+            .iter()
+            .map(|organization| OrganizationStatus {
+                slug: organization.slug.to_string(),
+                name: organization.name.clone(),
+            })
+            .collect(),
+        // What was seen last, while the operator finds out.
+        Health::Waiting(_) => stored.organizations.clone(),
+        Health::Stalled(_) => Vec::new(),
+    }
+}
+
+/// What calls have shown since this credential is in use; before that, what the status says.
+fn capabilities(stored: &ConnectionStatus, observed: &Observed) -> Vec<Capability> {
+    let said = |name: &str| {
+        let known = stored
+            .capabilities
+            .iter()
+            .find(|capability| capability.name == name);
+        known
+            .filter(|_| !observed.replaced)
+            .map(|capability| capability.status)
+    };
+    Ability::ALL
+        .into_iter()
+        .map(|ability| Capability {
+            name: ability.as_str().to_owned(),
+            status: match observed.capabilities.get(ability) {
+                Some(true) => CapabilityStatus::Available,
+                Some(false) => CapabilityStatus::Unavailable,
+                None => said(ability.as_str()).unwrap_or(CapabilityStatus::Unknown),
+            },
+        })
+        .collect()
+}
+
+fn whole_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}

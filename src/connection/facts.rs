@@ -1,0 +1,154 @@
+//! What a pass over a connection knows: plain values.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
+
+use crate::api::Reason;
+use crate::controller::StepName;
+use crate::session::Capabilities;
+use crate::session::custody::{App, Memory, StateRead, Token};
+
+/// Something that was read, or what to do about its absence.
+#[derive(Clone, Debug)]
+pub enum Read<T> {
+    /// The spec does not name it.
+    NotNamed,
+    /// It cannot be used.
+    Bad(Problem),
+    /// It is there.
+    There(T),
+}
+
+/// What stands in the way, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Why.
+    pub reason: Reason,
+    /// What to do, without a full stop.
+    pub message: String,
+}
+
+impl Problem {
+    /// A problem.
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            reason,
+            message: message.into(),
+        }
+    }
+}
+
+/// The tokens of the seed Secret.
+#[derive(Clone, Debug)]
+pub struct Seed {
+    /// The Secret's name.
+    pub name: String,
+    /// For calls.
+    pub access: Option<Token>,
+    /// For the next pair.
+    pub refresh: Option<Token>,
+    /// When the access token ends, if the Secret says so.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// How the connection authenticates, with what was read of it.
+#[derive(Clone, Debug)]
+pub enum Credentials {
+    /// A personal access token, and whether it is a scoped one.
+    Pat(Read<(Token, bool)>),
+    /// OAuth.
+    OAuth {
+        /// The app.
+        app: Read<App>,
+        /// The seed.
+        seed: Read<Seed>,
+    },
+}
+
+/// Objects that refer to the connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Users {
+    /// How many.
+    pub count: usize,
+    /// The first few, where they may be named.
+    pub names: Vec<String>,
+}
+
+/// All that a pass has read.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// How to authenticate.
+    pub credentials: Credentials,
+    /// The state Secret; read for OAuth, and whenever the connection is leaving.
+    pub state: StateRead,
+    /// The state Secret's name.
+    pub state_name: String,
+    /// Whether another connection has the better right to the seed's refresh token.
+    pub shared: bool,
+    /// What this process remembers.
+    pub memory: Memory,
+    /// What calls have shown.
+    pub capabilities: Capabilities,
+    /// Whether the credential was replaced in this process, so that what the status says of abilities is another
+    /// one's.
+    pub replaced: bool,
+    /// This process.
+    pub process: String,
+    /// Who uses the connection; read only when it is leaving.
+    pub users: Option<Users>,
+    /// Between two looks at Secrets.
+    pub interval: Duration,
+}
+
+/// Where a token comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The Secret with the personal access token.
+    Pat,
+    /// The seed Secret.
+    Seed,
+    /// The state Secret.
+    State,
+}
+
+/// What a pass may do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Ask the platform for the organizations of an access token.
+    Probe(Source),
+    /// Spend a refresh token.
+    Refresh(Source),
+    /// Take the pair of the seed into the state Secret.
+    Adopt,
+    /// Close a marker whose token is nowhere any more.
+    CloseMarker,
+    /// Tell the session what to use, or why it cannot be used. In memory only.
+    Install,
+    /// Remove the state Secret.
+    Clean,
+}
+
+impl StepName for Step {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Probe(_) => "probe",
+            Self::Refresh(_) => "refresh",
+            Self::Adopt => "adopt",
+            Self::CloseMarker => "close_marker",
+            Self::Install => "install",
+            Self::Clean => "clean",
+        }
+    }
+}
+
+impl Observed {
+    /// The state Secret as it was read, if it is ours.
+    pub fn state_secret(&self) -> Option<&Secret> {
+        match &self.state {
+            StateRead::Ours(_, secret) | StateRead::Damaged(secret) => Some(secret),
+            StateRead::Absent | StateRead::Foreign => None,
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! The room of `SupabaseConnection` and `ClusterSupabaseConnection`: observe (reads only), decide (pure), perform
+//! (one effect). Both kinds are one room: they differ in where their Secrets are and whom they admit.
+
+mod decide;
+mod describe;
+mod facts;
+mod observe;
+mod perform;
+mod users;
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{Api, Client};
+
+use crate::api::connection::Connection;
+use crate::api::{ClusterSupabaseConnection, ConnectionStatus, ObjectKey, SupabaseConnection};
+use crate::controller::{Decision, Inputs, Kind, Managed, Outcome, Pass};
+use crate::kubernetes;
+use crate::rules::ambient::Clock;
+use crate::session::{ConnectionId, Sessions};
+use facts::{Observed, Step};
+
+/// One of the two kinds.
+pub trait Room: Connection + Managed<Status = ConnectionStatus> {
+    /// The kind's name.
+    const NAME: &'static str;
+
+    /// Where its objects are.
+    fn api(client: &Client, namespace: Option<&str>) -> Api<Self>;
+}
+
+impl Room for SupabaseConnection {
+    const NAME: &'static str = "SupabaseConnection";
+
+    fn api(client: &Client, namespace: Option<&str>) -> Api<Self> {
+        match namespace {
+            Some(namespace) => Api::namespaced(client.clone(), namespace),
+            None => Api::all(client.clone()),
+        }
+    }
+}
+
+impl Room for ClusterSupabaseConnection {
+    const NAME: &'static str = "ClusterSupabaseConnection";
+
+    fn api(client: &Client, _: Option<&str>) -> Api<Self> {
+        Api::all(client.clone())
+    }
+}
+
+impl Managed for SupabaseConnection {
+    type Status = ConnectionStatus;
+
+    fn status(&self) -> Option<&ConnectionStatus> {
+        self.status.as_ref()
+    }
+
+    fn set_status(&mut self, status: ConnectionStatus) {
+        self.status = Some(status);
+    }
+
+    fn conditions(status: &ConnectionStatus) -> &[Condition] {
+        &status.conditions
+    }
+}
+
+impl Managed for ClusterSupabaseConnection {
+    type Status = ConnectionStatus;
+
+    fn status(&self) -> Option<&ConnectionStatus> {
+        self.status.as_ref()
+    }
+
+    fn set_status(&mut self, status: ConnectionStatus) {
+        self.status = Some(status);
+    }
+
+    fn conditions(status: &ConnectionStatus) -> &[Condition] {
+        &status.conditions
+    }
+}
+
+/// All connections of a kind. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Connections<C> {
+    sessions: Sessions,
+    clock: Arc<dyn Clock>,
+    kind: PhantomData<fn() -> C>,
+}
+
+impl<C> Connections<C> {
+    /// The room. [`Sessions::takeover`] must have ended before the first pass.
+    pub fn new(sessions: Sessions, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            sessions,
+            clock,
+            kind: PhantomData,
+        }
+    }
+}
+
+impl<C: Room> Kind for Connections<C> {
+    type Object = C;
+    type Observed = Observed;
+    type Step = Step;
+
+    const NAME: &'static str = <C as Room>::NAME;
+
+    fn api(&self, namespace: Option<&str>) -> Api<C> {
+        C::api(self.sessions.client(), namespace)
+    }
+
+    async fn needs_finalizer(&self, object: &C) -> Result<bool, kubernetes::Error> {
+        // The state Secret must be cleaned up; a token of the user's need not.
+        if object.view().auth.oauth.is_some() {
+            return Ok(true);
+        }
+        let id = ConnectionId::new(C::KIND, &ObjectKey::of(object));
+        let session = self.sessions.open(&id);
+        // Whoever asks for the session makes it known; who did so before this process is looked up once.
+        if session.is_asked_for() {
+            return Ok(true);
+        }
+        if session.memory().users_read {
+            return Ok(false);
+        }
+        let used = users::of(self, &id).await?.count > 0;
+        session.remember(|memory| memory.users_read = true);
+        Ok(used)
+    }
+
+    async fn observe(&self, object: &C) -> Result<Observed, kubernetes::Error> {
+        observe::observe(self, object).await
+    }
+
+    fn decide(
+        &self,
+        object: &C,
+        observed: &Observed,
+        inputs: &Inputs<'_>,
+    ) -> Decision<Step, ConnectionStatus> {
+        decide::decide(object, observed, inputs)
+    }
+
+    async fn perform(
+        &self,
+        pass: &mut Pass<C>,
+        step: Step,
+        observed: Observed,
+        status: ConnectionStatus,
+    ) -> Outcome<ConnectionStatus> {
+        perform::perform(self, pass, step, observed, status).await
+    }
+
+    fn forget(&self, key: &ObjectKey) {
+        self.sessions.close(&ConnectionId::new(C::KIND, key));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,290 @@
+//! What a pass reads: Secrets, live, and who uses the connection. No effects; the memory of this process is
+//! brought up to date.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, ResourceExt as _};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::facts::{Credentials, Observed, Problem, Read, Seed};
+use super::{Connections, users};
+use crate::api::connection::{Connection, OAuth, PersonalAccessToken};
+use crate::api::reference::SecretRef;
+use crate::api::{ObjectKey, Reason, annotations};
+use crate::kubernetes::{self, Error};
+use crate::management::OAuthApp;
+use crate::session::custody::{App, Holder, StateRead, Store, Token, credential};
+use crate::session::{ConnectionId, Session};
+
+/// Scoped personal access tokens begin like this, and may be limited to projects.
+const SCOPED: &str = "sbp_fc";
+
+/// Reads everything.
+pub async fn observe<C: Connection>(room: &Connections<C>, object: &C) -> Result<Observed, Error> {
+    let id = ConnectionId::new(C::KIND, &ObjectKey::of(object));
+    let session = room.sessions.open(&id);
+    let leaving = object.meta().deletion_timestamp.is_some();
+    let reading = Reading {
+        room,
+        object,
+        id: &id,
+        session: &session,
+        leaving,
+    };
+    let users = if leaving {
+        Some(users::of(room, &id).await?)
+    } else {
+        None
+    };
+    let auth = object.view().auth;
+    let store = room.store(object);
+    let mut state = StateRead::Absent;
+    if auth.oauth.is_some() || leaving {
+        state = store
+            .read(&|uid: &str| room.sessions.index().lives(uid))
+            .await?;
+    }
+    let mut shared = false;
+    let credentials = match (&auth.personal_access_token, &auth.oauth) {
+        (Some(pat), _) => Credentials::Pat(reading.pat(pat).await?),
+        (None, None) => Credentials::Pat(Read::NotNamed),
+        (None, Some(oauth)) => {
+            let app = reading.app(oauth).await?;
+            let seed = reading.seed(oauth).await?;
+            shared = reading.note(&state, &seed);
+            Credentials::OAuth { app, seed }
+        }
+    };
+    reading.remember(&credentials, &state);
+    Ok(Observed {
+        credentials,
+        state,
+        state_name: store.name().to_owned(),
+        shared,
+        memory: session.memory(),
+        capabilities: session.capabilities(),
+        replaced: session.was_replaced(),
+        process: room.sessions.process().to_owned(),
+        users,
+        interval: room.sessions.options().credentials_interval,
+    })
+}
+
+impl<C: Connection> Connections<C> {
+    /// Where an object's state is kept.
+    pub(super) fn store(&self, object: &C) -> Store {
+        let id = ConnectionId::new(C::KIND, &ObjectKey::of(object));
+        let namespace = self.sessions.namespace_of(&id);
+        Store::new(
+            self.sessions.client().clone(),
+            self.sessions.digest_key().clone(),
+            id,
+            object.uid().unwrap_or_default(),
+            namespace,
+            object.state_secret_name(),
+        )
+    }
+}
+
+struct Reading<'a, C: Connection> {
+    room: &'a Connections<C>,
+    object: &'a C,
+    id: &'a ConnectionId,
+    session: &'a Session,
+    leaving: bool,
+}
+
+/// The data of a Secret.
+type Data = BTreeMap<String, ByteString>;
+
+impl<C: Connection> Reading<'_, C> {
+    async fn secret(&self, name: &str) -> Result<Result<Data, Problem>, Error> {
+        let namespace = self.room.sessions.namespace_of(self.id);
+        let api = Api::<Secret>::namespaced(self.room.sessions.client().clone(), &namespace);
+        match kubernetes::get(&api, name).await {
+            Ok(Some(secret)) => Ok(Ok(secret.data.unwrap_or_default())),
+            Ok(None) => Ok(Err(Problem::new(
+                Reason::SecretNotFound,
+                format!("the Secret {name} does not exist in the namespace {namespace}; create it"),
+            ))),
+            Err(Error::Forbidden(_)) => Ok(Err(Problem::new(
+                Reason::SecretNotFound,
+                format!(
+                    "the operator may not read the Secret {name} in the namespace {namespace}; grant it the verb get"
+                ),
+            ))),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn pat(&self, pat: &PersonalAccessToken) -> Result<Read<(Token, bool)>, Error> {
+        let (name, key) = (&pat.secret_key_ref.name, &pat.secret_key_ref.key);
+        let data = match self.secret(name).await? {
+            Ok(data) => data,
+            Err(problem) => return Ok(Read::Bad(problem)),
+        };
+        Ok(match text(&data, name, key) {
+            Ok(value) => {
+                let scoped = value.expose_secret().starts_with(SCOPED);
+                Read::There((
+                    Token::access(self.room.sessions.digest_key(), value),
+                    scoped,
+                ))
+            }
+            Err(problem) => Read::Bad(problem),
+        })
+    }
+
+    async fn app(&self, oauth: &OAuth) -> Result<Read<App>, Error> {
+        let Some(SecretRef { name }) = &oauth.app_secret_ref else {
+            return Ok(Read::NotNamed);
+        };
+        let read = self.secret(name).await?.and_then(|data| {
+            let client_id = text(&data, name, "client_id")?;
+            let client_secret = text(&data, name, "client_secret")?;
+            let parts = [client_id.expose_secret(), client_secret.expose_secret()];
+            let key = self.room.sessions.digest_key();
+            let digest = key.digest("oauth-app", parts.map(str::as_bytes));
+            let client_id = client_id.expose_secret().to_owned();
+            if client_id.contains(':') {
+                return Err(malformed(name, "client_id"));
+            }
+            Ok(App {
+                app: OAuthApp {
+                    client_id,
+                    client_secret,
+                },
+                digest,
+            })
+        });
+        Ok(match read {
+            Ok(app) => {
+                self.session.remember_app(&app);
+                Read::There(app)
+            }
+            // While projects still have to be deleted, the app that was known last must do.
+            Err(problem) => self
+                .session
+                .last_app()
+                .filter(|_| self.leaving)
+                .map_or(Read::Bad(problem), Read::There),
+        })
+    }
+
+    async fn seed(&self, oauth: &OAuth) -> Result<Read<Seed>, Error> {
+        let Some(SecretRef { name }) = &oauth.token_secret_ref else {
+            return Ok(Read::NotNamed);
+        };
+        let data = match self.secret(name).await? {
+            Ok(data) => data,
+            Err(problem) => return Ok(Read::Bad(problem)),
+        };
+        let key = self.room.sessions.digest_key();
+        let optional = |field: &str| match data.get(field) {
+            None => Ok(None),
+            Some(bytes) if bytes.0.trim_ascii().is_empty() => Ok(None),
+            Some(_) => text(&data, name, field).map(Some),
+        };
+        let tokens =
+            optional("access_token").and_then(|access| Ok((access, optional("refresh_token")?)));
+        Ok(match tokens {
+            Err(problem) => Read::Bad(problem),
+            Ok((None, None)) => Read::Bad(Problem::new(
+                Reason::SecretInvalid,
+                format!(
+                    "the Secret {name} holds neither refresh_token nor access_token; put at least one into it"
+                ),
+            )),
+            Ok((access, refresh)) => Read::There(Seed {
+                name: name.clone(),
+                access: access.map(|value| Token::access(key, value)),
+                refresh: refresh.map(|value| Token::refresh(key, value)),
+                expires_at: data.get("expires_at").and_then(moment),
+            }),
+        })
+    }
+
+    /// Notes what the connection holds, and tells whether another one has the better right to its seed.
+    fn note(&self, state: &StateRead, seed: &Read<Seed>) -> bool {
+        let stored = match state {
+            StateRead::Ours(state, _) => state.digests().map(str::to_owned).collect(),
+            StateRead::Absent | StateRead::Foreign | StateRead::Damaged(_) => BTreeSet::new(),
+        };
+        let seed = match seed {
+            Read::There(seed) => seed.refresh.as_ref().map(|token| token.digest.clone()),
+            Read::NotNamed | Read::Bad(_) => None,
+        };
+        let holder = Holder {
+            uid: self.object.uid().unwrap_or_default(),
+            created: self.object.creation_timestamp().map(|time| time.0),
+            stored,
+            seed: seed.clone(),
+        };
+        let mut index = self.room.sessions.index();
+        index.note(self.id, holder);
+        // Before the index is complete, nothing is safe to be sent.
+        seed.is_some_and(|seed| {
+            index.has_rival(self.id, &seed) || !self.room.sessions.has_taken_over()
+        })
+    }
+
+    fn remember(&self, credentials: &Credentials, state: &StateRead) {
+        let now = self.room.sessions.line().uptime();
+        let marker = match state {
+            StateRead::Ours(state, _) => state.marker.clone(),
+            StateRead::Absent | StateRead::Foreign | StateRead::Damaged(_) => None,
+        };
+        let missing = match credentials {
+            Credentials::Pat(read) => matches!(read, Read::Bad(_)),
+            Credentials::OAuth { app, seed } => {
+                matches!(app, Read::Bad(_)) || matches!(seed, Read::Bad(_))
+            }
+        };
+        let asked = self
+            .object
+            .annotations()
+            .get(annotations::RECONCILE_REQUESTED_AT);
+        let handled = Connection::status(self.object)
+            .and_then(|status| status.last_handled_reconcile_at.as_ref());
+        self.session.remember(|memory| {
+            memory.saw_marker(marker.as_ref(), now);
+            memory.missing_since = missing.then(|| memory.missing_since.unwrap_or(now));
+            if asked.is_some() && asked != handled && asked != memory.requested.as_ref() {
+                memory.requested = asked.cloned();
+                memory.doubt();
+            }
+        });
+    }
+}
+
+/// A credential in a Secret.
+fn text(data: &Data, name: &str, key: &str) -> Result<SecretString, Problem> {
+    let Some(bytes) = data.get(key) else {
+        return Err(Problem::new(
+            Reason::SecretNotFound,
+            format!("the Secret {name} has no key {key}; add it"),
+        ));
+    };
+    let text = std::str::from_utf8(&bytes.0).ok();
+    text.and_then(credential)
+        .ok_or_else(|| malformed(name, key))
+}
+
+fn malformed(name: &str, key: &str) -> Problem {
+    Problem::new(
+        Reason::SecretInvalid,
+        format!(
+            "the key {key} of the Secret {name} holds what cannot be a credential: it is empty, too long, or has \
+             characters other than visible ASCII; write it again"
+        ),
+    )
+}
+
+/// A point in time: RFC 3339, or seconds since 1970.
+fn moment(bytes: &ByteString) -> Option<jiff::Timestamp> {
+    let text = std::str::from_utf8(&bytes.0).ok()?.trim();
+    let seconds = || jiff::Timestamp::from_second(text.parse().ok()?).ok();
+    text.parse().ok().or_else(seconds)
+}

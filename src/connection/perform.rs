@@ -1,0 +1,407 @@
+//! One step of a connection's custody: exactly one call to the platform, or one write.
+
+use std::time::Duration;
+
+use kube::ResourceExt as _;
+use tracing::warn;
+
+use super::decide::{self, Admission, At, Health, Plan, Report};
+use super::facts::{Credentials, Observed, Problem, Read, Source, Step};
+use super::{Connections, Room, describe};
+use crate::api::connection::Connection;
+use crate::api::{ConnectionStatus, ObjectKey, Reason};
+use crate::controller::{Again, Outcome, Pass};
+use crate::kubernetes;
+use crate::management::{Error, Remedy, organizations};
+use crate::session::custody::{
+    App, Consumed, End, Failure, Order, StateRead, Token, TokenState, Verdict, adopted,
+};
+use crate::session::{ConnectionId, Credential, Session};
+
+/// How long an app that the platform does not know is left alone.
+const WRONG_APP: Duration = Duration::from_secs(900);
+/// How long the token endpoint is left alone if it does not say, and at most.
+const THROTTLED: Duration = Duration::from_secs(60);
+const THROTTLED_MOST: Duration = Duration::from_secs(300);
+/// After a failure that only somebody on the platform can help.
+const SLOWLY: Duration = Duration::from_secs(300);
+
+/// What came of a step.
+enum Done {
+    /// It worked, or taught something: decide anew.
+    Learned,
+    /// It failed, and is tried again then.
+    Failed(Again, Failure),
+}
+
+/// Does a step.
+pub async fn perform<C>(
+    room: &Connections<C>,
+    pass: &mut Pass<C>,
+    step: Step,
+    mut observed: Observed,
+    stored: ConnectionStatus,
+) -> Outcome<ConnectionStatus>
+where
+    C: Room,
+{
+    let object = pass.object().clone();
+    let id = ConnectionId::new(C::KIND, &ObjectKey::of(&object));
+    let acting = Acting {
+        room,
+        object: &object,
+        session: room.sessions.open(&id),
+        id,
+    };
+    let done = acting.act(step, &mut observed).await;
+    let failure = match &done {
+        Done::Learned => None,
+        Done::Failed(_, failure) => Some(failure.clone()),
+    };
+    acting.session.remember(|memory| memory.failure = failure);
+    observed.memory = acting.session.memory();
+    let plan = acting.plan_on(&mut observed);
+    let now = room.clock.now();
+    match (done, plan.step.is_some()) {
+        (Done::Learned, true) => Outcome::go_on(stored),
+        (Done::Learned, false) => {
+            let status = describe::status(&object, &observed, &plan.report, now);
+            Outcome {
+                again: Some(plan.again),
+                ..Outcome::done(status)
+            }
+        }
+        // More is found out at once; nothing is said before.
+        (Done::Failed(Again::Now, _), true) => Outcome::failed(stored, Again::Now),
+        (Done::Failed(again, _), _) => {
+            let status = describe::status(&object, &observed, &plan.report, now);
+            Outcome::failed(status, again)
+        }
+    }
+}
+
+struct Acting<'a, C: Connection> {
+    room: &'a Connections<C>,
+    object: &'a C,
+    id: ConnectionId,
+    session: Session,
+}
+
+impl<C: Connection> Acting<'_, C> {
+    /// The plan after a step. Telling the session needs no pass of its own.
+    fn plan_on(&self, observed: &mut Observed) -> Plan {
+        let admission = Admission::of(self.object);
+        let at = At {
+            now: self.room.clock.now(),
+            uptime: self.room.clock.uptime(),
+        };
+        let plan = decide::plan(&admission, observed, at);
+        if plan.step != Some(Step::Install) {
+            return plan;
+        }
+        self.install(observed, &plan.report);
+        observed.memory = self.session.memory();
+        observed.replaced = self.session.was_replaced();
+        observed.capabilities = self.session.capabilities();
+        decide::plan(&admission, observed, at)
+    }
+
+    async fn act(&self, step: Step, observed: &mut Observed) -> Done {
+        match step {
+            Step::Probe(source) => self.probe(source, observed).await,
+            Step::Refresh(source) => self.refresh(source, observed).await,
+            Step::Adopt => self.adopt(observed).await,
+            Step::CloseMarker => self.close_marker(observed).await,
+            Step::Install => Done::Learned,
+            Step::Clean => self.clean(observed).await,
+        }
+    }
+
+    async fn probe(&self, source: Source, observed: &Observed) -> Done {
+        let Some(token) = decide::access_of(observed, source) else {
+            return Done::Learned;
+        };
+        let line = self.room.sessions.line();
+        let identity = identity(observed, token);
+        let call = organizations();
+        let outcome = match line
+            .admit(&identity, "", call.scope(), call.endpoint())
+            .await
+        {
+            Ok(permit) => {
+                line.exchange(permit, &call, Some(&token.value))
+                    .await
+                    .outcome
+            }
+            Err(error) => Err(error),
+        };
+        let at = line.uptime();
+        let verdict = match outcome {
+            Ok(answer) => Verdict::Works {
+                at,
+                organizations: Some(answer.value),
+            },
+            Err(Error::Forbidden { .. }) => Verdict::Works {
+                at,
+                organizations: None,
+            },
+            Err(Error::Unauthorized) => Verdict::Rejected { worked: false },
+            Err(error) => return failed(&error),
+        };
+        self.session
+            .remember(|memory| memory.judge(&token.digest, verdict));
+        Done::Learned
+    }
+
+    async fn refresh(&self, source: Source, observed: &mut Observed) -> Done {
+        let app = match &observed.credentials {
+            Credentials::OAuth {
+                app: Read::There(app),
+                ..
+            } => app.clone(),
+            Credentials::OAuth { .. } | Credentials::Pat(_) => return Done::Learned,
+        };
+        let Some(token) = decide::refresh_of(observed, source).cloned() else {
+            return Done::Learned;
+        };
+        if !self.room.sessions.index().claim(&self.id, &token.digest) {
+            observed.shared = true;
+            return Done::Learned;
+        }
+        let order = Order {
+            store: self.room.store(self.object),
+            secret: observed.state_secret().cloned(),
+            state: state(observed),
+            token,
+            from_seed: source == Source::Seed,
+            app: app.clone(),
+            process: observed.process.clone(),
+        };
+        let end = self.room.sessions.refresh(&self.session, order).await;
+        let uptime = self.room.clock.uptime();
+        let done = match end {
+            Some(End::Granted | End::Refused) => Done::Learned,
+            Some(End::WrongApp) => {
+                self.session.remember(|memory| {
+                    memory.refused_app = Some((app.digest.clone(), uptime + WRONG_APP));
+                });
+                Done::Learned
+            }
+            Some(End::Throttled(wait)) => {
+                let wait = wait
+                    .unwrap_or(THROTTLED)
+                    .clamp(Duration::from_secs(1), THROTTLED_MOST);
+                self.session
+                    .remember(|memory| memory.not_before = Some(uptime + wait));
+                Done::Learned
+            }
+            Some(End::NotDone(error)) => failed(&error),
+            Some(End::Lost(error)) => match failed(&error) {
+                // What became of it is looked into at once.
+                Done::Failed(_, failure) => Done::Failed(Again::Now, failure),
+                Done::Learned => Done::Learned,
+            },
+            Some(End::NotMarked(error)) => self.not_written(&error),
+            None => Done::Failed(
+                Again::Backoff,
+                Failure {
+                    reason: Reason::Retrying,
+                    message: "the process is ending".to_owned(),
+                },
+            ),
+        };
+        self.reread(observed).await.unwrap_or(done)
+    }
+
+    async fn adopt(&self, observed: &mut Observed) -> Done {
+        let Credentials::OAuth {
+            seed: Read::There(seed),
+            ..
+        } = &observed.credentials
+        else {
+            return Done::Learned;
+        };
+        let Some(refresh) = seed.refresh.clone() else {
+            return Done::Learned;
+        };
+        if !self.room.sessions.index().claim(&self.id, &refresh.digest) {
+            observed.shared = true;
+            return Done::Learned;
+        }
+        let now = self.room.clock.now();
+        let uid = self.object.uid().unwrap_or_default();
+        let next = adopted(
+            &state(observed),
+            seed.access.clone(),
+            &refresh,
+            seed.expires_at,
+            now,
+            &uid,
+        );
+        self.write(observed, next).await
+    }
+
+    async fn close_marker(&self, observed: &mut Observed) -> Done {
+        let mut next = state(observed);
+        if let Some(marker) = next.marker.take() {
+            // It may have been spent, and nobody has its answer.
+            next.consume(Consumed {
+                digest: marker.token,
+                seed: true,
+                refused: None,
+            });
+        }
+        self.write(observed, next).await
+    }
+
+    async fn write(&self, observed: &mut Observed, next: TokenState) -> Done {
+        let store = self.room.store(self.object);
+        match store.write(observed.state_secret(), &next).await {
+            Ok(secret) => {
+                observed.state = StateRead::Ours(Box::new(next), Box::new(secret));
+                Done::Learned
+            }
+            Err(error) => self.not_written(&error),
+        }
+    }
+
+    async fn clean(&self, observed: &mut Observed) -> Done {
+        let store = self.room.store(self.object);
+        if let Some(secret) = observed.state_secret()
+            && let Err(error) = store.remove(secret).await
+        {
+            return self.not_written(&error);
+        }
+        observed.state = StateRead::Absent;
+        Done::Learned
+    }
+
+    /// Reads what is stored after a refresh; nothing if that worked.
+    async fn reread(&self, observed: &mut Observed) -> Option<Done> {
+        let store = self.room.store(self.object);
+        match store
+            .read(&|uid: &str| self.room.sessions.index().lives(uid))
+            .await
+        {
+            Ok(read) => {
+                let marker = match &read {
+                    StateRead::Ours(state, _) => state.marker.clone(),
+                    StateRead::Absent | StateRead::Foreign | StateRead::Damaged(_) => None,
+                };
+                let now = self.room.clock.uptime();
+                self.session
+                    .remember(|memory| memory.saw_marker(marker.as_ref(), now));
+                observed.state = read;
+                None
+            }
+            Err(error) => Some(self.not_written(&error)),
+        }
+    }
+
+    fn install(&self, observed: &Observed, report: &Report) {
+        let credential = match &report.health {
+            Health::Usable(_) => in_use(observed, report),
+            Health::Waiting(_) | Health::Stalled(_) => None,
+        };
+        let outcome = match &report.health {
+            Health::Usable(organizations) => Ok(organizations.clone()),
+            Health::Waiting(problem) | Health::Stalled(problem) => Err(problem.reason),
+        };
+        self.session.install(credential, outcome);
+    }
+
+    fn not_written(&self, error: &kubernetes::Error) -> Done {
+        warn!(
+            connection = %self.id,
+            error = error as &dyn std::error::Error,
+            "the state Secret could not be written"
+        );
+        let name = self.object.state_secret_name();
+        Done::Failed(
+            Again::Backoff,
+            Failure {
+                reason: Reason::Retrying,
+                message: format!(
+                    "the Secret {name}, in which the operator keeps tokens, could not be written; it is tried again"
+                ),
+            },
+        )
+    }
+}
+
+/// The state as it was read.
+fn state(observed: &Observed) -> TokenState {
+    match &observed.state {
+        StateRead::Ours(state, _) => TokenState::clone(state),
+        StateRead::Absent | StateRead::Foreign | StateRead::Damaged(_) => TokenState::default(),
+    }
+}
+
+/// Who the rate limit is counted for.
+fn identity(observed: &Observed, token: &Token) -> String {
+    app(observed).map_or_else(|| token.digest.clone(), |app| app.app.client_id.clone())
+}
+
+fn app(observed: &Observed) -> Option<&App> {
+    match &observed.credentials {
+        Credentials::OAuth {
+            app: Read::There(app),
+            ..
+        } => Some(app),
+        Credentials::OAuth { .. } | Credentials::Pat(_) => None,
+    }
+}
+
+/// The credential that a report says is in use.
+fn in_use(observed: &Observed, report: &Report) -> Option<Credential> {
+    let token = decide::token_in_use(observed, report)?;
+    match (report.in_use?, &observed.credentials) {
+        (Source::Pat, Credentials::Pat(Read::There((token, scoped)))) => {
+            Some(Credential::alone(token.clone(), *scoped))
+        }
+        (Source::State, _) => Credential::of_state(&state(observed), &identity(observed, token)),
+        (Source::Pat | Source::Seed, _) => {
+            let identity = identity(observed, token);
+            Some(Credential {
+                identity,
+                ..Credential::alone(token.clone(), false)
+            })
+        }
+    }
+}
+
+/// A call that came to nothing.
+fn failed(error: &Error) -> Done {
+    let again = match error.remedy() {
+        Remedy::Again => Again::Backoff,
+        Remedy::AgainAfter(wait) => Again::After(wait.unwrap_or(THROTTLED)),
+        Remedy::Slowly | Remedy::OnChange => Again::After(SLOWLY),
+    };
+    let problem = problem(error);
+    Done::Failed(
+        again,
+        Failure {
+            reason: problem.reason,
+            message: problem.message,
+        },
+    )
+}
+
+/// What an error means for a connection.
+fn problem(error: &Error) -> Problem {
+    let reason = match error {
+        Error::Throttled { .. } => Reason::RateLimited,
+        Error::MalformedCredential(_) => Reason::SecretInvalid,
+        Error::Unauthorized => Reason::Unauthorized,
+        Error::Forbidden { .. } => Reason::MissingScope,
+        Error::Withheld(_) => Reason::Retrying,
+        Error::Unreachable { .. }
+        | Error::TimedOut { .. }
+        | Error::NotFound
+        | Error::Removed
+        | Error::Rejected { .. }
+        | Error::Unavailable { .. }
+        | Error::Undecodable { .. } => Reason::PlatformUnavailable,
+    };
+    Problem::new(reason, error.to_string())
+}
