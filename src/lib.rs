@@ -10,5 +10,7 @@ pub mod leader;
 pub mod management;
 pub mod options;
 pub mod outputs;
+pub mod project;
 pub mod rules;
+pub mod session;
 pub mod telemetry;

@@ -42,6 +42,8 @@ pub mod annotations {
     pub const RECONCILE_REQUESTED_AT: &str = "supabase-operator.dev/reconcile-requested-at";
     /// The ref or create name that shall be left behind on the platform so that deletion can finish.
     pub const FORCE_ORPHAN: &str = "supabase-operator.dev/force-orphan";
+    /// All of them.
+    pub const KNOWN: [&str; 2] = [RECONCILE_REQUESTED_AT, FORCE_ORPHAN];
     /// Our prefix: an unknown annotation under it is worth a warning.
     pub const PREFIX: &str = "supabase-operator.dev/";
 }

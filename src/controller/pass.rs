@@ -6,7 +6,7 @@ use std::time::Duration;
 use kube::{Api, Resource as _, ResourceExt as _};
 use tracing::{debug, info, warn};
 
-use super::{Again, Decision, Kind, Managed, Outcome, Shell, StepName as _};
+use super::{Again, Decision, Kind, Managed, Note, Outcome, Shell, StepName as _};
 use crate::api::{FINALIZER, ObjectKey};
 use crate::kubernetes::{self, Guard};
 
@@ -150,6 +150,11 @@ async fn run<K: Kind>(
         let mut finalizers = object.finalizers().to_vec();
         finalizers.push(FINALIZER.to_owned());
         object = kubernetes::set_finalizers(&api, &object, &finalizers).await?;
+    }
+
+    if let Some(named) = shell.misspelt(key, &object) {
+        let message = format!("no annotation of this operator is named {named}; it has no effect");
+        shell.reporter.tell(&object, &Note::warning("UnknownAnnotation", message)).await;
     }
 
     // Only the reads are cut short: what a step began must be recorded, however long that takes.

@@ -5,8 +5,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::{Again, Inputs, Reporter, Wakes};
-use crate::api::ObjectKey;
+use super::{Again, Changes, Inputs, Reporter, Wakes};
+use crate::api::{ObjectKey, annotations};
 use crate::leader::Leadership;
 use crate::rules::ambient::{Clock, Random};
 use crate::rules::backoff;
@@ -39,6 +39,7 @@ pub struct ShellParts {
 pub struct Shell {
     parts: Arc<ShellParts>,
     failures: Arc<Mutex<HashMap<(&'static str, ObjectKey), u32>>>,
+    misspelt: Arc<Changes>,
 }
 
 impl fmt::Debug for Shell {
@@ -61,6 +62,7 @@ impl Shell {
         Self {
             parts: Arc::new(parts),
             failures: Arc::default(),
+            misspelt: Arc::default(),
         }
     }
 
@@ -105,6 +107,19 @@ impl Shell {
             Again::After(wait) => wait.min(resync),
             Again::Backoff | Again::OnChange => resync,
         }
+    }
+
+    /// Annotations under our prefix that mean nothing, if they were not told of yet.
+    pub(super) fn misspelt<O: kube::Resource>(&self, key: &ObjectKey, object: &O) -> Option<String> {
+        let all = object.meta().annotations.iter().flat_map(|annotations| annotations.keys());
+        let unknown: Vec<_> = all
+            .filter(|name| {
+                name.starts_with(annotations::PREFIX) && !annotations::KNOWN.contains(&name.as_str())
+            })
+            .map(String::as_str)
+            .collect();
+        let named = unknown.join(", ");
+        (!unknown.is_empty() && self.misspelt.is_new(key, &named)).then_some(named)
     }
 
     pub(super) fn forget(&self, kind: &'static str, key: &ObjectKey) {

@@ -72,6 +72,25 @@ pub enum Error {
     /// Nothing was sent, since the credential cannot be put into a header.
     #[error("{0} holds characters that no credential has; check the Secret, and how it was made")]
     MalformedCredential(Credential),
+    /// Nothing was sent: this process held the call back.
+    #[error("{0}")]
+    Withheld(Withheld),
+}
+
+/// Why a call was held back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Withheld {
+    /// Another process may lead.
+    #[error("this process does not lead for long enough to begin the call")]
+    NotLeading,
+    /// There is no credential that the platform accepts.
+    #[error("there is no credential that the Management API accepts")]
+    NoCredential,
+    /// The endpoint failed several times in a row and is left alone for a while.
+    #[error(
+        "the Management API failed repeatedly; it is left alone for a while and then tried again"
+    )]
+    Resting,
 }
 
 /// What a 403 means.
@@ -191,7 +210,8 @@ impl Error {
             | Self::NotFound
             | Self::Unavailable { .. }
             | Self::Undecodable { .. }
-            | Self::MalformedCredential(_) => false,
+            | Self::MalformedCredential(_)
+            | Self::Withheld(_) => false,
         }
     }
 
@@ -199,7 +219,7 @@ impl Error {
     pub const fn was_not_sent(&self) -> bool {
         match self {
             Self::Unreachable { sent } | Self::TimedOut { sent } => matches!(sent, Sent::No),
-            Self::MalformedCredential(_) => true,
+            Self::MalformedCredential(_) | Self::Withheld(_) => true,
             Self::Throttled { .. }
             | Self::Unauthorized
             | Self::Forbidden { .. }
@@ -256,6 +276,7 @@ impl Error {
                 | Rejection::InvalidField(_) => Remedy::OnChange,
             },
             Self::MalformedCredential(_) => Remedy::OnChange,
+            Self::Withheld(_) => Remedy::Again,
         }
     }
 
@@ -273,6 +294,7 @@ impl Error {
             Self::Unavailable { .. } => "unavailable",
             Self::Undecodable { .. } => "undecodable",
             Self::MalformedCredential(_) => "malformed_credential",
+            Self::Withheld(_) => "withheld",
         }
     }
 }

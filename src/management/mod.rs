@@ -29,7 +29,7 @@ pub use endpoints::{
     organization_projects, organizations, pause_project, pooler, project, rename_project,
     restore_project,
 };
-pub use error::{Credential, Error, Field, Forbidden, Rejection, Remedy};
+pub use error::{Credential, Error, Field, Forbidden, Rejection, Remedy, Withheld};
 pub use headers::RateHeaders;
 pub use network::{Network, NetworkError};
 pub use oauth::{OAuthApp, TokenGrant, refresh_token};

@@ -15,7 +15,7 @@ use super::birth::is_unsettled;
 use super::{ProjectDecision, act, deletes, resolve, rest, trouble};
 use crate::api::{ConditionType, Reason, SupabaseProject, annotations};
 use crate::controller::{Again, Decision, Inputs, Note};
-use crate::management::{Error, Status};
+use crate::management::{Error, Status, Withheld};
 use crate::project::draft::Draft;
 use crate::project::facts::{Farewell, Observed, Problem, Step};
 use crate::rules::conditions::Truth;
@@ -136,7 +136,10 @@ fn delete(
     match &observed.itself {
         None
         | Some(Err(
-            Error::Unauthorized | Error::Forbidden { .. } | Error::MalformedCredential(_),
+            Error::Unauthorized
+            | Error::Forbidden { .. }
+            | Error::MalformedCredential(_)
+            | Error::Withheld(Withheld::NoCredential),
         )) => blocked(draft, &no_credentials(reference), Again::After(LOOK_AGAIN)),
         Some(Ok(itself)) if itself.status == Status::Removed => {
             let_go(draft, Farewell::Remove, None)

@@ -8,7 +8,7 @@ use super::{GRACE, ProjectDecision, SLOW, act, deletes, trouble};
 use crate::api::project::{Attempt, AttemptOutcome};
 use crate::api::{Reason, SupabaseProject, annotations};
 use crate::controller::{Again, Inputs, Note};
-use crate::management::Error;
+use crate::management::{Error, Withheld};
 use crate::project::draft::Draft;
 use crate::project::facts::{Claim, Farewell, Listing, Observed, Problem, Step};
 
@@ -63,7 +63,10 @@ fn orphan(draft: &Draft, create_name: &str) -> Note {
 const fn is_passing(error: &Error) -> bool {
     !matches!(
         error,
-        Error::Unauthorized | Error::Forbidden { .. } | Error::MalformedCredential(_)
+        Error::Unauthorized
+            | Error::Forbidden { .. }
+            | Error::MalformedCredential(_)
+            | Error::Withheld(Withheld::NoCredential)
     )
 }
 

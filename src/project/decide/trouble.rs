@@ -48,7 +48,8 @@ pub fn trouble(error: &Error, doing: &str) -> (Problem, Again, bool) {
         Error::Unreachable { .. }
         | Error::TimedOut { .. }
         | Error::Unavailable { .. }
-        | Error::Undecodable { .. } => {
+        | Error::Undecodable { .. }
+        | Error::Withheld(_) => {
             (problem(Reason::PlatformUnavailable), Again::Backoff, false)
         }
     }

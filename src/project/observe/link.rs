@@ -22,14 +22,7 @@ pub(super) async fn link(
     let namespace = project.namespace().unwrap_or_default();
     let wanted = &project.spec.connection_ref;
     let name = &wanted.name;
-    let id = ConnectionId {
-        kind: wanted.kind,
-        namespace: match wanted.kind {
-            ConnectionKind::SupabaseConnection => Some(namespace.clone()),
-            ConnectionKind::ClusterSupabaseConnection => None,
-        },
-        name: name.clone(),
-    };
+    let id = ConnectionId::of(project);
     let kind = wanted.kind.as_str();
     let missing = || {
         Problem::new(

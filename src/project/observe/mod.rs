@@ -256,15 +256,12 @@ impl Reader<'_> {
             session::Presence::Unknown => Presence::Unknown,
             session::Presence::Absent { .. } => Presence::Absent,
             session::Presence::Present(sighted) => {
-                let renamed = self
-                    .memo
-                    .renamed
-                    .as_ref()
-                    .filter(|(_, at)| *at >= sighted.begun);
+                // What was seen before our own last call proves nothing about it.
+                let renamed = self.memo.renamed.as_ref().filter(|(_, at)| *at >= sighted.begun);
                 Presence::Present(Sighting {
-                    name: renamed.map_or_else(|| sighted.name.clone(), |(name, _)| name.clone()),
-                    region: sighted.region.clone(),
-                    status: sighted.status.clone(),
+                    name: renamed.map_or(sighted.name, |(name, _)| name.clone()),
+                    region: sighted.region,
+                    status: sighted.status,
                     outdated: self.memo.powered_at.is_some_and(|at| at >= sighted.begun),
                 })
             }

@@ -2,6 +2,7 @@
 //!
 //! [`Reply`] is what an endpoint produces; [`Answer`] is what leaves the world.
 
+use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,12 +10,26 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use serde_json::{Value, json};
 
 /// One answer of the platform and the way it travels.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Answer {
     /// What the platform answered. With a delivery that loses it, no client ever sees this.
     pub response: Response<Bytes>,
     /// How the answer travels.
     pub delivery: Delivery,
+    /// Whether a scripted fault had a hand in it.
+    pub scripted: bool,
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The body may hold secrets.
+        formatter
+            .debug_struct("Answer")
+            .field("status", &self.response.status())
+            .field("delivery", &self.delivery)
+            .field("scripted", &self.scripted)
+            .finish_non_exhaustive()
+    }
 }
 
 /// How an answer travels.

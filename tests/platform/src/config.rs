@@ -108,7 +108,7 @@ pub enum TokenMode {
 pub enum Limiter {
     /// Per identity, project or organization, and endpoint (today: 120 a minute).
     ProjectEndpoint(u32),
-    /// Per identity and project or organization (before: 120 a minute).
+    /// Per user and project or organization (before: 120 a minute).
     UserScope(u32),
     /// Per user, over everything (oldest: 60 a minute).
     Oldest(u32),

@@ -174,7 +174,7 @@ impl Script {
 }
 
 /// Whether `pattern` covers the whole of `text`.
-fn glob(pattern: &[u8], text: &[u8]) -> bool {
+pub(crate) fn glob(pattern: &[u8], text: &[u8]) -> bool {
     match pattern {
         [] => text.is_empty(),
         [b'*', b'*', rest @ ..] => {

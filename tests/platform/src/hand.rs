@@ -201,7 +201,7 @@ impl World {
                 self.ledger.remember(&code);
                 let expires_at = later(self.now, std::time::Duration::from_secs(600));
                 self.oauth.codes.insert(
-                    code,
+                    Secret::new(code),
                     Code {
                         request,
                         organization,

@@ -141,6 +141,32 @@ routes! {
     GET "/v1/projects/{ref}/branches" Needs("environment:read"), ["branching_development_read" "branching_production_read"] => ListBranches;
 }
 
+/// An endpoint of the simulated platform and who may use it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The method.
+    pub method: &'static Method,
+    /// The path, such as `/v1/projects/{ref}`.
+    pub pattern: &'static str,
+    /// The OAuth scope that it needs. Without one, no OAuth token will do, but for `/v1/oauth/`.
+    pub scope: Option<&'static str>,
+    /// The permissions that a scoped personal access token needs.
+    pub permissions: &'static [&'static str],
+}
+
+/// Every endpoint of the simulated platform.
+pub fn endpoints() -> impl Iterator<Item = Endpoint> {
+    ROUTES.iter().map(|route| Endpoint {
+        method: &route.method,
+        pattern: route.pattern,
+        scope: match route.scope {
+            Scope::Needs(scope) => Some(scope),
+            Scope::Public | Scope::Unlisted => None,
+        },
+        permissions: route.permissions,
+    })
+}
+
 /// The endpoint of a request and what its placeholders stand for.
 pub(crate) fn find<'a>(method: &Method, path: &'a str) -> Option<(&'static Route, Vec<&'a str>)> {
     ROUTES

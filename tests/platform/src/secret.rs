@@ -3,6 +3,7 @@
 //! Everything the platform keeps secret is held in this type, so that a failing assertion on a
 //! [`crate::World`] cannot print a token.
 
+use std::borrow::Borrow;
 use std::fmt;
 
 /// A secret value.
@@ -16,6 +17,13 @@ impl Secret {
 
     /// The value itself.
     pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The order is that of the value, so that a map can be asked with a plain text.
+impl Borrow<str> for Secret {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }

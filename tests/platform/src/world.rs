@@ -235,6 +235,7 @@ impl World {
             Some(self.process(request, found, caller))
         };
         let status = response.as_ref().map(|response| response.status().as_u16());
+        let scripted = hit.is_some();
         let (mut response, delivery) = self.disturb(hit, response, path);
         set(response.headers_mut(), "date", &http_date(self.now));
         let shown = matches!(endpoint, Some(pattern) if pattern.starts_with("/v1/oauth/"));
@@ -256,7 +257,11 @@ impl World {
             },
             delivered: delivery.arrives(),
         });
-        Answer { response, delivery }
+        Answer {
+            response,
+            delivery,
+            scripted,
+        }
     }
 
     fn disturb(
@@ -366,6 +371,6 @@ impl World {
 
 impl Limiter {
     const fn is_per_user(self) -> bool {
-        matches!(self, Self::Oldest(_))
+        matches!(self, Self::UserScope(_) | Self::Oldest(_))
     }
 }

@@ -160,9 +160,9 @@ pub(crate) struct Credentials {
     pub(crate) pats: Vec<StoredPat>,
     pub(crate) apps: BTreeMap<String, App>,
     pub(crate) authorizations: Vec<Authorization>,
-    pub(crate) accesses: BTreeMap<String, Access>,
-    pub(crate) refreshes: BTreeMap<String, Refresh>,
-    pub(crate) codes: BTreeMap<String, Code>,
+    pub(crate) accesses: BTreeMap<Secret, Access>,
+    pub(crate) refreshes: BTreeMap<Secret, Refresh>,
+    pub(crate) codes: BTreeMap<Secret, Code>,
     pub(crate) consents: BTreeMap<String, ConsentRequest>,
 }
 

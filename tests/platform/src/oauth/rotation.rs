@@ -66,7 +66,7 @@ impl World {
             organization: authorization.organization.clone(),
         };
         self.oauth.accesses.insert(
-            access_token.clone(),
+            Secret::new(&access_token),
             Access {
                 authorization: index,
                 dies_at: expires_at,
@@ -74,7 +74,7 @@ impl World {
         );
         self.oauth
             .refreshes
-            .entry(refresh_token.clone())
+            .entry(Secret::new(&refresh_token))
             .or_insert(Refresh {
                 authorization: index,
                 used_at: None,
@@ -154,7 +154,8 @@ impl World {
 
     /// Ends an authorization with all its tokens.
     pub(crate) fn revoke(&mut self, index: usize, by: Identity) {
-        if let Some(authorization) = self.oauth.authorizations.get_mut(index) {
+        let living = |authorization: &&mut Authorization| !authorization.revoked;
+        if let Some(authorization) = self.oauth.authorizations.get_mut(index).filter(living) {
             authorization.revoked = true;
             let effect = Effect::Revoked {
                 client_id: authorization.client_id.clone(),
@@ -182,7 +183,7 @@ impl World {
                 };
                 alive && usable
             })
-            .map(|(token, _)| token.clone())
+            .map(|(token, _)| token.reveal().to_owned())
             .collect()
     }
 }

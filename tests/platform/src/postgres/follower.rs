@@ -116,7 +116,7 @@ impl Follower {
         let message = "The simulated platform's PostgreSQL does not follow; see its standard error";
         Answer {
             response: Reply::error(500, message).into_response(),
-            delivery: answer.delivery,
+            ..answer
         }
     }
 }

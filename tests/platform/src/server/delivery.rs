@@ -45,7 +45,11 @@ pub(super) async fn deliver(
     answer: Answer,
     socket: &Arc<Socket>,
 ) -> Result<Response<Wire>, Broken> {
-    let Answer { response, delivery } = answer;
+    let Answer {
+        response,
+        delivery,
+        scripted: _,
+    } = answer;
     match delivery {
         Delivery::Now => Ok(whole(response)),
         Delivery::After(delay) => {

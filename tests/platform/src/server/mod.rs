@@ -37,7 +37,6 @@ pub fn real_clock() -> Clock {
 }
 
 /// One request and what the platform answered to it.
-#[derive(Debug)]
 pub struct Exchange<'a> {
     /// When the request had come in whole.
     pub at: Timestamp,
@@ -45,6 +44,18 @@ pub struct Exchange<'a> {
     pub request: &'a Request<Bytes>,
     /// The answer and how it travels.
     pub answer: &'a Answer,
+}
+
+impl fmt::Debug for Exchange<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Exchange")
+            .field("at", &self.at)
+            .field("method", self.request.method())
+            .field("path", &self.request.uri().path())
+            .field("answer", self.answer)
+            .finish_non_exhaustive()
+    }
 }
 
 type Observer = Box<dyn Fn(&Exchange<'_>) + Send>;

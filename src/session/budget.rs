@@ -1,0 +1,444 @@
+//! The rate budget: how many calls a bucket of the platform still takes, and whose turn it is.
+//!
+//! PURE: time is passed in. A bucket is one identity, scope and endpoint, as the platform counts today; its limit
+//! is learned from the answers. Where the platform counts more coarsely, a 429 closes the bucket, and a second one
+//! within a minute the whole identity. Tenants take turns, so that one with a thousand calls waiting delays
+//! another by one call.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::time::Duration;
+
+use crate::management::{Endpoint, RateHeaders};
+
+/// What the platform grants until its headers say otherwise.
+const LIMIT: u32 = 120;
+/// The platform's window.
+const WINDOW: Duration = Duration::from_secs(60);
+/// How long a 429 closes a bucket if the answer does not say, and at least and at most.
+const CLOSED: Duration = WINDOW;
+const CLOSED_LEAST: Duration = Duration::from_secs(1);
+const CLOSED_MOST: Duration = Duration::from_secs(300);
+/// Buckets that nobody used for so long are forgotten.
+const FORGET_AFTER: Duration = Duration::from_secs(600);
+/// From so many buckets on, forgetting is worth the look.
+const CROWD: usize = 256;
+
+/// What the platform counts by.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    /// The app's `client_id`, or the digest of a token.
+    pub identity: String,
+    /// A ref, a slug, or nothing.
+    pub scope: String,
+    /// The endpoint.
+    pub endpoint: Endpoint,
+}
+
+/// A place in a queue.
+pub type Ticket = u64;
+
+/// Whether it is a ticket's turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// The call may be made.
+    Now,
+    /// Not before this uptime, as far as can be said.
+    NotBefore(Duration),
+}
+
+#[derive(Debug)]
+struct Bucket {
+    limit: u32,
+    remaining: u32,
+    resets: Duration,
+    closed_until: Duration,
+    in_flight: u32,
+    used: Duration,
+    turns: VecDeque<String>,
+    waiting: BTreeMap<String, VecDeque<Ticket>>,
+}
+
+#[derive(Debug, Default)]
+struct Identity {
+    closed_until: Duration,
+    /// When buckets were closed lately.
+    closures: Vec<(Key, Duration)>,
+}
+
+/// All buckets.
+#[derive(Debug, Default)]
+pub struct Budget {
+    buckets: HashMap<Key, Bucket>,
+    identities: HashMap<String, Identity>,
+    admitted: HashSet<Ticket>,
+    last: Ticket,
+}
+
+impl Bucket {
+    const fn new() -> Self {
+        Self {
+            limit: LIMIT,
+            remaining: LIMIT,
+            resets: Duration::ZERO,
+            closed_until: Duration::ZERO,
+            in_flight: 0,
+            used: Duration::ZERO,
+            turns: VecDeque::new(),
+            waiting: BTreeMap::new(),
+        }
+    }
+
+    /// A window that is over is followed by one that begins with its first call.
+    const fn roll(&mut self, now: Duration) {
+        if self.resets.as_nanos() <= now.as_nanos() {
+            self.remaining = self.limit;
+        }
+    }
+
+    fn next(&mut self) -> Option<Ticket> {
+        let tenant = self.turns.pop_front()?;
+        let queue = self.waiting.get_mut(&tenant)?;
+        let ticket = queue.pop_front();
+        if queue.is_empty() {
+            self.waiting.remove(&tenant);
+        } else {
+            self.turns.push_back(tenant);
+        }
+        ticket
+    }
+}
+
+impl Budget {
+    /// Takes a place in the queue of a bucket.
+    pub fn enqueue(&mut self, now: Duration, key: &Key, tenant: &str) -> Ticket {
+        self.forget(now);
+        self.last += 1;
+        let bucket = self.buckets.entry(key.clone()).or_insert_with(Bucket::new);
+        bucket.used = now;
+        let queue = bucket.waiting.entry(tenant.to_owned()).or_default();
+        if queue.is_empty() {
+            bucket.turns.push_back(tenant.to_owned());
+        }
+        queue.push_back(self.last);
+        self.last
+    }
+
+    /// Whether it is this ticket's turn. Asking lets others have theirs: tell them.
+    pub fn poll(&mut self, now: Duration, key: &Key, ticket: Ticket) -> Turn {
+        let closed = self.closed_until(key);
+        if let Some(bucket) = self.buckets.get_mut(key) {
+            bucket.roll(now);
+            while closed <= now && bucket.remaining > 0 {
+                let Some(next) = bucket.next() else { break };
+                if bucket.resets <= now {
+                    bucket.resets = now + WINDOW;
+                }
+                bucket.remaining -= 1;
+                bucket.in_flight += 1;
+                bucket.used = now;
+                self.admitted.insert(next);
+            }
+        }
+        if self.admitted.contains(&ticket) {
+            return Turn::Now;
+        }
+        let empty = self
+            .buckets
+            .get(key)
+            .filter(|bucket| bucket.remaining == 0)
+            .map_or(now, |bucket| bucket.resets);
+        Turn::NotBefore(closed.max(empty))
+    }
+
+    /// Gives up a place, or a turn that was not used.
+    pub fn leave(&mut self, key: &Key, ticket: Ticket) {
+        let Some(bucket) = self.buckets.get_mut(key) else {
+            return;
+        };
+        if self.admitted.remove(&ticket) {
+            bucket.in_flight = bucket.in_flight.saturating_sub(1);
+            bucket.remaining = (bucket.remaining + 1).min(bucket.limit);
+            return;
+        }
+        let holder = bucket
+            .waiting
+            .iter()
+            .find(|(_, queue)| queue.contains(&ticket))
+            .map(|(tenant, _)| tenant.clone());
+        if let Some(tenant) = holder
+            && let Some(queue) = bucket.waiting.get_mut(&tenant)
+        {
+            queue.retain(|waiting| *waiting != ticket);
+            if queue.is_empty() {
+                bucket.waiting.remove(&tenant);
+                bucket.turns.retain(|turn| *turn != tenant);
+            }
+        }
+    }
+
+    /// A call was made; this is what the limiter said to it, if anything came back.
+    pub fn finish(&mut self, now: Duration, key: &Key, ticket: Ticket, rate: Option<RateHeaders>) {
+        self.admitted.remove(&ticket);
+        let Some(bucket) = self.buckets.get_mut(key) else {
+            return;
+        };
+        bucket.in_flight = bucket.in_flight.saturating_sub(1);
+        if let Some(rate) = rate {
+            bucket.limit = rate.limit.max(1);
+            // Calls under way are not counted by the platform yet.
+            bucket.remaining = rate.remaining.saturating_sub(bucket.in_flight);
+            bucket.resets = now + rate.reset;
+        }
+    }
+
+    /// The platform said 429. `share` is a random number from 0 to 255.
+    pub fn close(&mut self, now: Duration, key: &Key, retry_after: Option<Duration>, share: u8) {
+        let wait = retry_after
+            .unwrap_or(CLOSED)
+            .clamp(CLOSED_LEAST, CLOSED_MOST);
+        // Everybody who was refused together must not come back together.
+        let until = now + wait + wait / 10 * u32::from(share) / 255;
+        if let Some(bucket) = self.buckets.get_mut(key) {
+            bucket.closed_until = bucket.closed_until.max(until);
+        }
+        let identity = self.identities.entry(key.identity.clone()).or_default();
+        identity
+            .closures
+            .retain(|(other, at)| other != key && *at + WINDOW >= now);
+        identity.closures.push((key.clone(), now));
+        if identity.closures.len() > 1 {
+            let longest = identity
+                .closures
+                .iter()
+                .filter_map(|(key, _)| self.buckets.get(key))
+                .map(|bucket| bucket.closed_until)
+                .max();
+            identity.closed_until = identity.closed_until.max(longest.unwrap_or(until));
+        }
+    }
+
+    /// How long background work should leave a bucket alone, so that half of it is there for others.
+    pub fn reserve(&mut self, now: Duration, key: &Key) -> Option<Duration> {
+        let closed = self.closed_until(key);
+        let bucket = self.buckets.get_mut(key)?;
+        bucket.roll(now);
+        let half_used = bucket.remaining <= bucket.limit / 2 && bucket.resets > now;
+        let until = if half_used {
+            closed.max(bucket.resets)
+        } else {
+            closed
+        };
+        (until > now).then(|| until - now)
+    }
+
+    /// How many calls a window of the bucket takes.
+    pub fn limit(&self, key: &Key) -> u32 {
+        self.buckets.get(key).map_or(LIMIT, |bucket| bucket.limit)
+    }
+
+    fn closed_until(&self, key: &Key) -> Duration {
+        let of_bucket = self.buckets.get(key).map(|bucket| bucket.closed_until);
+        let of_identity = self
+            .identities
+            .get(&key.identity)
+            .map(|identity| identity.closed_until);
+        of_bucket.max(of_identity).unwrap_or_default()
+    }
+
+    fn forget(&mut self, now: Duration) {
+        if self.buckets.len() < CROWD {
+            return;
+        }
+        let recent = |used: Duration| used + FORGET_AFTER > now;
+        self.buckets.retain(|_, bucket| {
+            recent(bucket.used)
+                || bucket.closed_until > now
+                || bucket.in_flight > 0
+                || !bucket.waiting.is_empty()
+        });
+        self.identities.retain(|_, identity| {
+            identity.closed_until > now || identity.closures.iter().any(|(_, at)| recent(*at))
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(scope: &str, endpoint: Endpoint) -> Key {
+        Key {
+            identity: "app".to_owned(),
+            scope: scope.to_owned(),
+            endpoint,
+        }
+    }
+
+    fn bucket() -> Key {
+        key("acme", Endpoint::CreateProject)
+    }
+
+    const fn second(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn rate(limit: u32, remaining: u32, reset: u64) -> Option<RateHeaders> {
+        Some(RateHeaders {
+            limit,
+            remaining,
+            reset: second(reset),
+        })
+    }
+
+    /// One call that is made at once.
+    fn call(budget: &mut Budget, now: Duration, key: &Key, rate: Option<RateHeaders>) {
+        let ticket = budget.enqueue(now, key, "t");
+        assert_eq!(budget.poll(now, key, ticket), Turn::Now);
+        budget.finish(now, key, ticket, rate);
+    }
+
+    #[test]
+    fn a_window_takes_what_the_platform_grants_and_begins_with_its_first_call() {
+        let mut budget = Budget::default();
+        for _ in 0..LIMIT {
+            call(&mut budget, second(7), &bucket(), None);
+        }
+        let ticket = budget.enqueue(second(8), &bucket(), "t");
+        let full = Turn::NotBefore(second(67));
+        assert_eq!(budget.poll(second(8), &bucket(), ticket), full);
+        assert_eq!(budget.poll(second(66), &bucket(), ticket), full);
+        assert_eq!(budget.poll(second(67), &bucket(), ticket), Turn::Now);
+    }
+
+    #[test]
+    fn headers_win_over_our_own_count() {
+        let mut budget = Budget::default();
+        call(&mut budget, second(0), &bucket(), rate(3, 1, 30));
+        call(&mut budget, second(0), &bucket(), None);
+        let ticket = budget.enqueue(second(0), &bucket(), "t");
+        let full = Turn::NotBefore(second(30));
+        assert_eq!(budget.poll(second(0), &bucket(), ticket), full);
+        assert_eq!(budget.poll(second(30), &bucket(), ticket), Turn::Now);
+        assert_eq!(budget.limit(&bucket()), 3);
+    }
+
+    #[test]
+    fn calls_under_way_are_not_given_away_twice() {
+        let mut budget = Budget::default();
+        let tickets: Vec<_> = (0..3)
+            .map(|_| budget.enqueue(second(0), &bucket(), "t"))
+            .collect();
+        for ticket in &tickets {
+            assert_eq!(budget.poll(second(0), &bucket(), *ticket), Turn::Now);
+        }
+        // The platform has counted one of three calls, and says that two are left: they are on their way.
+        budget.finish(second(0), &bucket(), tickets[0], rate(3, 2, 60));
+        let late = budget.enqueue(second(0), &bucket(), "t");
+        let turn = budget.poll(second(0), &bucket(), late);
+        assert_eq!(turn, Turn::NotBefore(second(60)));
+    }
+
+    #[test]
+    fn tenants_take_turns() {
+        let mut budget = Budget::default();
+        call(&mut budget, second(0), &bucket(), rate(3, 0, 10));
+        let many: Vec<_> = (0..100)
+            .map(|_| budget.enqueue(second(1), &bucket(), "many"))
+            .collect();
+        let one = budget.enqueue(second(2), &bucket(), "one");
+        assert_eq!(budget.poll(second(10), &bucket(), many[0]), Turn::Now);
+        assert_eq!(budget.poll(second(10), &bucket(), one), Turn::Now);
+        assert_eq!(budget.poll(second(10), &bucket(), many[1]), Turn::Now);
+        assert_ne!(budget.poll(second(10), &bucket(), many[2]), Turn::Now);
+    }
+
+    #[test]
+    fn who_leaves_keeps_nobody_waiting_and_gives_his_turn_back() {
+        let mut budget = Budget::default();
+        call(&mut budget, second(0), &bucket(), rate(1, 0, 10));
+        let first = budget.enqueue(second(1), &bucket(), "a");
+        let second_ticket = budget.enqueue(second(1), &bucket(), "b");
+        budget.leave(&bucket(), first);
+        assert_eq!(budget.poll(second(10), &bucket(), second_ticket), Turn::Now);
+        budget.leave(&bucket(), second_ticket);
+        let third = budget.enqueue(second(11), &bucket(), "c");
+        assert_eq!(budget.poll(second(11), &bucket(), third), Turn::Now);
+    }
+
+    #[test]
+    fn a_429_closes_its_bucket_within_bounds() {
+        for (said, closed) in [
+            (None, 60),
+            (Some(second(5)), 5),
+            (Some(Duration::ZERO), 1),
+            (Some(second(4000)), 300),
+        ] {
+            let mut budget = Budget::default();
+            call(&mut budget, second(0), &bucket(), None);
+            budget.close(second(0), &bucket(), said, 0);
+            let ticket = budget.enqueue(second(0), &bucket(), "t");
+            let turn = budget.poll(second(0), &bucket(), ticket);
+            assert_eq!(turn, Turn::NotBefore(second(closed)), "{said:?}");
+            let other = key("other", Endpoint::CreateProject);
+            call(&mut budget, second(0), &other, None);
+        }
+        let mut budget = Budget::default();
+        call(&mut budget, second(0), &bucket(), None);
+        budget.close(second(0), &bucket(), Some(second(100)), 255);
+        let ticket = budget.enqueue(second(0), &bucket(), "t");
+        let turn = budget.poll(second(0), &bucket(), ticket);
+        assert_eq!(turn, Turn::NotBefore(second(110)));
+    }
+
+    #[test]
+    fn two_closed_buckets_within_a_minute_close_the_identity() {
+        let other = key("x", Endpoint::Health);
+        let third = key("y", Endpoint::ApiKeys);
+        let mut budget = Budget::default();
+        for key in [&bucket(), &other, &third] {
+            call(&mut budget, second(0), key, None);
+        }
+        budget.close(second(0), &bucket(), Some(second(90)), 0);
+        budget.close(second(30), &other, Some(second(10)), 0);
+        let ticket = budget.enqueue(second(31), &third, "t");
+        let turn = budget.poll(second(31), &third, ticket);
+        assert_eq!(turn, Turn::NotBefore(second(90)));
+        let stranger = Key {
+            identity: "another".to_owned(),
+            ..bucket()
+        };
+        call(&mut budget, second(31), &stranger, None);
+
+        let mut budget = Budget::default();
+        for key in [&bucket(), &other, &third] {
+            call(&mut budget, second(0), key, None);
+        }
+        budget.close(second(0), &bucket(), Some(second(5)), 0);
+        budget.close(second(1), &bucket(), Some(second(5)), 0);
+        budget.close(second(62), &other, Some(second(5)), 0);
+        call(&mut budget, second(62), &third, None);
+    }
+
+    #[test]
+    fn background_work_leaves_half_of_a_bucket_to_others() {
+        let mut budget = Budget::default();
+        assert_eq!(budget.reserve(second(0), &bucket()), None);
+        call(&mut budget, second(0), &bucket(), rate(120, 61, 40));
+        assert_eq!(budget.reserve(second(0), &bucket()), None);
+        call(&mut budget, second(0), &bucket(), rate(120, 60, 40));
+        let wait = budget.reserve(second(10), &bucket());
+        assert_eq!(wait, Some(second(30)));
+        assert_eq!(budget.reserve(second(40), &bucket()), None);
+    }
+
+    #[test]
+    fn idle_buckets_are_forgotten() {
+        let mut budget = Budget::default();
+        for number in 0..2000_u64 {
+            let key = key(&number.to_string(), Endpoint::Project);
+            call(&mut budget, second(number * 60), &key, None);
+        }
+        assert!(budget.buckets.len() <= CROWD, "{}", budget.buckets.len());
+        assert!(budget.admitted.is_empty());
+    }
+}

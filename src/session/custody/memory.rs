@@ -1,0 +1,186 @@
+//! What this process remembers of a connection's tokens besides what is stored: which were tried, and how calls
+//! ended. A crash forgets it; every decision is sound without it, only slower.
+//!
+//! PURE.
+
+use std::time::Duration;
+
+use super::tokens::Marker;
+use crate::api::Reason;
+use crate::management::Organization;
+
+/// Verdicts kept per connection.
+const VERDICTS: usize = 8;
+
+/// What the platform said to an access token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It was accepted.
+    Works {
+        /// Uptime of the answer.
+        at: Duration,
+        /// The organizations it sees; none where it may not list them.
+        organizations: Option<Vec<Organization>>,
+    },
+    /// 401.
+    Rejected {
+        /// Whether it had worked before.
+        worked: bool,
+    },
+}
+
+/// How a token call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallEnd {
+    /// The platform certainly did not spend the token.
+    Harmless,
+    /// The token may be spent, and the answer is lost.
+    Lost {
+        /// Uptime at which the call was begun.
+        begun: Duration,
+    },
+}
+
+/// What last went wrong, for the status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Why.
+    pub reason: Reason,
+    /// What to do.
+    pub message: String,
+}
+
+/// What a session was told last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// Digest of the access token in use.
+    pub token: Option<String>,
+    /// Why it is not usable, if it is not.
+    pub unusable: Option<Reason>,
+    /// The slugs of the organizations.
+    pub organizations: Vec<String>,
+}
+
+/// The memory.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Memory {
+    verdicts: Vec<(String, Verdict)>,
+    /// The marker that was read last, and the uptime at which it was seen first.
+    pub marker: Option<(Marker, Duration)>,
+    /// How the last token call of this process ended, and its marker.
+    pub ended: Option<(Marker, CallEnd)>,
+    /// Token calls in a row whose answer was lost.
+    pub lost: u32,
+    /// Uptime of the last token call.
+    pub refreshed: Option<Duration>,
+    /// Digest of the access token that the last refresh of this process gave.
+    pub granted: Option<String>,
+    /// Digest of the app that the platform does not know, and the uptime until which it is not tried again.
+    pub refused_app: Option<(String, Duration)>,
+    /// Uptime before which the token endpoint is left alone.
+    pub not_before: Option<Duration>,
+    /// What last went wrong.
+    pub failure: Option<Failure>,
+    /// What the session was told last.
+    pub applied: Option<Applied>,
+    /// The annotation by which a person last asked for a look.
+    pub requested: Option<String>,
+}
+
+impl Memory {
+    /// What the platform said to a token last.
+    pub fn verdict(&self, digest: &str) -> Option<&Verdict> {
+        self.verdicts
+            .iter()
+            .find(|(known, _)| known == digest)
+            .map(|(_, verdict)| verdict)
+    }
+
+    /// Remembers what the platform said to a token.
+    pub fn judge(&mut self, digest: &str, verdict: Verdict) {
+        let worked = match self.verdict(digest) {
+            Some(Verdict::Works { .. } | Verdict::Rejected { worked: true }) => true,
+            Some(Verdict::Rejected { worked: false }) | None => false,
+        };
+        let verdict = match verdict {
+            Verdict::Rejected { .. } => Verdict::Rejected { worked },
+            works @ Verdict::Works { .. } => works,
+        };
+        self.verdicts.retain(|(known, _)| known != digest);
+        self.verdicts.push((digest.to_owned(), verdict));
+        if self.verdicts.len() > VERDICTS {
+            self.verdicts.remove(0);
+        }
+    }
+
+    /// Forgets what was said, so that every token is tried anew.
+    pub fn doubt(&mut self) {
+        self.verdicts.clear();
+        self.refused_app = None;
+    }
+
+    /// Notes the marker that was read, and since when it has been seen.
+    pub fn saw_marker(&mut self, marker: Option<&Marker>, now: Duration) {
+        let same = match (&self.marker, marker) {
+            (Some((before, _)), Some(read)) => before == read,
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        if !same {
+            self.marker = marker.map(|marker| (marker.clone(), now));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn works() -> Verdict {
+        Verdict::Works {
+            at: Duration::ZERO,
+            organizations: None,
+        }
+    }
+
+    #[test]
+    fn a_rejection_remembers_whether_the_token_had_worked() {
+        let mut memory = Memory::default();
+        memory.judge("a", Verdict::Rejected { worked: true });
+        assert_eq!(
+            memory.verdict("a"),
+            Some(&Verdict::Rejected { worked: false })
+        );
+        memory.judge("b", works());
+        memory.judge("b", Verdict::Rejected { worked: false });
+        memory.judge("b", Verdict::Rejected { worked: false });
+        assert_eq!(
+            memory.verdict("b"),
+            Some(&Verdict::Rejected { worked: true })
+        );
+        for number in 0..100 {
+            memory.judge(&number.to_string(), works());
+        }
+        assert_eq!(memory.verdicts.len(), VERDICTS);
+        memory.doubt();
+        assert_eq!(memory.verdict("99"), None);
+    }
+
+    #[test]
+    fn a_marker_is_dated_from_its_first_sight() {
+        let marker = |process: &str| Marker {
+            process: process.to_owned(),
+            at: jiff::Timestamp::UNIX_EPOCH,
+            token: "d".to_owned(),
+        };
+        let at = Duration::from_secs;
+        let mut memory = Memory::default();
+        memory.saw_marker(Some(&marker("p")), at(1));
+        memory.saw_marker(Some(&marker("p")), at(5));
+        assert_eq!(memory.marker, Some((marker("p"), at(1))));
+        memory.saw_marker(Some(&marker("q")), at(7));
+        assert_eq!(memory.marker, Some((marker("q"), at(7))));
+        memory.saw_marker(None, at(8));
+        assert_eq!(memory.marker, None);
+    }
+}

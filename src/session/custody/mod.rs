@@ -1,0 +1,19 @@
+//! TOKEN CUSTODY: which tokens there are, where they are kept, and the one way in which a refresh token is spent.
+//!
+//! Values and the writes of the state Secret are here; what to do next is decided in `connection::decide`.
+
+mod index;
+mod memory;
+mod refresh;
+mod store;
+mod takeover;
+mod tokens;
+
+pub use index::{Holder, Index};
+pub use memory::{Applied, CallEnd, Failure, Memory, Verdict};
+pub use refresh::{App, End, Order};
+pub use store::{StateRead, Store};
+pub use tokens::{Consumed, Damaged, Marker, Token, TokenState, credential};
+
+pub(super) use refresh::{Means, run};
+pub(super) use takeover::index_all;

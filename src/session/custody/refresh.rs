@@ -1,0 +1,330 @@
+//! Spending a refresh token: marker, call, answer stored, and only then used.
+//!
+//! ```text
+//!   turn in the budget ── marker written ── leadership looked at ── token call ── answer stored ── in use
+//!                         (proves that the   (right before)          (once)        (until it is,
+//!                          Secret can be                                            through shutdown)
+//!                          written)
+//! ```
+//!
+//! Runs as a task of its own, so that nothing that happens to the pass cuts it short.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Secret;
+use tracing::{info, warn};
+
+use super::memory::CallEnd;
+use super::store::Store;
+use super::tokens::{Consumed, Marker, Token, TokenState};
+use crate::kubernetes;
+use crate::leader::Leadership;
+use crate::management::{Endpoint, Error, OAuthApp, Rejection, TokenGrant, refresh_token};
+use crate::rules::backoff;
+use crate::rules::digest::DigestKey;
+use crate::session::Session;
+
+/// Life of an access token whose answer says nothing sensible.
+const LIFETIME: Duration = Duration::from_secs(3600);
+/// The shortest life that is believed.
+const LIFETIME_LEAST: Duration = Duration::from_secs(120);
+
+/// The OAuth app and how it is recognized.
+#[derive(Clone, Debug)]
+pub struct App {
+    /// The app.
+    pub app: OAuthApp,
+    /// Its keyed digest.
+    pub digest: String,
+}
+
+/// A refresh to be made.
+#[derive(Debug)]
+pub struct Order {
+    /// Where the state is kept.
+    pub store: Store,
+    /// The state Secret as it was read.
+    pub secret: Option<Secret>,
+    /// What it held.
+    pub state: TokenState,
+    /// The refresh token to spend.
+    pub token: Token,
+    /// Whether the token comes from the seed Secret.
+    pub from_seed: bool,
+    /// Who spends it.
+    pub app: App,
+    /// This process.
+    pub process: String,
+}
+
+/// What came of a refresh.
+#[derive(Debug)]
+pub enum End {
+    /// A new pair is stored and in use.
+    Granted,
+    /// The token is not accepted any more; that is stored.
+    Refused,
+    /// The platform does not know the app, or its secret is wrong. Nothing was spent.
+    WrongApp,
+    /// The token endpoint wants to be left alone. Nothing was spent.
+    Throttled(Option<Duration>),
+    /// The call was not made, or certainly not carried out.
+    NotDone(Error),
+    /// The token may be spent, and the answer is lost.
+    Lost(Error),
+    /// The marker could not be written, so nothing was sent.
+    NotMarked(kubernetes::Error),
+}
+
+impl End {
+    const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Granted => "granted",
+            Self::Refused => "refused",
+            Self::WrongApp => "wrong_app",
+            Self::Throttled(_) => "throttled",
+            Self::NotDone(_) => "not_done",
+            Self::Lost(_) => "lost",
+            Self::NotMarked(_) => "not_marked",
+        }
+    }
+}
+
+/// What a refresh needs besides its order.
+pub(in crate::session) struct Means {
+    pub(in crate::session) session: Session,
+    pub(in crate::session) leadership: Leadership,
+    pub(in crate::session) key: DigestKey,
+}
+
+/// Makes a refresh.
+pub(in crate::session) async fn run(means: Means, order: Order) -> End {
+    let end = spend(&means, order).await;
+    means.session.line().refreshed(end.as_str());
+    match &end {
+        End::Granted => info!(connection = %means.session.id(), "tokens refreshed"),
+        End::Refused
+        | End::WrongApp
+        | End::Throttled(_)
+        | End::NotDone(_)
+        | End::Lost(_)
+        | End::NotMarked(_) => {
+            warn!(connection = %means.session.id(), outcome = end.as_str(), "tokens not refreshed");
+        }
+    }
+    end
+}
+
+async fn spend(means: &Means, order: Order) -> End {
+    let line = means.session.line();
+    let client_id = &order.app.app.client_id;
+    let permit = match line.admit(client_id, "", "", Endpoint::Token).await {
+        Ok(permit) => permit,
+        Err(Error::Throttled { retry_after }) => return End::Throttled(retry_after),
+        Err(error) => return End::NotDone(error),
+    };
+    let marker = Marker {
+        process: order.process.clone(),
+        at: line.clock().now(),
+        token: order.token.digest.clone(),
+    };
+    let marked = TokenState {
+        marker: Some(marker.clone()),
+        ..order.state.clone()
+    };
+    let begun = line.uptime();
+    means.session.remember(|memory| {
+        memory.ended = None;
+        memory.refreshed = Some(begun);
+    });
+    let secret = match order.store.write(order.secret.as_ref(), &marked).await {
+        Ok(secret) => secret,
+        Err(error) => return End::NotMarked(error),
+    };
+    // From here on calls wait, and the Lease is not given away before the answer is stored.
+    let refreshing = means.session.begin_refresh();
+    let held = means.leadership.hold();
+    // Until it is known better, the token is spent: a panic must not make it fresh again.
+    means.session.remember(|memory| {
+        memory.ended = Some((marker.clone(), CallEnd::Lost { begun }));
+    });
+    let call = refresh_token(&order.app.app, &order.token.value);
+    let outcome = line.exchange(permit, &call, None).await.outcome;
+    let end = match outcome {
+        Ok(answer) => {
+            let grant = answer.value;
+            keep(means, &order, &marker, marked, secret, &grant).await;
+            End::Granted
+        }
+        Err(Error::Rejected {
+            because: Rejection::InvalidClient,
+            ..
+        }) => End::WrongApp,
+        Err(Error::Throttled { retry_after }) => End::Throttled(retry_after),
+        // Every other refusal of the token endpoint is about the token; a used one answers 404.
+        Err(Error::Rejected { .. }) => {
+            give_up(means, &order, &marker, marked, secret).await;
+            End::Refused
+        }
+        Err(error) if error.was_not_sent() => End::NotDone(error),
+        Err(error) => End::Lost(error),
+    };
+    means.session.remember(|memory| {
+        memory.ended = match &end {
+            End::Granted | End::Refused => None,
+            End::WrongApp | End::Throttled(_) | End::NotDone(_) | End::NotMarked(_) => {
+                Some((marker.clone(), CallEnd::Harmless))
+            }
+            End::Lost(_) => Some((marker.clone(), CallEnd::Lost { begun })),
+        };
+        memory.lost = match &end {
+            End::Lost(_) => memory.lost.saturating_add(1),
+            End::Granted | End::Refused | End::WrongApp => 0,
+            End::Throttled(_) | End::NotDone(_) | End::NotMarked(_) => memory.lost,
+        };
+    });
+    drop((refreshing, held));
+    end
+}
+
+/// Stores a grant and puts it to use.
+async fn keep(
+    means: &Means,
+    order: &Order,
+    marker: &Marker,
+    marked: TokenState,
+    secret: Secret,
+    grant: &TokenGrant,
+) {
+    let line = means.session.line();
+    let (now, spent) = (line.clock().now(), &order.token.digest);
+    let replace = |before: &TokenState| {
+        granted(
+            before,
+            order,
+            grant,
+            &means.key,
+            now,
+            &means.session.id().to_string(),
+        )
+    };
+    let merge = |stored: &TokenState| {
+        let current = stored.refresh.as_ref().map(|token| token.digest.as_str());
+        // Ours is the newest pair as long as nobody has put another one in the place of the token it was made of.
+        let replaceable = stored.marker.as_ref() == Some(marker)
+            || current == Some(spent)
+            || current.is_none_or(|current| stored.is_consumed(current, Some(&order.app.digest)));
+        replaceable.then(|| replace(stored))
+    };
+    let next = replace(&marked);
+    let index = means.session.index();
+    let stored = order
+        .store
+        .insist(
+            Some(secret),
+            next.clone(),
+            merge,
+            super::store::lives_in(index),
+        )
+        .await;
+    if stored.is_none() {
+        warn!(
+            connection = %means.session.id(),
+            "new tokens were not stored: their Secret belongs to somebody else, or the connection is gone"
+        );
+    }
+    let state = stored.unwrap_or(next);
+    means.session.remember(|memory| {
+        memory.granted = state.access.as_ref().map(|token| token.digest.clone());
+    });
+    means.session.renew(&state, &order.app.app.client_id);
+}
+
+/// Stores that a token is not accepted any more.
+async fn give_up(
+    means: &Means,
+    order: &Order,
+    marker: &Marker,
+    marked: TokenState,
+    secret: Secret,
+) {
+    let refuse = |before: &TokenState| {
+        let mut next = before.clone();
+        if next.marker.as_ref() == Some(marker) {
+            next.marker = None;
+        }
+        next.consume(Consumed {
+            digest: order.token.digest.clone(),
+            seed: order.from_seed,
+            refused: Some(order.app.digest.clone()),
+        });
+        next
+    };
+    let merge = |stored: &TokenState| {
+        let next = refuse(stored);
+        (next != *stored).then_some(next)
+    };
+    let index = means.session.index();
+    order
+        .store
+        .insist(
+            Some(secret),
+            refuse(&marked),
+            merge,
+            super::store::lives_in(index),
+        )
+        .await;
+}
+
+/// The state after a grant.
+fn granted(
+    before: &TokenState,
+    order: &Order,
+    grant: &TokenGrant,
+    key: &DigestKey,
+    now: Timestamp,
+    jitter: &str,
+) -> TokenState {
+    let refresh = grant
+        .refresh_token
+        .clone()
+        .map(|value| Token::refresh(key, value));
+    let lifetime = grant.expires_in.unwrap_or(LIFETIME).max(LIFETIME_LEAST);
+    let mut next = TokenState {
+        access: Some(Token::access(key, grant.access_token.clone())),
+        refresh: refresh.clone(),
+        expires_at: later(now, lifetime),
+        refresh_at: later(now, renewal(lifetime, jitter)),
+        seed: if order.from_seed {
+            Some(order.token.digest.clone())
+        } else {
+            before.seed.clone()
+        },
+        limited: grant.limited_to_projects,
+        consumed: before.consumed.clone(),
+        marker: None,
+    };
+    // Where tokens do not rotate, the old one is the new one.
+    if refresh.as_ref().map(|token| &token.digest) != Some(&order.token.digest) {
+        next.consume(Consumed {
+            digest: order.token.digest.clone(),
+            seed: order.from_seed,
+            refused: None,
+        });
+    }
+    next
+}
+
+/// When to replace a pair: at 50 to 75 % of its life, differently for every connection.
+pub(in crate::session) fn renewal(lifetime: Duration, seed: &str) -> Duration {
+    // `spread` moves by a tenth either way: 0.56 to 0.69.
+    backoff::spread(lifetime * 5 / 8, seed, 0)
+}
+
+fn later(now: Timestamp, wait: Duration) -> Option<Timestamp> {
+    let wait = SignedDuration::try_from(wait).ok()?;
+    let at = now.checked_add(wait).ok()?;
+    // Whole seconds, as Kubernetes keeps them.
+    Timestamp::from_second(at.as_second()).ok()
+}

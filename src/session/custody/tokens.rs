@@ -1,0 +1,347 @@
+//! What the state Secret of a connection holds: the current pair of tokens, what was consumed, and the marker of a
+//! refresh under way.
+//!
+//! PURE: from the data of a Secret to values and back.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use k8s_openapi::ByteString;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+
+use crate::rules::digest::DigestKey;
+
+/// Digests of refresh tokens that a chain has left behind; those of seeds are kept for ever.
+const CHAIN: usize = 64;
+
+/// A token and how it is recognized without being shown.
+#[derive(Clone, Debug)]
+pub struct Token {
+    /// The token.
+    pub value: SecretString,
+    /// Its keyed digest.
+    pub digest: String,
+}
+
+impl Token {
+    /// An access token.
+    pub fn access(key: &DigestKey, value: SecretString) -> Self {
+        let digest = key.digest("access-token", [value.expose_secret().as_bytes()]);
+        Self { value, digest }
+    }
+
+    /// A refresh token.
+    pub fn refresh(key: &DigestKey, value: SecretString) -> Self {
+        let digest = key.digest("refresh-token", [value.expose_secret().as_bytes()]);
+        Self { value, digest }
+    }
+}
+
+impl PartialEq for Token {
+    fn eq(&self, other: &Self) -> bool {
+        self.digest == other.digest
+    }
+}
+
+/// A refresh token that must not be sent again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Consumed {
+    /// The token's digest.
+    pub digest: String,
+    /// Whether it came from a seed Secret.
+    #[serde(default)]
+    pub seed: bool,
+    /// Digest of the app that presented it when it was refused; absent where it was spent. Another app may still
+    /// be the right one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+}
+
+/// Written before a refresh token is sent: who sends which.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Marker {
+    /// The process.
+    pub process: String,
+    /// When, by that process's wall clock. For people.
+    pub at: Timestamp,
+    /// Digest of the refresh token.
+    pub token: String,
+}
+
+/// All that the state Secret holds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TokenState {
+    /// For calls.
+    pub access: Option<Token>,
+    /// For the next pair.
+    pub refresh: Option<Token>,
+    /// When the access token ends.
+    pub expires_at: Option<Timestamp>,
+    /// When the pair shall be replaced.
+    pub refresh_at: Option<Timestamp>,
+    /// Digest of the seed's token that this chain began with.
+    pub seed: Option<String>,
+    /// Whether the tokens reach only some projects of the organization.
+    pub limited: bool,
+    /// What must not be sent again, oldest first.
+    pub consumed: Vec<Consumed>,
+    /// The refresh under way, or one whose end is not known.
+    pub marker: Option<Marker>,
+}
+
+/// The data of a state Secret was damaged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Damaged;
+
+const ACCESS: &str = "access_token";
+const REFRESH: &str = "refresh_token";
+const EXPIRES: &str = "expires_at";
+const REFRESH_AT: &str = "refresh_at";
+const SEED: &str = "seed";
+const LIMITED: &str = "limited_to_projects";
+const CONSUMED: &str = "consumed";
+const MARKER: &str = "marker";
+
+impl TokenState {
+    /// Reads the data of a state Secret.
+    ///
+    /// # Errors
+    /// Where what protects tokens from being sent twice cannot be read.
+    pub fn read(key: &DigestKey, data: &BTreeMap<String, ByteString>) -> Result<Self, Damaged> {
+        let text = |name: &str| {
+            let bytes = &data.get(name)?.0;
+            std::str::from_utf8(bytes)
+                .ok()
+                .map(str::trim)
+                .filter(|text| !text.is_empty())
+        };
+        let token = |name: &str| text(name).and_then(credential);
+        let json_or = |name: &str| -> Result<Option<&[u8]>, Damaged> {
+            match data.get(name) {
+                None => Ok(None),
+                Some(bytes) if bytes.0.is_empty() => Err(Damaged),
+                Some(bytes) => Ok(Some(&bytes.0)),
+            }
+        };
+        let consumed = json_or(CONSUMED)?
+            .map(|bytes| serde_json::from_slice(bytes).map_err(|_| Damaged))
+            .transpose()?
+            .unwrap_or_default();
+        let marker = json_or(MARKER)?
+            .map(|bytes| serde_json::from_slice(bytes).map_err(|_| Damaged))
+            .transpose()?;
+        Ok(Self {
+            access: token(ACCESS).map(|value| Token::access(key, value)),
+            refresh: token(REFRESH).map(|value| Token::refresh(key, value)),
+            expires_at: text(EXPIRES).and_then(|text| text.parse().ok()),
+            refresh_at: text(REFRESH_AT).and_then(|text| text.parse().ok()),
+            seed: text(SEED).map(str::to_owned),
+            limited: text(LIMITED) == Some("true"),
+            consumed,
+            marker,
+        })
+    }
+
+    /// The data of the state Secret.
+    pub fn data(&self) -> BTreeMap<String, ByteString> {
+        let mut data = BTreeMap::new();
+        let mut put = |name: &str, text: Option<String>| {
+            if let Some(text) = text {
+                data.insert(name.to_owned(), ByteString(text.into_bytes()));
+            }
+        };
+        let clear = |token: &Option<Token>| {
+            token
+                .as_ref()
+                .map(|token| token.value.expose_secret().to_owned())
+        };
+        put(ACCESS, clear(&self.access));
+        put(REFRESH, clear(&self.refresh));
+        put(EXPIRES, self.expires_at.map(|at| at.to_string()));
+        put(REFRESH_AT, self.refresh_at.map(|at| at.to_string()));
+        put(SEED, self.seed.clone());
+        put(LIMITED, self.limited.then(|| "true".to_owned()));
+        put(CONSUMED, serde_json::to_string(&self.consumed).ok());
+        put(
+            MARKER,
+            self.marker
+                .as_ref()
+                .and_then(|marker| serde_json::to_string(marker).ok()),
+        );
+        data
+    }
+
+    /// Whether a refresh token must not be sent with this app.
+    pub fn is_consumed(&self, digest: &str, app: Option<&str>) -> bool {
+        self.consumed.iter().any(|consumed| {
+            consumed.digest == digest
+                && consumed
+                    .refused
+                    .as_deref()
+                    .is_none_or(|refused| Some(refused) == app)
+        })
+    }
+
+    /// Whether a refresh token was spent for a pair.
+    pub fn was_spent(&self, digest: &str) -> bool {
+        self.consumed
+            .iter()
+            .any(|consumed| consumed.digest == digest && consumed.refused.is_none())
+    }
+
+    /// Records that a refresh token must not be sent again.
+    pub fn consume(&mut self, consumed: Consumed) {
+        let seed = consumed.seed || self.seed.as_ref() == Some(&consumed.digest);
+        // Having been spent says more than having been refused.
+        if self.was_spent(&consumed.digest) {
+            return;
+        }
+        let known = |other: &Consumed| {
+            other.digest == consumed.digest
+                && (consumed.refused.is_none() || other.refused == consumed.refused)
+        };
+        self.consumed.retain(|other| !known(other));
+        self.consumed.push(Consumed { seed, ..consumed });
+        let chain = self
+            .consumed
+            .iter()
+            .filter(|consumed| !consumed.seed)
+            .count();
+        let mut surplus = chain.saturating_sub(CHAIN);
+        self.consumed.retain(|consumed| {
+            let drop = !consumed.seed && surplus > 0;
+            surplus -= usize::from(drop);
+            !drop
+        });
+    }
+
+    /// The digests of every refresh token that this state holds or remembers.
+    pub fn digests(&self) -> impl Iterator<Item = &str> {
+        let consumed = self
+            .consumed
+            .iter()
+            .map(|consumed| consumed.digest.as_str());
+        let current = self.refresh.iter().map(|token| token.digest.as_str());
+        let sent = self.marker.iter().map(|marker| marker.token.as_str());
+        consumed.chain(current).chain(sent)
+    }
+}
+
+/// A credential without surrounding white space, if the text can be one: visible ASCII, at most 4 KiB.
+pub fn credential(text: &str) -> Option<SecretString> {
+    let text = text.trim();
+    let sound =
+        (1..=4096).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    sound.then(|| SecretString::from(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> DigestKey {
+        DigestKey::from_bytes(&[7; 32]).unwrap()
+    }
+
+    fn consumed(digest: &str, seed: bool, refused: Option<&str>) -> Consumed {
+        Consumed {
+            digest: digest.to_owned(),
+            seed,
+            refused: refused.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn a_state_survives_the_secret() {
+        let full = TokenState {
+            access: Some(Token::access(&key(), "access".into())),
+            refresh: Some(Token::refresh(&key(), "refresh".into())),
+            expires_at: "2026-01-01T00:00:00Z".parse().ok(),
+            refresh_at: "2025-12-31T18:00:00Z".parse().ok(),
+            seed: Some("d1".to_owned()),
+            limited: true,
+            consumed: vec![
+                consumed("d1", true, None),
+                consumed("d2", false, Some("app")),
+            ],
+            marker: Some(Marker {
+                process: "p".to_owned(),
+                at: "2025-12-31T18:00:00Z".parse().unwrap(),
+                token: "d3".to_owned(),
+            }),
+        };
+        for state in [full, TokenState::default()] {
+            assert_eq!(TokenState::read(&key(), &state.data()), Ok(state.clone()));
+            assert!(!format!("{state:?}").contains("refresh\""), "{state:?}");
+        }
+    }
+
+    #[test]
+    fn damage_to_what_protects_tokens_is_noticed() {
+        for (name, text) in [
+            ("consumed", "nonsense"),
+            ("consumed", ""),
+            ("consumed", "{}"),
+            ("marker", "nonsense"),
+            ("marker", ""),
+            ("marker", "{}"),
+        ] {
+            let data = BTreeMap::from([(name.to_owned(), ByteString(text.into()))]);
+            assert_eq!(
+                TokenState::read(&key(), &data),
+                Err(Damaged),
+                "{name}: {text}"
+            );
+        }
+        let odd = BTreeMap::from([
+            ("access_token".to_owned(), ByteString(vec![0xff])),
+            ("refresh_token".to_owned(), ByteString("a b".into())),
+            ("expires_at".to_owned(), ByteString("soon".into())),
+        ]);
+        assert_eq!(TokenState::read(&key(), &odd), Ok(TokenState::default()));
+    }
+
+    #[test]
+    fn a_spent_token_is_consumed_for_every_app_and_a_refused_one_for_its_own() {
+        let mut state = TokenState::default();
+        state.consume(consumed("d", false, Some("app-1")));
+        assert!(state.is_consumed("d", Some("app-1")));
+        assert!(!state.is_consumed("d", Some("app-2")));
+        assert!(!state.is_consumed("d", None));
+        state.consume(consumed("d", false, Some("app-2")));
+        assert!(state.is_consumed("d", Some("app-2")) && !state.was_spent("d"));
+        state.consume(consumed("d", false, None));
+        assert!(state.is_consumed("d", Some("app-3")) && state.was_spent("d"));
+        assert_eq!(state.consumed.len(), 1);
+        state.consume(consumed("d", false, Some("app-1")));
+        assert_eq!(state.consumed.len(), 1);
+    }
+
+    #[test]
+    fn seeds_are_remembered_for_ever_and_the_chain_for_a_while() {
+        let mut state = TokenState {
+            seed: Some("first".to_owned()),
+            ..TokenState::default()
+        };
+        state.consume(consumed("first", false, None));
+        for number in 0..200 {
+            state.consume(consumed(&format!("c{number}"), false, None));
+            state.consume(consumed(&format!("s{number}"), number % 50 == 0, None));
+        }
+        assert!(state.is_consumed("first", None));
+        for seed in ["s0", "s50", "s100", "s150"] {
+            assert!(state.is_consumed(seed, None), "{seed}");
+        }
+        assert!(state.is_consumed("c199", None) && !state.is_consumed("c0", None));
+        assert_eq!(state.consumed.len(), CHAIN + 5);
+    }
+
+    #[test]
+    fn credentials_are_trimmed_and_checked() {
+        assert_eq!(credential(" sbp_x\r\n").unwrap().expose_secret(), "sbp_x");
+        for bad in ["", " \n", "a b", "a\nb", "é", &"a".repeat(4097)] {
+            assert!(credential(bad).is_none(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Which connection: both kinds in one type.
+
+use std::fmt;
+
+use crate::api::project::ConnectionKind;
+use crate::api::{ObjectKey, SupabaseProject};
+
+/// A connection object.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId {
+    /// Its kind.
+    pub kind: ConnectionKind,
+    /// Its namespace; none for the cluster-wide kind.
+    pub namespace: Option<String>,
+    /// Its name.
+    pub name: String,
+}
+
+impl ConnectionId {
+    /// The connection of this kind and key.
+    pub fn new(kind: ConnectionKind, key: &ObjectKey) -> Self {
+        Self {
+            kind,
+            namespace: key.namespace.clone(),
+            name: key.name.clone(),
+        }
+    }
+
+    /// The connection that a project refers to.
+    pub fn of(project: &SupabaseProject) -> Self {
+        let wanted = &project.spec.connection_ref;
+        Self {
+            kind: wanted.kind,
+            namespace: match wanted.kind {
+                ConnectionKind::SupabaseConnection => project.metadata.namespace.clone(),
+                ConnectionKind::ClusterSupabaseConnection => None,
+            },
+            name: wanted.name.clone(),
+        }
+    }
+
+    /// Its key among the objects of its kind.
+    pub fn key(&self) -> ObjectKey {
+        ObjectKey {
+            namespace: self.namespace.clone(),
+            name: self.name.clone(),
+        }
+    }
+}
+
+impl fmt::Display for ConnectionId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            ConnectionKind::SupabaseConnection => write!(formatter, "{}", self.key()),
+            ConnectionKind::ClusterSupabaseConnection => write!(formatter, "cluster {}", self.name),
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! The line to the platform: waits for a turn, makes one call, and keeps the books.
+//!
+//! Everything that is sent goes through here, tokens of the OAuth endpoint included. Repeats nothing.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use secrecy::SecretString;
+use tokio::sync::Notify;
+use tokio::time::timeout;
+use tracing::debug;
+
+use super::breaker::{Breakers, Verdict};
+use super::budget::{Budget, Key, Ticket, Turn};
+use crate::leader::Leadership;
+use crate::management::{Call, Client, Endpoint, Error, Exchange, Withheld};
+use crate::rules::ambient::{Clock, Random};
+use crate::telemetry::Metrics;
+
+/// The longest wait for a turn.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+/// How much leadership a change must have left when it begins.
+const LEADERSHIP: Duration = Duration::from_secs(5);
+
+/// The line. Shared by all sessions.
+pub struct Line {
+    management: Client,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    leadership: Leadership,
+    metrics: Metrics,
+    budget: Mutex<Budget>,
+    breakers: Mutex<Breakers>,
+    turn: Notify,
+}
+
+impl fmt::Debug for Line {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Line").finish_non_exhaustive()
+    }
+}
+
+/// A turn to make one call. Dropped unused, it goes to the next in the queue.
+#[derive(Debug)]
+pub struct Permit {
+    line: Arc<Line>,
+    key: Key,
+    ticket: Option<Ticket>,
+    /// Whether the breaker waits for a verdict.
+    watched: bool,
+    /// Whether the call was begun.
+    begun: bool,
+}
+
+impl Line {
+    /// A line that nobody has used yet.
+    pub fn new(
+        management: Client,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+        leadership: Leadership,
+        metrics: Metrics,
+    ) -> Self {
+        Self {
+            management,
+            clock,
+            random,
+            leadership,
+            metrics,
+            budget: Mutex::default(),
+            breakers: Mutex::default(),
+            turn: Notify::new(),
+        }
+    }
+
+    /// Waits for a turn, at most [`PATIENCE`].
+    ///
+    /// # Errors
+    /// [`Error::Throttled`] where no turn came, [`Withheld::Resting`] where the breaker is open.
+    pub async fn admit(
+        self: &Arc<Self>,
+        identity: &str,
+        tenant: &str,
+        scope: &str,
+        endpoint: Endpoint,
+    ) -> Result<Permit, Error> {
+        let key = Key {
+            identity: identity.to_owned(),
+            scope: scope.to_owned(),
+            endpoint,
+        };
+        let ticket = self.budget().enqueue(self.clock.uptime(), &key, tenant);
+        let mut permit = Permit {
+            line: Arc::clone(self),
+            key,
+            ticket: Some(ticket),
+            watched: false,
+            begun: false,
+        };
+        let deadline = self.clock.uptime() + PATIENCE;
+        loop {
+            // Listening begins before the look, so that no change between the two is missed.
+            let mut changed = std::pin::pin!(self.turn.notified());
+            changed.as_mut().enable();
+            let now = self.clock.uptime();
+            let turn = self.budget().poll(now, &permit.key, ticket);
+            match turn {
+                Turn::Now => break,
+                // A time that is known to come too late is not worth the wait.
+                Turn::NotBefore(until) if now >= deadline || until > deadline => {
+                    return Err(Error::Throttled {
+                        retry_after: Some(until.saturating_sub(now)),
+                    });
+                }
+                Turn::NotBefore(until) => {
+                    let wait = until.max(now + Duration::from_millis(1)).min(deadline) - now;
+                    // Either way the turn is looked at again.
+                    let _ = timeout(wait, changed).await;
+                }
+            }
+        }
+        // Asking may have given others their turns.
+        self.turn.notify_waiters();
+        let now = self.clock.uptime();
+        if !self.breakers().allow(now, identity, endpoint) {
+            return Err(Error::Withheld(Withheld::Resting));
+        }
+        permit.watched = true;
+        Ok(permit)
+    }
+
+    /// Makes one call.
+    pub async fn exchange<T>(
+        &self,
+        mut permit: Permit,
+        call: &Call<T>,
+        token: Option<&SecretString>,
+    ) -> Exchange<T> {
+        // Looked at last, right before the effect.
+        if !call.endpoint().is_read() && self.leadership.require(LEADERSHIP).is_err() {
+            return withheld(Withheld::NotLeading);
+        }
+        let begun = self.clock.uptime();
+        permit.begun = true;
+        let exchange = self.management.send(call, token).await;
+        let now = self.clock.uptime();
+        let said = exchange.outcome.as_ref().err();
+        permit.used(now, &exchange);
+        let outcome = said.map_or("ok", Error::as_str);
+        let took = now.saturating_sub(begun);
+        self.metrics.called(call.endpoint().as_str(), outcome, took);
+        debug!(
+            endpoint = call.endpoint().as_str(),
+            scope = call.scope(),
+            outcome,
+            took = ?took,
+            "called the Management API"
+        );
+        exchange
+    }
+
+    /// How long background work should leave a bucket alone.
+    pub fn reserve(&self, identity: &str, scope: &str, endpoint: Endpoint) -> Option<Duration> {
+        let key = Key {
+            identity: identity.to_owned(),
+            scope: scope.to_owned(),
+            endpoint,
+        };
+        self.budget().reserve(self.clock.uptime(), &key)
+    }
+
+    /// How many calls a minute a bucket takes.
+    pub fn limit(&self, identity: &str, scope: &str, endpoint: Endpoint) -> u32 {
+        let key = Key {
+            identity: identity.to_owned(),
+            scope: scope.to_owned(),
+            endpoint,
+        };
+        self.budget().limit(&key)
+    }
+
+    /// A token refresh ended.
+    pub fn refreshed(&self, outcome: &'static str) {
+        self.metrics.refreshed(outcome);
+    }
+
+    /// Whether this process leads at all.
+    pub fn leads(&self) -> bool {
+        !self.leadership.remaining().is_zero()
+    }
+
+    /// The monotonic clock.
+    pub fn uptime(&self) -> Duration {
+        self.clock.uptime()
+    }
+
+    /// The clocks.
+    pub fn clock(&self) -> &dyn Clock {
+        self.clock.as_ref()
+    }
+
+    /// A share of `whole`, between a half and all of it.
+    pub fn jitter(&self, whole: Duration) -> Duration {
+        whole / 2 + whole / 2 * u32::from(self.share()) / 255
+    }
+
+    fn share(&self) -> u8 {
+        let mut byte = [0];
+        self.random.fill(&mut byte);
+        let [share] = byte;
+        share
+    }
+
+    fn budget(&self) -> MutexGuard<'_, Budget> {
+        self.budget.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn breakers(&self) -> MutexGuard<'_, Breakers> {
+        self.breakers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Permit {
+    fn used<T>(&mut self, now: Duration, exchange: &Exchange<T>) {
+        let error = exchange.outcome.as_ref().err();
+        let verdict = match error {
+            Some(
+                Error::Unreachable { .. } | Error::TimedOut { .. } | Error::Unavailable { .. },
+            ) => Verdict::Failed,
+            Some(Error::MalformedCredential(_) | Error::Withheld(_)) => Verdict::Unknown,
+            Some(
+                Error::Throttled { .. }
+                | Error::Unauthorized
+                | Error::Forbidden { .. }
+                | Error::NotFound
+                | Error::Removed
+                | Error::Rejected { .. }
+                | Error::Undecodable { .. },
+            )
+            | None => Verdict::Answered,
+        };
+        if let Some(ticket) = self.ticket.take() {
+            let mut budget = self.line.budget();
+            budget.finish(now, &self.key, ticket, exchange.rate);
+            if let Some(Error::Throttled { retry_after }) = error {
+                let share = self.line.share();
+                budget.close(now, &self.key, *retry_after, share);
+            }
+        }
+        self.settle(now, verdict);
+        self.line.turn.notify_waiters();
+    }
+
+    fn settle(&mut self, now: Duration, verdict: Verdict) {
+        if std::mem::take(&mut self.watched) {
+            let mut breakers = self.line.breakers();
+            breakers.report(now, &self.key.identity, self.key.endpoint, verdict);
+        }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let now = self.line.uptime();
+        self.settle(now, Verdict::Unknown);
+        if let Some(ticket) = self.ticket.take() {
+            if self.begun {
+                // Given up under way: the platform may have counted it.
+                self.line.budget().finish(now, &self.key, ticket, None);
+            } else {
+                self.line.budget().leave(&self.key, ticket);
+            }
+            self.line.turn.notify_waiters();
+        }
+    }
+}
+
+/// An exchange that did not take place.
+fn withheld<T>(why: Withheld) -> Exchange<T> {
+    Exchange {
+        outcome: Err(Error::Withheld(why)),
+        rate: None,
+        date: None,
+    }
+}

@@ -1,0 +1,290 @@
+//! All sessions, for as long as this process leads.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use kube::Client;
+use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
+
+use super::custody::{self, End, Index, Order};
+use super::id::ConnectionId;
+use super::line::Line;
+use super::roster::Sharing;
+use super::sending::Session;
+use super::tasks::{Spawner, Tasks};
+use crate::api::ObjectKey;
+use crate::api::project::ConnectionKind;
+use crate::controller::Wakes;
+use crate::leader::Leadership;
+use crate::management;
+use crate::rules::ambient::{Clock, Random};
+use crate::rules::digest::DigestKey;
+use crate::telemetry::Metrics;
+
+/// Tunables.
+#[derive(Clone, Debug)]
+pub struct SessionOptions {
+    /// Between two looks while a followed project is on its way to another state.
+    pub transition_interval: Duration,
+    /// Between two whole lists at rest.
+    pub rest_interval: Duration,
+    /// Between two looks at credential Secrets.
+    pub credentials_interval: Duration,
+    /// The namespaces that are looked after; none for the whole cluster, cluster-wide connections included.
+    pub namespaces: Option<Vec<String>>,
+}
+
+impl Default for SessionOptions {
+    fn default() -> Self {
+        Self {
+            transition_interval: Duration::from_secs(5),
+            rest_interval: Duration::from_secs(60),
+            credentials_interval: Duration::from_secs(30),
+            namespaces: None,
+        }
+    }
+}
+
+/// The parts of [`Sessions`].
+#[expect(
+    missing_debug_implementations,
+    reason = "a client has none worth reading"
+)]
+pub struct SessionsParts {
+    /// The API server.
+    pub client: Client,
+    /// The platform.
+    pub management: management::Client,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub random: Arc<dyn Random>,
+    /// The claim to lead.
+    pub leadership: Leadership,
+    /// The key of the digests by which tokens are recognized.
+    pub digest_key: DigestKey,
+    /// A random name of this process: markers carry it.
+    pub process: String,
+    /// The operator's own namespace, where the Secrets of cluster-wide connections are.
+    pub namespace: String,
+    /// Tunables.
+    pub options: SessionOptions,
+    /// Metrics.
+    pub metrics: Metrics,
+    /// Where projects to look at are told.
+    pub wake: Wakes,
+}
+
+/// What all sessions share.
+pub(super) struct Shared {
+    pub(super) line: Arc<Line>,
+    pub(super) index: Mutex<Index>,
+    pub(super) options: SessionOptions,
+    pub(super) wake: Wakes,
+    pub(super) spawner: Spawner,
+    pub(super) sharing: Sharing,
+    connections: Wakes,
+    cluster_connections: Wakes,
+    progress: watch::Sender<Progress>,
+}
+
+/// How far the first look at connections has come.
+#[derive(Debug, Default)]
+struct Progress {
+    taken_over: bool,
+    known: BTreeSet<ConnectionId>,
+    settled: BTreeSet<ConnectionId>,
+}
+
+impl Shared {
+    pub(super) fn wake_connection(&self, id: &ConnectionId) {
+        match id.kind {
+            ConnectionKind::SupabaseConnection => self.connections.wake(id.key()),
+            ConnectionKind::ClusterSupabaseConnection => self.cluster_connections.wake(id.key()),
+        }
+    }
+
+    pub(super) fn settle(&self, id: &ConnectionId) {
+        self.progress
+            .send_if_modified(|progress| progress.settled.insert(id.clone()));
+    }
+}
+
+/// All sessions. Cheap to clone; all clones are one. Dropping the last one ends every task.
+#[derive(Clone)]
+pub struct Sessions(Arc<Registry>);
+
+struct Registry {
+    shared: Arc<Shared>,
+    sessions: Mutex<BTreeMap<ConnectionId, Session>>,
+    client: Client,
+    leadership: Leadership,
+    key: DigestKey,
+    process: String,
+    namespace: String,
+    // Dropped last: what the tasks use is still there when they end.
+    _tasks: Tasks,
+}
+
+impl fmt::Debug for Sessions {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Sessions").finish_non_exhaustive()
+    }
+}
+
+impl Sessions {
+    /// No session is open yet.
+    pub fn new(parts: SessionsParts) -> Self {
+        let tasks = Tasks::default();
+        let line = Line::new(
+            parts.management,
+            parts.clock,
+            parts.random,
+            parts.leadership.clone(),
+            parts.metrics,
+        );
+        let shared = Shared {
+            line: Arc::new(line),
+            index: Mutex::default(),
+            options: parts.options,
+            wake: parts.wake,
+            spawner: tasks.spawner(),
+            sharing: Sharing::default(),
+            connections: Wakes::default(),
+            cluster_connections: Wakes::default(),
+            progress: watch::Sender::new(Progress::default()),
+        };
+        Self(Arc::new(Registry {
+            shared: Arc::new(shared),
+            sessions: Mutex::default(),
+            client: parts.client,
+            leadership: parts.leadership,
+            key: parts.digest_key,
+            process: parts.process,
+            namespace: parts.namespace,
+            _tasks: tasks,
+        }))
+    }
+
+    fn sessions(&self) -> MutexGuard<'_, BTreeMap<ConnectionId, Session>> {
+        self.0
+            .sessions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The session of a connection, if its first pass has opened one.
+    pub fn find(&self, id: &ConnectionId) -> Option<Session> {
+        self.sessions().get(id).cloned()
+    }
+
+    /// An object follows nothing any more, whatever it followed.
+    pub fn unfollow(&self, object: &ObjectKey) {
+        let sessions: Vec<Session> = self.sessions().values().cloned().collect();
+        for session in sessions {
+            session.unfollow(object);
+        }
+    }
+
+    /// Waits until a connection had its first pass since this process took over, so that nothing is said about it
+    /// before it is known. At once where no such connection existed then. False if it takes longer than `at_most`.
+    pub async fn settled(&self, id: &ConnectionId, at_most: Duration) -> bool {
+        let mut progress = self.0.shared.progress.subscribe();
+        let settled = progress.wait_for(|progress| {
+            progress.settled.contains(id) || (progress.taken_over && !progress.known.contains(id))
+        });
+        matches!(timeout(at_most, settled).await, Ok(Ok(_)))
+    }
+
+    /// Reads which connection holds which tokens. Must have ended before any pass: until then no refresh token is
+    /// sent. Tries until it works.
+    pub async fn takeover(&self) {
+        let known = custody::index_all(self).await;
+        self.0.shared.progress.send_modify(|progress| {
+            progress.known = known;
+            progress.taken_over = true;
+        });
+    }
+
+    /// Whether [`Sessions::takeover`] has ended.
+    pub fn has_taken_over(&self) -> bool {
+        self.0.shared.progress.borrow().taken_over
+    }
+
+    /// Connections to look at, of the namespaced kind.
+    pub fn connection_wakes(&self) -> &Wakes {
+        &self.0.shared.connections
+    }
+
+    /// Connections to look at, of the cluster-wide kind.
+    pub fn cluster_connection_wakes(&self) -> &Wakes {
+        &self.0.shared.cluster_connections
+    }
+
+    /// The session of a connection; a new one if there is none.
+    pub(crate) fn open(&self, id: &ConnectionId) -> Session {
+        self.sessions()
+            .entry(id.clone())
+            .or_insert_with(|| Session::new(id.clone(), Arc::clone(&self.0.shared)))
+            .clone()
+    }
+
+    /// A connection is gone.
+    pub(crate) fn close(&self, id: &ConnectionId) {
+        self.sessions().remove(id);
+        self.index().forget(id);
+    }
+
+    /// Spends a refresh token, as a task that outlives whoever asked for it. Nothing if this registry ended first.
+    pub(crate) async fn refresh(&self, session: &Session, order: Order) -> Option<End> {
+        let means = custody::Means {
+            session: session.clone(),
+            leadership: self.0.leadership.clone(),
+            key: self.0.key.clone(),
+        };
+        let (done, ended) = oneshot::channel();
+        self.0.shared.spawner.spawn(async move {
+            // Nobody may be waiting any more: what counts is stored.
+            let _ = done.send(custody::run(means, order).await);
+        });
+        ended.await.ok()
+    }
+
+    pub(crate) fn index(&self) -> MutexGuard<'_, Index> {
+        self.0
+            .shared
+            .index
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.0.client
+    }
+
+    pub(crate) fn digest_key(&self) -> &DigestKey {
+        &self.0.key
+    }
+
+    pub(crate) fn process(&self) -> &str {
+        &self.0.process
+    }
+
+    /// The namespace of a connection's Secrets.
+    pub(crate) fn namespace_of(&self, id: &ConnectionId) -> String {
+        id.namespace
+            .clone()
+            .unwrap_or_else(|| self.0.namespace.clone())
+    }
+
+    pub(crate) fn options(&self) -> &SessionOptions {
+        &self.0.shared.options
+    }
+
+    pub(crate) fn line(&self) -> &Arc<Line> {
+        &self.0.shared.line
+    }
+}

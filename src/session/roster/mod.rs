@@ -1,0 +1,145 @@
+//! THE ROSTER: one list of an organization's projects, shared by every object that follows one of them.
+
+mod state;
+mod ticks;
+mod whole;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+
+pub use state::{Pace, Presence, RosterState, Sighted};
+pub use ticks::Sharing;
+pub use whole::WholeList;
+
+use self::ticks::Times;
+use self::whole::Lists;
+use super::sending::{Inner as SessionInner, Session};
+use crate::api::ObjectKey;
+use crate::management::{Error, Withheld};
+
+/// The roster of one organization. Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub struct Roster(Arc<Inner>);
+
+struct Inner {
+    organization: String,
+    session: Weak<SessionInner>,
+    state: Mutex<RosterState>,
+    lists: Mutex<Lists>,
+    listed: watch::Sender<u64>,
+    times: Mutex<Times>,
+    kick: Notify,
+}
+
+impl fmt::Debug for Roster {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Roster")
+            .field("organization", &self.0.organization)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Roster {
+    pub(super) fn new(organization: &str, session: &Session) -> Self {
+        Self(Arc::new(Inner {
+            organization: organization.to_owned(),
+            session: Arc::downgrade(&session.0),
+            state: Mutex::new(RosterState::new(organization)),
+            lists: Mutex::default(),
+            listed: watch::Sender::new(0),
+            times: Mutex::default(),
+            kick: Notify::new(),
+        }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, RosterState> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lists(&self) -> MutexGuard<'_, Lists> {
+        self.0.lists.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn times(&self) -> MutexGuard<'_, Times> {
+        self.0.times.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn session(&self) -> Result<Session, Error> {
+        let session = self.0.session.upgrade().map(Session);
+        session.ok_or(Error::Withheld(Withheld::NoCredential))
+    }
+
+    /// An object follows a project from now on; the newest pace counts. Saying it again changes nothing.
+    pub fn follow(&self, reference: &str, object: &ObjectKey, pace: Pace) {
+        let Ok(session) = self.session() else { return };
+        let now = session.line().uptime();
+        if !self.state().follow(reference, object, pace, now) {
+            return;
+        }
+        let recent = self.lists().latest();
+        let fresh = session.shared().options.rest_interval;
+        if let Some(list) = recent.filter(|list| list.begun + fresh > now) {
+            self.state().recall(list.begun, reference, &list.projects);
+        }
+        self.start();
+        self.0.kick.notify_one();
+    }
+
+    /// An object follows nothing here any more.
+    pub fn unfollow(&self, object: &ObjectKey) {
+        self.state().unfollow(object);
+    }
+
+    /// What is known of a project's being there.
+    pub fn presence(&self, reference: &str) -> Presence {
+        self.state().presence(reference)
+    }
+
+    pub(super) fn forget_sightings(&self) {
+        self.state().forget_sightings();
+        *self.lists() = Lists::default();
+        self.0.kick.notify_one();
+    }
+
+    /// Asks for a pass of everybody who follows something.
+    pub(super) fn wake_all(&self) {
+        let objects = self.state().objects();
+        self.wake(objects);
+        self.0.kick.notify_one();
+    }
+
+    fn wake(&self, objects: Vec<ObjectKey>) {
+        if let Ok(session) = self.session() {
+            for object in objects {
+                session.shared().wake.wake(object);
+            }
+        }
+    }
+
+    fn saw_whole(&self, list: &WholeList) {
+        let changed = if list.limited {
+            // Absence from a list of some projects says nothing.
+            self.state().saw_page(list.begun, &list.projects)
+        } else {
+            self.state().saw_whole(list.begun, &list.projects)
+        };
+        self.wake(changed);
+    }
+
+    /// A list of the whole organization that began after `begun_after` (uptime), or after this call: every page of
+    /// it. One running list serves everybody who asked before it began.
+    ///
+    /// # Errors
+    /// What kept a page from coming; then nothing is known.
+    pub async fn whole(
+        &self,
+        tenant: &str,
+        begun_after: Duration,
+    ) -> Result<Arc<WholeList>, Error> {
+        whole::whole(self, tenant, begun_after).await
+    }
+}

@@ -1,0 +1,443 @@
+//! What is known of the projects that objects follow.
+//!
+//! PURE: lists and answers go in, the objects to look at come out.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::api::ObjectKey;
+use crate::management::{ListedProject, Project, Status};
+
+/// How soon an object wants to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// Nothing is expected to change.
+    Resting,
+    /// The project is on its way to another state.
+    Moving,
+}
+
+/// A project as it was seen last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sighted {
+    /// Its name, as it is.
+    pub name: String,
+    /// Its region.
+    pub region: Option<String>,
+    /// Its status.
+    pub status: Status,
+    /// Whether it is a branch of another project.
+    pub is_branch: bool,
+    /// The slug of its organization.
+    pub organization: String,
+    /// When it was created, by the platform's clock.
+    pub inserted_at: Option<Timestamp>,
+    /// Uptime at which the look that saw it began.
+    pub begun: Duration,
+}
+
+/// What is known of a project's being there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// Nobody has looked yet.
+    Unknown,
+    /// It was there when it was looked for last.
+    Present(Sighted),
+    /// It was absent from a whole list.
+    Absent {
+        /// Uptime at which the first such list began.
+        since: Duration,
+    },
+}
+
+#[derive(Clone, Debug)]
+struct Followed {
+    reference: String,
+    pace: Pace,
+    /// Uptime since when: a list that began before says nothing about absence.
+    since: Duration,
+}
+
+/// The followed projects of one organization.
+#[derive(Clone, Debug, Default)]
+pub struct RosterState {
+    organization: String,
+    followed: BTreeMap<ObjectKey, Followed>,
+    known: HashMap<String, Presence>,
+}
+
+impl RosterState {
+    /// Nothing is followed yet.
+    pub fn new(organization: &str) -> Self {
+        Self {
+            organization: organization.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// An object follows a project from now on. Whether anything changed.
+    pub fn follow(
+        &mut self,
+        reference: &str,
+        object: &ObjectKey,
+        pace: Pace,
+        now: Duration,
+    ) -> bool {
+        let before = self
+            .followed
+            .get(object)
+            .filter(|followed| followed.reference == reference);
+        let same = before.is_some_and(|followed| followed.pace == pace);
+        if !same {
+            let followed = Followed {
+                reference: reference.to_owned(),
+                pace,
+                since: before.map_or(now, |followed| followed.since),
+            };
+            self.followed.insert(object.clone(), followed);
+            self.forget_unfollowed();
+        }
+        !same
+    }
+
+    /// An object follows nothing any more.
+    pub fn unfollow(&mut self, object: &ObjectKey) {
+        self.followed.remove(object);
+        self.forget_unfollowed();
+    }
+
+    fn forget_unfollowed(&mut self) {
+        let wanted: BTreeSet<&str> = self
+            .followed
+            .values()
+            .map(|one| one.reference.as_str())
+            .collect();
+        self.known
+            .retain(|reference, _| wanted.contains(reference.as_str()));
+    }
+
+    /// Forgets what was seen, since it was seen with another credential.
+    pub fn forget_sightings(&mut self) {
+        self.known.clear();
+    }
+
+    /// What is known of a project.
+    pub fn presence(&self, reference: &str) -> Presence {
+        self.known
+            .get(reference)
+            .cloned()
+            .unwrap_or(Presence::Unknown)
+    }
+
+    /// Whether nobody follows anything.
+    pub fn is_idle(&self) -> bool {
+        self.followed.is_empty()
+    }
+
+    /// Whether anybody waits for a change.
+    pub fn is_moving(&self) -> bool {
+        self.followed.values().any(|one| one.pace == Pace::Moving)
+    }
+
+    /// Whether somebody follows, at this pace, what nobody has looked for yet.
+    pub fn has_unknown(&self, pace: Pace) -> bool {
+        self.followed
+            .values()
+            .any(|one| one.pace == pace && !self.known.contains_key(&one.reference))
+    }
+
+    /// The followed projects of a pace, or all.
+    pub fn references(&self, pace: Option<Pace>) -> BTreeSet<String> {
+        self.followed
+            .values()
+            .filter(|one| pace.is_none_or(|pace| one.pace == pace))
+            .map(|one| one.reference.clone())
+            .collect()
+    }
+
+    /// Every object that follows something.
+    pub fn objects(&self) -> Vec<ObjectKey> {
+        self.followed.keys().cloned().collect()
+    }
+
+    /// Learns from a page of the list: who is on it was there. Gives the objects to look at.
+    pub fn saw_page(&mut self, begun: Duration, page: &[ListedProject]) -> Vec<ObjectKey> {
+        let wanted = self.references(None);
+        let mut changed = BTreeSet::new();
+        for listed in page {
+            let reference = listed.reference.as_str();
+            if wanted.contains(reference) {
+                self.note(
+                    reference,
+                    Presence::Present(self.sighted(begun, listed)),
+                    &mut changed,
+                );
+            }
+        }
+        self.followers(&changed)
+    }
+
+    /// Learns from a whole list that began at `begun`: who is not on it was absent.
+    pub fn saw_whole(&mut self, begun: Duration, list: &[ListedProject]) -> Vec<ObjectKey> {
+        let listed: HashMap<&str, &ListedProject> = list
+            .iter()
+            .map(|listed| (listed.reference.as_str(), listed))
+            .collect();
+        let mut changed = BTreeSet::new();
+        for reference in self.references(None) {
+            let presence = match (listed.get(reference.as_str()), self.known.get(&reference)) {
+                (Some(listed), _) => Presence::Present(self.sighted(begun, listed)),
+                (None, Some(Presence::Absent { since })) => Presence::Absent { since: *since },
+                (None, _) if !self.followed_before(&reference, begun) => continue,
+                (None, Some(Presence::Unknown | Presence::Present(_)) | None) => {
+                    Presence::Absent { since: begun }
+                }
+            };
+            self.note(&reference, presence, &mut changed);
+        }
+        self.followers(&changed)
+    }
+
+    fn followed_before(&self, reference: &str, moment: Duration) -> bool {
+        self.followed
+            .values()
+            .any(|one| one.reference == reference && one.since < moment)
+    }
+
+    /// Takes what an earlier list showed for a project that nobody has looked for since. Tells nobody: whoever
+    /// follows from now on is about to ask.
+    pub fn recall(&mut self, begun: Duration, reference: &str, list: &[ListedProject]) {
+        if self.known.contains_key(reference) {
+            return;
+        }
+        let listed = list
+            .iter()
+            .find(|listed| listed.reference.as_str() == reference);
+        if let Some(listed) = listed {
+            let sighted = self.sighted(begun, listed);
+            self.known
+                .insert(reference.to_owned(), Presence::Present(sighted));
+        }
+    }
+
+    /// Learns from a project's own address; none if it is not found there, which proves nothing by itself.
+    pub fn saw_one(
+        &mut self,
+        begun: Duration,
+        reference: &str,
+        project: Option<&Project>,
+    ) -> Vec<ObjectKey> {
+        let mut changed = BTreeSet::new();
+        match project {
+            Some(project) => {
+                let sighted = Sighted {
+                    name: project.name.clone(),
+                    region: project.region.clone(),
+                    status: project.status.clone(),
+                    // Branches are not served at this address.
+                    is_branch: false,
+                    organization: project.organization.clone(),
+                    inserted_at: project.created_at,
+                    begun,
+                };
+                self.note(reference, Presence::Present(sighted), &mut changed);
+            }
+            None if matches!(self.presence(reference), Presence::Present(_)) => {
+                self.note(reference, Presence::Unknown, &mut changed);
+            }
+            None => {}
+        }
+        self.followers(&changed)
+    }
+
+    fn sighted(&self, begun: Duration, listed: &ListedProject) -> Sighted {
+        Sighted {
+            name: listed.name.clone(),
+            region: listed.region.clone(),
+            status: listed.status.clone(),
+            is_branch: listed.is_branch,
+            organization: self.organization.clone(),
+            inserted_at: listed.created_at,
+            begun,
+        }
+    }
+
+    fn note(&mut self, reference: &str, presence: Presence, changed: &mut BTreeSet<String>) {
+        let before = self.known.insert(reference.to_owned(), presence.clone());
+        let same = match (&before, &presence) {
+            // When it was seen does not count, and what cannot change neither.
+            (Some(Presence::Present(before)), Presence::Present(now)) => {
+                before.status == now.status
+                    && before.name == now.name
+                    && before.organization == now.organization
+            }
+            (Some(before), now) => before == now,
+            (None, _) => false,
+        };
+        if !same {
+            changed.insert(reference.to_owned());
+        }
+    }
+
+    fn followers(&self, changed: &BTreeSet<String>) -> Vec<ObjectKey> {
+        self.followed
+            .iter()
+            .filter(|(_, followed)| changed.contains(&followed.reference))
+            .map(|(object, _)| object.clone())
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: &str = "aaaaaaaaaaaaaaaaaaaa";
+    const B: &str = "bbbbbbbbbbbbbbbbbbbb";
+    const AT: Duration = Duration::from_secs(1);
+
+    fn object(name: &str) -> ObjectKey {
+        ObjectKey {
+            namespace: Some("team".to_owned()),
+            name: name.to_owned(),
+        }
+    }
+
+    fn listed(reference: &str, status: Status) -> ListedProject {
+        ListedProject {
+            reference: reference.parse().unwrap(),
+            name: "demo".to_owned(),
+            region: None,
+            status,
+            is_branch: false,
+            created_at: None,
+            size: None,
+        }
+    }
+
+    fn following() -> RosterState {
+        let mut state = RosterState::new("acme");
+        assert!(state.follow(A, &object("a"), Pace::Resting, AT));
+        assert!(state.follow(B, &object("b"), Pace::Moving, AT));
+        assert!(!state.follow(B, &object("b"), Pace::Moving, AT));
+        state
+    }
+
+    #[test]
+    fn only_those_whose_project_changed_are_woken() {
+        let mut state = following();
+        let page = [
+            listed(A, Status::ActiveHealthy),
+            listed(B, Status::ComingUp),
+        ];
+        assert_eq!(state.saw_page(AT, &page), [object("a"), object("b")]);
+        assert_eq!(state.saw_page(AT, &page), []);
+        assert_eq!(state.saw_whole(AT, &page), []);
+        let page = [
+            listed(A, Status::ActiveHealthy),
+            listed(B, Status::ActiveHealthy),
+        ];
+        assert_eq!(state.saw_page(AT, &page), [object("b")]);
+        let mut renamed = page;
+        renamed[0].name = "other".to_owned();
+        assert_eq!(state.saw_page(AT, &renamed), [object("a")]);
+    }
+
+    #[test]
+    fn absence_comes_only_from_a_whole_list_and_keeps_its_beginning() {
+        let mut state = following();
+        state.saw_page(
+            AT,
+            &[
+                listed(A, Status::ActiveHealthy),
+                listed(B, Status::ComingUp),
+            ],
+        );
+        assert_eq!(state.saw_page(AT, &[]), []);
+        assert!(matches!(state.presence(A), Presence::Present(_)));
+        let at = Duration::from_secs;
+        assert_eq!(
+            state.saw_whole(at(5), &[listed(B, Status::ComingUp)]),
+            [object("a")]
+        );
+        assert_eq!(state.presence(A), Presence::Absent { since: at(5) });
+        assert_eq!(state.saw_whole(at(9), &[listed(B, Status::ComingUp)]), []);
+        assert_eq!(state.presence(A), Presence::Absent { since: at(5) });
+        assert_eq!(
+            state.saw_page(AT, &[listed(A, Status::ActiveHealthy)]),
+            [object("a")]
+        );
+    }
+
+    #[test]
+    fn not_found_at_its_own_address_is_not_absence() {
+        let mut state = following();
+        state.saw_page(AT, &[listed(A, Status::ActiveHealthy)]);
+        assert_eq!(state.saw_one(AT, A, None), [object("a")]);
+        assert_eq!(state.presence(A), Presence::Unknown);
+        assert_eq!(state.saw_one(AT, A, None), []);
+    }
+
+    #[test]
+    fn what_nobody_follows_is_not_kept() {
+        let mut state = following();
+        state.saw_page(
+            AT,
+            &[
+                listed(A, Status::ActiveHealthy),
+                listed(B, Status::ComingUp),
+            ],
+        );
+        assert!(state.is_moving() && !state.has_unknown(Pace::Moving));
+        state.unfollow(&object("b"));
+        assert_eq!(state.presence(B), Presence::Unknown);
+        assert!(!state.is_moving());
+        state.follow(B, &object("a"), Pace::Resting, AT);
+        assert_eq!(state.presence(A), Presence::Unknown);
+        assert!(state.has_unknown(Pace::Resting));
+        state.unfollow(&object("a"));
+        assert!(state.is_idle());
+    }
+
+    #[test]
+    fn several_objects_may_follow_one_project() {
+        let mut state = following();
+        state.follow(A, &object("b"), Pace::Resting, AT);
+        assert_eq!(
+            state.saw_page(AT, &[listed(A, Status::Inactive)]),
+            [object("a"), object("b")]
+        );
+        state.unfollow(&object("a"));
+        assert!(matches!(state.presence(A), Presence::Present(_)));
+    }
+
+    #[test]
+    fn a_list_from_before_a_project_was_followed_says_nothing_about_its_absence() {
+        let mut state = following();
+        let at = Duration::from_secs;
+        state.follow(A, &object("late"), Pace::Resting, at(9));
+        state.unfollow(&object("a"));
+        assert_eq!(state.saw_whole(at(9), &[]), [object("b")]);
+        assert_eq!(state.presence(A), Presence::Unknown);
+        // A change of pace is no new beginning.
+        state.follow(A, &object("late"), Pace::Moving, at(20));
+        assert_eq!(state.saw_whole(at(10), &[]), [object("late")]);
+        assert_eq!(state.presence(A), Presence::Absent { since: at(10) });
+    }
+
+    #[test]
+    fn an_earlier_list_is_recalled_for_what_it_showed_only() {
+        let mut state = RosterState::new("acme");
+        state.follow(A, &object("a"), Pace::Resting, AT);
+        state.recall(AT, A, &[listed(B, Status::ComingUp)]);
+        assert_eq!(state.presence(A), Presence::Unknown);
+        state.recall(AT, A, &[listed(A, Status::ComingUp)]);
+        assert!(matches!(state.presence(A), Presence::Present(seen) if seen.begun == AT));
+        state.recall(AT, A, &[listed(A, Status::Inactive)]);
+        assert!(
+            matches!(state.presence(A), Presence::Present(seen) if seen.status == Status::ComingUp)
+        );
+    }
+}

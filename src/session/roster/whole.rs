@@ -1,0 +1,213 @@
+//! Lists of a whole organization: all pages, or nothing.
+//!
+//! Pages are asked for oldest first, each beginning with the last project of the one before: if it begins with
+//! another one, something was deleted meanwhile and a project may have slipped through, so the list begins anew.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::Roster;
+use crate::management::{
+    Error, ListedProject, OrganizationSlug, Sent, Sort, organization_projects,
+};
+use crate::session::sending::Session;
+
+const PAGE: u32 = 100;
+/// Pages of one list: a hundred thousand projects.
+const PAGES: u32 = 1000;
+/// Lists begun anew before one gives up.
+const RESTARTS: u32 = 3;
+
+/// A list of a whole organization.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WholeList {
+    /// Uptime when it began.
+    pub begun: Duration,
+    /// The server's clock at the first page; ours, if the answer had no date.
+    pub date: Timestamp,
+    /// Whether `date` is by our own clock.
+    pub date_is_ours: bool,
+    /// Every project, oldest first, branches included.
+    pub projects: Vec<ListedProject>,
+    /// Whether the credential may reach only some projects, so that absence says nothing.
+    pub limited: bool,
+    /// How many calls it took.
+    pub pages: u32,
+}
+
+/// Lists running and done.
+#[derive(Debug, Default)]
+pub(super) struct Lists {
+    started: u64,
+    running: bool,
+    last: Option<Done>,
+}
+
+#[derive(Debug)]
+struct Done {
+    number: u64,
+    begun: Duration,
+    result: Result<Arc<WholeList>, Error>,
+}
+
+impl Lists {
+    /// The last list that came.
+    pub(super) fn latest(&self) -> Option<Arc<WholeList>> {
+        self.last.as_ref()?.result.as_ref().ok().map(Arc::clone)
+    }
+}
+
+pub(super) async fn whole(
+    roster: &Roster,
+    tenant: &str,
+    begun_after: Duration,
+) -> Result<Arc<WholeList>, Error> {
+    let session = roster.session()?;
+    let mut listed = roster.0.listed.subscribe();
+    let (asked, under_way) = {
+        let lists = roster.lists();
+        (lists.started, lists.running)
+    };
+    loop {
+        {
+            let mut lists = roster.lists();
+            if let Some(done) = &lists.last {
+                // Two moments of a coarse clock may be equal; then only what started after this call is later for
+                // sure.
+                let later = done.begun > begun_after;
+                let fresh = done.number > asked;
+                // A failure from before this call is no answer to it.
+                let waited_for = under_way && done.number == asked;
+                if fresh || (later && (done.result.is_ok() || waited_for)) {
+                    return done.result.clone();
+                }
+            }
+            if !lists.running {
+                lists.started += 1;
+                lists.running = true;
+                let run = Run {
+                    roster: roster.clone(),
+                    number: lists.started,
+                    begun: session.line().uptime(),
+                    finished: false,
+                };
+                drop(lists);
+                let (session, tenant) = (session.clone(), tenant.to_owned());
+                let spawner = &session.shared().spawner.clone();
+                if !spawner.spawn(run.list(session, tenant)) {
+                    return Err(Error::Unreachable { sent: Sent::No });
+                }
+            }
+        }
+        // The sender lives as long as the roster that we hold.
+        let _ = listed.changed().await;
+    }
+}
+
+/// A list under way. However it ends, those who wait are told.
+struct Run {
+    roster: Roster,
+    number: u64,
+    begun: Duration,
+    finished: bool,
+}
+
+impl Run {
+    async fn list(mut self, session: Session, tenant: String) {
+        let result = fetch(&session, &self.roster.0.organization, &tenant).await;
+        let result = result.map(Arc::new);
+        if let Ok(list) = &result {
+            self.roster.times().saw_whole(list.begun, list.pages);
+            self.roster.saw_whole(list);
+        }
+        self.finish(result);
+    }
+
+    fn finish(&mut self, result: Result<Arc<WholeList>, Error>) {
+        self.finished = true;
+        {
+            let mut lists = self.roster.lists();
+            lists.running = false;
+            lists.last = Some(Done {
+                number: self.number,
+                begun: self.begun,
+                result,
+            });
+        }
+        self.roster.0.listed.send_modify(|version| *version += 1);
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        if !self.finished {
+            self.finish(Err(Error::Unreachable { sent: Sent::No }));
+        }
+    }
+}
+
+async fn fetch(session: &Session, organization: &str, tenant: &str) -> Result<WholeList, Error> {
+    let slug: OrganizationSlug = organization.parse().map_err(|_| Error::NotFound)?;
+    for attempt in 0..=RESTARTS {
+        if let Some(list) = pages(session, &slug, tenant, attempt == RESTARTS).await? {
+            return Ok(list);
+        }
+    }
+    Err(Error::Undecodable { status: 200 })
+}
+
+/// All pages; nothing if a project may have slipped through. The last try is content with as many projects as the
+/// platform says there are.
+async fn pages(
+    session: &Session,
+    slug: &OrganizationSlug,
+    tenant: &str,
+    last_try: bool,
+) -> Result<Option<WholeList>, Error> {
+    let begun = session.line().uptime();
+    let mut projects: Vec<ListedProject> = Vec::new();
+    let mut seen = HashSet::new();
+    let (mut date, mut offset, mut counts) = (None, 0, Vec::new());
+    for number in 1..=PAGES {
+        let call = organization_projects(slug, offset, PAGE, Sort::OldestFirst);
+        let answer = session.send(tenant, &call).await?;
+        date = if number == 1 { answer.date } else { date };
+        let page = answer.value;
+        counts.push(page.count);
+        let joined = projects.last().is_none_or(|last| {
+            page.projects
+                .first()
+                .is_some_and(|first| first.reference == last.reference)
+        });
+        if !joined && !last_try {
+            return Ok(None);
+        }
+        let length = page.projects.len() as u64;
+        let before = projects.len();
+        let fresh = page
+            .projects
+            .into_iter()
+            .filter(|one| seen.insert(one.reference.clone()));
+        projects.extend(fresh);
+        let complete = projects.len() as u64 >= page.count;
+        if complete || projects.len() == before {
+            let steady = counts.iter().all(|count| *count == page.count);
+            if !complete || (last_try && !steady) {
+                return Ok(None);
+            }
+            return Ok(Some(WholeList {
+                begun,
+                date: date.unwrap_or_else(|| session.line().clock().now()),
+                date_is_ours: date.is_none(),
+                projects,
+                limited: session.may_be_limited_to_projects(),
+                pages: number,
+            }));
+        }
+        offset += length.saturating_sub(1);
+    }
+    Ok(None)
+}
