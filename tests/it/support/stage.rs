@@ -124,6 +124,11 @@ impl Stage {
             texts.push(Text::new("metrics", operator.metrics().await));
         }
         drop(operators);
+        let violations = self.platform.violations();
+        assert!(
+            violations.is_empty(),
+            "against the official description: {violations:#?}"
+        );
         let canaries = self.platform.canaries();
         assert_no_leaks(&canaries, &texts);
         self.config_maps_are_public(canaries).await;
