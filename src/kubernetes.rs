@@ -161,20 +161,12 @@ pub async fn set_finalizers<K: Stored>(
         .await?)
 }
 
-/// When a status may be written.
-#[derive(Clone, Copy, Debug)]
-pub enum Guard<'a> {
-    /// Only over the version that was read.
-    Version(&'a str),
-    /// Over any version of the object with this UID: for what must be stored whatever else changed.
-    Uid(&'a str),
-}
-
-/// Writes a status as a merge patch that also removes what `old` has and `new` has not.
+/// Writes a status over the version that was read, as a merge patch that also removes what `old` has and `new` has
+/// not.
 pub async fn write_status<K: Stored, S: Serialize>(
     api: &Api<K>,
     name: &str,
-    guard: Guard<'_>,
+    version: &str,
     old: Option<&S>,
     new: &S,
 ) -> Result<K, Error> {
@@ -183,11 +175,7 @@ pub async fn write_status<K: Stored, S: Serialize>(
         let old = serde_json::to_value(old).map_err(|_| Error::Invalid)?;
         null_what_is_gone(&old, &mut status);
     }
-    let metadata = match guard {
-        Guard::Version(version) => json!({"resourceVersion": version}),
-        Guard::Uid(uid) => json!({"uid": uid}),
-    };
-    let patch = json!({"metadata": metadata, "status": status});
+    let patch = json!({"metadata": {"resourceVersion": version}, "status": status});
     let parameters = PatchParams {
         field_manager: Some(FIELD_MANAGER.to_owned()),
         ..PatchParams::default()

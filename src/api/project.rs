@@ -498,6 +498,11 @@ impl SupabaseProject {
         })
     }
 
+    /// The page of a project in the dashboard.
+    pub fn dashboard_url(reference: &str) -> String {
+        format!("https://supabase.com/dashboard/project/{reference}")
+    }
+
     /// The outputs to write, with the default where none are declared.
     pub fn wanted_outputs(&self) -> Vec<Output> {
         self.spec.outputs.clone().unwrap_or_else(|| {

@@ -31,7 +31,8 @@ pub(super) async fn write(
                 password: password(observed, draft),
                 ..reading.facts.clone()
             };
-            draft.status.endpoints = Some(endpoints(&facts));
+            let before = draft.status.endpoints.take();
+            draft.status.endpoints = Some(endpoints(&facts, before));
             for wanted in &observed.wanted {
                 let (one, failed) = writer.output(wanted, &facts).await;
                 written.push(one);
@@ -83,7 +84,8 @@ fn password(observed: &Observed, draft: &Draft) -> Option<secrecy::SecretString>
     }
 }
 
-fn endpoints(facts: &Facts) -> Endpoints {
+/// Where the project can be reached. The database's own host is read only now and then.
+fn endpoints(facts: &Facts, before: Option<Endpoints>) -> Endpoints {
     let address = |endpoint| {
         facts
             .database(endpoint)
@@ -93,7 +95,7 @@ fn endpoints(facts: &Facts) -> Endpoints {
         api_url: Some(facts.api_url()),
         session_pooler: address(Endpoint::SessionPooler),
         transaction_pooler: address(Endpoint::TransactionPooler),
-        direct: address(Endpoint::Direct),
+        direct: address(Endpoint::Direct).or_else(|| before?.direct),
     }
 }
 
