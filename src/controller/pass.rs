@@ -154,7 +154,10 @@ async fn run<K: Kind>(
 
     if let Some(named) = shell.misspelt(key, &object) {
         let message = format!("no annotation of this operator is named {named}; it has no effect");
-        shell.reporter.tell(&object, &Note::warning("UnknownAnnotation", message)).await;
+        shell
+            .reporter
+            .tell(&object, &Note::warning("UnknownAnnotation", message))
+            .await;
     }
 
     // Only the reads are cut short: what a step began must be recorded, however long that takes.

@@ -110,11 +110,20 @@ impl Shell {
     }
 
     /// Annotations under our prefix that mean nothing, if they were not told of yet.
-    pub(super) fn misspelt<O: kube::Resource>(&self, key: &ObjectKey, object: &O) -> Option<String> {
-        let all = object.meta().annotations.iter().flat_map(|annotations| annotations.keys());
+    pub(super) fn misspelt<O: kube::Resource>(
+        &self,
+        key: &ObjectKey,
+        object: &O,
+    ) -> Option<String> {
+        let all = object
+            .meta()
+            .annotations
+            .iter()
+            .flat_map(|annotations| annotations.keys());
         let unknown: Vec<_> = all
             .filter(|name| {
-                name.starts_with(annotations::PREFIX) && !annotations::KNOWN.contains(&name.as_str())
+                name.starts_with(annotations::PREFIX)
+                    && !annotations::KNOWN.contains(&name.as_str())
             })
             .map(String::as_str)
             .collect();

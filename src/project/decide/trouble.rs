@@ -49,8 +49,6 @@ pub fn trouble(error: &Error, doing: &str) -> (Problem, Again, bool) {
         | Error::TimedOut { .. }
         | Error::Unavailable { .. }
         | Error::Undecodable { .. }
-        | Error::Withheld(_) => {
-            (problem(Reason::PlatformUnavailable), Again::Backoff, false)
-        }
+        | Error::Withheld(_) => (problem(Reason::PlatformUnavailable), Again::Backoff, false),
     }
 }

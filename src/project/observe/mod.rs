@@ -257,7 +257,11 @@ impl Reader<'_> {
             session::Presence::Absent { .. } => Presence::Absent,
             session::Presence::Present(sighted) => {
                 // What was seen before our own last call proves nothing about it.
-                let renamed = self.memo.renamed.as_ref().filter(|(_, at)| *at >= sighted.begun);
+                let renamed = self
+                    .memo
+                    .renamed
+                    .as_ref()
+                    .filter(|(_, at)| *at >= sighted.begun);
                 Presence::Present(Sighting {
                     name: renamed.map_or(sighted.name, |(name, _)| name.clone()),
                     region: sighted.region,

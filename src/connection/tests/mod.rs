@@ -1,0 +1,4 @@
+//! Connections on a stage: a simulated API server, a simulated platform, simulated time.
+
+mod life;
+mod stage;
