@@ -10,7 +10,7 @@ use std::time::Duration;
 use simulated_platform::openapi::Contract;
 use simulated_platform::postgres::Postgres;
 use simulated_platform::server::{Server, real_clock};
-use simulated_platform::{ALL_SCOPES, App, Config, Pat, Plan, TokenPair, World};
+use simulated_platform::{ALL_SCOPES, App, Config, Pat, Plan, Status, TokenPair, World};
 
 use tokio::sync::OnceCell;
 
@@ -115,11 +115,12 @@ impl Platform {
             .collect()
     }
 
-    /// The names of the projects that are there.
+    /// The names of the projects that are there, leaving out what is shown for a while after its deletion.
     pub fn project_names(&self) -> Vec<String> {
         self.server
             .world()
             .projects()
+            .filter(|project| project.status != Status::Removed)
             .map(|project| project.name.clone())
             .collect()
     }
