@@ -137,7 +137,10 @@ pub struct ConnectionRef {
     #[serde(default)]
     pub kind: ConnectionKind,
     /// Its name.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(
+        length(min = 1, max = 253),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
+    )]
     pub name: String,
 }
 
@@ -496,6 +499,11 @@ impl SupabaseProject {
             let joined: String = format!("{namespace}-{name}").replace('.', "-");
             joined.chars().take(LONGEST_NAME).collect()
         })
+    }
+
+    /// The page of a project in the dashboard.
+    pub fn dashboard_url(reference: &str) -> String {
+        format!("https://supabase.com/dashboard/project/{reference}")
     }
 
     /// The outputs to write, with the default where none are declared.

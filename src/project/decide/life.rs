@@ -43,9 +43,7 @@ pub(super) fn life(
     mut draft: Draft,
     reference: &str,
 ) -> ProjectDecision {
-    draft.status.dashboard_url = Some(format!(
-        "https://supabase.com/dashboard/project/{reference}"
-    ));
+    draft.status.dashboard_url = Some(SupabaseProject::dashboard_url(reference));
     if let Some(problem) = &observed.link.problem {
         // Outputs stay as they are: applications go on while the credential is being mended.
         draft.progressing(problem.reason, &problem.message);
@@ -56,12 +54,24 @@ pub(super) fn life(
         return rest(draft, Again::After(SLOW));
     }
     match &observed.presence {
-        Presence::Unknown => rest(draft, Again::After(observed.rest_interval)),
+        Presence::Unknown => unchanged(project, Again::After(observed.rest_interval)),
         Presence::Absent => absent(observed, draft),
         Presence::Present(sighting) if sighting.outdated => {
-            rest(draft, Again::After(observed.transition_interval))
+            unchanged(project, Again::After(observed.transition_interval))
         }
         Presence::Present(sighting) => present(project, observed, inputs, draft, sighting),
+    }
+}
+
+/// Nothing is known yet that could be said of this generation.
+fn unchanged(project: &SupabaseProject, again: Again) -> ProjectDecision {
+    let status = project.status.clone().unwrap_or_default();
+    ProjectDecision {
+        step: None,
+        status,
+        again,
+        notes: Vec::new(),
+        release: false,
     }
 }
 

@@ -128,13 +128,7 @@ fn wants_password(project: &SupabaseProject) -> bool {
     project
         .wanted_outputs()
         .iter()
-        .any(|output| match output.preset {
-            Preset::ServiceBinding => true,
-            Preset::Env => output
-                .include
-                .as_ref()
-                .is_none_or(|values| values.iter().any(|value| value.needs_password())),
-        })
+        .any(crate::api::Output::needs_password)
 }
 
 /// Whether the platform has what the spec declares. The project works all the same.

@@ -246,14 +246,22 @@ impl Hand<'_> {
         {
             return Outcome::failed(pass.stored(), Again::Backoff);
         }
-        let mut sent = None;
-        if claim.own
-            && let Some(creation) = status.creation.as_mut()
-            && let Some(attempt) = creation.attempts.last_mut()
-        {
+        let attempts = status
+            .creation
+            .iter_mut()
+            .flat_map(|creation| &mut creation.attempts);
+        let mut digests: Vec<String> = Vec::new();
+        for attempt in attempts.filter(|_| claim.own) {
             attempt.outcome = AttemptOutcome::Created;
-            sent = Some(attempt.password_digest.clone());
+            digests.push(attempt.password_digest.clone());
         }
+        // All attempts sent one password, unless somebody edited the Secret in between: then it is not known which.
+        digests.dedup();
+        let sent = if digests.len() == 1 {
+            digests.pop()
+        } else {
+            None
+        };
         self.store(pass, &claim, sent.as_deref(), status).await
     }
 
@@ -263,27 +271,72 @@ impl Hand<'_> {
         pass: &mut Pass<SupabaseProject>,
         claim: &Claim,
         sent: Option<&str>,
-        mut status: ProjectStatus,
+        status: ProjectStatus,
     ) -> Done {
+        let base = pass.stored();
+        let stored = pass.insist(&self.projects.shell, |there| {
+            // Whoever else stored a ref for this object has looked it up: it is the same, and newer news.
+            if there.reference.is_some() {
+                return None;
+            }
+            let from = if there == base { status.clone() } else { there };
+            Some(self.claimed(from, claim, sent))
+        });
+        if let Err(error) = stored.await {
+            warn!(
+                project = %ObjectKey::of(self.project), reference = claim.reference, name = claim.name,
+                error = &error as &dyn std::error::Error,
+                "the object is gone, and its project stays on the platform"
+            );
+            return Outcome::failed(status, Again::Backoff);
+        }
+        self.label_password(claim, sent).await;
+        let (done, how) = if claim.own {
+            ("created", Reason::Created)
+        } else {
+            ("adopted", Reason::Adopted)
+        };
+        let message = format!("project {} was {done}", claim.reference);
+        Outcome::go_on(pass.stored()).telling(Note::normal(how.as_str(), message))
+    }
+
+    /// A status with the ref in it.
+    fn claimed(
+        &self,
+        mut status: ProjectStatus,
+        claim: &Claim,
+        sent: Option<&str>,
+    ) -> ProjectStatus {
         status.reference = Some(claim.reference.clone());
+        status.dashboard_url = Some(SupabaseProject::dashboard_url(&claim.reference));
         status.organization_slug = Some(claim.organization.clone());
         status.project_name = Some(claim.name.clone());
         if claim.region.is_some() {
             status.region.clone_from(&claim.region);
+        }
+        let open = status
+            .creation
+            .iter_mut()
+            .flat_map(|creation| &mut creation.attempts);
+        for attempt in
+            open.filter(|attempt| claim.own && Some(attempt.password_digest.as_str()) == sent)
+        {
+            attempt.outcome = AttemptOutcome::Created;
         }
         let supplied = self
             .observed
             .supplied
             .as_ref()
             .and_then(|supplied| supplied.as_ref().ok());
+        let origin = match sent {
+            None => PasswordOrigin::Unknown,
+            Some(digest) if supplied.is_some_and(|supplied| supplied.digest == digest) => {
+                PasswordOrigin::Supplied
+            }
+            Some(_) => PasswordOrigin::Generated,
+        };
         status.credentials = Some(Credentials {
-            password: match sent {
-                None => PasswordOrigin::Unknown,
-                Some(digest) if supplied.is_some_and(|supplied| supplied.digest == digest) => {
-                    PasswordOrigin::Supplied
-                }
-                Some(_) => PasswordOrigin::Generated,
-            },
+            password: origin,
             password_digest: sent.map(str::to_owned),
         });
         status.endpoints = Some(Endpoints {
@@ -300,19 +353,7 @@ impl Hand<'_> {
         if self.project.metadata.deletion_timestamp.is_none() {
             draft.progressing(Reason::Provisioning, "waiting for the platform");
         }
-        let status = draft.finish();
-        if let Err(error) = pass.insist(&status, &self.projects.shell).await {
-            warn!(
-                project = %ObjectKey::of(self.project), reference = claim.reference, name = claim.name,
-                error = &error as &dyn std::error::Error,
-                "the object is gone, and its project stays on the platform"
-            );
-            return Outcome::failed(status, Again::Backoff);
-        }
-        self.label_password(claim, sent).await;
-        let done = if claim.own { "created" } else { "adopted" };
-        let message = format!("project {} was {done}", claim.reference);
-        Outcome::go_on(status).telling(Note::normal(how.as_str(), message))
+        draft.finish()
     }
 
     /// Notes on the password Secret whose password it keeps. What fails here is done by a later pass.

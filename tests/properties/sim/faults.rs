@@ -146,11 +146,6 @@ impl Faults {
         state.names.push("--- crash ---".to_owned());
     }
 
-    /// Whether all interruptions have happened.
-    pub fn is_over(&self) -> bool {
-        self.state.lock().unwrap().plans.is_empty()
-    }
-
     /// How many effects this process has had.
     pub fn count(&self) -> usize {
         self.state.lock().unwrap().count

@@ -5,10 +5,9 @@ mod driver;
 mod faults;
 mod scene;
 
-pub use clock::SimClock;
 pub use driver::{Driver, Ending};
 pub use faults::{Faults, Phase, Plan};
-pub use scene::{CLUSTER_CONNECTIONS, CONNECTIONS, PROJECTS, SECRETS, Scene, Seed};
+pub use scene::{CLUSTER_CONNECTIONS, PROJECTS, SECRETS, Scene, Seed};
 
 /// Runs on a clock of its own, in simulated time.
 pub fn simulate<T>(run: impl AsyncFnOnce() -> T) -> T {

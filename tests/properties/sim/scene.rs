@@ -186,14 +186,6 @@ impl Scene {
         })
     }
 
-    /// Whether a connection of `team-a` is Ready.
-    pub fn is_connected(&self, name: &str) -> bool {
-        self.get(&format!("{CONNECTIONS}/{name}"))
-            .is_some_and(|object| {
-                Self::condition(&object, "Ready").is_some_and(|(status, _)| status == "True")
-            })
-    }
-
     /// A client of the API server for one process, which dies where the plan says so.
     pub fn client(&self, faults: &Faults) -> kube::Client {
         let faults = faults.clone();

@@ -1,0 +1,60 @@
+//! How connections live: what users see, and what is called and written for it.
+
+use std::time::Duration;
+
+use serde_json::json;
+use simulated_platform::{Pat, TokenMode};
+
+use super::stage::*;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+
+#[tokio::test(start_paused = true)]
+async fn a_personal_token_is_accepted_and_the_connection_says_so() {
+    let stage = Stage::with_tokens(TokenMode::Strict, HOUR);
+    let token = stage.world().add_pat(Pat::classic());
+    stage.secret("pat", &[("token", &format!(" {token}\n"))]);
+    stage.connection(
+        "acme",
+        &json!({"personalAccessToken": {"secretKeyRef": {"name": "pat", "key": "token"}}}),
+    );
+    let process = stage.start();
+    let process = stage.live(process, MINUTE).await.unwrap();
+    assert_eq!(stage.ready("acme"), "True/Authenticated");
+    assert_eq!(
+        process.session("acme").organizations()[0].slug.as_str(),
+        "acme"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_seed_becomes_a_pair_that_is_renewed_in_time() {
+    let stage = Stage::with_tokens(TokenMode::Strict, HOUR);
+    stage.seed("acme", &stage.authorize().refresh_token);
+    stage.oauth("acme");
+    let process = stage.start();
+    let process = stage.live(process, MINUTE).await.unwrap();
+    assert_eq!(
+        stage.ready("acme"),
+        "True/Authenticated",
+        "{}",
+        stage.message("acme")
+    );
+    assert_eq!(stage.token_calls(), 1);
+    let _process = stage.live(process, 3 * HOUR).await.unwrap();
+    assert_eq!(
+        stage.ready("acme"),
+        "True/Authenticated",
+        "{}",
+        stage.message("acme")
+    );
+    let calls = stage.token_calls();
+    assert!((5..=6).contains(&calls), "{calls}");
+    assert!(
+        stage.watched().violations.is_empty(),
+        "{:?}",
+        stage.watched().violations
+    );
+    println!("{:#?}", stage.effects().log);
+}

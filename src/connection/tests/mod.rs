@@ -1,0 +1,5 @@
+//! Connections on a stage: a simulated API server, a simulated platform, simulated time.
+
+mod crashes;
+mod life;
+mod stage;
