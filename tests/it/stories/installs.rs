@@ -28,8 +28,8 @@ async fn two_installs_that_want_one_name_never_share_a_project() {
         let end = stage
             .cluster
             .wait_for(PROJECT, "orders", what, SOON, |object| {
-                let text = conditions_of(object);
-                let ended = text.contains("Ready=True") || text.contains("NameConflict");
+                let ready = condition(object, "Ready")?;
+                let ended = ready["status"] == "True" || ready["reason"] == "NameConflict";
                 ended.then(|| object["status"]["ref"].clone())
             });
         refs.push(end.await);
