@@ -478,14 +478,11 @@ async fn run(stage: Stage, sessions: Sessions, shell: Shell, clock: Arc<Time>, n
                 None => due.remove(&key),
             };
         }
-        let next = due
+        let idle = Duration::from_secs(30);
+        let wait = due
             .values()
             .min()
-            .copied()
-            .unwrap_or(Duration::from_secs(30));
-        let wait = next
-            .saturating_sub(clock.uptime())
-            .min(Duration::from_secs(30));
+            .map_or(idle, |next| next.saturating_sub(clock.uptime()).min(idle));
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             () = nudge.notified() => due.values_mut().for_each(|at| *at = Duration::ZERO),
