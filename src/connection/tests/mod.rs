@@ -2,4 +2,5 @@
 
 mod crashes;
 mod life;
+mod recovery;
 mod stage;
