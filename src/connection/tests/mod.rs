@@ -3,4 +3,6 @@
 mod crashes;
 mod life;
 mod recovery;
+mod roster;
+mod sending;
 mod stage;
