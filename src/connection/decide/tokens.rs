@@ -330,7 +330,8 @@ impl Case<'_> {
             .or(self.state.expires_at)
             .and_then(|due| {
                 let left = Duration::try_from(due.duration_since(self.at.now)).ok()?;
-                Some(self.at.uptime + left)
+                // One that has passed is no time to wait for.
+                Some(self.at.uptime + left).filter(|_| !left.is_zero())
             });
         course.until(until).until(held_until)
     }

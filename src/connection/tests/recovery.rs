@@ -202,13 +202,7 @@ async fn a_state_secret_that_is_deleted_during_the_call_is_made_again() {
             break;
         }
     }
-    let mut server = stage.api.server();
-    server.change_by_hand(
-        &path,
-        &serde_json::json!({"metadata": {"finalizers": null}}),
-    );
-    assert!(server.delete_by_hand(&path));
-    drop(server);
+    stage.remove_by_force(&path);
     let process = stage.live(process, MINUTE).await.unwrap();
     assert_eq!(
         stage.ready("acme"),
@@ -327,5 +321,27 @@ async fn the_lease_is_not_given_away_before_the_answer_is_stored() {
     leadership.all_released().await;
     let stored = stage.stored("acme-oauth-state", "refresh_token").unwrap();
     assert!(stage.world().acceptable_refresh_tokens().contains(&stored));
+    process.die().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_uses_a_new_token_before_it_is_stored() {
+    let (stage, process) = with_oauth(TokenMode::Strict).await;
+    let failing = ApiFault::on("PUT", "acme-oauth-state", Fate::Refused(503));
+    stage.api.script().push(failing.skip(1).times(20));
+    let mut process = process;
+    while stage.token_calls() < 2 {
+        process = stage.live(process, SECOND).await.unwrap();
+    }
+    let session = process.session("acme");
+    let before = stage.stored("acme-oauth-state", "access_token");
+    let seen = stage.world().ledger().seen().len();
+    let organizations = crate::management::organizations();
+    let early = tokio::time::timeout(SECOND * 5, session.send("team", &organizations)).await;
+    assert!(early.is_err(), "{early:?}");
+    assert_eq!(stage.stored("acme-oauth-state", "access_token"), before);
+    assert_eq!(stage.world().ledger().seen().len(), seen);
+    assert!(session.send("team", &organizations).await.is_ok());
+    assert_ne!(stage.stored("acme-oauth-state", "access_token"), before);
     process.die().await;
 }
