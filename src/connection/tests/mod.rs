@@ -2,4 +2,7 @@
 
 mod crashes;
 mod life;
+mod recovery;
+mod roster;
+mod sending;
 mod stage;
