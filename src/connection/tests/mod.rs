@@ -2,4 +2,5 @@
 
 mod crashes;
 mod life;
+mod rosters;
 mod stage;

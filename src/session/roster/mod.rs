@@ -99,10 +99,35 @@ impl Roster {
         self.state().presence(reference)
     }
 
+    /// Another credential is in use from now on: what was seen before says nothing, and what is being looked for
+    /// with the old one neither.
     pub(super) fn forget_sightings(&self) {
-        self.state().forget_sightings();
-        *self.lists() = Lists::default();
+        {
+            let mut lists = self.lists();
+            lists.begin_anew();
+            self.state().forget_sightings();
+        }
+        self.0.listed.send_modify(|version| *version += 1);
         self.0.kick.notify_one();
+    }
+
+    /// The era to give to [`Roster::learn`]; taken before the look.
+    fn era(&self) -> u64 {
+        self.lists().era
+    }
+
+    /// Learns what a look has shown, unless the credential was replaced under way. Whether it was learned.
+    fn learn(&self, era: u64, saw: impl FnOnce(&mut RosterState) -> Vec<ObjectKey>) -> bool {
+        let changed = {
+            // Held until it is learned, so that no new era begins in between.
+            let lists = self.lists();
+            if lists.era != era {
+                return false;
+            }
+            saw(&mut self.state())
+        };
+        self.wake(changed);
+        true
     }
 
     /// Asks for a pass of everybody who follows something.
@@ -120,14 +145,15 @@ impl Roster {
         }
     }
 
-    fn saw_whole(&self, list: &WholeList) {
-        let changed = if list.limited {
-            // Absence from a list of some projects says nothing.
-            self.state().saw_page(list.begun, &list.projects)
-        } else {
-            self.state().saw_whole(list.begun, &list.projects)
-        };
-        self.wake(changed);
+    fn saw_whole(&self, era: u64, list: &WholeList) -> bool {
+        self.learn(era, |state| {
+            if list.limited {
+                // Absence from a list of some projects says nothing.
+                state.saw_page(list.begun, &list.projects)
+            } else {
+                state.saw_whole(list.begun, &list.projects)
+            }
+        })
     }
 
     /// A list of the whole organization that began after `begun_after` (uptime), or after this call: every page of

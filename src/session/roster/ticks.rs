@@ -226,10 +226,9 @@ impl Roster {
     async fn look_at_page(&self, session: &Session) -> Result<(), Error> {
         let slug: OrganizationSlug = self.0.organization.parse().map_err(|_| Error::NotFound)?;
         let call = organization_projects(&slug, 0, PAGE, Sort::NewestFirst);
-        let begun = session.line().uptime();
+        let (era, begun) = (self.era(), session.line().uptime());
         let page = session.send(TENANT, &call).await?.value.projects;
-        let changed = self.state().saw_page(begun, &page);
-        self.wake(changed);
+        self.learn(era, |state| state.saw_page(begun, &page));
         let mut missing = self.state().references(Some(Pace::Moving));
         for listed in &page {
             missing.remove(listed.reference.as_str());
@@ -244,15 +243,13 @@ impl Roster {
                 let Ok(parsed) = reference.parse::<ProjectRef>() else {
                     return;
                 };
-                let begun = session.line().uptime();
-                let changed = match session.send(TENANT, &project(&parsed)).await {
-                    Ok(answer) => self.state().saw_one(begun, &reference, Some(&answer.value)),
-                    Err(Error::NotFound | Error::Removed) => {
-                        self.state().saw_one(begun, &reference, None)
-                    }
+                let (era, begun) = (self.era(), session.line().uptime());
+                let seen = match session.send(TENANT, &project(&parsed)).await {
+                    Ok(answer) => Some(answer.value),
+                    Err(Error::NotFound | Error::Removed) => None,
                     Err(_) => return,
                 };
-                self.wake(changed);
+                self.learn(era, |state| state.saw_one(begun, &reference, seen.as_ref()));
             })
             .await;
     }
