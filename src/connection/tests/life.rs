@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use simulated_platform::{Pat, TokenMode};
+use simulated_platform::{Fault, FaultKind, Pat, TokenMode};
 
 use super::stage::*;
 
@@ -57,4 +57,38 @@ async fn a_seed_becomes_a_pair_that_is_renewed_in_time() {
         stage.watched().violations
     );
     println!("{:#?}", stage.effects().log);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_is_settled_by_its_first_probe_even_if_the_platform_is_down() {
+    let stage = Stage::with_tokens(TokenMode::Strict, HOUR);
+    let token = stage.world().add_pat(Pat::classic());
+    stage.secret("pat", &[("token", &token)]);
+    stage.connection(
+        "acme",
+        &json!({"personalAccessToken": {"secretKeyRef": {"name": "pat", "key": "token"}}}),
+    );
+    let down = Fault::on(
+        "GET",
+        "/v1/organizations",
+        FaultKind::Status(503, "{}".to_owned()),
+    );
+    stage.world().script(down.times(1000));
+    let process = stage.start();
+    let sessions = process.sessions.clone();
+    assert!(!sessions.is_settled(&id("acme")), "nothing is known yet");
+    assert!(
+        sessions.settled(&id("acme"), Duration::from_secs(10)).await,
+        "the probe has failed, and that is known"
+    );
+    assert!(sessions.is_settled(&id("acme")));
+    assert!(
+        sessions.is_settled(&id("unheard-of")),
+        "there is nothing to wait for"
+    );
+    let process = stage.live(process, Duration::from_secs(2)).await.unwrap();
+    assert_eq!(stage.ready("acme"), "False/PlatformUnavailable");
+    stage.world().clear_script();
+    let _process = stage.live(process, 10 * MINUTE).await.unwrap();
+    assert_eq!(stage.ready("acme"), "True/Authenticated");
 }
