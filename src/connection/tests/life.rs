@@ -92,3 +92,26 @@ async fn a_connection_is_settled_by_its_first_probe_even_if_the_platform_is_down
     let _process = stage.live(process, 10 * MINUTE).await.unwrap();
     assert_eq!(stage.ready("acme"), "True/Authenticated");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_that_comes_while_the_claim_is_being_renewed_is_made_soon_after() {
+    let stage = Stage::with_tokens(TokenMode::Strict, HOUR);
+    let token = stage.world().add_pat(Pat::classic());
+    stage.secret("pat", &[("token", &token)]);
+    let process = stage.start();
+    process.leadership.claim_until(Duration::ZERO);
+    stage.connection(
+        "acme",
+        &json!({"personalAccessToken": {"secretKeyRef": {"name": "pat", "key": "token"}}}),
+    );
+    process.nudge();
+    let process = stage.live(process, Duration::from_secs(1)).await.unwrap();
+    assert_eq!(
+        stage.ready("acme"),
+        "nothing",
+        "nothing is done without the claim"
+    );
+    process.leadership.claim_until(24 * HOUR);
+    let _process = stage.live(process, Duration::from_secs(10)).await.unwrap();
+    assert_eq!(stage.ready("acme"), "True/Authenticated");
+}
