@@ -13,7 +13,7 @@ use super::custody::{self, End, Index, Order};
 use super::id::ConnectionId;
 use super::line::Line;
 use super::live::Session;
-use super::roster::Sharing;
+use super::roster::{Following, Sharing};
 use super::tasks::{Spawner, Tasks};
 use crate::api::ObjectKey;
 use crate::api::project::ConnectionKind;
@@ -86,6 +86,7 @@ pub(super) struct Shared {
     pub(super) wake: Wakes,
     pub(super) spawner: Spawner,
     pub(super) sharing: Sharing,
+    pub(super) following: Following,
     connections: Wakes,
     cluster_connections: Wakes,
     progress: watch::Sender<Progress>,
@@ -160,6 +161,7 @@ impl Sessions {
             wake: parts.wake,
             spawner: tasks.spawner(),
             sharing: Sharing::default(),
+            following: Following::default(),
             connections: Wakes::default(),
             cluster_connections: Wakes::default(),
             progress: watch::Sender::new(Progress::default()),
@@ -195,9 +197,8 @@ impl Sessions {
 
     /// An object follows nothing any more, whatever it followed.
     pub fn unfollow(&self, object: &ObjectKey) {
-        let sessions: Vec<Session> = self.sessions().values().cloned().collect();
-        for session in sessions {
-            session.unfollow(object);
+        if let Some(roster) = self.0.shared.following.of(object) {
+            roster.unfollow(object);
         }
     }
 

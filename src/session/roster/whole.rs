@@ -136,7 +136,11 @@ impl Run {
                 self.roster.times().saw_whole(list.begun, list.pages);
             }
         }
+        let partial = result.as_ref().ok().filter(|list| list.limited).cloned();
         self.finish(result);
+        if let Some(list) = partial {
+            self.roster.look_for_missing(&session, &list.projects).await;
+        }
     }
 
     fn finish(&mut self, result: Result<Arc<WholeList>, Error>) {
