@@ -27,7 +27,7 @@ use crate::controller::{Changes, Looking, OnChange, Reporter, Shell, ShellParts,
 use crate::health::{self, Readiness};
 use crate::keys;
 use crate::kubernetes;
-use crate::leader::{Holder, Leadership, LeaseOptions};
+use crate::leader::{Holder, Leadership, LeaseOptions, last_words};
 use crate::management;
 use crate::options::{Options, Scope};
 use crate::project::refs::Refs;
@@ -233,13 +233,14 @@ pub async fn run(
         let _ = (&mut working).await;
         leadership.all_released().await;
     };
-    tokio::select! {
-        ended = tokio::time::timeout(LAST_WORDS, ended) => {
-            if ended.is_err() {
-                warn!("not everything under way ended in time");
-            }
+    let kept = async {
+        if lost {
+            std::future::pending::<()>().await;
         }
-        () = holder.keep(), if !lost => warn!("the claim to lead was lost while stopping"),
+        holder.keep().await;
+    };
+    if !last_words(ended, kept, LAST_WORDS).await {
+        warn!("not everything under way ended in time");
     }
     if !lost {
         holder.release().await;

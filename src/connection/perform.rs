@@ -74,6 +74,7 @@ where
         // More is found out at once; nothing is said before.
         (Done::Failed(Again::Now, _), true) => Outcome::failed(stored, Again::Now),
         (Done::Failed(again, _), _) => {
+            acting.session.looked_in_vain();
             let status = describe::status(&object, &observed, &plan.report, now);
             Outcome::failed(status, again)
         }

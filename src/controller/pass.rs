@@ -88,6 +88,10 @@ impl<O: Managed> Pass<O> {
     }
 }
 
+/// How soon a pass is tried again that came while there was no claim to lead. A claim that is lost for good ends the
+/// process; one that is late to be renewed comes back within a moment.
+const CLAIMED_AGAIN: Duration = Duration::from_secs(2);
+
 /// Why a pass came to nothing.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
@@ -101,7 +105,7 @@ enum Failure {
 pub async fn pass<K: Kind>(kind: &K, shell: &Shell, key: &ObjectKey) -> Option<Duration> {
     if shell.leadership.remaining().is_zero() {
         // Somebody else leads, or soon will: nothing new is started.
-        return Some(shell.resync);
+        return Some(CLAIMED_AGAIN);
     }
     let begun = shell.clock.uptime();
     let result = run(kind, shell, key).await;

@@ -64,6 +64,8 @@ pub enum Presence {
     Present(Sighting),
     /// It is not on a whole list.
     Absent,
+    /// The credential sees only some projects, and not this one: it may be there all the same.
+    NotVisible,
 }
 
 /// A project on the shared list.

@@ -17,7 +17,7 @@ use super::id::ConnectionId;
 use super::line::Line;
 use super::registry::Shared;
 use super::roster::Roster;
-use crate::api::{ObjectKey, Reason};
+use crate::api::Reason;
 use crate::management::Organization;
 
 /// Whether a session can be used.
@@ -192,12 +192,6 @@ impl Session {
         rosters.values().cloned().collect()
     }
 
-    pub(super) fn unfollow(&self, object: &ObjectKey) {
-        for roster in self.all_rosters() {
-            roster.unfollow(object);
-        }
-    }
-
     pub(super) fn identity(&self) -> Option<String> {
         let core = self.core();
         core.credential
@@ -306,6 +300,12 @@ impl Session {
         if changed {
             self.wake_followers();
         }
+    }
+
+    /// A look at the connection came to nothing; what was known before goes on. Whoever waits for the first look
+    /// need not wait for one that succeeds.
+    pub(crate) fn looked_in_vain(&self) {
+        self.shared().settle(self.id());
     }
 
     /// What is remembered of the connection's tokens.

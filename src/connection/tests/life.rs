@@ -945,3 +945,60 @@ async fn no_secret_gets_into_a_status_or_an_event() {
         .count(&Method::POST, "/v1/oauth/token");
     assert!(posts >= 3);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_is_settled_by_its_first_probe_even_if_the_platform_is_down() {
+    let stage = Stage::with_tokens(TokenMode::Strict, HOUR);
+    let token = stage.world().add_pat(Pat::classic());
+    stage.secret("pat", &[("token", &token)]);
+    stage.connection(
+        "acme",
+        &json!({"personalAccessToken": {"secretKeyRef": {"name": "pat", "key": "token"}}}),
+    );
+    let down = Fault::on(
+        "GET",
+        "/v1/organizations",
+        FaultKind::Status(503, "{}".to_owned()),
+    );
+    stage.world().script(down.times(1000));
+    let process = stage.start();
+    let sessions = process.sessions.clone();
+    assert!(!sessions.is_settled(&id("acme")), "nothing is known yet");
+    assert!(
+        sessions.settled(&id("acme"), Duration::from_secs(10)).await,
+        "the probe has failed, and that is known"
+    );
+    assert!(sessions.is_settled(&id("acme")));
+    assert!(
+        sessions.is_settled(&id("unheard-of")),
+        "there is nothing to wait for"
+    );
+    let process = stage.live(process, Duration::from_secs(2)).await.unwrap();
+    assert_eq!(stage.ready("acme"), "False/PlatformUnavailable");
+    stage.world().clear_script();
+    let _process = stage.live(process, 10 * MINUTE).await.unwrap();
+    assert_eq!(stage.ready("acme"), "True/Authenticated");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_that_comes_while_the_claim_is_being_renewed_is_made_soon_after() {
+    let stage = Stage::with_tokens(TokenMode::Strict, HOUR);
+    let token = stage.world().add_pat(Pat::classic());
+    stage.secret("pat", &[("token", &token)]);
+    let process = stage.start();
+    process.leadership.claim_until(Duration::ZERO);
+    stage.connection(
+        "acme",
+        &json!({"personalAccessToken": {"secretKeyRef": {"name": "pat", "key": "token"}}}),
+    );
+    process.nudge();
+    let process = stage.live(process, Duration::from_secs(1)).await.unwrap();
+    assert_eq!(
+        stage.ready("acme"),
+        "nothing",
+        "nothing is done without the claim"
+    );
+    process.leadership.claim_until(24 * HOUR);
+    let _process = stage.live(process, Duration::from_secs(10)).await.unwrap();
+    assert_eq!(stage.ready("acme"), "True/Authenticated");
+}

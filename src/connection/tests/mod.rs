@@ -5,4 +5,5 @@ mod life;
 mod recovery;
 mod roster;
 mod sending;
+mod rosters;
 mod stage;

@@ -4,6 +4,7 @@
 //! |---------------------------------|------------------------------------------------|----------------------------|
 //! | nothing yet                     | wait for it                                    | as it was                  |
 //! | not there                       | ask the ref itself; never create again         | RemoteDeleted, …NotVisible |
+//! | not shown to this credential    | say so; look again slowly                      | RemoteNotVisible           |
 //! | on its way                      | wait; after too long say so                    | Transitioning, RemoteStuck |
 //! | failed                          | say so                                         | RemoteFailed               |
 //! | INACTIVE                        | restore, if powerState is Running              | Paused                     |
@@ -56,6 +57,7 @@ pub(super) fn life(
     match &observed.presence {
         Presence::Unknown => unchanged(project, Again::After(observed.rest_interval)),
         Presence::Absent => absent(observed, inputs, draft),
+        Presence::NotVisible => not_visible(draft),
         Presence::Present(sighting) if sighting.outdated => {
             unchanged(project, Again::After(observed.transition_interval))
         }
@@ -105,6 +107,16 @@ fn absent(observed: &Observed, inputs: &Inputs<'_>, mut draft: Draft) -> Project
         );
     }
     draft.stalled(&problem);
+    rest(draft, Again::After(SLOW))
+}
+
+/// The credential sees only some projects, so it cannot be told whether this one is gone.
+fn not_visible(mut draft: Draft) -> ProjectDecision {
+    draft.stalled(&Problem::new(
+        Reason::RemoteNotVisible,
+        "the credential sees only some projects, and this one is not among them: it was deleted, or the credential \
+         may not see it; give the connection one that can, or delete this object if the project is gone",
+    ));
     rest(draft, Again::After(SLOW))
 }
 

@@ -136,7 +136,7 @@ fn wants_password(project: &SupabaseProject) -> bool {
 fn sync(project: &SupabaseProject, observed: &Observed, draft: &mut Draft) {
     let name = match &observed.presence {
         Presence::Present(sighting) => has_its_name(project, &sighting.name),
-        Presence::Unknown | Presence::Absent => true,
+        Presence::Unknown | Presence::Absent | Presence::NotVisible => true,
     };
     let created_size = draft
         .status

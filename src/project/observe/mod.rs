@@ -272,6 +272,7 @@ impl Reader<'_> {
         observed.presence = match roster.presence(reference) {
             session::Presence::Unknown => Presence::Unknown,
             session::Presence::Absent { .. } => Presence::Absent,
+            session::Presence::NotVisible => Presence::NotVisible,
             session::Presence::Present(sighted) => {
                 // What was seen before our own last call proves nothing about it.
                 let renamed = self
@@ -291,12 +292,12 @@ impl Reader<'_> {
             Presence::Present(sighting) if ready(&sighting.status) && !sighting.outdated => {
                 Pace::Resting
             }
-            Presence::Absent => Pace::Resting,
+            Presence::Absent | Presence::NotVisible => Pace::Resting,
             Presence::Present(_) | Presence::Unknown => Pace::Moving,
         };
         roster.follow(reference, &key, pace);
         match observed.presence.clone() {
-            Presence::Unknown => {}
+            Presence::Unknown | Presence::NotVisible => {}
             Presence::Absent => {
                 let itself = self
                     .session
