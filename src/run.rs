@@ -96,9 +96,7 @@ impl Term {
             random,
         } = outside.clone();
         let process = draw(random.as_ref(), b"abcdefghijklmnopqrstuvwxyz0123456789", 12);
-        let secret = format!("{}-keys", options.lease_name);
-        let digest_key =
-            keys::digest_key(&client, &options.namespace, &secret, random.as_ref()).await?;
+        let digest_key = keys::digest_key(&client, &options.namespace, random.as_ref()).await?;
         let reporter = Reporter::new(client.clone(), &options.identity, metrics.clone());
         let shell = Shell::new(ShellParts {
             client: client.clone(),
