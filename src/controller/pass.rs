@@ -31,6 +31,15 @@ impl<O: Managed> Pass<O> {
         self.object.status().cloned().unwrap_or_default()
     }
 
+    /// Whether nobody has written the object since it was read.
+    pub async fn is_current(&self) -> Result<bool, kubernetes::Error> {
+        let there = kubernetes::get(&self.api, &self.object.name_any()).await?;
+        Ok(there.is_some_and(|there| {
+            there.uid() == self.object.uid()
+                && there.resource_version() == self.object.resource_version()
+        }))
+    }
+
     /// Writes a status if it differs, and only if nobody wrote the object since it was read.
     pub async fn write(&mut self, status: &O::Status) -> Result<(), kubernetes::Error> {
         if self.object.status() == Some(status) {

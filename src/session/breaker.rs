@@ -109,7 +109,7 @@ mod tests {
         }
         let mut now = Duration::ZERO;
         for open in [10, 20, 40, 80, 120, 120] {
-            let almost = now + second(open) - Duration::from_nanos(1);
+            let almost = now + Duration::from_nanos(open * 1_000_000_000 - 1);
             assert!(!breakers.allow(almost, WHO, WHAT), "{open}");
             now += second(open);
             fail(&mut breakers, now);

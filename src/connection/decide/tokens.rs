@@ -270,6 +270,9 @@ impl Case<'_> {
                 Some(why) => held = Some(why),
             }
         }
+        if access.is_some_and(|token| self.has_ended_since(token)) {
+            return self.probe(Source::State);
+        }
         let usable = access.and_then(|token| {
             try_access(self.admission, self.observed, token, Source::State, self.at)
         });
@@ -280,6 +283,20 @@ impl Case<'_> {
                 Course::rest(Report::waiting(problem)).until(Some(until))
             }
             (None, None) => Course::rest(Report::stalled(self.nothing_left(offer))),
+        }
+    }
+
+    /// Whether a token has reached its end since it was seen to work. Only the platform knows whether it is dead.
+    fn has_ended_since(&self, token: &Token) -> bool {
+        let ended = self
+            .state
+            .expires_at
+            .and_then(|at| Duration::try_from(self.at.now.duration_since(at)).ok());
+        match (ended, self.observed.memory.verdict(&token.digest)) {
+            (Some(ended), Some(Verdict::Works { at, .. })) => {
+                self.at.uptime.saturating_sub(*at) > ended
+            }
+            (Some(_) | None, _) => false,
         }
     }
 
@@ -321,7 +338,8 @@ impl Case<'_> {
             .or(self.state.expires_at)
             .and_then(|due| {
                 let left = Duration::try_from(due.duration_since(self.at.now)).ok()?;
-                Some(self.at.uptime + left)
+                // One that has passed is no time to wait for.
+                Some(self.at.uptime + left).filter(|_| !left.is_zero())
             });
         course.until(until).until(held_until)
     }

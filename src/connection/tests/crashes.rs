@@ -85,7 +85,7 @@ async fn story(
 }
 
 /// What must hold when everything has come to rest.
-async fn judge(stage: &Stage, calls_before: usize, case: &str, tally: &mut Tally) {
+fn judge(stage: &Stage, calls_before: usize, case: &str, tally: &mut Tally) {
     tally.runs += 1;
     let ready = stage.ready("acme");
     {
@@ -147,6 +147,14 @@ async fn rests(stage: &Stage, process: Process, case: &str) {
     }
 }
 
+#[expect(
+    clippy::print_stdout,
+    reason = "how many runs there were is worth knowing"
+)]
+fn report(text: &str) {
+    println!("{text}");
+}
+
 async fn crashes(mode: TokenMode, beginning: Beginning) -> Tally {
     let mut tally = Tally::default();
     // Without a crash: how many effects there are.
@@ -154,7 +162,7 @@ async fn crashes(mode: TokenMode, beginning: Beginning) -> Tally {
     let process = story(&stage, beginning, Some(start(&stage))).await.unwrap();
     let effects = stage.effects().log.len();
     assert!(effects >= 7, "{effects}");
-    judge(&stage, 0, "no crash", &mut tally).await;
+    judge(&stage, 0, "no crash", &mut tally);
     process.die().await;
     for first in (0..effects).flat_map(|at| [(at, Cut::Before), (at, Cut::During)]) {
         let mut second: Option<(usize, Cut)> = None;
@@ -177,7 +185,7 @@ async fn crashes(mode: TokenMode, beginning: Beginning) -> Tally {
                 calls = stage.token_calls();
                 process = stage.live(start(&stage), RECOVERY).await;
             }
-            judge(&stage, calls, &case, &mut tally).await;
+            judge(&stage, calls, &case, &mut tally);
             stage.effects().plan = None;
             rests(&stage, process.unwrap(), &case).await;
             second = match second {
@@ -188,7 +196,7 @@ async fn crashes(mode: TokenMode, beginning: Beginning) -> Tally {
             };
         }
     }
-    println!("{mode:?}, {beginning:?}: {tally:?}");
+    report(&format!("{mode:?}, {beginning:?}: {tally:?}"));
     tally
 }
 

@@ -2,5 +2,8 @@
 
 mod crashes;
 mod life;
+mod recovery;
+mod roster;
+mod sending;
 mod rosters;
 mod stage;

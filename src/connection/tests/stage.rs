@@ -226,6 +226,13 @@ impl Stage {
             .unwrap();
     }
 
+    /// Takes an object away whatever its finalizers say.
+    pub fn remove_by_force(&self, path: &str) {
+        let mut server = self.api.server();
+        server.change_by_hand(path, &json!({"metadata": {"finalizers": null}}));
+        assert!(server.delete_by_hand(path));
+    }
+
     pub fn seed(&self, name: &str, refresh: &str) {
         self.secret(&format!("{name}-seed"), &[("refresh_token", refresh)]);
     }
@@ -268,7 +275,7 @@ impl Stage {
     }
 
     /// Whether a refresh token that the platform would take is stored anywhere.
-    fn keeps_a_token(&self, world: &World, server: &ApiServer) -> bool {
+    fn keeps_a_token(world: &World, server: &ApiServer) -> bool {
         let stored: Vec<String> = server
             .all("secrets")
             .filter_map(|secret| secret["data"]["refresh_token"].as_str())
@@ -282,7 +289,7 @@ impl Stage {
 
     /// Looks whether what must hold at every instant holds.
     pub fn look(&self) {
-        let kept = self.keeps_a_token(&self.world(), &self.api.server());
+        let kept = Self::keeps_a_token(&self.world(), &self.api.server());
         let mut watched = self.watched();
         if kept {
             watched.window = false;
@@ -481,14 +488,11 @@ async fn run(stage: Stage, sessions: Sessions, shell: Shell, clock: Arc<Time>, n
                 None => due.remove(&key),
             };
         }
-        let next = due
+        let idle = Duration::from_secs(30);
+        let wait = due
             .values()
             .min()
-            .copied()
-            .unwrap_or(Duration::from_secs(30));
-        let wait = next
-            .saturating_sub(clock.uptime())
-            .min(Duration::from_secs(30));
+            .map_or(idle, |next| next.saturating_sub(clock.uptime()).min(idle));
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             () = nudge.notified() => due.values_mut().for_each(|at| *at = Duration::ZERO),
@@ -560,7 +564,6 @@ impl Wire {
             kind,
         };
         match answer.delivery {
-            Delivery::Now | Delivery::Trickle { .. } => Ok(answer.response),
             Delivery::After(delay) if delay < limits.whole => {
                 tokio::time::sleep(delay).await;
                 Ok(answer.response)
@@ -574,7 +577,9 @@ impl Wire {
                     status: answer.response.status().as_u16(),
                 }))
             }
-            Delivery::Padded { .. } => Ok(answer.response),
+            Delivery::Now | Delivery::Trickle { .. } | Delivery::Padded { .. } => {
+                Ok(answer.response)
+            }
             Delivery::DropAfterEffect
             | Delivery::DropBeforeEffect
             | Delivery::Reset

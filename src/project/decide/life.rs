@@ -20,7 +20,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::health::judge_health;
 use super::password::{Password, password};
 use super::settle::{Written, settle};
-use super::{ProjectDecision, SLOW, act, rest, trouble};
+use super::{GRACE, ProjectDecision, SLOW, act, rest, trouble, unchanged};
 use crate::api::project::{AttemptOutcome, PowerState};
 use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject};
 use crate::controller::{Again, Inputs};
@@ -56,7 +56,7 @@ pub(super) fn life(
     }
     match &observed.presence {
         Presence::Unknown => unchanged(project, Again::After(observed.rest_interval)),
-        Presence::Absent => absent(observed, draft),
+        Presence::Absent => absent(observed, inputs, draft),
         Presence::NotVisible => not_visible(draft),
         Presence::Present(sighting) if sighting.outdated => {
             unchanged(project, Again::After(observed.transition_interval))
@@ -65,20 +65,15 @@ pub(super) fn life(
     }
 }
 
-/// Nothing is known yet that could be said of this generation.
-fn unchanged(project: &SupabaseProject, again: Again) -> ProjectDecision {
-    let status = project.status.clone().unwrap_or_default();
-    ProjectDecision {
-        step: None,
-        status,
-        again,
-        notes: Vec::new(),
-        release: false,
-    }
-}
-
 /// Not on the whole list of its organization: gone only if the ref itself says so too.
-fn absent(observed: &Observed, mut draft: Draft) -> ProjectDecision {
+fn absent(observed: &Observed, inputs: &Inputs<'_>, mut draft: Draft) -> ProjectDecision {
+    if may_turn_up(&draft.status, inputs.now) {
+        draft.progressing(
+            Reason::Provisioning,
+            "waiting for the platform to show the project",
+        );
+        return rest(draft, Again::After(observed.transition_interval));
+    }
     let gone = "the project is gone from the platform; nothing is created in its place, since its data are lost: \
                 delete this object, and apply a new one if another project is wanted";
     let problem = match &observed.itself {
@@ -292,8 +287,37 @@ pub(in crate::project) fn renames(
     name_taken: bool,
 ) -> bool {
     sighting.status == Status::ActiveHealthy
-        && sighting.name != project.wanted_name()
+        && !has_its_name(project, &sighting.name)
         && !name_taken
+}
+
+/// Whether a name is as it shall be. Without `spec.projectName` it is nobody's business but that of whoever gave
+/// it, except for the name under which the project was created.
+pub(super) fn has_its_name(project: &SupabaseProject, name: &str) -> bool {
+    let status = project.status.as_ref();
+    let create_name = status
+        .and_then(|status| status.creation.as_ref())
+        .map(|creation| &creation.name);
+    name == project.wanted_name()
+        || (project.spec.project_name.is_none()
+            && create_name.is_none_or(|create_name| create_name != name))
+}
+
+/// Whether a project of this object's own making may still turn up: it is younger than the grace.
+pub(super) fn may_turn_up(status: &ProjectStatus, date: Timestamp) -> bool {
+    let attempts = status
+        .creation
+        .iter()
+        .flat_map(|creation| &creation.attempts);
+    attempts
+        .filter(|attempt| attempt.outcome == AttemptOutcome::Created)
+        .any(|attempt| {
+            let deadline =
+                Duration::from_secs(u64::try_from(attempt.deadline_seconds).unwrap_or_default());
+            let passed =
+                Duration::try_from(date.duration_since(attempt.listed_at.0)).unwrap_or_default();
+            passed <= deadline + GRACE
+        })
 }
 
 fn active(

@@ -4,7 +4,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{Done, Hand};
 use crate::api::project::{Credentials, PasswordOrigin};
-use crate::api::{ProjectStatus, SupabaseProject};
+use crate::api::{ProjectStatus, Reason, SupabaseProject};
 use crate::controller::{Again, Note, Outcome, Pass};
 use crate::management;
 use crate::project::facts::{PasswordSecret, PasswordSource};
@@ -78,6 +78,12 @@ impl Hand<'_> {
             || SecretString::from(password::generate(self.projects.shell.random.as_ref())),
             |supplied| supplied.password.clone(),
         );
+        let mut draft = self.draft(status);
+        draft.progressing(Reason::PasswordLost, "setting a new database password");
+        let status = draft.finish();
+        if let Err(error) = pass.write(&status).await {
+            return self.kubernetes(&error, "announcing a new database password", pass.stored());
+        }
         let next = match self.vault().note_next(fresh).await {
             Ok(next) => next,
             Err(error) => {

@@ -123,6 +123,13 @@ impl Memory {
         self.refused_app = None;
     }
 
+    /// Forgets what was said to one token, so that it is tried anew.
+    pub fn doubt_one(&mut self, digest: &str) {
+        self.verdicts.retain(|(known, verdict)| {
+            known != digest || matches!(verdict, Verdict::Rejected { .. })
+        });
+    }
+
     /// Notes the marker that was read, and since when it has been seen.
     pub fn saw_marker(&mut self, marker: Option<&Marker>, now: Duration) {
         let same = match (&self.marker, marker) {

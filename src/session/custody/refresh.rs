@@ -164,6 +164,12 @@ async fn spend(means: &Means, order: Order) -> End {
         Err(Error::Throttled { retry_after }) => End::Throttled(retry_after),
         // Every other refusal of the token endpoint is about the token; a used one answers 404.
         Err(Error::Rejected { .. }) => {
+            // Whoever ended the refresh token has perhaps ended the access token too.
+            if let Some(access) = &order.state.access {
+                means
+                    .session
+                    .remember(|memory| memory.doubt_one(&access.digest));
+            }
             give_up(means, &order, &marker, with_marker, secret).await;
             End::Refused
         }

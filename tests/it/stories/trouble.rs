@@ -164,6 +164,29 @@ async fn a_reset_connection_is_told() {
 }
 
 #[tokio::test]
+async fn a_platform_that_never_answers_is_told() {
+    let mut stage = Stage::new(Reach::Namespace).await;
+    let operator = stage.operator().await;
+    stage
+        .platform
+        .world()
+        .script(Fault::on("*", "/**", FaultKind::Stall).times(FOR_EVER));
+    stage.cluster.apply(token_connection("acme")).await;
+    let told = |object: &serde_json::Value| {
+        (condition(object, "Ready")?["reason"] == "PlatformUnavailable").then_some(())
+    };
+    // Longer than the deadline of a call.
+    let long = Duration::from_secs(90);
+    stage
+        .cluster
+        .wait_for(CONNECTION, "acme", "PlatformUnavailable", long, told)
+        .await;
+    stage.cluster.apply(project("orders")).await;
+    goes(&stage, "orders").await;
+    stage.finish(vec![operator]).await;
+}
+
+#[tokio::test]
 async fn a_missing_connection_is_told_and_awaited() {
     let mut stage = Stage::new(Reach::Namespace).await;
     let operator = stage.operator().await;

@@ -105,10 +105,22 @@ impl Driver {
         Ending::TimedOut
     }
 
-    /// A process by itself, for runs with more than one at a time.
+    /// A process by itself, for runs with more than one at a time. It renews its claim until it is frozen.
     pub async fn alone(&self, faults: &Faults, seed: u64, done: impl Fn(&Scene) -> bool) {
         let metrics = Metrics::default();
-        Process::new(self, faults, &metrics, seed).live(&done).await;
+        let process = Process::new(self, faults, &metrics, seed);
+        let renewing = async {
+            while let Some(claim) = self.claim.filter(|_| !faults.has_held()) {
+                let now = process.outside.clock.uptime();
+                process.leadership.claim_until(now + claim);
+                tokio::time::sleep(Duration::from_secs(2)).await;
+            }
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = process.live(&done) => {}
+            () = renewing => {}
+        }
     }
 }
 

@@ -57,6 +57,7 @@ struct State {
     dying: bool,
     names: Vec<String>,
     hold: Option<(usize, bool, Duration)>,
+    held: bool,
 }
 
 impl Faults {
@@ -98,6 +99,7 @@ impl Faults {
         state.count += 1;
         state.names.push(name.to_owned());
         if let Some((_, before, time)) = state.hold.filter(|(effect, ..)| *effect == number) {
+            state.held = true;
             self.died.notify_one();
             return if before {
                 Verdict::HeldBefore(time)
@@ -130,6 +132,11 @@ impl Faults {
     /// Waits until the process dies.
     pub async fn death(&self) {
         self.died.notified().await;
+    }
+
+    /// Whether the process is or was frozen: it renews no claim any more.
+    pub fn has_held(&self) -> bool {
+        self.state.lock().unwrap().held
     }
 
     /// Whether the process is to die at its next request.
