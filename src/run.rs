@@ -180,19 +180,7 @@ pub async fn run(
     say_what_is_not_watched(&options);
 
     let leadership = Leadership::new(Arc::clone(&outside.clock));
-    let suffix = draw(
-        outside.random.as_ref(),
-        b"abcdefghijklmnopqrstuvwxyz0123456789",
-        8,
-    );
-    let lease = LeaseOptions {
-        namespace: options.namespace.clone(),
-        name: options.lease_name.clone(),
-        identity: format!("{}_{suffix}", options.identity),
-        duration: options.lease_duration,
-        renew_deadline: options.renew_deadline,
-        retry_period: options.retry_period,
-    };
+    let lease = lease(&options, outside.random.as_ref());
     let clock = Arc::clone(&outside.clock);
     let mut holder = Holder::new(outside.client.clone(), lease, clock, leadership.clone());
     tokio::select! {
@@ -246,9 +234,21 @@ pub async fn run(
     working.abort();
     serving.abort();
     if lost {
-        anyhow::bail!("the claim to lead was lost")
-    } else {
-        Ok(())
+        anyhow::bail!("the claim to lead was lost");
+    }
+    Ok(())
+}
+
+/// How this process holds the Lease: under a name of its own.
+fn lease(options: &Options, random: &dyn Random) -> LeaseOptions {
+    let suffix = draw(random, b"abcdefghijklmnopqrstuvwxyz0123456789", 8);
+    LeaseOptions {
+        namespace: options.namespace.clone(),
+        name: options.lease_name.clone(),
+        identity: format!("{}_{suffix}", options.identity),
+        duration: options.lease_duration,
+        renew_deadline: options.renew_deadline,
+        retry_period: options.retry_period,
     }
 }
 
@@ -331,8 +331,7 @@ async fn work(
         }
         tokio::time::sleep(RETRY).await;
     };
-    let client = &outside.client;
-    let namespaces = options.namespaces();
+    let (client, namespaces) = (&outside.client, options.namespaces());
     let mut running: FuturesUnordered<BoxFuture<'static, ()>> = FuturesUnordered::new();
 
     let looked = look(Looking {
@@ -524,7 +523,7 @@ async fn watch_secrets(client: Client, namespaces: Option<Vec<String>>, changes:
     while let Some(event) = events.next().await {
         match event {
             Ok(watcher::Event::Apply(secret) | watcher::Event::Delete(secret)) => {
-                changes.tell(&secret)
+                changes.tell(&secret);
             }
             Ok(watcher::Event::Init | watcher::Event::InitApply(_) | watcher::Event::InitDone) => {}
             Err(error) => {
