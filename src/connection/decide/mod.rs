@@ -19,6 +19,7 @@
 //! | what is known | step | condition |
 //! |---|---|---|
 //! | a Secret is missing or holds no credential | – | `SecretNotFound`, `SecretInvalid` |
+//! | tokens remembered with another key of the operator | rekey | as before |
 //! | an access token that was not tried | probe | as before |
 //! | … and is accepted, with an organization that is admitted | install | `Authenticated` |
 //! | … and sees none that is admitted | install | `OrganizationNotAllowed`, `MissingScope` |
