@@ -297,15 +297,14 @@ fn try_access(
 ) -> Option<Course> {
     match observed.memory.verdict(&token.digest) {
         None => {
-            let inherited = observed.memory.inherited(&token.digest);
-            let report = inherited.map_or_else(
-                || Report::waiting(trouble(observed)),
-                |organizations| Report {
+            let report = match observed.memory.inherited(&token.digest) {
+                Some(Verdict::Works { organizations, .. }) => Report {
                     in_use: Some(source),
                     remark: observed.memory.last_failure().map(|_| trouble(observed)),
-                    ..Report::of(admission.judge(organizations))
+                    ..Report::of(admission.judge(organizations.as_deref()))
                 },
-            );
+                Some(Verdict::Rejected { .. }) | None => Report::waiting(trouble(observed)),
+            };
             Some(Course {
                 step: Some(Step::Probe(source)),
                 report,

@@ -85,9 +85,8 @@ pub struct Memory {
     pub refreshed: Option<Duration>,
     /// Digest of the access token that the last refresh of this process gave.
     pub granted: Option<String>,
-    /// What it is good for until it was tried: what its predecessor was good for. None where that may not list
-    /// organizations.
-    inherited: Option<Option<Vec<Organization>>>,
+    /// The verdict on its predecessor, which counts until it was tried itself.
+    inherited: Option<Verdict>,
     /// Digest of the app that the platform does not know, and the uptime until which it is not tried again.
     pub refused_app: Option<(String, Duration)>,
     /// Uptime before which the token endpoint is left alone.
@@ -113,24 +112,18 @@ impl Memory {
             .map(|(_, verdict)| verdict)
     }
 
-    /// What a token that was granted lately, and not tried yet, is good for: what its predecessor was.
-    pub fn inherited(&self, digest: &str) -> Option<Option<&[Organization]>> {
-        let inherited = self
-            .inherited
+    /// The verdict on the predecessor of a token that was granted lately.
+    pub fn inherited(&self, digest: &str) -> Option<&Verdict> {
+        self.inherited
             .as_ref()
-            .filter(|_| self.granted.as_deref() == Some(digest));
-        inherited.map(Option::as_deref)
+            .filter(|_| self.granted.as_deref() == Some(digest))
     }
 
     /// A refresh gave a token, in the place of one of the same chain, if there was one.
     pub fn grant(&mut self, digest: Option<String>, predecessor: Option<&str>) {
-        self.inherited = predecessor.and_then(|before| match self.verdict(before) {
-            Some(Verdict::Works { organizations, .. }) => Some(organizations.clone()),
-            Some(Verdict::Rejected { .. }) | None => {
-                let inherited = self.inherited(before);
-                inherited.map(|organizations| organizations.map(<[Organization]>::to_vec))
-            }
-        });
+        let known =
+            predecessor.and_then(|before| self.verdict(before).or_else(|| self.inherited(before)));
+        self.inherited = known.cloned();
         self.granted = digest;
     }
 
