@@ -947,6 +947,58 @@ async fn no_secret_gets_into_a_status_or_an_event() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_new_secret_is_tried_at_once_however_long_the_old_one_has_failed() {
+    let stage = stage();
+    let odd = Fault::on("GET", "/v1/organizations", FaultKind::Garbage).times(10_000);
+    stage.world().script(odd);
+    let token = stage.world().add_pat(Pat::classic());
+    stage.secret("pat", &[("token", &token)]);
+    stage.connection("acme", &pat());
+    let process = stage.live(stage.start(), HOUR * 5).await.unwrap();
+    assert_eq!(stage.ready("acme"), "False/PlatformUnavailable");
+    assert!(calls(&stage) <= 40, "{} calls in five hours", calls(&stage));
+    stage.world().clear_script();
+    let another = stage.world().add_pat(Pat::classic());
+    stage.secret("pat", &[("token", &another)]);
+    let _process = stage.live(process, MINUTE / 2 + SECOND).await.unwrap();
+    assert_eq!(stage.ready("acme"), "True/Authenticated");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_seed_that_cannot_be_tried_does_not_harm_what_works() {
+    let (stage, process) = with_oauth().await;
+    let pair = stage.authorize();
+    stage.secret(
+        "acme-seed",
+        &[
+            ("refresh_token", &pair.refresh_token),
+            ("access_token", &pair.access_token),
+        ],
+    );
+    let odd = Fault::on("GET", "/v1/organizations", FaultKind::Garbage).times(10_000);
+    stage.world().script(odd);
+    let process = stage.live(process, MINUTE * 43).await.unwrap();
+    assert_eq!(
+        stage.ready("acme"),
+        "True/Authenticated",
+        "{}",
+        stage.message("acme")
+    );
+    assert!(
+        stage.message("acme").contains("but:"),
+        "{}",
+        stage.message("acme")
+    );
+    assert_eq!(stage.token_calls(), 2, "renewed meanwhile");
+    stage.world().clear_script();
+    let _process = stage.live(process, MINUTE * 16).await.unwrap();
+    assert_eq!(
+        stage.stored("acme-oauth-state", "refresh_token"),
+        Some(pair.refresh_token)
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_connection_is_settled_by_its_first_probe_even_if_the_platform_is_down() {
     let stage = Stage::with_tokens(TokenMode::Strict, HOUR);
     let token = stage.world().add_pat(Pat::classic());
