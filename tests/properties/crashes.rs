@@ -146,7 +146,9 @@ fn one_project(scene: &Scene) -> Result<(), String> {
 
 fn no_project(scene: &Scene) -> Result<(), String> {
     let world = scene.world();
-    let living = world.projects().filter(|project| project.status != Status::Removed);
+    let living = world
+        .projects()
+        .filter(|project| project.status != Status::Removed);
     let living: Vec<_> = living.map(|project| project.name.clone()).collect();
     drop(world);
     if !living.is_empty() {
@@ -192,8 +194,11 @@ fn adopted(scene: &Scene) -> Result<(), String> {
 /// Two create calls were recorded and certainly lost: a person is asked, by design. Nothing may have been made.
 fn asks_a_person(scene: &Scene) -> bool {
     let stored = scene.stored("orders").unwrap_or_default();
-    let ambiguous = Scene::condition(&stored, "Ready").is_some_and(|(_, reason)| reason == "AmbiguousCreate");
-    let attempts = stored["status"]["creation"]["attempts"].as_array().map_or(0, Vec::len);
+    let ambiguous =
+        Scene::condition(&stored, "Ready").is_some_and(|(_, reason)| reason == "AmbiguousCreate");
+    let attempts = stored["status"]["creation"]["attempts"]
+        .as_array()
+        .map_or(0, Vec::len);
     ambiguous && attempts == 2 && created(scene).is_empty()
 }
 
@@ -202,7 +207,11 @@ fn is_ready_or_asks(scene: &Scene) -> bool {
 }
 
 fn one_project_or_none(scene: &Scene) -> Result<(), String> {
-    if asks_a_person(scene) { Ok(()) } else { one_project(scene) }
+    if asks_a_person(scene) {
+        Ok(())
+    } else {
+        one_project(scene)
+    }
 }
 
 fn is_gone(scene: &Scene) -> bool {
@@ -336,7 +345,14 @@ fn crashes_anywhere_and_again_during_the_recovery_end_well() {
     }
     for work in [DELETE, DELETE_EARLY, ADOPT] {
         for (downtime, visible_after) in [(1, 0), (1, 100), (3 * 3600, 0)] {
-            jobs.push((work, Mode { downtime, visible_after, ..PLAIN }));
+            jobs.push((
+                work,
+                Mode {
+                    downtime,
+                    visible_after,
+                    ..PLAIN
+                },
+            ));
         }
     }
     let runs = AtomicUsize::new(0);

@@ -295,7 +295,10 @@ fn retain_leaves_the_project_and_the_password_and_a_new_object_takes_both_over()
         );
         // Applied again without adoption: a clear no, nothing is made.
         scene.project("orders", json!({}));
-        until(&scene, |scene| reason(scene, "orders") == "PasswordSecretConflict").await;
+        until(&scene, |scene| {
+            reason(scene, "orders") == "PasswordSecretConflict"
+        })
+        .await;
         assert_eq!(scene.world().ledger().created().count(), 1);
         // With adoption: the same project, the same password.
         let adopt = json!({"spec": {"adoption": {"policy": "AdoptOnly", "ref": reference}}});

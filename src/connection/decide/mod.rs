@@ -242,7 +242,7 @@ pub fn subject(observed: &Observed, step: &Step) -> String {
         Step::Probe(source) => access_of(observed, *source),
         Step::Refresh(source) => refresh_of(observed, *source),
         Step::Adopt => refresh_of(observed, Source::Seed),
-        Step::CloseMarker | Step::Install | Step::Clean => None,
+        Step::Rekey | Step::CloseMarker | Step::Install | Step::Clean => None,
     };
     token.map(|token| token.digest.clone()).unwrap_or_default()
 }

@@ -4,6 +4,6 @@ mod crashes;
 mod life;
 mod recovery;
 mod roster;
-mod sending;
 mod rosters;
+mod sending;
 mod stage;

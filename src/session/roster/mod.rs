@@ -119,7 +119,10 @@ impl Roster {
         if known != Presence::Unknown {
             return known;
         }
-        let recent = self.session().ok().and_then(|session| self.recent(&session));
+        let recent = self
+            .session()
+            .ok()
+            .and_then(|session| self.recent(&session));
         recent
             .and_then(|list| self.state().on_list(list.begun, reference, &list.projects))
             .unwrap_or(known)
