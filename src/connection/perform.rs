@@ -10,9 +10,10 @@ use super::facts::{Credentials, Observed, Problem, Read, Source, Step};
 use super::{Connections, Room, describe};
 use crate::api::connection::Connection;
 use crate::api::{ConnectionStatus, ObjectKey, Reason};
-use crate::controller::{Again, Outcome, Pass};
+use crate::controller::{Outcome, Pass, StepName as _};
 use crate::kubernetes;
 use crate::management::{Error, Remedy, organizations};
+use crate::rules::backoff;
 use crate::session::custody::{
     App, Consumed, End, Failure, Order, StateRead, Token, TokenState, Verdict, adopted,
 };
@@ -23,28 +24,37 @@ const WRONG_APP: Duration = Duration::from_secs(900);
 /// How long the token endpoint is left alone if it does not say, and at most.
 const THROTTLED: Duration = Duration::from_secs(60);
 const THROTTLED_MOST: Duration = Duration::from_secs(300);
-/// After a failure that only somebody on the platform can help.
-const SLOWLY: Duration = Duration::from_secs(300);
+
+/// After a call that was held back.
+const WITHHELD: Duration = Duration::from_secs(60);
 
 /// What came of a step.
 enum Done {
     /// It worked, or taught something: decide anew.
     Learned,
-    /// It failed, and is tried again then.
-    Failed(Again, Failure),
+    /// It failed. It is tried again at a growing distance, or as told.
+    Failed(Problem, Pause),
+}
+
+/// When a step that failed is tried again.
+#[derive(Clone, Copy, Debug)]
+enum Pause {
+    /// What follows is found out at once.
+    None,
+    /// Later and later.
+    Growing,
+    /// As the platform says.
+    Told(Duration),
 }
 
 /// Does a step.
-pub async fn perform<C>(
+pub async fn perform<C: Room>(
     room: &Connections<C>,
     pass: &mut Pass<C>,
     step: Step,
     mut observed: Observed,
     stored: ConnectionStatus,
-) -> Outcome<ConnectionStatus>
-where
-    C: Room,
-{
+) -> Outcome<ConnectionStatus> {
     let object = pass.object().clone();
     let id = ConnectionId::new(C::KIND, &ObjectKey::of(&object));
     let acting = Acting {
@@ -53,31 +63,27 @@ where
         session: room.sessions.open(&id),
         id,
     };
+    let (name, token) = (step.name(), decide::subject(&observed, &step));
     let done = acting.act(step, &mut observed).await;
-    let failure = match &done {
-        Done::Learned => None,
-        Done::Failed(_, failure) => Some(failure.clone()),
-    };
-    acting.session.remember(|memory| memory.failure = failure);
+    let worked = matches!(done, Done::Learned);
+    acting.note(done, name, token);
     observed.memory = acting.session.memory();
     let plan = acting.plan_on(&mut observed);
-    let now = room.clock.now();
-    match (done, plan.step.is_some()) {
-        (Done::Learned, true) => Outcome::go_on(stored),
-        (Done::Learned, false) => {
-            let status = describe::status(&object, &observed, &plan.report, now);
-            Outcome {
-                again: Some(plan.again),
-                ..Outcome::done(status)
-            }
-        }
+    if plan.step.is_some() {
         // More is found out at once; nothing is said before.
-        (Done::Failed(Again::Now, _), true) => Outcome::failed(stored, Again::Now),
-        (Done::Failed(again, _), _) => {
-            acting.session.looked_in_vain();
-            let status = describe::status(&object, &observed, &plan.report, now);
-            Outcome::failed(status, again)
-        }
+        return Outcome {
+            worked,
+            ..Outcome::go_on(stored)
+        };
+    }
+    if !worked {
+        acting.session.looked_in_vain();
+    }
+    let status = describe::status(&object, &observed, &plan.report, room.clock.now());
+    Outcome {
+        again: Some(plan.again),
+        worked,
+        ..Outcome::done(status)
     }
 }
 
@@ -105,6 +111,33 @@ impl<C: Connection> Acting<'_, C> {
         observed.replaced = self.session.was_replaced();
         observed.capabilities = self.session.capabilities();
         decide::plan(&admission, observed, at)
+    }
+
+    /// Remembers a failure, or that there is none any more.
+    fn note(&self, done: Done, step: &'static str, token: String) {
+        let now = self.room.clock.uptime();
+        let uid = self.object.uid().unwrap_or_default();
+        self.session.remember(|memory| {
+            let Done::Failed(problem, pause) = done else {
+                memory.succeed(step, &token);
+                return;
+            };
+            let before = memory.failure(step, &token);
+            let times = before.map_or(1, |before| before.times.saturating_add(1));
+            let wait = match pause {
+                Pause::None => Duration::ZERO,
+                Pause::Growing => backoff::delay(times, &uid),
+                Pause::Told(wait) => wait,
+            };
+            memory.fail(Failure {
+                reason: problem.reason,
+                message: problem.message,
+                step,
+                token,
+                times,
+                next: now + wait,
+            });
+        });
     }
 
     async fn act(&self, step: Step, observed: &mut Observed) -> Done {
@@ -197,18 +230,12 @@ impl<C: Connection> Acting<'_, C> {
                 Done::Learned
             }
             Some(End::NotDone(error)) => failed(&error),
-            Some(End::Lost(error)) => match failed(&error) {
-                // What became of it is looked into at once.
-                Done::Failed(_, failure) => Done::Failed(Again::Now, failure),
-                Done::Learned => Done::Learned,
-            },
+            // What became of it is looked into at once.
+            Some(End::Lost(error)) => Done::Failed(problem(&error), Pause::None),
             Some(End::NotMarked(error)) => self.not_written(&error),
             None => Done::Failed(
-                Again::Backoff,
-                Failure {
-                    reason: Reason::Retrying,
-                    message: "the process is ending".to_owned(),
-                },
+                Problem::new(Reason::Retrying, "the process is ending"),
+                Pause::Growing,
             ),
         };
         self.reread(observed).await.unwrap_or(done)
@@ -318,15 +345,10 @@ impl<C: Connection> Acting<'_, C> {
             "the state Secret could not be written"
         );
         let name = self.object.state_secret_name();
-        Done::Failed(
-            Again::Backoff,
-            Failure {
-                reason: Reason::Retrying,
-                message: format!(
-                    "the Secret {name}, in which the operator keeps tokens, could not be written; it is tried again"
-                ),
-            },
-        )
+        let message = format!(
+            "the Secret {name}, in which the operator keeps tokens, could not be written; it is tried again"
+        );
+        Done::Failed(Problem::new(Reason::Retrying, message), Pause::Growing)
     }
 }
 
@@ -373,19 +395,13 @@ fn in_use(observed: &Observed, report: &Report) -> Option<Credential> {
 
 /// A call that came to nothing.
 fn failed(error: &Error) -> Done {
-    let again = match error.remedy() {
-        Remedy::Again => Again::Backoff,
-        Remedy::AgainAfter(wait) => Again::After(wait.unwrap_or(THROTTLED)),
-        Remedy::Slowly | Remedy::OnChange => Again::After(SLOWLY),
+    let pause = match error.remedy() {
+        // Nothing was sent, so trying costs nothing.
+        _ if matches!(error, Error::Withheld(_)) => Pause::Told(WITHHELD),
+        Remedy::AgainAfter(wait) => Pause::Told(wait.unwrap_or(THROTTLED)),
+        Remedy::Again | Remedy::Slowly | Remedy::OnChange => Pause::Growing,
     };
-    let problem = problem(error);
-    Done::Failed(
-        again,
-        Failure {
-            reason: problem.reason,
-            message: problem.message,
-        },
-    )
+    Done::Failed(problem(error), pause)
 }
 
 /// What an error means for a connection.

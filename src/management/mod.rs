@@ -12,12 +12,12 @@ mod client;
 mod endpoints;
 mod error;
 mod headers;
-#[cfg(test)]
-mod loopback;
 mod network;
 mod oauth;
 mod remote;
 mod sending;
+#[cfg(test)]
+mod tests;
 mod transport;
 pub mod wire;
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
-use simulated_platform::{Config, Effect};
+use simulated_platform::{Config, Effect, Status};
 use supabase_operator::rules::ambient::Clock as _;
 
 use crate::sim::{Driver, Ending, Faults, PROJECTS, Phase, Plan, Scene, Seed, simulate};
@@ -145,11 +145,10 @@ fn one_project(scene: &Scene) -> Result<(), String> {
 }
 
 fn no_project(scene: &Scene) -> Result<(), String> {
-    let living: Vec<_> = scene
-        .world()
-        .projects()
-        .map(|project| project.name.clone())
-        .collect();
+    let world = scene.world();
+    let living = world.projects().filter(|project| project.status != Status::Removed);
+    let living: Vec<_> = living.map(|project| project.name.clone()).collect();
+    drop(world);
     if !living.is_empty() {
         return Err(format!("left behind: {living:?}"));
     }

@@ -10,6 +10,7 @@
 )]
 
 mod crashes;
+mod keys;
 mod rest;
 mod sim;
 mod tenancy;

@@ -19,6 +19,7 @@
 //! | what is known | step | condition |
 //! |---|---|---|
 //! | a Secret is missing or holds no credential | – | `SecretNotFound`, `SecretInvalid` |
+//! | tokens remembered with another key of the operator | rekey | as before |
 //! | an access token that was not tried | probe | as before |
 //! | … and is accepted, with an organization that is admitted | install | `Authenticated` |
 //! | … and sees none that is admitted | install | `OrganizationNotAllowed`, `MissingScope` |
@@ -50,7 +51,7 @@ use super::describe;
 use super::facts::{Credentials, Observed, Problem, Read, Source, Step};
 use crate::api::connection::Connection;
 use crate::api::{ConnectionStatus, Reason};
-use crate::controller::{Again, Decision, Inputs};
+use crate::controller::{Again, Decision, Inputs, StepName as _};
 use crate::management::Organization;
 use crate::session::custody::{Applied, StateRead, Token, Verdict};
 
@@ -182,6 +183,7 @@ pub fn plan(admission: &Admission<'_>, observed: &Observed, at: At) -> Plan {
         Credentials::Pat(read) => personal(admission, observed, read, at),
         Credentials::OAuth { app, seed } => tokens::course(admission, observed, app, seed, at),
     };
+    let course = held_back(observed, course, at);
     let Course {
         mut step,
         report,
@@ -208,6 +210,41 @@ pub fn plan(admission: &Admission<'_>, observed: &Observed, at: At) -> Plan {
         again: Again::After(wait.min(patience).max(Duration::from_millis(100))),
         release: false,
     }
+}
+
+/// A step that failed is not tried again before its time, unless it is about another token by now.
+fn held_back(observed: &Observed, course: Course, at: At) -> Course {
+    let held = course
+        .step
+        .as_ref()
+        .and_then(|step| held_until(observed, step, at));
+    match held {
+        None => course,
+        Some(next) => Course {
+            step: None,
+            ..course
+        }
+        .until(Some(next)),
+    }
+}
+
+/// Until when a step that failed is not tried again.
+fn held_until(observed: &Observed, step: &Step, at: At) -> Option<Duration> {
+    let failure = observed
+        .memory
+        .failure(step.name(), &subject(observed, step))?;
+    Some(failure.next).filter(|next| *next > at.uptime)
+}
+
+/// The digest of the token that a step is about.
+pub fn subject(observed: &Observed, step: &Step) -> String {
+    let token = match step {
+        Step::Probe(source) => access_of(observed, *source),
+        Step::Refresh(source) => refresh_of(observed, *source),
+        Step::Adopt => refresh_of(observed, Source::Seed),
+        Step::CloseMarker | Step::Install | Step::Clean => None,
+    };
+    token.map(|token| token.digest.clone()).unwrap_or_default()
 }
 
 /// Nobody needs it any more.
@@ -260,11 +297,21 @@ fn try_access(
     at: At,
 ) -> Option<Course> {
     match observed.memory.verdict(&token.digest) {
-        None => Some(Course {
-            step: Some(Step::Probe(source)),
-            report: Report::waiting(trouble(observed)),
-            until: None,
-        }),
+        None => {
+            let report = match observed.memory.inherited(&token.digest) {
+                Some(Verdict::Works { organizations, .. }) => Report {
+                    in_use: Some(source),
+                    remark: observed.memory.last_failure().map(|_| trouble(observed)),
+                    ..Report::of(admission.judge(organizations.as_deref()))
+                },
+                Some(Verdict::Rejected { .. }) | None => Report::waiting(trouble(observed)),
+            };
+            Some(Course {
+                step: Some(Step::Probe(source)),
+                report,
+                until: None,
+            })
+        }
         Some(Verdict::Rejected { .. }) => None,
         Some(Verdict::Works {
             at: asked,
@@ -285,7 +332,7 @@ fn try_access(
 
 /// What went wrong last, for as long as a step is tried again.
 fn trouble(observed: &Observed) -> Problem {
-    observed.memory.failure.as_ref().map_or_else(
+    observed.memory.last_failure().map_or_else(
         || Problem::new(Reason::Retrying, "the credential is being tried"),
         |failure| Problem::new(failure.reason, failure.message.clone()),
     )

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::tokens::{Case, Offer, is_over, with_hold};
-use super::{Course, Report, trouble, try_access};
+use super::{Course, Report, try_access};
 use crate::api::Reason;
 use crate::connection::facts::{Problem, Source, Step};
 use crate::session::custody::{CallEnd, Marker, Verdict};
@@ -63,11 +63,7 @@ impl Case<'_> {
                 None => self.refresh(Source::Seed),
                 Some(hold) => with_hold(self.meanwhile(None, None), hold),
             },
-            None if is_over => Course {
-                step: Some(Step::CloseMarker),
-                report: Report::waiting(trouble(self.observed)),
-                until: None,
-            },
+            None if is_over => self.step(Step::CloseMarker),
             Some(_) | None => self.meanwhile(None, Some(over)),
         }
     }
@@ -85,11 +81,7 @@ impl Case<'_> {
         let replaced = ours && alive && matches!(verdict, Some(Verdict::Rejected { .. }));
         if self.at.uptime >= over || replaced {
             let Some(token) = self.spendable() else {
-                return Course {
-                    step: Some(Step::CloseMarker),
-                    report: Report::waiting(trouble(self.observed)),
-                    until: None,
-                };
+                return self.step(Step::CloseMarker);
             };
             let urgent = replaced && memory.lost < 2;
             match self.hold(token, urgent) {

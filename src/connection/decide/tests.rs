@@ -78,6 +78,7 @@ fn observed(credentials: Credentials) -> Observed {
         credentials,
         state: StateRead::Absent,
         state_name: "acme-oauth-state".to_owned(),
+        of_another_key: false,
         shared: false,
         memory: Memory::default(),
         capabilities: Capabilities::default(),
@@ -656,12 +657,88 @@ fn a_token_whose_end_has_come_is_tried_once_more() {
 #[test]
 fn a_failure_is_said_while_its_step_is_tried_again() {
     let mut observed = oauth(Some(("B", "")));
-    observed.memory.failure = Some(Failure {
-        reason: Reason::PlatformUnavailable,
-        message: "away".to_owned(),
-    });
+    observed.memory.fail(away("probe", access("B").digest));
+    assert_eq!(
+        outcome(&observed),
+        (Some(Step::Install), Reason::PlatformUnavailable),
+        "after a while"
+    );
+    assert_eq!(
+        planned(&observed).again,
+        Again::After(Duration::from_secs(9))
+    );
+    let mut failure = away("probe", access("B").digest);
+    failure.next = UPTIME;
+    observed.memory.fail(failure);
     assert_eq!(
         outcome(&observed),
         (Some(Step::Probe(Source::Seed)), Reason::PlatformUnavailable)
     );
+}
+
+fn away(step: &'static str, token: String) -> Failure {
+    Failure {
+        reason: Reason::PlatformUnavailable,
+        message: "away".to_owned(),
+        step,
+        token,
+        times: 3,
+        next: UPTIME + Duration::from_secs(9),
+    }
+}
+
+#[test]
+fn a_failure_holds_back_nothing_but_its_own_step_and_token() {
+    let mut observed = oauth(Some(("C", "")));
+    observed.memory.fail(away("probe", access("B").digest));
+    assert_eq!(
+        step(&observed),
+        Some(Step::Probe(Source::Seed)),
+        "another token is tried at once"
+    );
+    // A seed that cannot be tried does not keep a pair from being renewed.
+    let due = TokenState {
+        refresh_at: Some(minutes(0)),
+        ..spent()
+    };
+    let mut observed = judged(with(oauth(Some(("B", "T"))), due), "A", works());
+    observed.memory.fail(away("probe", access("B").digest));
+    assert_eq!(step(&observed), Some(Step::Refresh(Source::State)));
+    observed.memory.fail(away("refresh", refresh("R").digest));
+    let plan = planned(&observed);
+    assert!(
+        matches!(plan.report.health, Health::Usable(_)),
+        "{:?}",
+        plan.report
+    );
+    assert_ne!(plan.step, Some(Step::Refresh(Source::State)));
+}
+
+#[test]
+fn a_token_of_the_same_chain_inherits_what_its_predecessor_was_good_for() {
+    let mut observed = judged(with(oauth(None), pair()), "Z", works());
+    observed
+        .memory
+        .grant(Some(access("A").digest), Some(&access("Z").digest));
+    let plan = planned(&observed);
+    assert_eq!(
+        plan.step,
+        Some(Step::Probe(Source::State)),
+        "it is tried all the same"
+    );
+    assert!(matches!(plan.report.health, Health::Usable(_)));
+    observed.memory.fail(away("probe", access("A").digest));
+    let plan = planned(&observed);
+    assert_eq!(
+        plan.step,
+        Some(Step::Install),
+        "in use while it cannot be tried"
+    );
+    assert!(matches!(plan.report.health, Health::Usable(_)));
+    // A seed's pair has no predecessor.
+    observed.memory.grant(Some(access("A").digest), None);
+    assert!(matches!(
+        planned(&observed).report.health,
+        Health::Waiting(_)
+    ));
 }

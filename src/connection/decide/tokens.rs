@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Admission, At, Course, Health, Report, trouble, try_access};
+use super::{Admission, At, Course, Health, Report, held_until, trouble, try_access};
 use crate::api::Reason;
 use crate::connection::facts::{Observed, Problem, Read, Seed, Source, Step};
 use crate::session::custody::{App, StateRead, Token, TokenState, Verdict};
@@ -85,8 +85,17 @@ pub(super) fn course(
         app,
         at,
     };
+    // A seed that cannot be read now may be the spent one: it is waited for, so that it is not taken for a new one.
+    if observed.of_another_key && !matches!(seed, Read::Bad(_)) {
+        return Course {
+            step: Some(Step::Rekey),
+            report: Report::waiting(trouble(observed)),
+            until: None,
+        };
+    }
     let offer = case.offer(seed);
     // A pair whose access token works needs no refresh: it is taken whatever else is under way.
+    let mut attempt = None;
     if let Offer::Fresh(seed, _) = &offer
         && let Some(access) = seed
             .access
@@ -94,24 +103,28 @@ pub(super) fn course(
             .filter(|_| !is_over(seed.expires_at, at.now))
     {
         match observed.memory.verdict(&access.digest) {
-            None => return case.probe(Source::Seed),
-            Some(Verdict::Works { .. }) => {
-                return Course {
-                    step: Some(Step::Adopt),
-                    report: Report::waiting(trouble(observed)),
-                    until: None,
-                };
-            }
+            None => attempt = Some(Step::Probe(Source::Seed)),
+            Some(Verdict::Works { .. }) => attempt = Some(Step::Adopt),
             Some(Verdict::Rejected { .. }) => {}
+        }
+    }
+    let mut remark = None;
+    if let Some(step) = attempt {
+        match held_until(observed, &step, at) {
+            None => return case.step(step),
+            // What is in use must not suffer from a seed that cannot be tried.
+            Some(next) => remark = Some(Hold::Until(next, trouble(observed))),
         }
     }
     if let Some(marker) = case.open_marker() {
         return case.recover(marker, &offer);
     }
-    let mut remark = None;
-    if let Offer::Fresh(_, refresh) = &offer {
-        match case.hold(refresh, false) {
-            None => return case.refresh(Source::Seed),
+    if let (Offer::Fresh(_, refresh), None) = (&offer, &remark) {
+        let step = Step::Refresh(Source::Seed);
+        let failed =
+            held_until(observed, &step, at).map(|next| Hold::Until(next, trouble(observed)));
+        match failed.or_else(|| case.hold(refresh, false)) {
+            None => return case.step(step),
             Some(hold) => remark = Some(hold),
         }
     }
@@ -178,17 +191,36 @@ impl Case<'_> {
     }
 
     pub(super) fn probe(&self, source: Source) -> Course {
-        Course {
-            step: Some(Step::Probe(source)),
-            report: Report::waiting(trouble(self.observed)),
-            until: None,
-        }
+        self.step(Step::Probe(source))
     }
 
     pub(super) fn refresh(&self, source: Source) -> Course {
+        self.step(Step::Refresh(source))
+    }
+
+    /// A step, and what is true as long as it has not worked: the stored access token is in use, if it works.
+    pub(super) fn step(&self, step: Step) -> Course {
+        let stored = self.state.access.as_ref();
+        let mut report = stored
+            .filter(|token| {
+                let verdict = self.observed.memory.verdict(&token.digest);
+                matches!(verdict, Some(Verdict::Works { .. })) && !self.has_ended_since(token)
+            })
+            .and_then(|token| {
+                try_access(self.admission, self.observed, token, Source::State, self.at)
+            })
+            .map_or_else(
+                || Report::waiting(trouble(self.observed)),
+                |course| course.report,
+            );
+        if report.in_use.is_some() {
+            report.expires_at = self.state.expires_at;
+            let failed = self.observed.memory.last_failure();
+            report.remark = failed.map(|_| trouble(self.observed));
+        }
         Course {
-            step: Some(Step::Refresh(source)),
-            report: Report::waiting(trouble(self.observed)),
+            step: Some(step),
+            report,
             until: None,
         }
     }

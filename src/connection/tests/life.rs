@@ -947,6 +947,58 @@ async fn no_secret_gets_into_a_status_or_an_event() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_new_secret_is_tried_at_once_however_long_the_old_one_has_failed() {
+    let stage = stage();
+    let odd = Fault::on("GET", "/v1/organizations", FaultKind::Garbage).times(10_000);
+    stage.world().script(odd);
+    let token = stage.world().add_pat(Pat::classic());
+    stage.secret("pat", &[("token", &token)]);
+    stage.connection("acme", &pat());
+    let process = stage.live(stage.start(), HOUR * 5).await.unwrap();
+    assert_eq!(stage.ready("acme"), "False/PlatformUnavailable");
+    assert!(calls(&stage) <= 40, "{} calls in five hours", calls(&stage));
+    stage.world().clear_script();
+    let another = stage.world().add_pat(Pat::classic());
+    stage.secret("pat", &[("token", &another)]);
+    let _process = stage.live(process, MINUTE / 2 + SECOND).await.unwrap();
+    assert_eq!(stage.ready("acme"), "True/Authenticated");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_seed_that_cannot_be_tried_does_not_harm_what_works() {
+    let (stage, process) = with_oauth().await;
+    let pair = stage.authorize();
+    stage.secret(
+        "acme-seed",
+        &[
+            ("refresh_token", &pair.refresh_token),
+            ("access_token", &pair.access_token),
+        ],
+    );
+    let odd = Fault::on("GET", "/v1/organizations", FaultKind::Garbage).times(10_000);
+    stage.world().script(odd);
+    let process = stage.live(process, MINUTE * 43).await.unwrap();
+    assert_eq!(
+        stage.ready("acme"),
+        "True/Authenticated",
+        "{}",
+        stage.message("acme")
+    );
+    assert!(
+        stage.message("acme").contains("but:"),
+        "{}",
+        stage.message("acme")
+    );
+    assert_eq!(stage.token_calls(), 2, "renewed meanwhile");
+    stage.world().clear_script();
+    let _process = stage.live(process, MINUTE * 16).await.unwrap();
+    assert_eq!(
+        stage.stored("acme-oauth-state", "refresh_token"),
+        Some(pair.refresh_token)
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_connection_is_settled_by_its_first_probe_even_if_the_platform_is_down() {
     let stage = Stage::with_tokens(TokenMode::Strict, HOUR);
     let token = stage.world().add_pat(Pat::classic());
@@ -1001,4 +1053,61 @@ async fn a_pass_that_comes_while_the_claim_is_being_renewed_is_made_soon_after()
     process.leadership.claim_until(24 * HOUR);
     let _process = stage.live(process, Duration::from_secs(10)).await.unwrap();
     assert_eq!(stage.ready("acme"), "True/Authenticated");
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_key_of_the_operator_makes_no_spent_token_fresh_again() {
+    let stage = Stage::with_tokens(TokenMode::Strict, HOUR);
+    stage.seed("acme", &stage.authorize().refresh_token);
+    stage.oauth("acme");
+    let process = stage.start();
+    let process = stage.live(process, 3 * HOUR).await.unwrap();
+    let calls = stage.token_calls();
+    process.die().await;
+    *stage.key.lock().unwrap() = 10;
+    let process = stage.start();
+    let process = stage.live(process, 3 * HOUR).await.unwrap();
+    assert_eq!(
+        stage.ready("acme"),
+        "True/Authenticated",
+        "{}",
+        stage.message("acme")
+    );
+    assert!(stage.token_calls() > calls + 3, "the chain goes on");
+    // Again, and a seed that is there before the tokens are used is still the old one.
+    process.die().await;
+    let process = stage.start();
+    let process = stage.live(process, MINUTE).await.unwrap();
+    // A new authorization is taken.
+    let fresh = stage.authorize().refresh_token;
+    stage.seed("acme", &fresh);
+    process.nudge();
+    let _process = stage.live(process, 2 * HOUR).await.unwrap();
+    assert_eq!(stage.ready("acme"), "True/Authenticated");
+    let sent = stage.watched().sent.clone();
+    assert!(sent.contains(&fresh));
+    let once: std::collections::BTreeSet<_> = sent.iter().collect();
+    assert_eq!(once.len(), sent.len(), "no token is sent twice");
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_key_of_the_operator_and_a_seed_that_is_missing_for_a_while_kill_no_chain() {
+    let stage = Stage::with_tokens(TokenMode::Strict, HOUR);
+    let seed = stage.authorize().refresh_token;
+    stage.seed("acme", &seed);
+    stage.oauth("acme");
+    let process = stage.start();
+    let process = stage.live(process, HOUR).await.unwrap();
+    process.die().await;
+    *stage.key.lock().unwrap() = 10;
+    let seed_path = format!("{SECRETS}/acme-seed");
+    assert!(stage.api.server().delete_by_hand(&seed_path));
+    let process = stage.start();
+    let process = stage.live(process, HOUR).await.unwrap();
+    stage.seed("acme", &seed);
+    process.nudge();
+    let _process = stage.live(process, 3 * HOUR).await.unwrap();
+    assert_eq!(stage.ready("acme"), "True/Authenticated");
+    let sent = stage.watched().sent.clone();
+    assert_eq!(sent.iter().filter(|token| **token == seed).count(), 1);
 }

@@ -74,6 +74,8 @@ pub struct Stage {
     pub watched: Arc<Mutex<Watched>>,
     pub crash: Arc<Notify>,
     pub app: App,
+    /// Of what the operator's own key is made.
+    pub key: Arc<Mutex<u8>>,
     origin: Instant,
     processes: Arc<Mutex<u32>>,
 }
@@ -150,6 +152,7 @@ impl Stage {
             watched: Arc::default(),
             crash: Arc::default(),
             app,
+            key: Arc::new(Mutex::new(9)),
             origin,
             processes: Arc::default(),
         };
@@ -368,7 +371,7 @@ impl Stage {
             clock: clock.clone(),
             random: random.clone(),
             leadership: leadership.clone(),
-            digest_key: DigestKey::from_bytes(&[9; 32]).unwrap(),
+            digest_key: DigestKey::from_bytes(&[*self.key.lock().unwrap(); 32]).unwrap(),
             process: format!("process-{number}"),
             namespace: "operator".to_owned(),
             options,

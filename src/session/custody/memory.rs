@@ -11,6 +11,8 @@ use crate::management::Organization;
 
 /// Verdicts kept per connection.
 const VERDICTS: usize = 8;
+/// Failures kept per connection.
+const FAILURES: usize = 4;
 
 /// What the platform said to an access token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,13 +43,21 @@ pub enum CallEnd {
     },
 }
 
-/// What last went wrong, for the status.
+/// What last went wrong, for the status, and when it is tried again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// Why.
     pub reason: Reason,
     /// What to do.
     pub message: String,
+    /// The step that failed.
+    pub step: &'static str,
+    /// Digest of the token that it was about: another one is tried at once.
+    pub token: String,
+    /// How often in a row.
+    pub times: u32,
+    /// Uptime before which it is not tried again.
+    pub next: Duration,
 }
 
 /// What a session was told last.
@@ -75,12 +85,14 @@ pub struct Memory {
     pub refreshed: Option<Duration>,
     /// Digest of the access token that the last refresh of this process gave.
     pub granted: Option<String>,
+    /// The verdict on its predecessor, which counts until it was tried itself.
+    inherited: Option<Verdict>,
     /// Digest of the app that the platform does not know, and the uptime until which it is not tried again.
     pub refused_app: Option<(String, Duration)>,
     /// Uptime before which the token endpoint is left alone.
     pub not_before: Option<Duration>,
-    /// What last went wrong.
-    pub failure: Option<Failure>,
+    /// What goes wrong, newest last.
+    failures: Vec<Failure>,
     /// What the session was told last.
     pub applied: Option<Applied>,
     /// Uptime since when a credential Secret has been missing or unusable.
@@ -100,6 +112,21 @@ impl Memory {
             .map(|(_, verdict)| verdict)
     }
 
+    /// The verdict on the predecessor of a token that was granted lately.
+    pub fn inherited(&self, digest: &str) -> Option<&Verdict> {
+        self.inherited
+            .as_ref()
+            .filter(|_| self.granted.as_deref() == Some(digest))
+    }
+
+    /// A refresh gave a token, in the place of one of the same chain, if there was one.
+    pub fn grant(&mut self, digest: Option<String>, predecessor: Option<&str>) {
+        let known =
+            predecessor.and_then(|before| self.verdict(before).or_else(|| self.inherited(before)));
+        self.inherited = known.cloned();
+        self.granted = digest;
+    }
+
     /// Remembers what the platform said to a token.
     pub fn judge(&mut self, digest: &str, verdict: Verdict) {
         let worked = match self.verdict(digest) {
@@ -117,9 +144,36 @@ impl Memory {
         }
     }
 
+    /// How a step about a token failed last, if it did.
+    pub fn failure(&self, step: &str, token: &str) -> Option<&Failure> {
+        let mut known = self.failures.iter();
+        known.find(|failure| failure.step == step && failure.token == token)
+    }
+
+    /// What failed last.
+    pub fn last_failure(&self) -> Option<&Failure> {
+        self.failures.last()
+    }
+
+    /// A step about a token worked.
+    pub fn succeed(&mut self, step: &str, token: &str) {
+        self.failures
+            .retain(|failure| failure.step != step || failure.token != token);
+    }
+
+    /// A step about a token failed.
+    pub fn fail(&mut self, failure: Failure) {
+        self.succeed(failure.step, &failure.token);
+        self.failures.push(failure);
+        if self.failures.len() > FAILURES {
+            self.failures.remove(0);
+        }
+    }
+
     /// Forgets what was said, so that every token is tried anew.
     pub fn doubt(&mut self) {
         self.verdicts.clear();
+        self.failures.clear();
         self.refused_app = None;
     }
 

@@ -241,8 +241,12 @@ async fn keep(
         );
     }
     let state = stored.unwrap_or(next);
+    let predecessor = order.state.access.as_ref().filter(|_| !order.from_seed);
     means.session.remember(|memory| {
-        memory.granted = state.access.as_ref().map(|token| token.digest.clone());
+        memory.grant(
+            state.access.as_ref().map(|token| token.digest.clone()),
+            predecessor.map(|token| token.digest.as_str()),
+        );
     });
     means.session.renew(&state, &order.app.app.client_id);
 }

@@ -131,10 +131,10 @@ impl Run {
     async fn list(mut self, session: Session, tenant: String) {
         let result = fetch(&session, &self.roster.0.organization, &tenant).await;
         let result = result.map(Arc::new);
-        if let Ok(list) = &result {
-            if self.roster.saw_whole(self.era, list) {
-                self.roster.times().saw_whole(list.begun, list.pages);
-            }
+        if let Ok(list) = &result
+            && self.roster.saw_whole(self.era, list)
+        {
+            self.roster.times().saw_whole(list.begun, list.pages);
         }
         let partial = result.as_ref().ok().filter(|list| list.limited).cloned();
         self.finish(result);

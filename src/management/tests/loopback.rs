@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use simulated_platform::server::Server;
 use simulated_platform::{Config, Fault, FaultKind, Pat, Plan, TokenPair, World};
 
-use super::*;
+use crate::management::*;
 
 struct Setting {
     server: Server,
