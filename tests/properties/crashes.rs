@@ -12,6 +12,9 @@ use crate::sim::{Driver, Ending, Faults, PROJECTS, Phase, Plan, Scene, Seed, sim
 
 const LIMIT: Duration = Duration::from_secs(24 * 3600);
 
+/// When a hand comes in, and what it does.
+type Before = (fn(&Scene) -> bool, fn(&Scene));
+
 /// One piece of work, and what must hold after it.
 #[derive(Clone, Copy)]
 struct Workload {
@@ -19,7 +22,7 @@ struct Workload {
     /// Sets the scene.
     begin: fn(&Scene),
     /// A run without faults precedes until this holds; then this is done by hand.
-    before: Option<(fn(&Scene) -> bool, fn(&Scene))>,
+    before: Option<Before>,
     done: fn(&Scene) -> bool,
     check: fn(&Scene) -> Result<(), String>,
 }
@@ -348,8 +351,8 @@ fn crashes_anywhere_and_again_during_the_recovery_end_well() {
             jobs.push((
                 work,
                 Mode {
-                    downtime,
                     visible_after,
+                    downtime,
                     ..PLAIN
                 },
             ));
