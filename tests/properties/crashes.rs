@@ -343,9 +343,6 @@ fn modes() -> Vec<Mode> {
 #[test]
 fn crashes_anywhere_and_again_during_the_recovery_end_well() {
     let mut jobs = Vec::new();
-    for work in [CREATE, CREATE_WITH_SUPPLIED_PASSWORD] {
-        jobs.extend(modes().into_iter().map(|mode| (work, mode)));
-    }
     for work in [DELETE, DELETE_EARLY, ADOPT] {
         for (downtime, visible_after) in [(1, 0), (1, 100), (3 * 3600, 0)] {
             jobs.push((
@@ -357,6 +354,9 @@ fn crashes_anywhere_and_again_during_the_recovery_end_well() {
                 },
             ));
         }
+    }
+    for work in [CREATE, CREATE_WITH_SUPPLIED_PASSWORD] {
+        jobs.extend(modes().into_iter().map(|mode| (work, mode)));
     }
     let runs = AtomicUsize::new(0);
     let next = AtomicUsize::new(0);
