@@ -12,6 +12,8 @@ STEP := $(TOOLS)/step
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 # Anything but empty: make quickstart exits instead of staying up.
 ONCE ?=
+# The stories mostly wait for servers: more of them than cores run at once.
+export RUST_TEST_THREADS ?= 6
 # A local copy of the advisory database, as Git checkout.
 ADVISORY_DB ?=
 

@@ -34,7 +34,7 @@ pub enum Error {
     Terminating,
     /// The operator lacks a right, or an admission policy or quota refused.
     #[error("the API server refused: {0}")]
-    Forbidden(String),
+    Forbidden(Refusal),
     /// The API server takes the object for invalid. Its message is left out: it may quote values.
     #[error("the API server takes the object for invalid")]
     Invalid,
@@ -63,11 +63,58 @@ impl From<kube::Error> for Error {
         } else if terminating {
             Self::Terminating
         } else if status.is_forbidden() {
-            Self::Forbidden(status.message.clone())
+            Self::Forbidden(Refusal::of(&status.message))
         } else if status.is_invalid() || status.code == 400 {
             Self::Invalid
         } else {
             Self::Unavailable(Box::new(error))
+        }
+    }
+}
+
+/// Who refused. The API server's own words are left out: a webhook may quote the object in them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// A quota of the namespace.
+    Quota,
+    /// An admission webhook or policy, by name where it is known.
+    Admission(Option<String>),
+    /// The authorizer, or nobody that we know.
+    Rights,
+}
+
+impl Refusal {
+    fn of(message: &str) -> Self {
+        if message.contains("exceeded quota") {
+            return Self::Quota;
+        }
+        let is_name = |letter: char| letter.is_ascii_alphanumeric() || "-._".contains(letter);
+        let named = |after: &str, quote: char| {
+            let rest = message.split(after).nth(1)?;
+            let name = rest.trim_start_matches(quote).split(quote).next()?;
+            let sound = !name.is_empty() && name.len() <= 253 && name.chars().all(is_name);
+            sound.then(|| name.to_owned())
+        };
+        if message.starts_with("admission webhook ") {
+            Self::Admission(named("admission webhook ", '"'))
+        } else if message.contains("ValidatingAdmissionPolicy ") {
+            Self::Admission(named("ValidatingAdmissionPolicy ", '\''))
+        } else {
+            Self::Rights
+        }
+    }
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Quota => formatter.write_str("a quota of the namespace is used up"),
+            Self::Admission(Some(name)) => {
+                write!(formatter, "the admission policy {name} does not allow it")
+            }
+            Self::Admission(None) => formatter.write_str("an admission policy does not allow it"),
+            Self::Rights => formatter
+                .write_str("the operator lacks the right; compare its roles with the chart's"),
         }
     }
 }
@@ -98,8 +145,14 @@ pub fn client(config: Config) -> Result<Client, kube::Error> {
         .build())
 }
 
-/// Reads an object, past every cache.
+/// Reads an object, past every cache. What cannot be a name names nothing: it must not get into a path.
 pub async fn get<K: Stored>(api: &Api<K>, name: &str) -> Result<Option<K>, Error> {
+    let is_part = |letter: char| {
+        letter.is_ascii_lowercase() || letter.is_ascii_digit() || "-.".contains(letter)
+    };
+    if name.is_empty() || name.starts_with('.') || !name.chars().all(is_part) {
+        return Ok(None);
+    }
     Ok(api.get_opt(name).await?)
 }
 
@@ -161,20 +214,12 @@ pub async fn set_finalizers<K: Stored>(
         .await?)
 }
 
-/// When a status may be written.
-#[derive(Clone, Copy, Debug)]
-pub enum Guard<'a> {
-    /// Only over the version that was read.
-    Version(&'a str),
-    /// Over any version of the object with this UID: for what must be stored whatever else changed.
-    Uid(&'a str),
-}
-
-/// Writes a status as a merge patch that also removes what `old` has and `new` has not.
+/// Writes a status over the version that was read, as a merge patch that also removes what `old` has and `new` has
+/// not.
 pub async fn write_status<K: Stored, S: Serialize>(
     api: &Api<K>,
     name: &str,
-    guard: Guard<'_>,
+    version: &str,
     old: Option<&S>,
     new: &S,
 ) -> Result<K, Error> {
@@ -183,11 +228,7 @@ pub async fn write_status<K: Stored, S: Serialize>(
         let old = serde_json::to_value(old).map_err(|_| Error::Invalid)?;
         null_what_is_gone(&old, &mut status);
     }
-    let metadata = match guard {
-        Guard::Version(version) => json!({"resourceVersion": version}),
-        Guard::Uid(uid) => json!({"uid": uid}),
-    };
-    let patch = json!({"metadata": metadata, "status": status});
+    let patch = json!({"metadata": {"resourceVersion": version}, "status": status});
     let parameters = PatchParams {
         field_manager: Some(FIELD_MANAGER.to_owned()),
         ..PatchParams::default()
@@ -215,6 +256,34 @@ fn null_what_is_gone(old: &serde_json::Value, new: &mut serde_json::Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refusal_is_named_without_the_words_of_the_server() {
+        let webhook =
+            "admission webhook \"policy.example.com\" denied the request: password hunter2";
+        for (message, refusal) in [
+            (
+                "pods \"x\" is forbidden: exceeded quota: q, requested: 1",
+                Refusal::Quota,
+            ),
+            (
+                webhook,
+                Refusal::Admission(Some("policy.example.com".into())),
+            ),
+            ("admission webhook \"a b\" denied", Refusal::Admission(None)),
+            (
+                "secrets \"x\" is forbidden: ValidatingAdmissionPolicy 'no-secrets' with binding 'b' denied",
+                Refusal::Admission(Some("no-secrets".into())),
+            ),
+            (
+                "secrets \"x\" is forbidden: User \"y\" cannot get resource",
+                Refusal::Rights,
+            ),
+        ] {
+            assert_eq!(Refusal::of(message), refusal, "{message}");
+        }
+        assert!(!Refusal::of(webhook).to_string().contains("hunter2"));
+    }
 
     #[test]
     fn fields_that_are_gone_are_named_in_the_patch() {

@@ -84,6 +84,27 @@ impl Drop for Hold {
     }
 }
 
+/// Waits until work under way has ended, for `at_most`; the Lease is kept meanwhile, for as long as that can be done.
+/// Losing it ends nothing: an answer that has come must be stored, whoever leads then. Whether the work has ended.
+pub async fn last_words(
+    ended: impl Future<Output = ()> + Send,
+    keeping: impl Future<Output = ()> + Send,
+    at_most: Duration,
+) -> bool {
+    let keeping = async {
+        keeping.await;
+        warn!(
+            "the claim to lead was lost while stopping; answers in flight are stored all the same"
+        );
+        std::future::pending().await
+    };
+    let ended = tokio::time::timeout(at_most, ended);
+    tokio::select! {
+        ended = ended => ended.is_ok(),
+        () = keeping => false,
+    }
+}
+
 /// How the Lease is kept.
 #[derive(Clone, Debug)]
 pub struct LeaseOptions {
@@ -276,5 +297,22 @@ impl Holder {
                     kube::Error::Service(Box::new(late)),
                 )))
             })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn answers_in_flight_are_stored_even_if_the_lease_is_lost_meanwhile() {
+        let second = Duration::from_secs(1);
+        let work = || tokio::time::sleep(second * 20);
+        assert!(last_words(work(), std::future::ready(()), second * 30).await);
+        assert!(last_words(work(), std::future::pending(), second * 30).await);
+        let begun = tokio::time::Instant::now();
+        let endless = std::future::pending::<()>();
+        assert!(!last_words(endless, tokio::time::sleep(second), second * 30).await);
+        assert_eq!(begun.elapsed(), second * 30);
     }
 }

@@ -13,5 +13,6 @@ pub mod options;
 pub mod outputs;
 pub mod project;
 pub mod rules;
+pub mod run;
 pub mod session;
 pub mod telemetry;

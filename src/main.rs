@@ -1,2 +1,184 @@
-//! The binary.
-fn main() {}
+//! The program: dispatches its commands, and makes the real clock, randomness and network that everything else
+//! is given.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use k8s_openapi::jiff::Timestamp;
+use supabase_operator::options::{LogFormat, Options};
+use supabase_operator::rules::ambient::{Clock, Random};
+use supabase_operator::run::{Outside, run};
+use supabase_operator::{crds, kubernetes, management, telemetry};
+
+/// Kubernetes operator for hosted Supabase projects
+#[derive(Parser)]
+#[command(version, about)]
+struct Program {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the operator
+    Run(Box<Options>),
+    /// Print the CustomResourceDefinitions
+    Crds {
+        #[command(subcommand)]
+        apply: Option<Crds>,
+    },
+}
+
+#[derive(Subcommand)]
+enum Crds {
+    /// Apply them server-side, with the rights of the kubeconfig or ServiceAccount, and wait until they are served
+    Apply,
+}
+
+fn main() -> ExitCode {
+    let program = Program::parse();
+    // The only provider in the tree: without it neither client can speak TLS.
+    if rustls::crypto::ring::default_provider()
+        .install_default()
+        .is_err()
+    {
+        return fail(&anyhow::anyhow!("another TLS provider was installed first"));
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&anyhow::Error::new(error).context("starting the runtime")),
+    };
+    let result = runtime.block_on(dispatch(program.command));
+    // What still hangs in a call to somewhere must not hold up the exit.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "the last word of a program that could not do its work"
+)]
+fn fail(error: &anyhow::Error) -> ExitCode {
+    eprintln!("supabase-operator: {error:#}");
+    ExitCode::FAILURE
+}
+
+async fn dispatch(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Run(options) => operate(*options).await,
+        Command::Crds { apply: None } => {
+            use std::io::Write as _;
+            std::io::stdout().write_all(crds::print()?.as_bytes())?;
+            Ok(())
+        }
+        Command::Crds {
+            apply: Some(Crds::Apply),
+        } => {
+            use std::io::Write as _;
+            for name in crds::apply(client().await?).await? {
+                writeln!(std::io::stdout(), "{name} applied")?;
+            }
+            Ok(())
+        }
+    }
+}
+
+async fn client() -> anyhow::Result<kube::Client> {
+    let config = kube::Config::infer().await.context(
+        "no cluster is configured: neither a kubeconfig nor a ServiceAccount of a Pod was found",
+    )?;
+    kubernetes::client(config).context("making a client of the API server")
+}
+
+async fn operate(options: Options) -> anyhow::Result<()> {
+    options.check().map_err(anyhow::Error::msg)?;
+    telemetry::start_logging(&options.log_level, options.log_format == LogFormat::Json)
+        .map_err(anyhow::Error::msg)?;
+    let base: management::BaseUrl = options
+        .management_api_endpoint
+        .parse()
+        .context("--management-api-endpoint cannot be used")?;
+    let proxy = options
+        .management_api_proxy
+        .as_deref()
+        .filter(|proxy| !proxy.is_empty())
+        .map(url::Url::parse);
+    let proxy = proxy
+        .transpose()
+        .context("--management-api-proxy is no URL")?;
+    let network = management::Network::new(&base, proxy.as_ref())
+        .context("making a client of the Management API")?;
+    let outside = Outside {
+        client: client().await?,
+        management: management::Client::new(base, Arc::new(network)),
+        clock: Arc::new(SystemClock { begun: begun() }),
+        random: Arc::new(SystemRandom),
+    };
+    run(outside, options, stop_signal()).await
+}
+
+/// Ends with the first SIGTERM or SIGINT; the second one ends the process.
+async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place where the monotonic clock is read"
+)]
+fn begun() -> Instant {
+    Instant::now()
+}
+
+#[derive(Debug)]
+struct SystemClock {
+    begun: Instant,
+}
+
+impl Clock for SystemClock {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place where the wall clock is read"
+    )]
+    fn now(&self) -> Timestamp {
+        Timestamp::try_from(SystemTime::now()).unwrap_or_default()
+    }
+
+    fn uptime(&self) -> Duration {
+        self.begun.elapsed()
+    }
+}
+
+#[derive(Debug)]
+struct SystemRandom;
+
+impl Random for SystemRandom {
+    #[expect(
+        clippy::panic,
+        reason = "without randomness nothing may be made: a guessable password is worse"
+    )]
+    fn fill(&self, bytes: &mut [u8]) {
+        if getrandom::fill(bytes).is_err() {
+            panic!("the operating system gives no randomness");
+        }
+    }
+}

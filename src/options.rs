@@ -49,6 +49,14 @@ pub struct Options {
     )]
     pub management_api_endpoint: String,
 
+    /// An HTTP proxy for calls to the Management API; such as http://proxy.example:3128
+    #[arg(
+        long,
+        env = "SUPABASE_OPERATOR_MANAGEMENT_API_PROXY",
+        hide_env_values = true
+    )]
+    pub management_api_proxy: Option<String>,
+
     /// Name of the Lease
     #[arg(
         long,

@@ -73,8 +73,8 @@ use super::reference::SecretKeyRef;
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!(has(self.region) && has(self.regionGroup))").message("set only one of region and regionGroup"))]
 #[x_kube(validation = Rule::new("has(self.region) || has(self.regionGroup) || (has(self.adoption) && self.adoption.policy == 'AdoptOnly')").message("set region or regionGroup: a project can only be created somewhere"))]
-#[x_kube(validation = Rule::new("has(self.region) == has(oldSelf.region) && (!has(self.region) || self.region == oldSelf.region)").message("region is immutable: the platform cannot move a project").field_path(".region"))]
-#[x_kube(validation = Rule::new("has(self.regionGroup) == has(oldSelf.regionGroup) && (!has(self.regionGroup) || self.regionGroup == oldSelf.regionGroup)").message("regionGroup is immutable: the platform cannot move a project").field_path(".regionGroup"))]
+#[x_kube(validation = Rule::new("!has(oldSelf.region) || (has(self.region) && self.region == oldSelf.region)").message("region is immutable: the platform cannot move a project").field_path(".region"))]
+#[x_kube(validation = Rule::new("!has(oldSelf.regionGroup) || (has(self.regionGroup) && self.regionGroup == oldSelf.regionGroup)").message("regionGroup is immutable: the platform cannot move a project").field_path(".regionGroup"))]
 #[x_kube(validation = Rule::new("!has(oldSelf.organizationSlug) || (has(self.organizationSlug) && self.organizationSlug == oldSelf.organizationSlug)").message("organizationSlug is immutable once set").field_path(".organizationSlug"))]
 pub struct SupabaseProjectSpec {
     /// The connection whose credential is used.
@@ -137,7 +137,10 @@ pub struct ConnectionRef {
     #[serde(default)]
     pub kind: ConnectionKind,
     /// Its name.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(
+        length(min = 1, max = 253),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
+    )]
     pub name: String,
 }
 
@@ -496,6 +499,11 @@ impl SupabaseProject {
             let joined: String = format!("{namespace}-{name}").replace('.', "-");
             joined.chars().take(LONGEST_NAME).collect()
         })
+    }
+
+    /// The page of a project in the dashboard.
+    pub fn dashboard_url(reference: &str) -> String {
+        format!("https://supabase.com/dashboard/project/{reference}")
     }
 
     /// The outputs to write, with the default where none are declared.

@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use kube::{Api, Resource as _, ResourceExt as _};
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 use super::{Again, Decision, Kind, Managed, Note, Outcome, Shell, StepName as _};
 use crate::api::{FINALIZER, ObjectKey};
-use crate::kubernetes::{self, Guard};
+use crate::kubernetes;
 
 /// Between two tries to store what must not be lost.
 const INSIST_EVERY: Duration = Duration::from_millis(500);
@@ -31,57 +31,66 @@ impl<O: Managed> Pass<O> {
         self.object.status().cloned().unwrap_or_default()
     }
 
+    /// Whether nobody has written the object since it was read.
+    pub async fn is_current(&self) -> Result<bool, kubernetes::Error> {
+        let there = kubernetes::get(&self.api, &self.object.name_any()).await?;
+        Ok(there.is_some_and(|there| {
+            there.uid() == self.object.uid()
+                && there.resource_version() == self.object.resource_version()
+        }))
+    }
+
     /// Writes a status if it differs, and only if nobody wrote the object since it was read.
     pub async fn write(&mut self, status: &O::Status) -> Result<(), kubernetes::Error> {
-        let version = self.object.resource_version().unwrap_or_default();
-        self.write_guarded(status, Guard::Version(&version)).await
-    }
-
-    /// Writes what must not be lost: whatever else changed, as long as it is the same object, and again until it
-    /// is stored. Gives up only when the object is gone.
-    pub async fn insist(
-        &mut self,
-        status: &O::Status,
-        shell: &Shell,
-    ) -> Result<(), kubernetes::Error> {
-        let uid = self.object.uid().unwrap_or_default();
-        let _held = shell.leadership.hold();
-        loop {
-            match self.write_guarded(status, Guard::Uid(&uid)).await {
-                Ok(()) => return Ok(()),
-                Err(error @ kubernetes::Error::NotFound) => return Err(error),
-                // With the UID as the only condition, a conflict means that another object has the name.
-                Err(error @ kubernetes::Error::Conflict) => {
-                    let there = kubernetes::get(&self.api, &self.object.name_any()).await;
-                    if let Ok(there) = there
-                        && there.as_ref().and_then(kube::ResourceExt::uid) != self.object.uid()
-                    {
-                        return Err(error);
-                    }
-                    debug!(%error, "status could not be stored yet");
-                }
-                Err(error) => warn!(%error, "status could not be stored yet"),
-            }
-            tokio::time::sleep(INSIST_EVERY).await;
-        }
-    }
-
-    async fn write_guarded(
-        &mut self,
-        status: &O::Status,
-        guard: Guard<'_>,
-    ) -> Result<(), kubernetes::Error> {
         if self.object.status() == Some(status) {
             return Ok(());
         }
         let name = self.object.name_any();
+        let version = self.object.resource_version().unwrap_or_default();
         let old = self.object.status();
-        self.object = kubernetes::write_status(&self.api, &name, guard, old, status).await?;
+        self.object = kubernetes::write_status(&self.api, &name, &version, old, status).await?;
         // Defaults and rounding of the API server must not look like a difference the next time.
         self.object.set_status(status.clone());
         Ok(())
     }
+
+    /// Stores what must not be lost: `change` is applied to the status as it is, whoever wrote it, and again until it
+    /// is stored. It gives none where nothing is left to store. Gives up only when the object is gone.
+    pub async fn insist(
+        &mut self,
+        shell: &Shell,
+        change: impl Fn(O::Status) -> Option<O::Status> + Send,
+    ) -> Result<(), kubernetes::Error> {
+        let _held = shell.leadership.hold();
+        loop {
+            let Some(changed) = change(self.stored()) else {
+                return Ok(());
+            };
+            let error = match self.write(&changed).await {
+                Ok(()) => return Ok(()),
+                Err(error @ kubernetes::Error::NotFound) => return Err(error),
+                Err(error) => error,
+            };
+            warn!(
+                error = &error as &dyn std::error::Error,
+                "status could not be stored yet"
+            );
+            tokio::time::sleep(INSIST_EVERY).await;
+            match kubernetes::get(&self.api, &self.object.name_any()).await {
+                Ok(Some(there)) if there.uid() == self.object.uid() => self.object = there,
+                Ok(_) => return Err(kubernetes::Error::NotFound),
+                Err(error) => warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the object cannot be read yet"
+                ),
+            }
+        }
+    }
 }
+
+/// How soon a pass is tried again that came while there was no claim to lead. A claim that is lost for good ends the
+/// process; one that is late to be renewed comes back within a moment.
+const CLAIMED_AGAIN: Duration = Duration::from_secs(2);
 
 /// Why a pass came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -94,6 +103,10 @@ enum Failure {
 
 /// Runs one pass and says when the next is due; none when the object is gone.
 pub async fn pass<K: Kind>(kind: &K, shell: &Shell, key: &ObjectKey) -> Option<Duration> {
+    if shell.leadership.remaining().is_zero() {
+        // Somebody else leads, or soon will: nothing new is started.
+        return Some(CLAIMED_AGAIN);
+    }
     let begun = shell.clock.uptime();
     let result = run(kind, shell, key).await;
     let took = shell.clock.uptime().saturating_sub(begun);

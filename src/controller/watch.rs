@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::BoxFuture;
 use futures::{Stream, StreamExt as _, stream};
-use kube::runtime::controller::{Action, Config};
+use kube::runtime::controller::{self, Action, Config};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{Controller, PredicateConfig, WatchStreamExt as _, watcher as watch};
@@ -102,6 +102,7 @@ pub fn look<K: Kind>(looking: Looking<K>) -> Looked<K> {
         .predicate_filter(significant, PredicateConfig::default());
     let asked = wakes.stream().map(|key| reference::<K>(&key));
     let context = Arc::new((kind, shell));
+    let forgetting = Arc::clone(&context);
     let running = Controller::for_stream(changes, store.clone())
         .with_config(Config::default().concurrency(concurrency))
         .reconcile_on(asked)
@@ -118,15 +119,24 @@ pub fn look<K: Kind>(looking: Looking<K>) -> Looked<K> {
             |_, never, _| match *never {},
             context,
         )
-        .for_each(|result| async move {
+        .for_each(move |result| {
+            if let Err(controller::Error::ObjectNotFound(gone)) = &result {
+                // It went by the time its turn came, without a pass that would have seen it go.
+                let key = ObjectKey {
+                    namespace: gone.namespace.clone(),
+                    name: gone.name.clone(),
+                };
+                forgetting.1.forget(K::NAME, &key);
+                forgetting.0.forget(&key);
+            }
             if let Err(error) = result {
-                // Usually an object that is gone by the time its turn comes.
                 debug!(
                     kind = K::NAME,
                     error = &error as &dyn std::error::Error,
                     "no pass"
                 );
             }
+            std::future::ready(())
         });
     Looked {
         store,

@@ -11,4 +11,4 @@ pub use facts::{Database, Facts, Keys};
 pub use object::{
     Belonging, Found, belonging, digest, labels, meta_is_current, to_config_map, to_secret,
 };
-pub use render::{Data, Rendered, password_in, render};
+pub use render::{Data, Missing, Rendered, password_in, render};

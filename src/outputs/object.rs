@@ -177,16 +177,21 @@ pub fn to_config_map(
     }
 }
 
-/// Keyed digest of an output: of its declaration and of what it holds. An edit of either changes it.
+/// Keyed digest of an output: of its declaration, of what it holds, and of the password that counts, given by its
+/// own digest. Whatever of these changes, the output is stale.
 pub fn digest<'a>(
     key: &DigestKey,
     output: &Output,
+    password: Option<&str>,
     kind: Option<&str>,
     entries: impl Iterator<Item = (&'a str, &'a [u8])>,
 ) -> String {
     let declared = serde_json::to_vec(output).unwrap_or_default();
+    let password = password
+        .filter(|_| output.needs_password())
+        .unwrap_or_default();
     let kind = kind.unwrap_or_default();
-    let mut parts = vec![declared.as_slice(), kind.as_bytes()];
+    let mut parts = vec![declared.as_slice(), password.as_bytes(), kind.as_bytes()];
     for (name, value) in entries {
         parts.extend([name.as_bytes(), value]);
     }

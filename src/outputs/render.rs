@@ -45,7 +45,30 @@ pub struct Rendered {
     /// What it holds.
     pub data: Data,
     /// What it should hold and cannot, since it is not known.
-    pub missing: Vec<OutputValue>,
+    pub missing: Vec<Missing>,
+}
+
+/// A value that is not known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// The value.
+    pub value: OutputValue,
+    /// The key that it would have.
+    pub key: String,
+}
+
+impl Rendered {
+    /// Keeps what an earlier writing put there for values that are not known now: applications go on with it.
+    pub fn keep(&mut self, entries: &BTreeMap<String, Vec<u8>>) {
+        for missing in &self.missing {
+            let text = entries
+                .get(&missing.key)
+                .and_then(|bytes| std::str::from_utf8(bytes).ok());
+            if let Some(text) = text {
+                self.data.0.insert(missing.key.clone(), text.to_owned());
+            }
+        }
+    }
 }
 
 /// What an output with no `include` holds: all but the legacy keys.
@@ -119,7 +142,7 @@ fn collect(
             Some(text) => {
                 data.insert(key, text);
             }
-            None => missing.push(value),
+            None => missing.push(Missing { value, key }),
         }
     }
     Rendered {
@@ -197,19 +220,44 @@ const fn variable(value: OutputValue) -> &'static str {
     }
 }
 
-/// The database password that an output holds, for finding a lost one again.
-pub fn password_in<'a>(
-    output: &Output,
-    entries: &'a BTreeMap<String, Vec<u8>>,
-) -> Option<&'a [u8]> {
-    let key = match output.preset {
-        Preset::ServiceBinding => "password".to_owned(),
+/// The database password that an output holds, by itself or in a URI, for finding a lost one again.
+pub fn password_in(output: &Output, entries: &BTreeMap<String, Vec<u8>>) -> Vec<String> {
+    let (plain, uri) = match output.preset {
+        Preset::ServiceBinding => ("password".to_owned(), "uri".to_owned()),
         Preset::Env => {
             let prefix = output.prefix.as_deref().unwrap_or_default();
-            format!("{prefix}{}", variable(OutputValue::DatabasePassword))
+            let key = |value| format!("{prefix}{}", variable(value));
+            (
+                key(OutputValue::DatabasePassword),
+                key(OutputValue::DatabaseURI),
+            )
         }
     };
-    entries.get(&key).map(Vec::as_slice)
+    let text = |key: &str| {
+        entries
+            .get(key)
+            .and_then(|bytes| std::str::from_utf8(bytes).ok())
+    };
+    let in_uri = text(&uri).and_then(|uri| {
+        let (_, rest) = uri.split_once("://")?;
+        let (user, _) = rest.split_once('@')?;
+        password::decode(user.split_once(':')?.1)
+    });
+    text(&plain)
+        .map(str::to_owned)
+        .into_iter()
+        .chain(in_uri)
+        .collect()
+}
+
+impl Output {
+    /// Whether it holds something that comes from the database password.
+    pub fn needs_password(&self) -> bool {
+        match (self.preset, &self.include) {
+            (Preset::ServiceBinding, _) | (Preset::Env, None) => true,
+            (Preset::Env, Some(values)) => values.iter().any(|value| value.needs_password()),
+        }
+    }
 }
 
 impl OutputValue {
@@ -281,6 +329,34 @@ mod tests {
             .collect()
     }
 
+    fn misses(rendered: &Rendered, value: OutputValue) -> bool {
+        rendered
+            .missing
+            .iter()
+            .any(|missing| missing.value == value)
+    }
+
+    #[test]
+    fn what_was_written_stays_where_it_is_not_known_any_more() {
+        let output = Output::named("out");
+        let written = render(&output, &facts()).data.0;
+        let bytes = written
+            .clone()
+            .into_iter()
+            .map(|(key, value)| (key, value.into_bytes()))
+            .collect();
+        let mut rendered = render(
+            &output,
+            &Facts {
+                password: None,
+                ..facts()
+            },
+        );
+        rendered.keep(&bytes);
+        assert_eq!(rendered.data.0, written);
+        assert!(misses(&rendered, OutputValue::DatabaseURI));
+    }
+
     #[test]
     fn the_default_holds_everything_but_the_legacy_keys() {
         let rendered = render(&Output::named("out"), &facts());
@@ -340,7 +416,7 @@ mod tests {
                 .keys()
                 .all(|key| !key.contains("SECRET") && !key.contains("DB_"))
         );
-        assert!(rendered.missing.contains(&OutputValue::DatabaseURI));
+        assert!(misses(&rendered, OutputValue::DatabaseURI));
     }
 
     #[test]
@@ -375,9 +451,9 @@ mod tests {
                 ..facts()
             },
         );
-        assert!(rendered.missing.contains(&OutputValue::DatabaseURI));
-        assert!(rendered.missing.contains(&OutputValue::DatabaseHost));
-        assert!(rendered.missing.contains(&OutputValue::DatabasePassword));
+        assert!(misses(&rendered, OutputValue::DatabaseURI));
+        assert!(misses(&rendered, OutputValue::DatabaseHost));
+        assert!(misses(&rendered, OutputValue::DatabasePassword));
         assert!(!rendered.data.0.contains_key("SUPABASE_DB_URL"));
     }
 
@@ -398,7 +474,7 @@ mod tests {
                 .into_iter()
                 .map(|(key, value)| (key, value.into_bytes()))
                 .collect();
-            assert_eq!(password_in(&output, &bytes), Some("p@ss/wörd".as_bytes()));
+            assert_eq!(password_in(&output, &bytes), ["p@ss/wörd", "p@ss/wörd"]);
         }
     }
 

@@ -90,9 +90,12 @@ impl Draft {
         self.remove(ConditionType::Stalled);
     }
 
-    /// The finished status, which speaks of the generation at hand.
+    /// The finished status. It speaks of the generation at hand only if `Ready` does.
     pub fn finish(mut self) -> ProjectStatus {
-        self.status.observed_generation = self.generation;
+        let ready = conditions::find(&self.status.conditions, ConditionType::Ready.as_str());
+        if ready.is_some_and(|ready| ready.observed_generation == self.generation) {
+            self.status.observed_generation = self.generation;
+        }
         self.status
     }
 }

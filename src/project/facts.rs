@@ -47,6 +47,8 @@ pub struct Link {
 pub struct Listing {
     /// The platform's clock when it began.
     pub date: Timestamp,
+    /// Our uptime when it began.
+    pub begun: Duration,
     /// All projects, branches included.
     pub projects: Vec<ListedProject>,
     /// Whether the credential may see only some.
@@ -62,6 +64,8 @@ pub enum Presence {
     Present(Sighting),
     /// It is not on a whole list.
     Absent,
+    /// The credential sees only some projects, and not this one: it may be there all the same.
+    NotVisible,
 }
 
 /// A project on the shared list.
@@ -155,6 +159,12 @@ pub struct Observed {
     pub name_taken: bool,
     /// For how long this process has known of an open attempt of another process.
     pub foreign_for: Duration,
+    /// For how long the last create call of this process has been over.
+    pub own_for: Duration,
+    /// The number of an attempt of this process that was recorded and certainly not sent.
+    pub unsent: Option<i64>,
+    /// Whether the connection has not been looked at yet since this process leads.
+    pub unsettled: bool,
     /// What the shared list says.
     pub presence: Presence,
     /// The project itself, read by its ref; only where that is needed.
@@ -173,8 +183,8 @@ pub struct Observed {
     pub wanted: Vec<Wanted>,
     /// Outputs that were written and are wanted no more.
     pub obsolete: Vec<(OutputKind, String)>,
-    /// Whether this process's own DELETE was accepted.
-    pub delete_accepted: bool,
+    /// How long ago this process's own DELETE was accepted.
+    pub delete_accepted: Option<Duration>,
     /// Whether a pass was asked for by annotation, and has not been acknowledged.
     pub requested: Option<String>,
     /// How often things that are changing are looked at.
@@ -236,6 +246,8 @@ pub struct Order {
     pub number: i64,
     /// The platform's clock when the list without the name began.
     pub listed_at: Timestamp,
+    /// Our uptime at that moment.
+    pub begun: Duration,
 }
 
 /// A ref to be stored.

@@ -18,8 +18,12 @@ pub struct Memo {
     pub renamed: Option<(String, Duration)>,
     /// When the last pause or restore was asked for.
     pub powered_at: Option<Duration>,
-    /// Whether our DELETE was accepted.
-    pub delete_accepted: bool,
+    /// When our DELETE was accepted.
+    pub delete_accepted: Option<Duration>,
+    /// When our last create call was over.
+    pub posted_at: Option<Duration>,
+    /// An attempt that was recorded, perhaps, and certainly not sent.
+    pub unsent: Option<i64>,
     /// When keys and endpoints are due to be compared with the outputs.
     pub drift_due: Option<Duration>,
 }

@@ -128,13 +128,20 @@ impl<'a> Vault<'a> {
         Ok(fresh)
     }
 
-    /// Leaves the Secret behind, saying whose password it keeps.
-    pub async fn retain(&self, reference: &str) -> Result<(), Error> {
+    /// Leaves the Secret behind, saying whose password it keeps, if it is the one with the digest `known`.
+    pub async fn retain(&self, reference: &str, known: Option<&str>) -> Result<(), Error> {
         let Some(mut secret) = self.read().await?.filter(|secret| self.is_ours(secret)) else {
             return Ok(());
         };
+        let PasswordSecret::There(kept) = self.kept(&secret) else {
+            return Ok(());
+        };
         let marks = secret.metadata.labels.get_or_insert_default();
-        marks.insert(labels::REF.to_owned(), reference.to_owned());
+        if known.is_some() && kept.digest.as_deref() == known {
+            marks.insert(labels::REF.to_owned(), reference.to_owned());
+        } else {
+            marks.remove(labels::REF);
+        }
         marks.insert(labels::RETAINED.to_owned(), "true".to_owned());
         done(kubernetes::replace(&self.api, &secret).await.map(|_| ()))
     }

@@ -142,6 +142,7 @@ fn observed() -> Observed {
         organization: Ok("acme".into()),
         listing: Some(Ok(Listing {
             date: now(),
+            begun: Duration::ZERO,
             projects: Vec::new(),
             limited: false,
         })),
@@ -149,6 +150,9 @@ fn observed() -> Observed {
         name_taken: false,
         holder: None,
         foreign_for: Duration::ZERO,
+        own_for: Duration::from_secs(1_000_000),
+        unsent: None,
+        unsettled: false,
         presence: Presence::Unknown,
         itself: None,
         health: None,
@@ -158,7 +162,7 @@ fn observed() -> Observed {
         recovered: None,
         wanted: Vec::new(),
         obsolete: Vec::new(),
-        delete_accepted: false,
+        delete_accepted: None,
         requested: None,
         transition_interval: Duration::from_secs(5),
         rest_interval: Duration::from_secs(60),
@@ -169,6 +173,7 @@ fn listing(projects: Vec<ListedProject>) -> Observed {
     Observed {
         listing: Some(Ok(Listing {
             date: now(),
+            begun: Duration::ZERO,
             projects,
             limited: false,
         })),
@@ -340,6 +345,7 @@ mod birth {
         let blind = Observed {
             listing: Some(Ok(Listing {
                 date: now(),
+                begun: Duration::ZERO,
                 projects: Vec::new(),
                 limited: true,
             })),
@@ -956,7 +962,7 @@ mod leave {
         assert_eq!((asked.step, asked.release), (Some(Step::Delete), false));
         let waiting = Observed {
             itself: there(Status::ActiveHealthy),
-            delete_accepted: true,
+            delete_accepted: Some(Duration::from_secs(1)),
             ..observed()
         };
         assert_eq!(run(&project, &waiting).step, None);
@@ -970,7 +976,7 @@ mod leave {
         assert_eq!((going.step, going.release), (None, false));
         let gone = Observed {
             itself: Some(Err(Error::NotFound)),
-            delete_accepted: true,
+            delete_accepted: Some(Duration::from_secs(1)),
             listing: None,
             ..observed()
         };

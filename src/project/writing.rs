@@ -9,12 +9,10 @@ use super::decide::{Written, conflict, settle};
 use super::draft::Draft;
 use super::facts::{Observed, PasswordSecret, Problem, Wanted};
 use crate::api::project::Endpoints;
-use crate::api::{
-    Endpoint, OutputKind, OutputValue, ProjectStatus, Reason, SupabaseProject, labels,
-};
+use crate::api::{Endpoint, OutputKind, ProjectStatus, Reason, SupabaseProject, labels};
 use crate::controller::{Again, Outcome};
 use crate::kubernetes::{self, Error};
-use crate::outputs::{self, Belonging, Facts, Rendered};
+use crate::outputs::{self, Belonging, Facts, Missing, Rendered};
 
 pub(super) async fn write(
     projects: &Projects,
@@ -25,13 +23,15 @@ pub(super) async fn write(
     let writer = Writer { projects, project };
     let mut written = Vec::new();
     let mut retry = false;
+    let mut left = Vec::new();
     match &observed.reading {
         Some(Ok(reading)) => {
             let facts = Facts {
                 password: password(observed, draft),
                 ..reading.facts.clone()
             };
-            draft.status.endpoints = Some(endpoints(&facts));
+            let before = draft.status.endpoints.take();
+            draft.status.endpoints = Some(endpoints(&facts, before));
             for wanted in &observed.wanted {
                 let (one, failed) = writer.output(wanted, &facts).await;
                 written.push(one);
@@ -54,9 +54,23 @@ pub(super) async fn write(
                 "output could not be removed yet"
             );
             retry = true;
+            left.push(name.clone());
         }
     }
+    let kept: Vec<_> = draft
+        .status
+        .outputs
+        .iter()
+        .filter(|one| left.contains(&one.name))
+        .cloned()
+        .collect();
     settle(project, observed, draft, &written);
+    // What could not be removed is not forgotten.
+    let wanted = |name: &String| written.iter().any(|one| one.name == *name);
+    draft
+        .status
+        .outputs
+        .extend(kept.into_iter().filter(|one| !wanted(&one.name)));
     let status = draft.clone().finish();
     if retry {
         Outcome::failed(status, Again::Backoff)
@@ -65,7 +79,7 @@ pub(super) async fn write(
     }
 }
 
-/// The password, if the one that is kept is the one that the platform has.
+/// The password that the platform has: the kept one, or one that was found again, both known by their digest.
 fn password(observed: &Observed, draft: &Draft) -> Option<secrecy::SecretString> {
     let known = draft
         .status
@@ -79,11 +93,12 @@ fn password(observed: &Observed, draft: &Draft) -> Option<secrecy::SecretString>
         {
             kept.password.clone()
         }
-        PasswordSecret::There(_) | PasswordSecret::Missing => None,
+        PasswordSecret::There(_) | PasswordSecret::Missing => observed.recovered.clone(),
     }
 }
 
-fn endpoints(facts: &Facts) -> Endpoints {
+/// Where the project can be reached. The database's own host is read only now and then.
+fn endpoints(facts: &Facts, before: Option<Endpoints>) -> Endpoints {
     let address = |endpoint| {
         facts
             .database(endpoint)
@@ -93,9 +108,12 @@ fn endpoints(facts: &Facts) -> Endpoints {
         api_url: Some(facts.api_url()),
         session_pooler: address(Endpoint::SessionPooler),
         transaction_pooler: address(Endpoint::TransactionPooler),
-        direct: address(Endpoint::Direct),
+        direct: address(Endpoint::Direct).or_else(|| before?.direct),
     }
 }
+
+/// In front of the digest of an output that lacks something.
+const PARTIAL: &str = "partial:";
 
 struct Writer<'a> {
     projects: &'a Projects,
@@ -115,23 +133,30 @@ impl Writer<'_> {
         if !wanted.writable {
             return (outcome(Err(conflict(&output.name)), None), false);
         }
-        let rendered = outputs::render(output, facts);
+        let status = self.project.status.as_ref();
+        let password = status.and_then(|status| status.credentials.as_ref());
+        let password = password.and_then(|known| known.password_digest.as_deref());
+        let recorded =
+            status.and_then(|status| status.outputs.iter().find(|one| one.name == output.name));
+        let mut rendered = outputs::render(output, facts);
+        if let Some(found) = &wanted.found {
+            rendered.keep(&found.entries);
+        }
         let kind = (output.kind == OutputKind::Secret).then_some(rendered.kind);
         let entries = rendered.data.entries().iter();
         let entries = entries.map(|(key, value)| (key.as_str(), value.as_bytes()));
-        let digest = outputs::digest(&self.projects.digest_key, output, kind, entries);
+        let digest = outputs::digest(&self.projects.digest_key, output, password, kind, entries);
+        // Incomplete: never taken for current, so that the rest is written as soon as it is known.
+        let partial = format!("{PARTIAL}{digest}");
         let in_order = wanted.found.as_ref().is_some_and(|found| {
             let entries = found
                 .entries
                 .iter()
                 .map(|(key, value)| (key.as_str(), value.as_slice()));
-            let there = outputs::digest(
-                &self.projects.digest_key,
-                output,
-                found.kind.as_deref(),
-                entries,
-            );
-            there == digest && outputs::meta_is_current(self.project, output, found)
+            let kind = found.kind.as_deref();
+            let there = outputs::digest(&self.projects.digest_key, output, password, kind, entries);
+            let known = recorded.is_some_and(|one| one.digest == digest || one.digest == partial);
+            known && there == digest && outputs::meta_is_current(self.project, output, found)
         });
         if !in_order && let Err(error) = self.store(wanted, &rendered).await {
             let (problem, retry) = refused(&output.name, &error);
@@ -139,7 +164,7 @@ impl Writer<'_> {
         }
         match missing(&rendered.missing) {
             None => (outcome(Ok(Some(digest)), None), false),
-            Some(problem) => (outcome(Err(problem), Some(digest)), false),
+            Some(problem) => (outcome(Err(problem), Some(partial)), false),
         }
     }
 
@@ -230,15 +255,19 @@ fn refused(name: &str, error: &Error) -> (Problem, bool) {
 }
 
 /// What is missing, in words.
-fn missing(values: &[OutputValue]) -> Option<Problem> {
+fn missing(values: &[Missing]) -> Option<Problem> {
     if values.is_empty() {
         return None;
     }
-    if values.iter().all(|value| value.needs_password()) {
-        let message = "the database password is not known, so database values are left out";
+    if values.iter().all(|missing| missing.value.needs_password()) {
+        let message =
+            "the database password is not known, so database values are left out or as they were";
         return Some(Problem::new(Reason::PasswordUnknown, message));
     }
-    let names: Vec<_> = values.iter().map(|value| format!("{value:?}")).collect();
+    let names: Vec<_> = values
+        .iter()
+        .map(|missing| format!("{:?}", missing.value))
+        .collect();
     Some(Problem::new(
         Reason::MissingInput,
         format!(

@@ -1,6 +1,6 @@
 //! Database passwords: making them, checking supplied ones, and encoding them for URIs.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::ambient::{self, Random};
 
@@ -61,6 +61,14 @@ pub fn check(bytes: &[u8]) -> Result<&str, Unusable> {
         FEWEST..=MOST => Ok(text),
         _ => Err(Unusable::TooLong),
     }
+}
+
+/// The text that [`encode`] was given, if it is text.
+pub fn decode(encoded: &str) -> Option<String> {
+    percent_decode_str(encoded)
+        .decode_utf8()
+        .ok()
+        .map(std::borrow::Cow::into_owned)
 }
 
 /// `text` as it may stand in the user information of a URI.

@@ -17,7 +17,7 @@ use super::id::ConnectionId;
 use super::line::Line;
 use super::registry::Shared;
 use super::roster::Roster;
-use crate::api::{ObjectKey, Reason};
+use crate::api::Reason;
 use crate::management::Organization;
 
 /// Whether a session can be used.
@@ -190,12 +190,6 @@ impl Session {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         rosters.values().cloned().collect()
-    }
-
-    pub(super) fn unfollow(&self, object: &ObjectKey) {
-        for roster in self.all_rosters() {
-            roster.unfollow(object);
-        }
     }
 
     pub(super) fn identity(&self) -> Option<String> {

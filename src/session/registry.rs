@@ -13,7 +13,7 @@ use super::custody::{self, End, Index, Order};
 use super::id::ConnectionId;
 use super::line::Line;
 use super::live::Session;
-use super::roster::Sharing;
+use super::roster::{Following, Sharing};
 use super::tasks::{Spawner, Tasks};
 use crate::api::ObjectKey;
 use crate::api::project::ConnectionKind;
@@ -86,6 +86,7 @@ pub(super) struct Shared {
     pub(super) wake: Wakes,
     pub(super) spawner: Spawner,
     pub(super) sharing: Sharing,
+    pub(super) following: Following,
     connections: Wakes,
     cluster_connections: Wakes,
     progress: watch::Sender<Progress>,
@@ -99,6 +100,12 @@ struct Progress {
     settled: BTreeSet<ConnectionId>,
 }
 
+impl Progress {
+    fn is_settled(&self, id: &ConnectionId) -> bool {
+        self.settled.contains(id) || (self.taken_over && !self.known.contains(id))
+    }
+}
+
 impl Shared {
     pub(super) fn wake_connection(&self, id: &ConnectionId) {
         match id.kind {
@@ -107,6 +114,7 @@ impl Shared {
         }
     }
 
+    /// The first look at a connection has come to an end, whatever it found.
     pub(super) fn settle(&self, id: &ConnectionId) {
         self.progress
             .send_if_modified(|progress| progress.settled.insert(id.clone()));
@@ -153,6 +161,7 @@ impl Sessions {
             wake: parts.wake,
             spawner: tasks.spawner(),
             sharing: Sharing::default(),
+            following: Following::default(),
             connections: Wakes::default(),
             cluster_connections: Wakes::default(),
             progress: watch::Sender::new(Progress::default()),
@@ -188,20 +197,24 @@ impl Sessions {
 
     /// An object follows nothing any more, whatever it followed.
     pub fn unfollow(&self, object: &ObjectKey) {
-        let sessions: Vec<Session> = self.sessions().values().cloned().collect();
-        for session in sessions {
-            session.unfollow(object);
+        if let Some(roster) = self.0.shared.following.of(object) {
+            roster.unfollow(object);
         }
     }
 
-    /// Waits until a connection had its first pass since this process took over, so that nothing is said about it
-    /// before it is known. At once where no such connection existed then. False if it takes longer than `at_most`.
+    /// Waits until a connection had its first look since this process took over, whatever that found, so that
+    /// nothing is said about it before it is known. At once where no such connection existed then. False if it takes
+    /// longer than `at_most`.
     pub async fn settled(&self, id: &ConnectionId, at_most: Duration) -> bool {
         let mut progress = self.0.shared.progress.subscribe();
-        let settled = progress.wait_for(|progress| {
-            progress.settled.contains(id) || (progress.taken_over && !progress.known.contains(id))
-        });
+        let settled = progress.wait_for(|progress| progress.is_settled(id));
         matches!(timeout(at_most, settled).await, Ok(Ok(_)))
+    }
+
+    /// The same without waiting: whether what is known of a connection is the outcome of a look at it, even if that
+    /// look came to nothing. Until then nothing should be said about it, nor decided.
+    pub fn is_settled(&self, id: &ConnectionId) -> bool {
+        self.0.shared.progress.borrow().is_settled(id)
     }
 
     /// Reads which connection holds which tokens. Must have ended before any pass: until then no refresh token is
@@ -241,6 +254,7 @@ impl Sessions {
     pub(crate) fn close(&self, id: &ConnectionId) {
         self.sessions().remove(id);
         self.index().forget(id);
+        self.0.shared.settle(id);
     }
 
     /// Spends a refresh token, as a task that outlives whoever asked for it. Nothing if this registry ended first.

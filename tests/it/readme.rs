@@ -9,12 +9,12 @@ use supabase_operator::options::Options;
 
 use crate::support::programs::repository;
 
-fn readme() -> String {
+pub fn readme() -> String {
     std::fs::read_to_string(repository().join("README.md")).unwrap()
 }
 
 /// The texts between backquotes in the first cells of the tables under a heading.
-fn first_cells(readme: &str, heading: &str) -> Vec<String> {
+pub fn first_cells(readme: &str, heading: &str) -> Vec<String> {
     let section = readme.split(&format!("\n## {heading}\n")).nth(1).unwrap();
     let section = section.split("\n## ").next().unwrap();
     let cells = section

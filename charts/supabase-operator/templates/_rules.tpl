@@ -48,6 +48,6 @@ What the operator needs wherever it serves objects. Scope "cluster" puts it into
 # The operator's own keys lie here, though it serves other namespaces only.
 - apiGroups: [""]
   resources: [secrets]
-  verbs: [get, create, update, delete]
+  verbs: [get, create]
 {{- end }}
 {{- end }}

@@ -548,6 +548,33 @@ async fn two_connections_never_spend_one_token() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_connection_has_spent_is_known_before_its_first_pass() {
+    let stage = stage();
+    let token = stage.authorize().refresh_token;
+    stage.seed("zed", &token);
+    stage.oauth("zed");
+    let process = stage.live(stage.start(), MINUTE).await.unwrap();
+    assert_eq!(stage.ready("zed"), "True/Authenticated");
+    // Its seed is replaced, so that only its state Secret knows the old one.
+    stage.seed("zed", &stage.authorize().refresh_token);
+    let process = stage.live(process, MINUTE * 2).await.unwrap();
+    process.die().await;
+    stage.seed("abe", &token);
+    stage.oauth("abe");
+    let _process = stage.live(stage.start(), MINUTE * 10).await.unwrap();
+    assert_eq!(stage.ready("abe"), "False/CredentialShared");
+    assert_eq!(
+        stage
+            .watched()
+            .sent
+            .iter()
+            .filter(|sent| **sent == token)
+            .count(),
+        1
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_secret_of_somebody_else_is_not_written() {
     let stage = stage();
     stage.secret("acme-oauth-state", &[("mine", "x")]);
@@ -996,4 +1023,61 @@ async fn a_seed_that_cannot_be_tried_does_not_harm_what_works() {
         stage.stored("acme-oauth-state", "refresh_token"),
         Some(pair.refresh_token)
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_is_settled_by_its_first_probe_even_if_the_platform_is_down() {
+    let stage = Stage::with_tokens(TokenMode::Strict, HOUR);
+    let token = stage.world().add_pat(Pat::classic());
+    stage.secret("pat", &[("token", &token)]);
+    stage.connection(
+        "acme",
+        &json!({"personalAccessToken": {"secretKeyRef": {"name": "pat", "key": "token"}}}),
+    );
+    let down = Fault::on(
+        "GET",
+        "/v1/organizations",
+        FaultKind::Status(503, "{}".to_owned()),
+    );
+    stage.world().script(down.times(1000));
+    let process = stage.start();
+    let sessions = process.sessions.clone();
+    assert!(!sessions.is_settled(&id("acme")), "nothing is known yet");
+    assert!(
+        sessions.settled(&id("acme"), Duration::from_secs(10)).await,
+        "the probe has failed, and that is known"
+    );
+    assert!(sessions.is_settled(&id("acme")));
+    assert!(
+        sessions.is_settled(&id("unheard-of")),
+        "there is nothing to wait for"
+    );
+    let process = stage.live(process, Duration::from_secs(2)).await.unwrap();
+    assert_eq!(stage.ready("acme"), "False/PlatformUnavailable");
+    stage.world().clear_script();
+    let _process = stage.live(process, 10 * MINUTE).await.unwrap();
+    assert_eq!(stage.ready("acme"), "True/Authenticated");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_that_comes_while_the_claim_is_being_renewed_is_made_soon_after() {
+    let stage = Stage::with_tokens(TokenMode::Strict, HOUR);
+    let token = stage.world().add_pat(Pat::classic());
+    stage.secret("pat", &[("token", &token)]);
+    let process = stage.start();
+    process.leadership.claim_until(Duration::ZERO);
+    stage.connection(
+        "acme",
+        &json!({"personalAccessToken": {"secretKeyRef": {"name": "pat", "key": "token"}}}),
+    );
+    process.nudge();
+    let process = stage.live(process, Duration::from_secs(1)).await.unwrap();
+    assert_eq!(
+        stage.ready("acme"),
+        "nothing",
+        "nothing is done without the claim"
+    );
+    process.leadership.claim_until(24 * HOUR);
+    let _process = stage.live(process, Duration::from_secs(10)).await.unwrap();
+    assert_eq!(stage.ready("acme"), "True/Authenticated");
 }

@@ -4,5 +4,6 @@ mod crashes;
 mod life;
 mod recovery;
 mod roster;
+mod rosters;
 mod sending;
 mod stage;

@@ -209,7 +209,7 @@ async fn where_listing_is_forbidden_each_project_is_asked_for_by_itself() {
     let process = stage.live(process, SECOND * 61).await.unwrap();
     assert_eq!(woken(&process), BTreeSet::from([projects[0].clone()]));
     // Nothing but a whole list proves absence.
-    assert_eq!(roster.presence(&projects[0]), Presence::Unknown);
+    assert_eq!(roster.presence(&projects[0]), Presence::NotVisible);
     process.die().await;
 }
 
@@ -447,7 +447,7 @@ async fn another_credential_makes_everything_unknown_again() {
         roster.presence(&projects[0]),
         Presence::Present(_)
     ));
-    assert_eq!(roster.presence(&projects[1]), Presence::Unknown);
+    assert_eq!(roster.presence(&projects[1]), Presence::NotVisible);
     assert!(
         roster
             .whole("team", session_uptime(&process))

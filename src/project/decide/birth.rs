@@ -95,9 +95,7 @@ pub fn candidate(
         match found {
             Some(listed) if adoption_allowed => return Candidate::Adopt(listed.clone()),
             Some(listed) => return Candidate::InTheWay(listed.clone()),
-            None if adoption.policy == AdoptionPolicy::AdoptOnly || open => {
-                return Candidate::NotFound;
-            }
+            None if adoption.policy == AdoptionPolicy::AdoptOnly => return Candidate::NotFound,
             None => {}
         }
     }
@@ -154,7 +152,13 @@ pub(super) fn birth(
         return rest(draft, Again::After(wait));
     }
     let listing = match &observed.listing {
-        None => return rest(draft, Again::Backoff),
+        None => {
+            let Some(problem) = unpostable(project, observed) else {
+                return rest(draft, Again::Backoff);
+            };
+            draft.stalled(&problem);
+            return rest(draft, Again::After(LOOK_AGAIN));
+        }
         Some(Ok(listing)) => listing,
         Some(Err(error)) => {
             let (problem, again, stalled) = trouble(error, "listing the organization's projects");
@@ -288,25 +292,23 @@ fn create(
         .iter()
         .find(|attempt| attempt.outcome == AttemptOutcome::Pending)
     {
-        match patience(open, observed, listing) {
-            Patience::Over => {}
-            Patience::Wait(wait) => {
-                draft.progressing(
-                    Reason::Confirming,
-                    "the answer to the create call was lost; finding out whether it worked takes up to four minutes",
-                );
-                return rest(
-                    draft,
-                    Again::After(wait.min(LOOK_AGAIN).max(Duration::from_secs(1))),
-                );
-            }
-            Patience::Blind => {
-                return ambiguous(
-                    draft,
-                    "the answer to the create call was lost, and the credential may not see every project of the \
-                     organization; use one that does, or",
-                );
-            }
+        let wait = patience(open, observed, listing);
+        if !wait.is_zero() {
+            draft.progressing(
+                Reason::Confirming,
+                "the answer to the create call was lost; finding out whether it worked takes up to five minutes",
+            );
+            return rest(
+                draft,
+                Again::After(wait.min(LOOK_AGAIN).max(Duration::from_secs(1))),
+            );
+        }
+        if listing.limited {
+            return ambiguous(
+                draft,
+                "the answer to the create call was lost, and the credential may not see every project of the \
+                 organization; use one that does, or",
+            );
         }
     }
     let absent = creation
@@ -318,6 +320,19 @@ fn create(
         return ambiguous(
             draft,
             "the answers to two create calls were lost, and no project turned up",
+        );
+    }
+    let wanted = project.wanted_name();
+    if absent > 0
+        && listing
+            .projects
+            .iter()
+            .any(|listed| !listed.is_branch && listed.name == wanted)
+    {
+        return ambiguous(
+            draft,
+            "the answer to the create call was lost, and a project of the wanted name is there, which may have been \
+             renamed by hand",
         );
     }
     if let Some(problem) = unpostable(project, observed) {
@@ -359,12 +374,16 @@ fn create(
         organization,
         number,
         listed_at: listing.date,
+        begun: listing.begun,
     });
     act(step, draft, Again::Now)
 }
 
 /// Why no create call can be made, whatever the platform says.
-fn unpostable(project: &SupabaseProject, observed: &Observed) -> Option<Problem> {
+pub(in crate::project) fn unpostable(
+    project: &SupabaseProject,
+    observed: &Observed,
+) -> Option<Problem> {
     if project.spec.region.is_none() && project.spec.region_group.is_none() {
         let message = "spec.region or spec.regionGroup is needed to create a project";
         return Some(Problem::new(Reason::InvalidSpec, message));
@@ -392,29 +411,19 @@ fn unpostable(project: &SupabaseProject, observed: &Observed) -> Option<Problem>
     }
 }
 
-enum Patience {
-    Wait(Duration),
-    Over,
-    /// The list does not prove absence.
-    Blind,
-}
-
-/// Whether an open attempt that is not on the list can be given up.
-fn patience(open: &Attempt, observed: &Observed, listing: &Listing) -> Patience {
+/// How long an open attempt that is not on the list must still be waited for: by the platform's clock, and by our
+/// own, which does not jump.
+pub(super) fn patience(open: &Attempt, observed: &Observed, listing: &Listing) -> Duration {
     let deadline = Duration::from_secs(u64::try_from(open.deadline_seconds).unwrap_or_default());
     let needed = deadline + GRACE;
-    if open.process != observed.process && observed.foreign_for < needed {
-        return Patience::Wait(needed.saturating_sub(observed.foreign_for));
-    }
     let passed = since(open.listed_at.0, listing.date);
-    if passed <= needed {
-        return Patience::Wait(needed.saturating_sub(passed) + Duration::from_secs(1));
-    }
-    if listing.limited {
-        Patience::Blind
+    let by_date = (needed + Duration::from_secs(1)).saturating_sub(passed);
+    let by_uptime = if open.process == observed.process {
+        GRACE.saturating_sub(observed.own_for)
     } else {
-        Patience::Over
-    }
+        needed.saturating_sub(observed.foreign_for)
+    };
+    by_date.max(by_uptime)
 }
 
 fn since(earlier: Timestamp, later: Timestamp) -> Duration {

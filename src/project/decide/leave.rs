@@ -11,8 +11,12 @@
 
 use std::time::Duration;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+
 use super::birth::is_unsettled;
-use super::{ProjectDecision, act, deletes, resolve, rest, trouble};
+use super::life::{lasted, may_turn_up};
+use super::{ProjectDecision, SLOW, act, deletes, resolve, rest, trouble};
 use crate::api::{ConditionType, Reason, SupabaseProject, annotations};
 use crate::controller::{Again, Decision, Inputs, Note};
 use crate::management::{Error, Status, Withheld};
@@ -22,6 +26,31 @@ use crate::rules::conditions::Truth;
 
 /// Between looks at what somebody must do.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
+/// How long the platform may take to delete a project.
+const DELETING: Duration = Duration::from_secs(3600);
+/// After how long without effect DELETE is sent again.
+const ASK_AGAIN: Duration = Duration::from_secs(600);
+
+/// Whether the object can go whatever the platform and the connection say: it never tried to create, keeps its
+/// project, or is told to leave it behind.
+pub(in crate::project) fn goes_without_looking(project: &SupabaseProject) -> bool {
+    if project.metadata.deletion_timestamp.is_none() {
+        return false;
+    }
+    let status = project.status.clone().unwrap_or_default();
+    let creation = status.creation.unwrap_or_default();
+    let known_as = status
+        .reference
+        .clone()
+        .unwrap_or_else(|| creation.name.clone());
+    let orphaned = !known_as.is_empty()
+        && project.annotation(annotations::FORCE_ORPHAN) == Some(known_as.as_str());
+    match status.reference {
+        Some(_) => orphaned || !deletes(project),
+        None => orphaned || !creation.attempts.iter().any(is_unsettled),
+    }
+}
 
 /// Decides for an object that is being deleted.
 pub(super) fn leave(
@@ -52,7 +81,7 @@ pub(super) fn leave(
         return let_go(draft, farewell, Some(note));
     }
     match reference {
-        Some(reference) if deletes(project) => delete(project, observed, draft, &reference),
+        Some(reference) if deletes(project) => delete(project, observed, inputs, draft, &reference),
         Some(reference) => {
             let note = Note::normal(
                 "Retained",
@@ -115,6 +144,7 @@ fn suspended(draft: Draft) -> ProjectDecision {
 fn delete(
     project: &SupabaseProject,
     observed: &Observed,
+    inputs: &Inputs<'_>,
     draft: Draft,
     reference: &str,
 ) -> ProjectDecision {
@@ -128,6 +158,8 @@ fn delete(
         .listing
         .as_ref()
         .and_then(|listing| listing.as_ref().ok())
+        // A list of some projects proves no absence.
+        .filter(|listing| !listing.limited)
         .map(|listing| {
             listing.projects.iter().any(|listed| {
                 listed.reference.as_str() == reference && listed.status != Status::Removed
@@ -144,36 +176,13 @@ fn delete(
         Some(Ok(itself)) if itself.status == Status::Removed => {
             let_go(draft, Farewell::Remove, None)
         }
-        Some(Err(Error::NotFound | Error::Removed)) => match on_list {
-            // After our own DELETE was answered, the ref's own answer is enough.
-            _ if observed.delete_accepted => let_go(draft, Farewell::Remove, None),
-            Some(false) => let_go(draft, Farewell::Remove, None),
-            Some(true) => act(
-                Step::Delete,
-                deleting(draft),
-                Again::After(observed.transition_interval),
-            ),
-            None => {
-                let problem = Problem::new(
-                    Reason::RemoteNotVisible,
-                    format!(
-                        "the credential cannot see the project, which does not prove that it is gone; mend the \
-                         connection, or set the annotation {}: {reference:?} to let go",
-                        annotations::FORCE_ORPHAN
-                    ),
-                );
-                blocked(draft, &problem, Again::After(LOOK_AGAIN))
-            }
-        },
-        Some(Ok(itself)) if itself.status == Status::GoingDown => {
-            let message = "the platform is deleting the project";
-            going(
-                seen_going(draft),
-                message,
-                Again::After(observed.transition_interval),
-            )
+        Some(Err(Error::NotFound | Error::Removed)) => {
+            not_found(observed, inputs, draft, reference, on_list)
         }
-        Some(Ok(_)) if observed.delete_accepted => {
+        Some(Ok(itself)) if itself.status == Status::GoingDown => {
+            going_down(observed, inputs, draft)
+        }
+        Some(Ok(_)) if observed.delete_accepted.is_some_and(|ago| ago < ASK_AGAIN) => {
             let message = "the platform has accepted the deletion";
             going(draft, message, Again::After(observed.transition_interval))
         }
@@ -189,13 +198,69 @@ fn delete(
     }
 }
 
+/// Its own address does not know it.
+fn not_found(
+    observed: &Observed,
+    inputs: &Inputs<'_>,
+    draft: Draft,
+    reference: &str,
+    on_list: Option<bool>,
+) -> ProjectDecision {
+    // After our own DELETE was answered, the ref's own answer is enough.
+    if observed.delete_accepted.is_some() {
+        return let_go(draft, Farewell::Remove, None);
+    }
+    if may_turn_up(&draft.status, inputs.now) {
+        let message = "waiting for the platform to show the project that was created a moment ago";
+        return going(draft, message, Again::After(observed.transition_interval));
+    }
+    match on_list {
+        Some(false) => let_go(draft, Farewell::Remove, None),
+        Some(true) => act(
+            Step::Delete,
+            deleting(draft),
+            Again::After(observed.transition_interval),
+        ),
+        None => {
+            let problem = Problem::new(
+                Reason::RemoteNotVisible,
+                format!(
+                    "the credential cannot see the project, which does not prove that it is gone; mend the \
+                     connection, or set the annotation {}: {reference:?} to let go",
+                    annotations::FORCE_ORPHAN
+                ),
+            );
+            blocked(draft, &problem, Again::After(LOOK_AGAIN))
+        }
+    }
+}
+
+/// The platform is at it; too long is said.
+fn going_down(observed: &Observed, inputs: &Inputs<'_>, mut draft: Draft) -> ProjectDecision {
+    let word = Status::GoingDown.as_str();
+    if draft.status.remote_status.as_deref() != Some(word) {
+        draft.status.remote_status = Some(word.to_owned());
+        let now = inputs.now;
+        draft.status.remote_status_since =
+            Some(Time(Timestamp::from_second(now.as_second()).unwrap_or(now)));
+    }
+    if lasted(&draft.status, inputs.now) > DELETING {
+        let problem = Problem::new(
+            Reason::RemoteStuck,
+            "the platform has been deleting the project for more than an hour; look at its dashboard or ask \
+             Supabase's support",
+        );
+        return blocked(draft, &problem, Again::After(SLOW));
+    }
+    going(
+        draft,
+        "the platform is deleting the project",
+        Again::After(observed.transition_interval),
+    )
+}
+
 fn deleting(mut draft: Draft) -> Draft {
     draft.remove(ConditionType::DeletionBlocked);
     draft.progressing(Reason::Deleting, "deleting the project on the platform");
-    draft
-}
-
-fn seen_going(mut draft: Draft) -> Draft {
-    draft.status.remote_status = Some(Status::GoingDown.as_str().to_owned());
     draft
 }

@@ -4,6 +4,7 @@
 //! |---------------------------------|------------------------------------------------|----------------------------|
 //! | nothing yet                     | wait for it                                    | as it was                  |
 //! | not there                       | ask the ref itself; never create again         | RemoteDeleted, …NotVisible |
+//! | not shown to this credential    | say so; look again slowly                      | RemoteNotVisible           |
 //! | on its way                      | wait; after too long say so                    | Transitioning, RemoteStuck |
 //! | failed                          | say so                                         | RemoteFailed               |
 //! | INACTIVE                        | restore, if powerState is Running              | Paused                     |
@@ -19,7 +20,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::health::judge_health;
 use super::password::{Password, password};
 use super::settle::{Written, settle};
-use super::{ProjectDecision, SLOW, act, rest, trouble};
+use super::{GRACE, ProjectDecision, SLOW, act, rest, trouble, unchanged};
 use crate::api::project::{AttemptOutcome, PowerState};
 use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject};
 use crate::controller::{Again, Inputs};
@@ -43,9 +44,7 @@ pub(super) fn life(
     mut draft: Draft,
     reference: &str,
 ) -> ProjectDecision {
-    draft.status.dashboard_url = Some(format!(
-        "https://supabase.com/dashboard/project/{reference}"
-    ));
+    draft.status.dashboard_url = Some(SupabaseProject::dashboard_url(reference));
     if let Some(problem) = &observed.link.problem {
         // Outputs stay as they are: applications go on while the credential is being mended.
         draft.progressing(problem.reason, &problem.message);
@@ -56,17 +55,25 @@ pub(super) fn life(
         return rest(draft, Again::After(SLOW));
     }
     match &observed.presence {
-        Presence::Unknown => rest(draft, Again::After(observed.rest_interval)),
-        Presence::Absent => absent(observed, draft),
+        Presence::Unknown => unchanged(project, Again::After(observed.rest_interval)),
+        Presence::Absent => absent(observed, inputs, draft),
+        Presence::NotVisible => not_visible(draft),
         Presence::Present(sighting) if sighting.outdated => {
-            rest(draft, Again::After(observed.transition_interval))
+            unchanged(project, Again::After(observed.transition_interval))
         }
         Presence::Present(sighting) => present(project, observed, inputs, draft, sighting),
     }
 }
 
 /// Not on the whole list of its organization: gone only if the ref itself says so too.
-fn absent(observed: &Observed, mut draft: Draft) -> ProjectDecision {
+fn absent(observed: &Observed, inputs: &Inputs<'_>, mut draft: Draft) -> ProjectDecision {
+    if may_turn_up(&draft.status, inputs.now) {
+        draft.progressing(
+            Reason::Provisioning,
+            "waiting for the platform to show the project",
+        );
+        return rest(draft, Again::After(observed.transition_interval));
+    }
     let gone = "the project is gone from the platform; nothing is created in its place, since its data are lost: \
                 delete this object, and apply a new one if another project is wanted";
     let problem = match &observed.itself {
@@ -100,6 +107,16 @@ fn absent(observed: &Observed, mut draft: Draft) -> ProjectDecision {
         );
     }
     draft.stalled(&problem);
+    rest(draft, Again::After(SLOW))
+}
+
+/// The credential sees only some projects, so it cannot be told whether this one is gone.
+fn not_visible(mut draft: Draft) -> ProjectDecision {
+    draft.stalled(&Problem::new(
+        Reason::RemoteNotVisible,
+        "the credential sees only some projects, and this one is not among them: it was deleted, or the credential \
+         may not see it; give the connection one that can, or delete this object if the project is gone",
+    ));
     rest(draft, Again::After(SLOW))
 }
 
@@ -270,8 +287,37 @@ pub(in crate::project) fn renames(
     name_taken: bool,
 ) -> bool {
     sighting.status == Status::ActiveHealthy
-        && sighting.name != project.wanted_name()
+        && !has_its_name(project, &sighting.name)
         && !name_taken
+}
+
+/// Whether a name is as it shall be. Without `spec.projectName` it is nobody's business but that of whoever gave
+/// it, except for the name under which the project was created.
+pub(super) fn has_its_name(project: &SupabaseProject, name: &str) -> bool {
+    let status = project.status.as_ref();
+    let create_name = status
+        .and_then(|status| status.creation.as_ref())
+        .map(|creation| &creation.name);
+    name == project.wanted_name()
+        || (project.spec.project_name.is_none()
+            && create_name.is_none_or(|create_name| create_name != name))
+}
+
+/// Whether a project of this object's own making may still turn up: it is younger than the grace.
+pub(super) fn may_turn_up(status: &ProjectStatus, date: Timestamp) -> bool {
+    let attempts = status
+        .creation
+        .iter()
+        .flat_map(|creation| &creation.attempts);
+    attempts
+        .filter(|attempt| attempt.outcome == AttemptOutcome::Created)
+        .any(|attempt| {
+            let deadline =
+                Duration::from_secs(u64::try_from(attempt.deadline_seconds).unwrap_or_default());
+            let passed =
+                Duration::try_from(date.duration_since(attempt.listed_at.0)).unwrap_or_default();
+            passed <= deadline + GRACE
+        })
 }
 
 fn active(

@@ -26,8 +26,10 @@ mod trouble;
 
 use std::time::Duration;
 
+pub(super) use birth::unpostable;
 pub use birth::{Candidate, candidate};
 pub(super) use health::{all_well, asks_health};
+pub(super) use leave::goes_without_looking;
 pub(super) use life::renames;
 pub(super) use password::password_is_settled;
 pub use settle::{Written, conflict, settle};
@@ -35,7 +37,7 @@ pub use trouble::trouble;
 
 use super::draft::Draft;
 use super::facts::{Observed, Step};
-use crate::api::project::DeletionPolicy;
+use crate::api::project::{AttemptOutcome, DeletionPolicy};
 use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject};
 use crate::controller::{Again, Decision, Inputs};
 use crate::rules::conditions::Truth;
@@ -57,6 +59,22 @@ pub fn decide(
     inputs: &Inputs<'_>,
 ) -> ProjectDecision {
     let mut draft = Draft::of(project, inputs.now);
+    for attempt in draft
+        .status
+        .creation
+        .iter_mut()
+        .flat_map(|creation| &mut creation.attempts)
+    {
+        let ours = attempt.process == observed.process && Some(attempt.number) == observed.unsent;
+        if ours && attempt.outcome == AttemptOutcome::Pending {
+            attempt.outcome = AttemptOutcome::NotSent;
+        }
+    }
+    let needs_link = !(project.spec.suspend || leave::goes_without_looking(project));
+    if observed.unsettled && needs_link {
+        // Nothing is said of a connection before it is known.
+        return unchanged(project, Again::After(observed.transition_interval));
+    }
     if project.metadata.deletion_timestamp.is_some() {
         return leave::leave(project, observed, inputs, draft);
     }
@@ -101,6 +119,18 @@ fn suspended(mut draft: Draft) -> ProjectDecision {
     draft.remove(ConditionType::Reconciling);
     draft.remove(ConditionType::Stalled);
     rest(draft, Again::OnChange)
+}
+
+/// Nothing is known yet that could be said of this generation.
+fn unchanged(project: &SupabaseProject, again: Again) -> ProjectDecision {
+    let status = project.status.clone().unwrap_or_default();
+    Decision {
+        step: None,
+        status,
+        again,
+        notes: Vec::new(),
+        release: false,
+    }
 }
 
 /// Nothing to do but to say so.

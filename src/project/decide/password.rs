@@ -62,6 +62,7 @@ pub(super) fn password(
     }
     let Some(digest) = digest else {
         return match supplied {
+            _ if created => lost(project, status),
             Some(_) => Password::Keep(PasswordSource::Supplied),
             None => Password::Trouble(Problem::new(
                 Reason::PasswordUnknown,
@@ -87,6 +88,12 @@ pub(super) fn password(
     if observed.recovered.is_some() {
         return Password::Keep(PasswordSource::Recovered);
     }
+    lost(project, status)
+}
+
+/// Nowhere to be found.
+fn lost(project: &SupabaseProject, status: &ProjectStatus) -> Password {
+    let created = was_created(status);
     // Set with the first look at outputs, and never removed: before, nobody can have got the password.
     let handed_out =
         conditions::find(&status.conditions, ConditionType::OutputsWritten.as_str()).is_some();

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::birth::{Candidate, candidate};
+use super::birth::{Candidate, candidate, patience};
 use super::leave::{LOOK_AGAIN, blocked, going, let_go, no_credentials};
-use super::{GRACE, ProjectDecision, SLOW, act, deletes, trouble};
+use super::{ProjectDecision, SLOW, act, deletes, trouble};
 use crate::api::project::{Attempt, AttemptOutcome};
 use crate::api::{Reason, SupabaseProject, annotations};
 use crate::controller::{Again, Inputs, Note};
@@ -31,7 +31,7 @@ pub(super) fn resolve(
         Some(Err(error))
             if observed.link.reachable
                 && is_passing(error)
-                && since_last_call(&draft, inputs) < PATIENCE =>
+                && since_last_call(project, &draft, inputs) < PATIENCE =>
         {
             let (problem, again, _) = trouble(error, "finding out whether a project was created");
             going(draft, &problem.message, again)
@@ -70,8 +70,17 @@ const fn is_passing(error: &Error) -> bool {
     )
 }
 
-fn since_last_call(draft: &Draft, inputs: &Inputs<'_>) -> Duration {
-    let last = attempts(draft).map(|attempt| attempt.listed_at.0).max();
+/// Since the last create call, or since the deletion was asked for.
+fn since_last_call(project: &SupabaseProject, draft: &Draft, inputs: &Inputs<'_>) -> Duration {
+    let asked = project
+        .metadata
+        .deletion_timestamp
+        .iter()
+        .map(|time| time.0);
+    let last = attempts(draft)
+        .map(|attempt| attempt.listed_at.0)
+        .chain(asked)
+        .max();
     last.and_then(|last| Duration::try_from(inputs.now.duration_since(last)).ok())
         .unwrap_or_default()
 }
@@ -144,18 +153,7 @@ fn absent(
 ) -> ProjectDecision {
     let waits = attempts(&draft)
         .filter(|attempt| attempt.outcome == AttemptOutcome::Pending)
-        .map(|attempt| {
-            let deadline = u64::try_from(attempt.deadline_seconds).unwrap_or_default();
-            let passed = Duration::try_from(listing.date.duration_since(attempt.listed_at.0));
-            let ours = attempt.process == observed.process;
-            let known = if ours {
-                Duration::MAX
-            } else {
-                observed.foreign_for
-            };
-            let passed = passed.unwrap_or_default().min(known);
-            (Duration::from_secs(deadline + 1) + GRACE).saturating_sub(passed)
-        });
+        .map(|attempt| patience(attempt, observed, listing));
     let wait = waits.max().unwrap_or_default();
     if !wait.is_zero() {
         let message = "finding out whether the create call whose answer was lost made a project";

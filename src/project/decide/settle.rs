@@ -1,5 +1,6 @@
 //! The last word: what the outputs that were written, or found in order, make of the conditions.
 
+use super::life::has_its_name;
 use super::password::{Password, password, password_differs};
 use crate::api::project::{Binding, OutputStatus};
 use crate::api::{ConditionType, OutputKind, Preset, Reason, SupabaseProject};
@@ -128,20 +129,14 @@ fn wants_password(project: &SupabaseProject) -> bool {
     project
         .wanted_outputs()
         .iter()
-        .any(|output| match output.preset {
-            Preset::ServiceBinding => true,
-            Preset::Env => output
-                .include
-                .as_ref()
-                .is_none_or(|values| values.iter().any(|value| value.needs_password())),
-        })
+        .any(crate::api::Output::needs_password)
 }
 
 /// Whether the platform has what the spec declares. The project works all the same.
 fn sync(project: &SupabaseProject, observed: &Observed, draft: &mut Draft) {
     let name = match &observed.presence {
-        Presence::Present(sighting) => sighting.name == project.wanted_name(),
-        Presence::Unknown | Presence::Absent => true,
+        Presence::Present(sighting) => has_its_name(project, &sighting.name),
+        Presence::Unknown | Presence::Absent | Presence::NotVisible => true,
     };
     let created_size = draft
         .status
@@ -163,6 +158,15 @@ fn sync(project: &SupabaseProject, observed: &Observed, draft: &mut Draft) {
             Reason::NameConflict,
             message,
         );
+    } else if project
+        .spec
+        .organization_slug
+        .as_ref()
+        .is_some_and(|slug| Some(slug) != draft.status.organization_slug.as_ref())
+    {
+        let message = "spec.organizationSlug is not the organization that the project belongs to; the project stays \
+                       where it is, see status.organizationSlug";
+        draft.set(ConditionType::Synced, Truth::No, Reason::OutOfSync, message);
     } else if password_differs(observed, &draft.status) {
         let message = "the Secret of spec.database.password.secretKeyRef holds another password than the one that \
                        the project was created with; the project keeps the old one";

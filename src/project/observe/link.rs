@@ -59,7 +59,7 @@ pub(super) async fn link(
         .as_ref()
         .is_some_and(|problem| problem.reason == Reason::NamespaceNotAllowed);
     if problem.is_none() {
-        projects.sessions.settled(&id, SETTLE).await;
+        observed.unsettled = !projects.sessions.settled(&id, SETTLE).await;
     }
     let session = projects.sessions.find(&id).filter(|_| !forbidden);
     if problem.is_none() {
@@ -158,14 +158,6 @@ pub(super) fn organization(
         })
         .unwrap_or_default();
     let wanted = project.spec.organization_slug.as_ref();
-    if let (Some(recorded), Some(wanted)) = (&recorded, wanted)
-        && recorded != wanted
-    {
-        let message = format!(
-            "the project belongs to organization {recorded}; set spec.organizationSlug to that"
-        );
-        return Err(Problem::new(Reason::InvalidSpec, message));
-    }
     if session.is_none() {
         return Ok(recorded.or_else(|| wanted.cloned()).unwrap_or_default());
     }

@@ -15,7 +15,7 @@ use super::decide::{self, Candidate};
 use super::facts::{Link, Listing, Observed, PasswordSecret, Presence, Sighting};
 use super::memory::Memo;
 use super::password::Vault;
-use crate::api::project::{AttemptOutcome, DeletionPolicy, PowerState};
+use crate::api::project::{AdoptionPolicy, AttemptOutcome, DeletionPolicy, PowerState};
 use crate::api::{ObjectKey, SupabaseProject, annotations};
 use crate::kubernetes::Error;
 use crate::management::{self, ProjectRef, Status};
@@ -23,7 +23,7 @@ use crate::rules::backoff;
 use crate::session::{self, Pace, Session};
 
 /// How long a pass waits for a connection that has not had its first pass.
-const SETTLE: Duration = Duration::from_secs(10);
+const SETTLE: Duration = Duration::from_secs(2);
 
 pub(super) async fn observe(
     projects: &Projects,
@@ -32,6 +32,7 @@ pub(super) async fn observe(
     let uid = project.uid().unwrap_or_default();
     let memo = projects.memory.recall(&uid);
     let leaving = project.metadata.deletion_timestamp.is_some();
+    let now = projects.shell.clock.uptime();
     let mut observed = Observed {
         process: projects.process.clone(),
         link: Link {
@@ -48,6 +49,9 @@ pub(super) async fn observe(
         }),
         holder: None,
         foreign_for: foreign_for(projects, project, &uid),
+        own_for: memo.posted_at.map_or(now, |at| now.saturating_sub(at)),
+        unsent: memo.unsent,
+        unsettled: false,
         presence: Presence::Unknown,
         itself: None,
         health: None,
@@ -57,12 +61,17 @@ pub(super) async fn observe(
         recovered: None,
         wanted: Vec::new(),
         obsolete: Vec::new(),
-        delete_accepted: memo.delete_accepted,
+        delete_accepted: memo.delete_accepted.map(|at| now.saturating_sub(at)),
         requested: requested(project),
         transition_interval: projects.transition_interval,
         rest_interval: projects.rest_interval,
     };
     if project.spec.suspend && !leaving {
+        projects.sessions.unfollow(&ObjectKey::of(project));
+        return Ok(observed);
+    }
+    // Whoever needs nothing of the platform to go is not held up by anything.
+    if leaving && decide::goes_without_looking(project) {
         return Ok(observed);
     }
     let session = link::link(projects, project, &mut observed).await?;
@@ -177,6 +186,11 @@ impl Reader<'_> {
         if !leaving {
             observed.password = self.vault().look().await?;
             observed.supplied = self.supplied().await?;
+            // No list for what cannot come to anything yet.
+            let creates = self.project.spec.adoption.policy == AdoptionPolicy::CreateOnly;
+            if creates && !open && decide::unpostable(self.project, observed).is_some() {
+                return Ok(());
+            }
         }
         let listing = self.whole(&organization).await;
         if let Ok(listing) = &listing {
@@ -206,6 +220,7 @@ impl Reader<'_> {
         let list = roster.whole(&self.tenant(), begun_after).await?;
         Ok(Listing {
             date: list.date,
+            begun: list.begun,
             projects: list.projects.clone(),
             limited: list.limited,
         })
@@ -228,7 +243,7 @@ impl Reader<'_> {
             Err(management::Error::NotFound | management::Error::Removed)
         );
         observed.itself = Some(itself.map(|answer| answer.value));
-        if gone && !observed.delete_accepted {
+        if gone && observed.delete_accepted.is_none() {
             let recorded = self
                 .project
                 .status
@@ -251,10 +266,13 @@ impl Reader<'_> {
             return Ok(());
         }
         let roster = self.session.roster(&organization);
+        // Followed before it is looked for, so that what changes in between wakes us.
+        roster.follow(reference, &key, Pace::Resting);
         let ready = |status: &Status| !status.is_moving();
         observed.presence = match roster.presence(reference) {
             session::Presence::Unknown => Presence::Unknown,
             session::Presence::Absent { .. } => Presence::Absent,
+            session::Presence::NotVisible => Presence::NotVisible,
             session::Presence::Present(sighted) => {
                 // What was seen before our own last call proves nothing about it.
                 let renamed = self
@@ -274,12 +292,12 @@ impl Reader<'_> {
             Presence::Present(sighting) if ready(&sighting.status) && !sighting.outdated => {
                 Pace::Resting
             }
-            Presence::Absent => Pace::Resting,
+            Presence::Absent | Presence::NotVisible => Pace::Resting,
             Presence::Present(_) | Presence::Unknown => Pace::Moving,
         };
         roster.follow(reference, &key, pace);
         match observed.presence.clone() {
-            Presence::Unknown => {}
+            Presence::Unknown | Presence::NotVisible => {}
             Presence::Absent => {
                 let itself = self
                     .session

@@ -46,6 +46,10 @@ impl Reader<'_> {
 
     pub(super) async fn look_at_outputs(&self, observed: &mut Observed) -> Result<(), Error> {
         let status = self.project.status.clone().unwrap_or_default();
+        let password = status
+            .credentials
+            .as_ref()
+            .and_then(|known| known.password_digest.as_deref());
         let wanted = self.project.wanted_outputs();
         for output in &wanted {
             let found = self.find(output.kind, &output.name).await?;
@@ -61,6 +65,7 @@ impl Reader<'_> {
                 let digest = outputs::digest(
                     &self.projects.digest_key,
                     output,
+                    password,
                     found.kind.as_deref(),
                     entries,
                 );
@@ -152,9 +157,10 @@ impl Reader<'_> {
                 .filter(|wanted| wanted.writable)
                 .find_map(|wanted| {
                     let entries: &BTreeMap<_, _> = &wanted.found.as_ref()?.entries;
-                    let text =
-                        std::str::from_utf8(outputs::password_in(&wanted.output, entries)?).ok()?;
-                    (digest(key, text) == recorded).then(|| SecretString::from(text))
+                    let held = outputs::password_in(&wanted.output, entries).into_iter();
+                    held.filter(|text| digest(key, text) == recorded)
+                        .map(SecretString::from)
+                        .next()
                 })
         });
     }

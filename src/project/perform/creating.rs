@@ -20,6 +20,10 @@ use crate::rules::password;
 
 /// How long an accepted refusal keeps further create calls away, unless the spec changes.
 const REFUSED_FOR: Duration = Duration::from_secs(600);
+/// How long after the beginning of the list a create call may be begun.
+const PREPARING: Duration = Duration::from_secs(30);
+/// How long a session may hold a call back: for a credential, and for its turn.
+const QUEUEING: Duration = Duration::from_secs(40);
 /// How much of the claim to lead must be left for a create call.
 const LEADERSHIP_LEFT: Duration = Duration::from_secs(5);
 
@@ -78,6 +82,10 @@ impl Hand<'_> {
             .push(self.attempt(&order, &new, &digest, call.deadline()));
         // K3: refused if anybody wrote the object since it was read, before the list was begun.
         if let Err(error) = pass.write(&status).await {
+            // The write may have been applied all the same; the call was certainly not made.
+            self.projects
+                .memory
+                .note(&self.uid(), |memo| memo.unsent = Some(number));
             return self.kubernetes(&error, "recording the create call", pass.stored());
         }
         // The password that is sent is the one that is stored now.
@@ -86,18 +94,24 @@ impl Hand<'_> {
             Ok(PasswordSecret::There(kept))
                 if kept.belonging == Belonging::Ours && kept.digest.as_deref() == Some(&digest)
         );
-        if !stored
-            || self
-                .projects
-                .shell
-                .leadership
-                .require(LEADERSHIP_LEFT)
-                .is_err()
-        {
-            settle_attempt(&mut status, number, AttemptOutcome::NotSent, None);
+        let leads = self
+            .projects
+            .shell
+            .leadership
+            .require(LEADERSHIP_LEFT)
+            .is_ok();
+        let in_time = self.uptime().saturating_sub(order.begun) < PREPARING;
+        if !(stored && leads && in_time) {
+            let status = self
+                .close(pass, number, AttemptOutcome::NotSent, None)
+                .await;
             return Outcome::failed(status, Again::Backoff);
         }
         let answer = session.send(&self.tenant(), &call).await;
+        let over = self.uptime();
+        self.projects
+            .memory
+            .note(&self.uid(), |memo| memo.posted_at = Some(over));
         let done = self.answered(pass, &order, answer, &digest, status).await;
         drop(held);
         done
@@ -118,7 +132,8 @@ impl Hand<'_> {
             region_group: self.project.spec.region_group.clone(),
             size: new.size.clone(),
             listed_at: Time(order.listed_at),
-            deadline_seconds: i64::try_from(deadline.as_secs()).unwrap_or(i64::MAX),
+            deadline_seconds: i64::try_from((PREPARING + QUEUEING + deadline).as_secs())
+                .unwrap_or(i64::MAX),
             password_digest: digest.to_owned(),
             process: self.projects.process.clone(),
             outcome: AttemptOutcome::Pending,
@@ -173,7 +188,9 @@ impl Hand<'_> {
                 } else {
                     None
                 };
-                settle_attempt(&mut status, number, AttemptOutcome::Refused, http);
+                let status = self
+                    .close(pass, number, AttemptOutcome::Refused, http)
+                    .await;
                 let done = self.platform(&error, "creating the project", status);
                 if let Some(Again::After(wait)) = done.again {
                     let until = self.uptime() + wait.min(REFUSED_FOR);
@@ -185,18 +202,40 @@ impl Hand<'_> {
                 done
             }
             Some(error) if error.was_not_sent() => {
-                settle_attempt(&mut status, number, AttemptOutcome::NotSent, None);
+                let status = self
+                    .close(pass, number, AttemptOutcome::NotSent, None)
+                    .await;
                 self.platform(&error, "creating the project", status)
             }
             Some(_) | None => {
                 let mut draft = self.draft(status);
                 draft.progressing(
                     Reason::Confirming,
-                    "the answer to the create call was lost; finding out whether it worked takes up to four minutes",
+                    "the answer to the create call was lost; finding out whether it worked takes up to five minutes",
                 );
                 Outcome::failed(draft.finish(), Again::Backoff)
             }
         }
+    }
+
+    /// Stores what became of an attempt, whatever else was written meanwhile; gives the status as it is then.
+    async fn close(
+        &self,
+        pass: &mut Pass<SupabaseProject>,
+        number: i64,
+        outcome: AttemptOutcome,
+        http: Option<i64>,
+    ) -> ProjectStatus {
+        let stored = pass.insist(&self.projects.shell, |mut there| {
+            settle_attempt(&mut there, number, outcome, http).then_some(there)
+        });
+        if let Err(error) = stored.await {
+            warn!(
+                error = &error as &dyn std::error::Error,
+                "the object is gone"
+            );
+        }
+        pass.stored()
     }
 
     /// The password to send, stored before it is sent. An open attempt's password is never replaced.
@@ -246,14 +285,22 @@ impl Hand<'_> {
         {
             return Outcome::failed(pass.stored(), Again::Backoff);
         }
-        let mut sent = None;
-        if claim.own
-            && let Some(creation) = status.creation.as_mut()
-            && let Some(attempt) = creation.attempts.last_mut()
-        {
+        let attempts = status
+            .creation
+            .iter_mut()
+            .flat_map(|creation| &mut creation.attempts);
+        let mut digests: Vec<String> = Vec::new();
+        for attempt in attempts.filter(|_| claim.own) {
             attempt.outcome = AttemptOutcome::Created;
-            sent = Some(attempt.password_digest.clone());
+            digests.push(attempt.password_digest.clone());
         }
+        // All attempts sent one password, unless somebody edited the Secret in between: then it is not known which.
+        digests.dedup();
+        let sent = if digests.len() == 1 {
+            digests.pop()
+        } else {
+            None
+        };
         self.store(pass, &claim, sent.as_deref(), status).await
     }
 
@@ -263,27 +310,72 @@ impl Hand<'_> {
         pass: &mut Pass<SupabaseProject>,
         claim: &Claim,
         sent: Option<&str>,
-        mut status: ProjectStatus,
+        status: ProjectStatus,
     ) -> Done {
+        let base = pass.stored();
+        let stored = pass.insist(&self.projects.shell, |there| {
+            // Whoever else stored a ref for this object has looked it up: it is the same, and newer news.
+            if there.reference.is_some() {
+                return None;
+            }
+            let from = if there == base { status.clone() } else { there };
+            Some(self.claimed(from, claim, sent))
+        });
+        if let Err(error) = stored.await {
+            warn!(
+                project = %ObjectKey::of(self.project), reference = claim.reference, name = claim.name,
+                error = &error as &dyn std::error::Error,
+                "the object is gone, and its project stays on the platform"
+            );
+            return Outcome::failed(status, Again::Backoff);
+        }
+        self.label_password(claim, sent).await;
+        let (done, how) = if claim.own {
+            ("created", Reason::Created)
+        } else {
+            ("adopted", Reason::Adopted)
+        };
+        let message = format!("project {} was {done}", claim.reference);
+        Outcome::go_on(pass.stored()).telling(Note::normal(how.as_str(), message))
+    }
+
+    /// A status with the ref in it.
+    fn claimed(
+        &self,
+        mut status: ProjectStatus,
+        claim: &Claim,
+        sent: Option<&str>,
+    ) -> ProjectStatus {
         status.reference = Some(claim.reference.clone());
+        status.dashboard_url = Some(SupabaseProject::dashboard_url(&claim.reference));
         status.organization_slug = Some(claim.organization.clone());
         status.project_name = Some(claim.name.clone());
         if claim.region.is_some() {
             status.region.clone_from(&claim.region);
+        }
+        let open = status
+            .creation
+            .iter_mut()
+            .flat_map(|creation| &mut creation.attempts);
+        for attempt in
+            open.filter(|attempt| claim.own && Some(attempt.password_digest.as_str()) == sent)
+        {
+            attempt.outcome = AttemptOutcome::Created;
         }
         let supplied = self
             .observed
             .supplied
             .as_ref()
             .and_then(|supplied| supplied.as_ref().ok());
+        let origin = match sent {
+            None => PasswordOrigin::Unknown,
+            Some(digest) if supplied.is_some_and(|supplied| supplied.digest == digest) => {
+                PasswordOrigin::Supplied
+            }
+            Some(_) => PasswordOrigin::Generated,
+        };
         status.credentials = Some(Credentials {
-            password: match sent {
-                None => PasswordOrigin::Unknown,
-                Some(digest) if supplied.is_some_and(|supplied| supplied.digest == digest) => {
-                    PasswordOrigin::Supplied
-                }
-                Some(_) => PasswordOrigin::Generated,
-            },
+            password: origin,
             password_digest: sent.map(str::to_owned),
         });
         status.endpoints = Some(Endpoints {
@@ -300,19 +392,7 @@ impl Hand<'_> {
         if self.project.metadata.deletion_timestamp.is_none() {
             draft.progressing(Reason::Provisioning, "waiting for the platform");
         }
-        let status = draft.finish();
-        if let Err(error) = pass.insist(&status, &self.projects.shell).await {
-            warn!(
-                project = %ObjectKey::of(self.project), reference = claim.reference, name = claim.name,
-                error = &error as &dyn std::error::Error,
-                "the object is gone, and its project stays on the platform"
-            );
-            return Outcome::failed(status, Again::Backoff);
-        }
-        self.label_password(claim, sent).await;
-        let done = if claim.own { "created" } else { "adopted" };
-        let message = format!("project {} was {done}", claim.reference);
-        Outcome::go_on(status).telling(Note::normal(how.as_str(), message))
+        draft.finish()
     }
 
     /// Notes on the password Secret whose password it keeps. What fails here is done by a later pass.
@@ -333,18 +413,24 @@ impl Hand<'_> {
     }
 }
 
+/// Says what became of an attempt, if that is open; whether it was.
 fn settle_attempt(
     status: &mut ProjectStatus,
     number: i64,
     outcome: AttemptOutcome,
     http: Option<i64>,
-) {
+) -> bool {
     let attempts = status
         .creation
         .iter_mut()
         .flat_map(|creation| &mut creation.attempts);
-    for attempt in attempts.filter(|attempt| attempt.number == number) {
+    let open = attempts
+        .filter(|attempt| attempt.number == number && attempt.outcome == AttemptOutcome::Pending);
+    let mut found = false;
+    for attempt in open {
         attempt.outcome = outcome;
         attempt.http_status = http;
+        found = true;
     }
+    found
 }

@@ -4,7 +4,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{Done, Hand};
 use crate::api::project::{Credentials, PasswordOrigin};
-use crate::api::{ProjectStatus, SupabaseProject};
+use crate::api::{ProjectStatus, Reason, SupabaseProject};
 use crate::controller::{Again, Note, Outcome, Pass};
 use crate::management;
 use crate::project::facts::{PasswordSecret, PasswordSource};
@@ -58,7 +58,7 @@ impl Hand<'_> {
     pub(super) async fn reset_password(
         &self,
         pass: &mut Pass<SupabaseProject>,
-        mut status: ProjectStatus,
+        status: ProjectStatus,
     ) -> Done {
         let (Some(session), Some(reference)) = (self.session(), self.reference()) else {
             return Outcome::failed(status, Again::Backoff);
@@ -78,6 +78,12 @@ impl Hand<'_> {
             || SecretString::from(password::generate(self.projects.shell.random.as_ref())),
             |supplied| supplied.password.clone(),
         );
+        let mut draft = self.draft(status);
+        draft.progressing(Reason::PasswordLost, "setting a new database password");
+        let status = draft.finish();
+        if let Err(error) = pass.write(&status).await {
+            return self.kubernetes(&error, "announcing a new database password", pass.stored());
+        }
         let next = match self.vault().note_next(fresh).await {
             Ok(next) => next,
             Err(error) => {
@@ -95,21 +101,27 @@ impl Hand<'_> {
             return self.platform(&error, "setting a new database password", status);
         }
         let digest = digest(&self.projects.digest_key, next.expose_secret());
-        status.credentials = Some(Credentials {
+        let known = Credentials {
             password: origin,
             password_digest: Some(digest),
+        };
+        let stored = pass.insist(&self.projects.shell, |there| {
+            (there.credentials.as_ref() != Some(&known)).then(|| ProjectStatus {
+                credentials: Some(known.clone()),
+                ..there
+            })
         });
-        if let Err(error) = pass.insist(&status, &self.projects.shell).await {
+        if let Err(error) = stored.await {
             return self.kubernetes(&error, "storing the new database password", pass.stored());
         }
         if let Err(error) = self.vault().put(&next, Some(reference.as_str())).await {
-            return self.kubernetes(&error, "keeping the new database password", status);
+            return self.kubernetes(&error, "keeping the new database password", pass.stored());
         }
         drop(held);
         let note = Note::warning(
             "PasswordReset",
             "the lost database password was replaced by a new one",
         );
-        Outcome::go_on(status).telling(note)
+        Outcome::go_on(pass.stored()).telling(note)
     }
 }

@@ -51,7 +51,7 @@ pub(super) async fn perform(
             let mut draft = Draft::over(&project, status, projects.shell.clock.now());
             writing::write(projects, &project, &observed, &mut draft).await
         }
-        Step::Delete => hand.delete(status).await,
+        Step::Delete => hand.delete(pass, status).await,
         Step::LetGo(farewell) => hand.let_go(farewell, status).await,
     }
 }

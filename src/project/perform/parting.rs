@@ -3,26 +3,35 @@
 use tracing::warn;
 
 use super::{Done, Hand};
-use crate::api::{ConditionType, ProjectStatus, Reason};
-use crate::controller::{Again, Note, Outcome};
+use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject};
+use crate::controller::{Again, Note, Outcome, Pass};
+use crate::kubernetes;
 use crate::management::{self, Rejection};
 use crate::project::decide::trouble;
 use crate::project::facts::{Farewell, Problem};
 use crate::rules::conditions::Truth;
 
 impl Hand<'_> {
-    pub(super) async fn delete(&self, status: ProjectStatus) -> Done {
+    pub(super) async fn delete(&self, pass: &Pass<SupabaseProject>, status: ProjectStatus) -> Done {
         let (Some(session), Some(reference)) = (self.session(), self.reference()) else {
             return Outcome::failed(status, Again::Backoff);
         };
+        // Whoever changed his mind since this pass began is heard.
+        match pass.is_current().await {
+            Ok(true) => {}
+            Ok(false) => return Outcome::failed(pass.stored(), Again::Now),
+            Err(error) => {
+                return self.kubernetes(&error, "looking at the object once more", status);
+            }
+        }
         match session
             .send(&self.tenant(), &management::delete_project(&reference))
             .await
         {
             Ok(_) => {
-                self.projects
-                    .memory
-                    .note(&self.uid(), |memo| memo.delete_accepted = true);
+                self.projects.memory.note(&self.uid(), |memo| {
+                    memo.delete_accepted = Some(self.uptime())
+                });
                 let note = Note::normal(
                     "Deleting",
                     format!("project {reference} is being deleted on the platform"),
@@ -62,7 +71,7 @@ impl Hand<'_> {
 
     pub(super) async fn let_go(&self, farewell: Farewell, status: ProjectStatus) -> Done {
         let done = match &farewell {
-            Farewell::Keep(reference) => self.vault().retain(reference).await,
+            Farewell::Keep(reference) => self.retain(reference).await,
             Farewell::Remove => self.vault().remove().await,
             Farewell::LeaveAlone => Ok(()),
         };
@@ -75,12 +84,31 @@ impl Hand<'_> {
         match done {
             Ok(()) => Outcome::done(status),
             Err(error) => {
+                let message = format!("the password Secret could not be seen to yet: {error}");
                 warn!(
                     error = &error as &dyn std::error::Error,
                     "the password Secret could not be seen to yet"
                 );
-                Outcome::failed(status, Again::Backoff)
+                let mut draft = self.draft(status);
+                draft.set(
+                    ConditionType::DeletionBlocked,
+                    Truth::Yes,
+                    Reason::Retrying,
+                    &message,
+                );
+                Outcome::failed(draft.finish(), Again::Backoff)
             }
         }
+    }
+
+    /// Leaves the password Secret behind, with the ref if the password in it is known to be the project's.
+    async fn retain(&self, reference: &str) -> Result<(), kubernetes::Error> {
+        let known = self
+            .project
+            .status
+            .as_ref()
+            .and_then(|status| status.credentials.as_ref());
+        let known = known.and_then(|known| known.password_digest.as_deref());
+        self.vault().retain(reference, known).await
     }
 }

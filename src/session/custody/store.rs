@@ -196,9 +196,12 @@ impl Store {
 
     /// Removes the Secret, if it is ours.
     pub async fn remove(&self, secret: &Secret) -> Result<(), Error> {
-        let mut finalizers = secret.finalizers().to_vec();
-        finalizers.retain(|finalizer| finalizer != FINALIZER);
-        let freed = match kubernetes::set_finalizers(&self.api(), secret, &finalizers).await {
+        // Replaced, not patched: the right to patch Secrets is not granted.
+        let mut freed = secret.clone();
+        freed
+            .finalizers_mut()
+            .retain(|finalizer| finalizer != FINALIZER);
+        let freed = match kubernetes::replace(&self.api(), &freed).await {
             Ok(freed) => freed,
             Err(Error::NotFound) => return Ok(()),
             Err(error) => return Err(error),

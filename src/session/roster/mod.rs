@@ -1,5 +1,6 @@
 //! THE ROSTER: one list of an organization's projects, shared by every object that follows one of them.
 
+mod following;
 mod state;
 mod ticks;
 mod whole;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
+pub use following::Following;
 pub use state::{Pace, Presence, RosterState, Sighted};
 pub use ticks::Sharing;
 pub use whole::WholeList;
@@ -73,36 +75,88 @@ impl Roster {
         session.ok_or(Error::Withheld(Withheld::NoCredential))
     }
 
-    /// An object follows a project from now on; the newest pace counts. Saying it again changes nothing.
-    pub fn follow(&self, reference: &str, object: &ObjectKey, pace: Pace) {
-        let Ok(session) = self.session() else { return };
-        let now = session.line().uptime();
-        if !self.state().follow(reference, object, pace, now) {
-            return;
+    /// An object follows a project from now on, and nothing anywhere else; the newest pace counts. Saying it again
+    /// changes nothing. Gives what is known of the project's being there: at once, if a list that is not older than
+    /// the interval of lists has shown it.
+    pub fn follow(&self, reference: &str, object: &ObjectKey, pace: Pace) -> Presence {
+        let Ok(session) = self.session() else {
+            return Presence::Unknown;
+        };
+        if let Some(before) = session.shared().following.moves(object, self) {
+            before.state().unfollow(object);
         }
-        let recent = self.lists().latest();
-        let fresh = session.shared().options.rest_interval;
-        if let Some(list) = recent.filter(|list| list.begun + fresh > now) {
+        let now = session.line().uptime();
+        let changed = self.state().follow(reference, object, pace, now);
+        if let Some(list) = self.recent(&session) {
             self.state().recall(list.begun, reference, &list.projects);
         }
-        self.start();
-        self.0.kick.notify_one();
+        if changed {
+            self.start();
+            self.0.kick.notify_one();
+        }
+        self.state().presence(reference)
+    }
+
+    /// The last list, if it is not older than the interval of lists.
+    fn recent(&self, session: &Session) -> Option<Arc<WholeList>> {
+        let fresh = session.shared().options.rest_interval;
+        let now = session.line().uptime();
+        let list = self.lists().latest();
+        list.filter(|list| list.begun + fresh > now)
     }
 
     /// An object follows nothing here any more.
     pub fn unfollow(&self, object: &ObjectKey) {
+        if let Ok(session) = self.session() {
+            session.shared().following.leaves(object, self);
+        }
         self.state().unfollow(object);
     }
 
-    /// What is known of a project's being there.
+    /// What is known of a project's being there, whether anybody follows it or not.
     pub fn presence(&self, reference: &str) -> Presence {
-        self.state().presence(reference)
+        let known = self.state().presence(reference);
+        if known != Presence::Unknown {
+            return known;
+        }
+        let recent = self
+            .session()
+            .ok()
+            .and_then(|session| self.recent(&session));
+        recent
+            .and_then(|list| self.state().on_list(list.begun, reference, &list.projects))
+            .unwrap_or(known)
     }
 
+    /// Another credential is in use from now on: what was seen before says nothing, and what is being looked for
+    /// with the old one neither.
     pub(super) fn forget_sightings(&self) {
-        self.state().forget_sightings();
-        *self.lists() = Lists::default();
+        {
+            let mut lists = self.lists();
+            lists.begin_anew();
+            self.state().forget_sightings();
+        }
+        self.0.listed.send_modify(|version| *version += 1);
         self.0.kick.notify_one();
+    }
+
+    /// The era to give to [`Roster::learn`]; taken before the look.
+    fn era(&self) -> u64 {
+        self.lists().era
+    }
+
+    /// Learns what a look has shown, unless the credential was replaced under way. Whether it was learned.
+    fn learn(&self, era: u64, saw: impl FnOnce(&mut RosterState) -> Vec<ObjectKey>) -> bool {
+        let changed = {
+            // Held until it is learned, so that no new era begins in between.
+            let lists = self.lists();
+            if lists.era != era {
+                return false;
+            }
+            saw(&mut self.state())
+        };
+        self.wake(changed);
+        true
     }
 
     /// Asks for a pass of everybody who follows something.
@@ -120,14 +174,15 @@ impl Roster {
         }
     }
 
-    fn saw_whole(&self, list: &WholeList) {
-        let changed = if list.limited {
-            // Absence from a list of some projects says nothing.
-            self.state().saw_page(list.begun, &list.projects)
-        } else {
-            self.state().saw_whole(list.begun, &list.projects)
-        };
-        self.wake(changed);
+    fn saw_whole(&self, era: u64, list: &WholeList) -> bool {
+        self.learn(era, |state| {
+            if list.limited {
+                // Absence from a list of some projects says nothing.
+                state.saw_page(list.begun, &list.projects)
+            } else {
+                state.saw_whole(list.begun, &list.projects)
+            }
+        })
     }
 
     /// A list of the whole organization that began after `begun_after` (uptime), or after this call: every page of

@@ -50,6 +50,9 @@ pub enum Presence {
         /// Uptime at which the first such list began.
         since: Duration,
     },
+    /// The credential sees only some projects, or no list, and this one is not among them: neither listed nor
+    /// answered for at its own address. It may be there all the same.
+    NotVisible,
 }
 
 #[derive(Clone, Debug)]
@@ -66,6 +69,8 @@ pub struct RosterState {
     organization: String,
     followed: BTreeMap<ObjectKey, Followed>,
     known: HashMap<String, Presence>,
+    /// Uptime at which a project that no list can prove absent was last asked for by its own address.
+    asked: HashMap<String, Duration>,
 }
 
 impl RosterState {
@@ -116,11 +121,14 @@ impl RosterState {
             .collect();
         self.known
             .retain(|reference, _| wanted.contains(reference.as_str()));
+        self.asked
+            .retain(|reference, _| wanted.contains(reference.as_str()));
     }
 
     /// Forgets what was seen, since it was seen with another credential.
     pub fn forget_sightings(&mut self) {
         self.known.clear();
+        self.asked.clear();
     }
 
     /// What is known of a project.
@@ -138,22 +146,47 @@ impl RosterState {
 
     /// Whether anybody waits for a change.
     pub fn is_moving(&self) -> bool {
-        self.followed.values().any(|one| one.pace == Pace::Moving)
+        self.followed
+            .values()
+            .any(|one| self.pace(one) == Pace::Moving)
+    }
+
+    /// How soon to look: what was asked for by its own address and gave no answer is not asked for all the time.
+    fn pace(&self, one: &Followed) -> Pace {
+        let in_vain =
+            self.asked.contains_key(&one.reference) && !self.known.contains_key(&one.reference);
+        if in_vain { Pace::Resting } else { one.pace }
     }
 
     /// Whether somebody follows, at this pace, what nobody has looked for yet.
     pub fn has_unknown(&self, pace: Pace) -> bool {
-        self.followed
-            .values()
-            .any(|one| one.pace == pace && !self.known.contains_key(&one.reference))
+        self.followed.values().any(|one| {
+            one.pace == pace
+                && !self.known.contains_key(&one.reference)
+                && !self.asked.contains_key(&one.reference)
+        })
     }
 
     /// The followed projects of a pace, or all.
     pub fn references(&self, pace: Option<Pace>) -> BTreeSet<String> {
         self.followed
             .values()
-            .filter(|one| pace.is_none_or(|pace| one.pace == pace))
+            .filter(|one| pace.is_none_or(|pace| self.pace(one) == pace))
             .map(|one| one.reference.clone())
+            .collect()
+    }
+
+    /// The followed projects that are missing from a list of some projects, and were not asked for by their own
+    /// address since `asked_after`.
+    pub fn missing(&self, list: &[ListedProject], asked_after: Option<Duration>) -> Vec<String> {
+        let listed: BTreeSet<&str> = list.iter().map(|one| one.reference.as_str()).collect();
+        let due = |reference: &String| {
+            let asked = self.asked.get(reference).copied();
+            asked.is_none_or(|asked| asked_after.is_some_and(|after| asked <= after))
+        };
+        self.references(None)
+            .into_iter()
+            .filter(|reference| !listed.contains(reference.as_str()) && due(reference))
             .collect()
     }
 
@@ -191,9 +224,10 @@ impl RosterState {
                 (Some(listed), _) => Presence::Present(self.sighted(begun, listed)),
                 (None, Some(Presence::Absent { since })) => Presence::Absent { since: *since },
                 (None, _) if !self.followed_before(&reference, begun) => continue,
-                (None, Some(Presence::Unknown | Presence::Present(_)) | None) => {
-                    Presence::Absent { since: begun }
-                }
+                (
+                    None,
+                    Some(Presence::Unknown | Presence::NotVisible | Presence::Present(_)) | None,
+                ) => Presence::Absent { since: begun },
             };
             self.note(&reference, &presence, &mut changed);
         }
@@ -212,44 +246,61 @@ impl RosterState {
         if self.known.contains_key(reference) {
             return;
         }
-        let listed = list
-            .iter()
-            .find(|listed| listed.reference.as_str() == reference);
-        if let Some(listed) = listed {
-            let sighted = self.sighted(begun, listed);
-            self.known
-                .insert(reference.to_owned(), Presence::Present(sighted));
+        if let Some(presence) = self.on_list(begun, reference, list) {
+            self.known.insert(reference.to_owned(), presence);
         }
     }
 
-    /// Learns from a project's own address; none if it is not found there, which proves nothing by itself.
+    /// What a list shows for a project; nothing if it is not on it.
+    pub fn on_list(
+        &self,
+        begun: Duration,
+        reference: &str,
+        list: &[ListedProject],
+    ) -> Option<Presence> {
+        list.iter()
+            .find(|listed| listed.reference.as_str() == reference)
+            .map(|listed| Presence::Present(self.sighted(begun, listed)))
+    }
+
+    /// Learns from a project's own address; none if it is not found or not shown there. That proves nothing by
+    /// itself: a whole list decides, or nothing does, where the credential is `blind` to some projects.
     pub fn saw_one(
         &mut self,
         begun: Duration,
         reference: &str,
         project: Option<&Project>,
+        blind: bool,
     ) -> Vec<ObjectKey> {
         let mut changed = BTreeSet::new();
-        match project {
-            Some(project) => {
-                let sighted = Sighted {
-                    name: project.name.clone(),
-                    region: project.region.clone(),
-                    status: project.status.clone(),
-                    // Branches are not served at this address.
-                    is_branch: false,
-                    organization: project.organization.clone(),
-                    inserted_at: project.created_at,
-                    begun,
-                };
-                self.note(reference, &Presence::Present(sighted), &mut changed);
-            }
+        let presence = match project {
+            Some(project) => Some(Presence::Present(Sighted {
+                name: project.name.clone(),
+                region: project.region.clone(),
+                status: project.status.clone(),
+                // Branches are not served at this address.
+                is_branch: false,
+                organization: project.organization.clone(),
+                inserted_at: project.created_at,
+                begun,
+            })),
+            None if blind => Some(Presence::NotVisible),
             None if matches!(self.presence(reference), Presence::Present(_)) => {
-                self.note(reference, &Presence::Unknown, &mut changed);
+                Some(Presence::Unknown)
             }
-            None => {}
+            None => None,
+        };
+        if let Some(presence) = presence {
+            self.note(reference, &presence, &mut changed);
         }
         self.followers(&changed)
+    }
+
+    /// Notes that a project is asked for by its own address, for want of a list that could prove it absent.
+    pub fn asks(&mut self, reference: &str, now: Duration) {
+        if self.followed.values().any(|one| one.reference == reference) {
+            self.asked.insert(reference.to_owned(), now);
+        }
     }
 
     fn sighted(&self, begun: Duration, listed: &ListedProject) -> Sighted {
@@ -375,9 +426,37 @@ mod tests {
     fn not_found_at_its_own_address_is_not_absence() {
         let mut state = following();
         state.saw_page(AT, &[listed(A, Status::ActiveHealthy)]);
-        assert_eq!(state.saw_one(AT, A, None), [object("a")]);
+        assert_eq!(state.saw_one(AT, A, None, false), [object("a")]);
         assert_eq!(state.presence(A), Presence::Unknown);
-        assert_eq!(state.saw_one(AT, A, None), []);
+        assert_eq!(state.saw_one(AT, A, None, false), []);
+    }
+
+    #[test]
+    fn what_a_blind_credential_does_not_show_is_not_visible_and_asked_for_now_and_then() {
+        let at = Duration::from_secs;
+        let mut state = following();
+        let list = [listed(B, Status::ComingUp)];
+        assert_eq!(state.missing(&list, None), [A]);
+        // Without an answer it is not known, and not looked for all the time.
+        state.follow(A, &object("a"), Pace::Moving, AT);
+        state.saw_page(AT, &list);
+        state.asks(A, at(5));
+        assert_eq!(state.presence(A), Presence::Unknown);
+        assert_eq!(state.references(Some(Pace::Moving)), [B.to_owned()].into());
+        assert!(!state.has_unknown(Pace::Moving) && !state.has_unknown(Pace::Resting));
+        assert!(state.missing(&list, None).is_empty());
+        assert!(state.missing(&list, Some(at(4))).is_empty());
+        assert_eq!(state.missing(&list, Some(at(5))), [A]);
+        assert_eq!(state.saw_one(at(5), A, None, true), [object("a")]);
+        assert_eq!(state.presence(A), Presence::NotVisible);
+        assert_eq!(state.saw_one(at(9), A, None, true), []);
+        // It is looked at as soon as whoever follows it says.
+        assert!(state.references(Some(Pace::Moving)).contains(A));
+        assert_eq!(state.saw_whole(at(10), &list), [object("a")]);
+        assert_eq!(state.presence(A), Presence::Absent { since: at(10) });
+        // Another credential is asked anew.
+        state.forget_sightings();
+        assert_eq!(state.missing(&list, None), [A]);
     }
 
     #[test]

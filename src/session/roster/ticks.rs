@@ -14,7 +14,8 @@ use tracing::debug;
 
 use super::{Pace, Roster};
 use crate::management::{
-    Endpoint, Error, OrganizationSlug, ProjectRef, Sort, organization_projects, project,
+    Endpoint, Error, ListedProject, OrganizationSlug, ProjectRef, Sort, organization_projects,
+    project,
 };
 use crate::session::live::{Session, SessionState};
 
@@ -213,7 +214,7 @@ impl Roster {
                 // Listing is not allowed: each by its own address.
                 let pace = (look == Look::Page).then_some(Pace::Moving);
                 let references = self.state().references(pace);
-                self.look_at(session, references).await;
+                self.look_at(session, references, true).await;
             }
             Err(error) => debug!(
                 organization = self.0.organization,
@@ -226,33 +227,53 @@ impl Roster {
     async fn look_at_page(&self, session: &Session) -> Result<(), Error> {
         let slug: OrganizationSlug = self.0.organization.parse().map_err(|_| Error::NotFound)?;
         let call = organization_projects(&slug, 0, PAGE, Sort::NewestFirst);
-        let begun = session.line().uptime();
+        let (era, begun) = (self.era(), session.line().uptime());
         let page = session.send(TENANT, &call).await?.value.projects;
-        let changed = self.state().saw_page(begun, &page);
-        self.wake(changed);
+        self.learn(era, |state| state.saw_page(begun, &page));
         let mut missing = self.state().references(Some(Pace::Moving));
         for listed in &page {
             missing.remove(listed.reference.as_str());
         }
-        self.look_at(session, missing).await;
+        let blind = session.may_be_limited_to_projects();
+        self.look_at(session, missing, blind).await;
         Ok(())
     }
 
-    async fn look_at(&self, session: &Session, references: impl IntoIterator<Item = String>) {
+    /// Asks for what is missing from a list of some projects, each at most once in the interval of lists.
+    pub(super) async fn look_for_missing(&self, session: &Session, list: &[ListedProject]) {
+        // A little less, so that a list that comes early is no reason to leave one out.
+        let interval = session.shared().options.rest_interval * 9 / 10;
+        let asked_after = session.line().uptime().checked_sub(interval);
+        let missing = self.state().missing(list, asked_after);
+        self.look_at(session, missing, true).await;
+    }
+
+    /// Asks for projects by their own addresses. `blind` if no list of this credential proves that a project is
+    /// absent.
+    async fn look_at(
+        &self,
+        session: &Session,
+        references: impl IntoIterator<Item = String>,
+        blind: bool,
+    ) {
         stream::iter(references)
             .for_each_concurrent(AT_A_TIME, |reference| async move {
                 let Ok(parsed) = reference.parse::<ProjectRef>() else {
                     return;
                 };
-                let begun = session.line().uptime();
-                let changed = match session.send(TENANT, &project(&parsed)).await {
-                    Ok(answer) => self.state().saw_one(begun, &reference, Some(&answer.value)),
-                    Err(Error::NotFound | Error::Removed) => {
-                        self.state().saw_one(begun, &reference, None)
-                    }
+                let (era, begun) = (self.era(), session.line().uptime());
+                if blind {
+                    self.state().asks(&reference, begun);
+                }
+                let seen = match session.send(TENANT, &project(&parsed)).await {
+                    Ok(answer) => Some(answer.value),
+                    Err(Error::NotFound | Error::Removed) => None,
+                    Err(Error::Forbidden { .. }) if blind => None,
                     Err(_) => return,
                 };
-                self.wake(changed);
+                self.learn(era, |state| {
+                    state.saw_one(begun, &reference, seen.as_ref(), blind)
+                });
             })
             .await;
     }

@@ -41,6 +41,9 @@ pub struct WholeList {
 /// Lists running and done.
 #[derive(Debug, Default)]
 pub(super) struct Lists {
+    /// Counts the credentials of different chains: what a list of an earlier era shows is dropped.
+    pub(super) era: u64,
+    /// Never goes back, so that no list from before a call can pass for one from after it.
     started: u64,
     running: bool,
     last: Option<Done>,
@@ -54,6 +57,13 @@ struct Done {
 }
 
 impl Lists {
+    /// Forgets what came, and what is under way.
+    pub(super) fn begin_anew(&mut self) {
+        self.era += 1;
+        self.running = false;
+        self.last = None;
+    }
+
     /// The last list that came.
     pub(super) fn latest(&self) -> Option<Arc<WholeList>> {
         self.last.as_ref()?.result.as_ref().ok().map(Arc::clone)
@@ -90,6 +100,7 @@ pub(super) async fn whole(
                 lists.running = true;
                 let run = Run {
                     roster: roster.clone(),
+                    era: lists.era,
                     number: lists.started,
                     begun: session.line().uptime(),
                     finished: false,
@@ -110,6 +121,7 @@ pub(super) async fn whole(
 /// A list under way. However it ends, those who wait are told.
 struct Run {
     roster: Roster,
+    era: u64,
     number: u64,
     begun: Duration,
     finished: bool,
@@ -119,17 +131,26 @@ impl Run {
     async fn list(mut self, session: Session, tenant: String) {
         let result = fetch(&session, &self.roster.0.organization, &tenant).await;
         let result = result.map(Arc::new);
-        if let Ok(list) = &result {
+        if let Ok(list) = &result
+            && self.roster.saw_whole(self.era, list)
+        {
             self.roster.times().saw_whole(list.begun, list.pages);
-            self.roster.saw_whole(list);
         }
+        let partial = result.as_ref().ok().filter(|list| list.limited).cloned();
         self.finish(result);
+        if let Some(list) = partial {
+            self.roster.look_for_missing(&session, &list.projects).await;
+        }
     }
 
     fn finish(&mut self, result: Result<Arc<WholeList>, Error>) {
         self.finished = true;
         {
             let mut lists = self.roster.lists();
+            if lists.era != self.era {
+                // Seen with a credential that is in use no more. Whoever waited has begun anew.
+                return;
+            }
             lists.running = false;
             lists.last = Some(Done {
                 number: self.number,
@@ -168,6 +189,8 @@ async fn pages(
     last_try: bool,
 ) -> Result<Option<WholeList>, Error> {
     let begun = session.line().uptime();
+    // Tokens of one chain may differ in it, and may be replaced between two pages.
+    let limited = session.may_be_limited_to_projects();
     let mut projects: Vec<ListedProject> = Vec::new();
     let mut seen = HashSet::new();
     let (mut date, mut offset, mut counts) = (None, 0, Vec::new());
@@ -203,7 +226,7 @@ async fn pages(
                 date: date.unwrap_or_else(|| session.line().clock().now()),
                 date_is_ours: date.is_none(),
                 projects,
-                limited: session.may_be_limited_to_projects(),
+                limited: limited || session.may_be_limited_to_projects(),
                 pages: number,
             }));
         }

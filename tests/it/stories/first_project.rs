@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::{connected, ready_project};
+use crate::readme::{first_cells, readme};
 use crate::support::audit::requests;
 use crate::support::cluster::kinds::{PROJECT, SECRET};
 use crate::support::programs::succeed;
+use crate::support::samples::secret;
 use crate::support::stage::{Reach, Stage};
 
 const QUERY: &str = "select current_user, current_database(), \
@@ -144,5 +146,40 @@ async fn at_rest_nothing_is_written_and_only_lists_are_read() {
         before["metadata"]["resourceVersion"],
         after["metadata"]["resourceVersion"]
     );
+    stage.finish(vec![operator]).await;
+}
+
+#[tokio::test]
+async fn every_metric_is_listed_in_the_readme() {
+    let mut stage = Stage::new(Reach::Namespace).await;
+    // Without an access token the refresh token has to be used.
+    stage.cluster.delete(SECRET, "supabase-oauth-tokens").await;
+    let refresh = stage.platform.tokens.refresh_token.clone();
+    stage
+        .cluster
+        .apply(secret(
+            "supabase-oauth-tokens",
+            &[("refresh_token", &refresh)],
+        ))
+        .await;
+    let operator = stage.operator().await;
+    connected(&stage).await;
+    ready_project(&stage, "orders").await;
+    let metrics = operator.metrics().await;
+    let plain = |name: &str| {
+        let name = name.trim_start_matches("supabase_operator_");
+        name.trim_end_matches("_total")
+            .trim_end_matches("_info")
+            .to_owned()
+    };
+    let types = metrics
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    let mut known: BTreeSet<_> = types.map(plain).collect();
+    // Shown from the first failure on.
+    known.insert("watch_failures".to_owned());
+    let listed = first_cells(&readme(), "Metrics");
+    let listed: BTreeSet<_> = listed.iter().map(|name| plain(name)).collect();
+    assert_eq!(listed, known);
     stage.finish(vec![operator]).await;
 }

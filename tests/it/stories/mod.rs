@@ -3,14 +3,17 @@
 
 mod deletion;
 mod first_project;
+mod installs;
 mod outputs;
+mod password;
 mod power;
 mod restarts;
 mod rights;
 mod tenancy;
+mod tokens;
 mod trouble;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::cluster::kinds::{CONNECTION, PROJECT};
 use crate::support::samples::{oauth_connection, project, token_connection};
@@ -41,4 +44,9 @@ async fn ready_project(stage: &Stage, name: &str) -> Value {
         .cluster
         .wait_condition(PROJECT, name, "Ready", "True")
         .await
+}
+
+/// Short enough for a test to outwait a dead leader.
+fn short_lease() -> Value {
+    json!({"leaderElection": {"leaseDuration": "8s", "renewDeadline": "7s", "retryPeriod": "500ms"}})
 }

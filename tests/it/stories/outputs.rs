@@ -158,3 +158,29 @@ async fn outputs_belong_to_their_project_and_passwords_do_not() {
     assert_eq!(password["metadata"]["ownerReferences"], Value::Null);
     stage.finish(vec![operator]).await;
 }
+
+#[tokio::test]
+async fn keys_that_were_rotated_on_the_platform_reach_the_outputs() {
+    let drift = json!({"intervals": {"drift": "1s"}});
+    let mut stage = Stage::with(Reach::Namespace, simulated_platform::Config::fast(), &drift).await;
+    let operator = stage.operator().await;
+    connected(&stage).await;
+    let ready = ready_project(&stage, "orders").await;
+    let before = stage.cluster.get(SECRET, "orders-supabase").await.unwrap();
+    let now = stage.platform.now();
+    let reference = ready["status"]["ref"].as_str().unwrap();
+    stage.platform.world().rotate_keys_by_hand(reference, now);
+    let updated =
+        stage
+            .cluster
+            .wait_for(SECRET, "orders-supabase", "the new key", SOON, |object| {
+                (object["data"]["SUPABASE_SECRET_KEY"] != before["data"]["SUPABASE_SECRET_KEY"])
+                    .then(|| object.clone())
+            });
+    let updated = updated.await;
+    assert_eq!(
+        updated["metadata"]["uid"], before["metadata"]["uid"],
+        "it was updated in place"
+    );
+    stage.finish(vec![operator]).await;
+}

@@ -1,7 +1,7 @@
 //! Running, paused, suspended; and what the platform or somebody else does to a project.
 
 use serde_json::json;
-use simulated_platform::Plan;
+use simulated_platform::{Fate, Plan};
 
 use super::{connected, ready_project};
 use crate::support::cluster::SOON;
@@ -134,5 +134,20 @@ async fn a_new_name_renames_the_project() {
         })
         .await;
     assert_eq!(stage.platform.project_names(), ["orders-2"]);
+    stage.finish(vec![operator]).await;
+}
+
+#[tokio::test]
+async fn a_creation_that_failed_on_the_platform_is_told() {
+    let mut stage = Stage::new(Reach::Namespace).await;
+    let operator = stage.operator().await;
+    connected(&stage).await;
+    stage.platform.world().next_creation(Fate::InitFailed);
+    stage.cluster.apply(project("orders")).await;
+    stage
+        .cluster
+        .wait_condition(PROJECT, "orders", "Ready", "False/RemoteFailed")
+        .await;
+    assert_eq!(stage.platform.created().len(), 1);
     stage.finish(vec![operator]).await;
 }

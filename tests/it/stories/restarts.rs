@@ -2,20 +2,14 @@
 
 use std::time::Duration;
 
-use serde_json::json;
 use simulated_platform::{Config, Fault, FaultKind};
 
-use super::{connected, ready_project};
+use super::{connected, ready_project, short_lease};
 use crate::support::cluster::SOON;
 use crate::support::cluster::kinds::PROJECT;
 use crate::support::eventually::eventually;
 use crate::support::samples::project;
 use crate::support::stage::{Reach, Stage};
-
-/// Short enough for a test to outwait a dead leader.
-fn short_lease() -> serde_json::Value {
-    json!({"leaderElection": {"leaseDuration": "8s", "renewDeadline": "7s", "retryPeriod": "500ms"}})
-}
 
 #[tokio::test]
 async fn an_operator_killed_right_after_the_create_call_makes_no_second_project() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 use simulated_platform::{Fault, FaultKind};
 
-use super::connected;
+use super::{connected, ready_project};
 use crate::support::cluster::kinds::{CONNECTION, PROJECT, SECRET};
 use crate::support::cluster::{SOON, condition};
 use crate::support::samples::{oauth_connection, project, secret, token_connection};
@@ -119,8 +119,28 @@ async fn a_platform_that_answers(kind: FaultKind, reason: &str) {
 }
 
 #[tokio::test]
-async fn a_refused_token_is_told() {
-    a_platform_that_answers(message(401, "Unauthorized"), "Unauthorized").await;
+async fn a_refused_token_is_told_and_not_tried_again_until_another_one_comes() {
+    let mut stage = Stage::new(Reach::Namespace).await;
+    let operator = stage.operator().await;
+    let wrong = format!("sbp_{}", "0123456789abcdef0123".repeat(2));
+    stage
+        .cluster
+        .apply(secret("supabase-token", &[("token", &wrong)]))
+        .await;
+    stage.cluster.apply(token_connection("acme")).await;
+    let refused = "False/Unauthorized";
+    stage
+        .cluster
+        .wait_condition(CONNECTION, "acme", "Ready", refused)
+        .await;
+    stage.cluster.apply(project("orders")).await;
+    told_calmly(&stage, "orders", "ConnectionNotReady").await;
+    stage.platform.provide_secrets(&stage.cluster).await;
+    stage
+        .cluster
+        .wait_condition(PROJECT, "orders", "Ready", "True")
+        .await;
+    stage.finish(vec![operator]).await;
 }
 
 #[tokio::test]
@@ -141,6 +161,29 @@ async fn a_page_where_json_was_due_is_told() {
 #[tokio::test]
 async fn a_reset_connection_is_told() {
     a_platform_that_answers(FaultKind::Reset, "PlatformUnavailable").await;
+}
+
+#[tokio::test]
+async fn a_platform_that_never_answers_is_told() {
+    let mut stage = Stage::new(Reach::Namespace).await;
+    let operator = stage.operator().await;
+    stage
+        .platform
+        .world()
+        .script(Fault::on("*", "/**", FaultKind::Stall).times(FOR_EVER));
+    stage.cluster.apply(token_connection("acme")).await;
+    let told = |object: &serde_json::Value| {
+        (condition(object, "Ready")?["reason"] == "PlatformUnavailable").then_some(())
+    };
+    // Longer than the deadline of a call.
+    let long = Duration::from_secs(90);
+    stage
+        .cluster
+        .wait_for(CONNECTION, "acme", "PlatformUnavailable", long, told)
+        .await;
+    stage.cluster.apply(project("orders")).await;
+    goes(&stage, "orders").await;
+    stage.finish(vec![operator]).await;
 }
 
 #[tokio::test]
@@ -197,6 +240,8 @@ async fn a_dead_refresh_token_is_told_until_new_tokens_come() {
     let mut stage = Stage::new(Reach::Namespace).await;
     let operator = stage.operator().await;
     connected(&stage).await;
+    // Something has to call the platform for anybody to notice.
+    ready_project(&stage, "orders").await;
     let app = stage.platform.app.clone();
     stage.platform.world().revoke_authorization(&app, "acme");
     let dead = "False/ReauthorizationRequired";

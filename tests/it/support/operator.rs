@@ -172,7 +172,11 @@ impl Drop for Operator {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let text = self.printed.text();
-            let lines: Vec<_> = text.lines().collect();
+            // Other crates fill the trace.
+            let lines: Vec<_> = text
+                .lines()
+                .filter(|line| line.contains("supabase_operator"))
+                .collect();
             let last = &lines[lines.len().saturating_sub(60)..];
             eprintln!(
                 "--- the last lines of {}:\n{}",

@@ -1,15 +1,16 @@
 //! The simulated platform of one test: an organization, an OAuth app that it authorized, a personal access
 //! token, and the Secrets that give them to the operator.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
+use simulated_platform::openapi::Contract;
 use simulated_platform::postgres::Postgres;
 use simulated_platform::server::{Server, real_clock};
-use simulated_platform::{ALL_SCOPES, App, Config, Pat, Plan, TokenPair, World};
+use simulated_platform::{ALL_SCOPES, App, Config, Pat, Plan, Status, TokenPair, World};
 
 use tokio::sync::OnceCell;
 
@@ -22,12 +23,16 @@ pub const ORGANIZATION: &str = "acme";
 /// Includes fetching it, where the machine has none.
 const DATABASES_STARTING: Duration = Duration::from_secs(15 * 60);
 
+/// The official description of the API, where `SUPABASE_OPENAPI` names it.
+static CONTRACT: LazyLock<Option<Contract>> = LazyLock::new(|| Contract::from_env().unwrap());
+
 static DATABASES: OnceCell<Arc<Postgres>> = OnceCell::const_new();
 
 /// A running platform; it ends when this is dropped.
 #[derive(Debug)]
 pub struct Platform {
     server: Server,
+    violations: Arc<Mutex<BTreeSet<String>>>,
     /// The OAuth app of the organization.
     pub app: App,
     /// What the app was given when somebody consented.
@@ -47,7 +52,19 @@ impl Platform {
         let tokens = world.authorize(&app, ORGANIZATION, now).unwrap();
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let server = Server::start(world, listen).unwrap();
+        let violations = Arc::<Mutex<BTreeSet<String>>>::default();
+        let noted = Arc::clone(&violations);
+        server.observe(move |exchange| {
+            let found = CONTRACT
+                .iter()
+                .flat_map(|contract| contract.check(exchange.request, exchange.answer));
+            noted
+                .lock()
+                .unwrap()
+                .extend(found.map(|violation| violation.to_string()));
+        });
         Self {
+            violations,
             server,
             app,
             tokens,
@@ -98,13 +115,19 @@ impl Platform {
             .collect()
     }
 
-    /// The names of the projects that are there.
+    /// The names of the projects that are there, leaving out what is shown for a while after its deletion.
     pub fn project_names(&self) -> Vec<String> {
         self.server
             .world()
             .projects()
+            .filter(|project| project.status != Status::Removed)
             .map(|project| project.name.clone())
             .collect()
+    }
+
+    /// Where requests and answers were not as the official description of the API wants them.
+    pub fn violations(&self) -> Vec<String> {
+        self.violations.lock().unwrap().iter().cloned().collect()
     }
 
     /// Every secret that it ever handed out or accepted.

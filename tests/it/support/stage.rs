@@ -124,7 +124,17 @@ impl Stage {
             texts.push(Text::new("metrics", operator.metrics().await));
         }
         drop(operators);
-        assert_no_leaks(&self.platform.canaries(), &texts);
+        let violations = self.platform.violations();
+        assert!(
+            violations.is_empty(),
+            "against the official description: {violations:#?}"
+        );
+        let canaries = self.platform.canaries();
+        assert_no_leaks(&canaries, &texts);
+        self.config_maps_are_public(canaries).await;
+        for (identity, printed) in &self.printed {
+            assert_well_logged(identity, &printed.text());
+        }
         if !self.plane.is_existing() {
             let asked = requests(&self.plane.audit_log(), &self.release.user());
             assert!(
@@ -135,6 +145,16 @@ impl Stage {
             let beyond: Vec<_> = beyond.iter().map(ToString::to_string).collect();
             assert!(beyond.is_empty(), "not granted by the chart: {beyond:#?}");
         }
+    }
+
+    /// A `ConfigMap` may hold publishable keys, and no other secret.
+    async fn config_maps_are_public(&self, mut canaries: Vec<String>) {
+        canaries.retain(|canary| !canary.starts_with("sb_publishable_"));
+        let mut texts = vec![Text::new("nothing", "nothing")];
+        for object in self.cluster.list(kinds::CONFIG_MAP).await {
+            texts.push(Text::new("a ConfigMap", object.to_string()));
+        }
+        assert_no_leaks(&canaries, &texts);
     }
 
     /// Everything of this story that people may see: what operators printed, and the objects of the kinds
@@ -166,6 +186,20 @@ impl Stage {
             }
         }
         texts
+    }
+}
+
+/// No panic, and every line one JSON object; the last one may have been cut short by a kill.
+fn assert_well_logged(identity: &str, text: &str) {
+    assert!(!text.contains("panicked at"), "{identity} panicked");
+    let lines: Vec<_> = text.lines().collect();
+    let whole = lines.split_last().map_or(&[][..], |(_, whole)| whole);
+    for line in whole {
+        let object = serde_json::from_str::<Value>(line).is_ok_and(|value| value.is_object());
+        assert!(
+            object,
+            "{identity} logged a line that is no JSON object: {line}"
+        );
     }
 }
 

@@ -1,0 +1,205 @@
+//! What lists say after the credential, the connection or the reach of a token has changed.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use http::Method;
+use serde_json::json;
+use simulated_platform::{Fault, FaultKind, Pat, Permissions, TokenMode};
+
+use super::stage::*;
+use crate::api::ObjectKey;
+use crate::rules::ambient::Clock as _;
+use crate::session::{Pace, Presence};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const LIST: &str = "/v1/organizations/acme/projects";
+
+/// A stage with the connection `acme`, whose Secret `pat` holds this token.
+fn with_token(token: impl FnOnce(&Stage) -> String) -> Stage {
+    let stage = Stage::with_tokens(TokenMode::Strict, 60 * MINUTE);
+    let token = token(&stage);
+    stage.secret("pat", &[("token", &token)]);
+    stage.connection(
+        "acme",
+        &json!({"personalAccessToken": {"secretKeyRef": {"name": "pat", "key": "token"}}}),
+    );
+    stage
+}
+
+fn everything() -> Permissions {
+    Permissions {
+        write: true,
+        without: BTreeSet::new(),
+    }
+}
+
+fn foreign(stage: &Stage, name: &str) -> String {
+    let now = stage.now();
+    stage.world().add_foreign_project("acme", name, now)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_of_the_old_credential_never_answers_for_the_new_one() {
+    let stage = with_token(|stage| {
+        let seen = foreign(stage, "seen");
+        foreign(stage, "hidden");
+        let pat = Pat::for_projects(&[&seen], everything());
+        stage.world().add_pat(pat)
+    });
+    let process = stage.start();
+    let process = stage.live(process, 5 * SECOND).await.unwrap();
+    let roster = process.session("acme").roster("acme");
+    let whole = || {
+        let (roster, now) = (roster.clone(), process.clock.uptime());
+        tokio::spawn(async move { roster.whole("team", now).await.unwrap() })
+    };
+    // Answers are made at once, and travel for long: the old credential's is there before the new one's.
+    for time in [6, 10] {
+        let slow = Fault::on("GET", LIST, FaultKind::Delay(time * SECOND));
+        stage.world().script(slow);
+    }
+    let before = whole();
+    tokio::time::sleep(SECOND).await;
+    let token = stage.world().add_pat(Pat::classic());
+    stage.secret("pat", &[("token", &token)]);
+    process.nudge();
+    tokio::time::sleep(2 * SECOND).await;
+    let after = whole();
+    for list in [after.await.unwrap(), before.await.unwrap()] {
+        assert!(!list.limited);
+        assert_eq!(list.projects.len(), 2, "{list:?}");
+    }
+    tokio::time::sleep(MINUTE).await;
+    assert_eq!(whole().await.unwrap().projects.len(), 2);
+}
+
+fn object(name: &str) -> ObjectKey {
+    ObjectKey {
+        namespace: Some("team".to_owned()),
+        name: name.to_owned(),
+    }
+}
+
+/// Calls of this path until now.
+fn calls(stage: &Stage, path: &str) -> usize {
+    let world = stage.world();
+    let seen = world.ledger().seen().iter();
+    seen.filter(|seen| seen.method == Method::GET && seen.path == path)
+        .count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_limited_token_does_not_show_is_asked_for_once_a_minute_and_then_not_visible() {
+    let mut references = Vec::new();
+    let stage = with_token(|stage| {
+        references.extend(["gone", "hidden"].map(|name| foreign(stage, name)));
+        let pat = Pat::for_projects(&[&references[0]], everything());
+        stage.world().add_pat(pat)
+    });
+    let [gone, hidden] = references.try_into().unwrap();
+    let process = stage.start();
+    let process = stage.live(process, 5 * SECOND).await.unwrap();
+    let roster = process.session("acme").roster("acme");
+    roster.follow(&gone, &object("gone"), Pace::Resting);
+    roster.follow(&hidden, &object("hidden"), Pace::Moving);
+    let process = stage.live(process, 10 * SECOND).await.unwrap();
+    assert!(matches!(roster.presence(&gone), Presence::Present(_)));
+    assert_eq!(roster.presence(&hidden), Presence::NotVisible);
+    // As an object would that was told so.
+    roster.follow(&hidden, &object("hidden"), Pace::Resting);
+    let own = format!("/v1/projects/{hidden}");
+    let before = (calls(&stage, LIST), calls(&stage, &own));
+    let process = stage.live(process, 10 * MINUTE).await.unwrap();
+    let lists = calls(&stage, LIST) - before.0;
+    let asked = calls(&stage, &own) - before.1;
+    assert!((9..=11).contains(&lists), "{lists} lists");
+    assert!((9..=11).contains(&asked), "asked {asked} times");
+    assert_eq!(calls(&stage, &format!("/v1/projects/{gone}")), 0);
+    let now = stage.now();
+    stage.world().delete_by_hand(&gone, now);
+    let _process = stage.live(process, 3 * MINUTE).await.unwrap();
+    assert_eq!(roster.presence(&gone), Presence::NotVisible);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_listing_is_forbidden_a_hidden_project_costs_two_calls_a_minute() {
+    let stage = with_token(|stage| stage.world().add_pat(Pat::classic()));
+    let forbidden = |path: &str| {
+        let kind = FaultKind::Status(403, "{\"message\": \"Forbidden\"}".to_owned());
+        Fault::on("GET", path, kind).times(100_000)
+    };
+    stage.world().script(forbidden(LIST));
+    stage.world().script(forbidden("/v1/projects/*"));
+    let process = stage.start();
+    let process = stage.live(process, 5 * SECOND).await.unwrap();
+    let roster = process.session("acme").roster("acme");
+    let hidden = "abcdefghijklmnopqrst";
+    roster.follow(hidden, &object("hidden"), Pace::Moving);
+    let process = stage.live(process, 10 * SECOND).await.unwrap();
+    assert_eq!(roster.presence(hidden), Presence::NotVisible);
+    roster.follow(hidden, &object("hidden"), Pace::Resting);
+    let before = stage.world().ledger().seen().len();
+    let _process = stage.live(process, 10 * MINUTE).await.unwrap();
+    let made = stage.world().ledger().seen().len() - before;
+    assert!((18..=24).contains(&made), "{made} calls");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_project_that_cannot_be_asked_for_is_not_asked_for_all_the_time() {
+    let stage = with_token(|stage| {
+        let seen = foreign(stage, "seen");
+        let pat = Pat::for_projects(&[&seen], everything());
+        stage.world().add_pat(pat)
+    });
+    let broken = FaultKind::Status(400, "{}".to_owned());
+    let broken = Fault::on("GET", "/v1/projects/*", broken).times(100_000);
+    stage.world().script(broken);
+    let process = stage.start();
+    let process = stage.live(process, 5 * SECOND).await.unwrap();
+    let roster = process.session("acme").roster("acme");
+    let unknown = "abcdefghijklmnopqrst";
+    roster.follow(unknown, &object("unknown"), Pace::Moving);
+    let process = stage.live(process, 10 * SECOND).await.unwrap();
+    assert_eq!(roster.presence(unknown), Presence::Unknown);
+    let before = stage.world().ledger().seen().len();
+    let _process = stage.live(process, 10 * MINUTE).await.unwrap();
+    let made = stage.world().ledger().seen().len() - before;
+    assert!((18..=24).contains(&made), "{made} calls");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_follow_gives_up_every_other_and_knows_at_once_what_a_list_has_shown() {
+    let stage = with_token(|stage| stage.world().add_pat(Pat::classic()));
+    let second = foreign(&stage, "second");
+    let first = foreign(&stage, "first");
+    stage.connection(
+        "other",
+        &json!({"personalAccessToken": {"secretKeyRef": {"name": "pat", "key": "token"}}}),
+    );
+    let process = stage.start();
+    let process = stage.live(process, 5 * SECOND).await.unwrap();
+    let old = process.session("acme").roster("acme");
+    let presence = old.follow(&first, &object("first"), Pace::Moving);
+    assert_eq!(presence, Presence::Unknown, "nobody has looked yet");
+    let process = stage.live(process, 3 * SECOND).await.unwrap();
+    // A list has shown it, though nobody followed it then.
+    assert!(matches!(old.presence(&second), Presence::Present(_)));
+    let presence = old.follow(&second, &object("second"), Pace::Resting);
+    assert!(matches!(presence, Presence::Present(_)), "{presence:?}");
+    process.sessions.unfollow(&object("second"));
+    // The object goes to another connection: through the old one nothing is asked any more.
+    let new = process.session("other").roster("acme");
+    new.follow(&first, &object("first"), Pace::Resting);
+    let process = stage.live(process, 5 * SECOND).await.unwrap();
+    let before = calls(&stage, LIST);
+    let process = stage.live(process, 10 * MINUTE).await.unwrap();
+    let lists = calls(&stage, LIST) - before;
+    assert!((9..=11).contains(&lists), "{lists} lists");
+    process.sessions.unfollow(&object("first"));
+    let process = stage.live(process, 2 * MINUTE).await.unwrap();
+    let before = calls(&stage, LIST);
+    let _process = stage.live(process, 10 * MINUTE).await.unwrap();
+    assert_eq!(calls(&stage, LIST) - before, 0, "nothing is followed");
+}

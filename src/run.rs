@@ -1,0 +1,541 @@
+//! Wires everything: what one term of leadership consists of, and the life of the process around it.
+//!
+//! A process that lost its claim exits and is started anew: no state of an earlier term can leak into a later one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt as _, StreamExt as _};
+use k8s_openapi::api::core::v1::Secret;
+use kube::core::PartialObjectMeta;
+use kube::runtime::reflector::Store;
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Api, Client, Resource, ResourceExt as _};
+use tokio::sync::watch;
+use tracing::{error, info, warn};
+
+use crate::api::connection::Connection;
+use crate::api::project::ConnectionKind;
+use crate::api::{
+    ClusterSupabaseConnection, ObjectKey, SupabaseConnection, SupabaseProject, labels,
+};
+use crate::connection::Connections;
+use crate::controller::{Changes, Looking, OnChange, Reporter, Shell, ShellParts, Wakes, look};
+use crate::health::{self, Readiness};
+use crate::keys;
+use crate::kubernetes;
+use crate::leader::{Holder, Leadership, LeaseOptions, last_words};
+use crate::management;
+use crate::options::{Options, Scope};
+use crate::project::refs::Refs;
+use crate::project::{ProjectParts, Projects};
+use crate::rules::ambient::{Clock, Random, draw};
+use crate::rules::conditions;
+use crate::session::{SessionOptions, Sessions, SessionsParts};
+use crate::telemetry::Metrics;
+
+/// How long answers in flight are stored after a stop or a lost claim.
+const LAST_WORDS: Duration = Duration::from_secs(30);
+/// Between two tries to find the kinds, or to take over.
+const RETRY: Duration = Duration::from_secs(2);
+/// How long one pass may read.
+const READING: Duration = Duration::from_secs(90);
+
+/// The outside world, as `main` or a test makes it.
+#[derive(Clone)]
+pub struct Outside {
+    /// The API server.
+    pub client: Client,
+    /// The platform.
+    pub management: management::Client,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub random: Arc<dyn Random>,
+}
+
+impl std::fmt::Debug for Outside {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Outside").finish_non_exhaustive()
+    }
+}
+
+/// Everything that lives for as long as this process leads.
+#[derive(Clone, Debug)]
+pub struct Term {
+    /// The shell.
+    pub shell: Shell,
+    /// The live credentials.
+    pub sessions: Sessions,
+    /// Projects.
+    pub projects: Projects,
+    /// Projects that somebody inside wants looked at.
+    pub project_wakes: Wakes,
+    /// Connections of namespaces.
+    pub connections: Connections<SupabaseConnection>,
+    /// Connections of the cluster; none in a namespaced install.
+    pub cluster_connections: Option<Connections<ClusterSupabaseConnection>>,
+}
+
+impl Term {
+    /// Takes over: reads the operator's key, builds the index of refs and the index of consumed tokens. Both are
+    /// complete before anything is done.
+    pub async fn begin(
+        outside: &Outside,
+        options: &Options,
+        leadership: Leadership,
+        metrics: &Metrics,
+    ) -> anyhow::Result<Self> {
+        let Outside {
+            client,
+            management,
+            clock,
+            random,
+        } = outside.clone();
+        let process = draw(random.as_ref(), b"abcdefghijklmnopqrstuvwxyz0123456789", 12);
+        let secret = format!("{}-keys", options.lease_name);
+        let digest_key =
+            keys::digest_key(&client, &options.namespace, &secret, random.as_ref()).await?;
+        let reporter = Reporter::new(client.clone(), &options.identity, metrics.clone());
+        let shell = Shell::new(ShellParts {
+            client: client.clone(),
+            clock: Arc::clone(&clock),
+            random: Arc::clone(&random),
+            leadership: leadership.clone(),
+            reporter,
+            resync: options.resync_interval,
+            pass_deadline: READING,
+        });
+        let namespaces = options.namespaces();
+        let project_wakes = Wakes::default();
+        let sessions = Sessions::new(SessionsParts {
+            client: client.clone(),
+            management,
+            clock,
+            random,
+            leadership,
+            digest_key: digest_key.clone(),
+            process: process.clone(),
+            namespace: options.namespace.clone(),
+            options: SessionOptions {
+                namespaces: namespaces.clone(),
+                transition_interval: options.transition_interval,
+                rest_interval: options.rest_interval,
+                credentials_interval: options.credentials_interval,
+            },
+            metrics: metrics.clone(),
+            wake: project_wakes.clone(),
+        });
+        let refs = Refs::default();
+        let held = refs.build(&client, namespaces.as_deref()).await?;
+        sessions.takeover().await;
+        info!(refs = held, "took over");
+        let projects = Projects::new(
+            ProjectParts {
+                shell: shell.clone(),
+                sessions: sessions.clone(),
+                digest_key,
+                process,
+                cluster_connections: options.scope == Scope::Cluster,
+                transition_interval: options.transition_interval,
+                rest_interval: options.rest_interval,
+                drift_interval: options.drift_interval,
+            },
+            refs,
+        );
+        let connections = Connections::new(sessions.clone(), Arc::clone(&shell.clock));
+        let cluster_connections = (options.scope == Scope::Cluster)
+            .then(|| Connections::new(sessions.clone(), Arc::clone(&shell.clock)));
+        Ok(Self {
+            shell,
+            sessions,
+            projects,
+            project_wakes,
+            connections,
+            cluster_connections,
+        })
+    }
+}
+
+/// Runs until `stop` ends or the claim to lead is lost. The latter is an error, so that the process is restarted.
+pub async fn run(
+    outside: Outside,
+    options: Options,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
+    let metrics = Metrics::default();
+    let readiness = Readiness::default();
+    readiness.wait_for("kinds");
+    let served = health::serve(options.listen, readiness.clone(), metrics.clone())
+        .await
+        .with_context(|| format!("listening on {}", options.listen))?;
+    let serving = tokio::spawn(served);
+    let mut stop = Box::pin(stop.fuse());
+    tokio::select! {
+        () = &mut stop => return Ok(()),
+        () = wait_for_kinds(&outside.client, &options) => {}
+    }
+    readiness.has("kinds");
+    say_what_is_not_watched(&options);
+
+    let leadership = Leadership::new(Arc::clone(&outside.clock));
+    let suffix = draw(
+        outside.random.as_ref(),
+        b"abcdefghijklmnopqrstuvwxyz0123456789",
+        8,
+    );
+    let lease = LeaseOptions {
+        namespace: options.namespace.clone(),
+        name: options.lease_name.clone(),
+        identity: format!("{}_{suffix}", options.identity),
+        duration: options.lease_duration,
+        renew_deadline: options.renew_deadline,
+        retry_period: options.retry_period,
+    };
+    let clock = Arc::clone(&outside.clock);
+    let mut holder = Holder::new(outside.client.clone(), lease, clock, leadership.clone());
+    tokio::select! {
+        () = &mut stop => return Ok(()),
+        () = holder.acquire() => {}
+    }
+    info!("leading");
+    metrics.leads(true);
+
+    let (stopping, stopped) = watch::channel(false);
+    let mut working = tokio::spawn(work(
+        outside.clone(),
+        options.clone(),
+        leadership.clone(),
+        metrics.clone(),
+        stopped,
+    ));
+    let lost = tokio::select! {
+        () = &mut stop => false,
+        () = holder.keep() => true,
+        result = &mut working => {
+            let result = result.context("the operator's work ended unexpectedly")?;
+            holder.release().await;
+            return result;
+        }
+    };
+    if lost {
+        error!("the claim to lead was lost; nothing new is started");
+    } else {
+        info!("stopping");
+    }
+    metrics.leads(false);
+    stopping.send_replace(true);
+    // The Lease is renewed while answers in flight are stored, and given away only after that.
+    let ended = async {
+        let _ = (&mut working).await;
+        leadership.all_released().await;
+    };
+    let kept = async {
+        if lost {
+            std::future::pending::<()>().await;
+        }
+        holder.keep().await;
+    };
+    if !last_words(ended, kept, LAST_WORDS).await {
+        warn!("not everything under way ended in time");
+    }
+    if !lost {
+        holder.release().await;
+    }
+    working.abort();
+    serving.abort();
+    if lost {
+        anyhow::bail!("the claim to lead was lost")
+    } else {
+        Ok(())
+    }
+}
+
+/// Waits until the API server serves every kind.
+async fn wait_for_kinds(client: &Client, options: &Options) {
+    async fn served<K>(apis: Vec<Api<K>>) -> Result<(), kubernetes::Error>
+    where
+        K: kubernetes::Stored,
+    {
+        for api in apis {
+            api.list(&kube::api::ListParams::default().limit(1)).await?;
+        }
+        Ok(())
+    }
+    let namespaces = options.namespaces();
+    loop {
+        let found = async {
+            served(apis::<SupabaseProject>(client, namespaces.as_deref())).await?;
+            served(apis::<SupabaseConnection>(client, namespaces.as_deref())).await?;
+            if options.scope == Scope::Cluster {
+                served(vec![Api::<ClusterSupabaseConnection>::all(client.clone())]).await?;
+            }
+            Ok::<_, kubernetes::Error>(())
+        };
+        match found.await {
+            Ok(()) => return,
+            Err(kubernetes::Error::NotFound) => {
+                warn!(
+                    "the CustomResourceDefinitions are not installed; run 'supabase-operator crds apply'"
+                );
+            }
+            Err(error) => {
+                warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the operator's kinds cannot be listed yet"
+                );
+            }
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+fn say_what_is_not_watched(options: &Options) {
+    if !options.watches_secrets() {
+        info!(
+            credentials = ?options.credentials_interval, outputs = ?options.resync_interval,
+            "Secrets are not watched: changed credentials and edited outputs are seen within these intervals"
+        );
+    }
+}
+
+fn apis<K>(client: &Client, namespaces: Option<&[String]>) -> Vec<Api<K>>
+where
+    K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
+{
+    match namespaces {
+        None => vec![Api::all(client.clone())],
+        Some(names) => names
+            .iter()
+            .map(|name| Api::namespaced(client.clone(), name))
+            .collect(),
+    }
+}
+
+/// Takes over, then looks after every kind until told to stop.
+async fn work(
+    outside: Outside,
+    options: Options,
+    leadership: Leadership,
+    metrics: Metrics,
+    mut stop: watch::Receiver<bool>,
+) -> anyhow::Result<()> {
+    let term = loop {
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return Ok(()),
+            begun = Term::begin(&outside, &options, leadership.clone(), &metrics) => match begun {
+                Ok(term) => break term,
+                Err(error) => warn!(error = %format!("{error:#}"), "taking over failed; trying again"),
+            }
+        }
+        tokio::time::sleep(RETRY).await;
+    };
+    let client = &outside.client;
+    let namespaces = options.namespaces();
+    let mut running: FuturesUnordered<BoxFuture<'static, ()>> = FuturesUnordered::new();
+
+    let looked = look(Looking {
+        kind: term.projects.clone(),
+        shell: term.shell.clone(),
+        apis: apis(client, namespaces.as_deref()),
+        wakes: term.project_wakes.clone(),
+        concurrency: options.concurrency,
+        metrics: metrics.clone(),
+        on_change: Arc::new(|_: &SupabaseProject| {}),
+        stop: stop.clone(),
+    });
+    running.push(looked.running);
+    let projects = looked.store;
+
+    let connection_wakes = term.sessions.connection_wakes().clone();
+    let dependents = Dependents {
+        projects: projects.clone(),
+        wakes: term.project_wakes.clone(),
+    };
+    let looked = look(Looking {
+        kind: term.connections.clone(),
+        shell: term.shell.clone(),
+        apis: apis(client, namespaces.as_deref()),
+        wakes: connection_wakes.clone(),
+        concurrency: options.concurrency,
+        metrics: metrics.clone(),
+        on_change: dependents.clone().of(ConnectionKind::SupabaseConnection),
+        stop: stop.clone(),
+    });
+    running.push(looked.running);
+    let connections = looked.store;
+
+    let cluster_wakes = term.sessions.cluster_connection_wakes().clone();
+    let mut cluster_connections = None;
+    if let Some(kind) = term.cluster_connections.clone() {
+        let looked = look(Looking {
+            kind,
+            shell: term.shell.clone(),
+            apis: vec![Api::all(client.clone())],
+            wakes: cluster_wakes.clone(),
+            concurrency: options.concurrency,
+            metrics: metrics.clone(),
+            on_change: dependents.of(ConnectionKind::ClusterSupabaseConnection),
+            stop: stop.clone(),
+        });
+        running.push(looked.running);
+        cluster_connections = Some(looked.store);
+    }
+    if options.watches_secrets() {
+        let secrets = SecretChanges {
+            projects,
+            project_wakes: term.project_wakes.clone(),
+            connections,
+            connection_wakes,
+            cluster_connections,
+            cluster_wakes,
+            namespace: options.namespace.clone(),
+            metrics,
+        };
+        let watching = watch_secrets(client.clone(), namespaces, secrets);
+        running.push(Box::pin(async move {
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => {}
+                () = watching => {}
+            }
+        }));
+    }
+    while running.next().await.is_some() {}
+    Ok(())
+}
+
+/// Wakes the projects that use a connection whose state changed.
+#[derive(Clone)]
+struct Dependents {
+    projects: Store<SupabaseProject>,
+    wakes: Wakes,
+}
+
+impl Dependents {
+    fn of<C: Connection>(self, kind: ConnectionKind) -> OnChange<C> {
+        let changes = Changes::default();
+        Arc::new(move |connection: &C| {
+            let key = ObjectKey::of(connection);
+            let status = connection.status();
+            let ready = status.and_then(|status| conditions::find(&status.conditions, "Ready"));
+            let state = (
+                connection.meta().uid.clone(),
+                connection.meta().generation,
+                ready.map(|ready| (ready.status.clone(), ready.reason.clone())),
+            );
+            if !changes.is_new(&key, state) {
+                return;
+            }
+            for project in self.projects.state() {
+                let reference = &project.spec.connection_ref;
+                let near = kind == ConnectionKind::ClusterSupabaseConnection
+                    || project.metadata.namespace == key.namespace;
+                if reference.kind == kind && reference.name == key.name && near {
+                    self.wakes.wake(ObjectKey::of(&*project));
+                }
+            }
+        })
+    }
+}
+
+/// Who cares about a Secret that changed.
+struct SecretChanges {
+    projects: Store<SupabaseProject>,
+    project_wakes: Wakes,
+    connections: Store<SupabaseConnection>,
+    connection_wakes: Wakes,
+    cluster_connections: Option<Store<ClusterSupabaseConnection>>,
+    cluster_wakes: Wakes,
+    namespace: String,
+    metrics: Metrics,
+}
+
+impl SecretChanges {
+    fn tell(&self, secret: &PartialObjectMeta<Secret>) {
+        let name = secret.name_any();
+        let namespace = secret.namespace();
+        for project in self.projects.state() {
+            if project.metadata.namespace != namespace {
+                continue;
+            }
+            let supplied = project.spec.database.password.secret_key_ref.as_ref();
+            let owned = secret.labels().get(labels::OWNER_UID) == project.metadata.uid.as_ref();
+            let wanted = || {
+                project
+                    .wanted_outputs()
+                    .iter()
+                    .any(|output| output.name == name)
+            };
+            if owned
+                || supplied.is_some_and(|supplied| supplied.name == name)
+                || project.password_secret_name() == name
+                || wanted()
+            {
+                self.project_wakes.wake(ObjectKey::of(&*project));
+            }
+        }
+        for connection in self.connections.state() {
+            if connection.metadata.namespace == namespace && uses(&*connection, &name) {
+                self.connection_wakes.wake(ObjectKey::of(&*connection));
+            }
+        }
+        if namespace.as_deref() == Some(&self.namespace) {
+            for connection in self.cluster_connections.iter().flat_map(Store::state) {
+                if uses(&*connection, &name) {
+                    self.cluster_wakes.wake(ObjectKey::of(&*connection));
+                }
+            }
+        }
+    }
+}
+
+/// Whether a connection reads a Secret of this name. Its own state Secret counts too: somebody may delete it.
+fn uses<C: Connection>(connection: &C, name: &str) -> bool {
+    let auth = connection.view().auth;
+    let oauth = auth.oauth.as_ref();
+    let app = oauth.and_then(|oauth| oauth.app_secret_ref.as_ref());
+    let seed = oauth.and_then(|oauth| oauth.token_secret_ref.as_ref());
+    let pat = auth
+        .personal_access_token
+        .as_ref()
+        .map(|pat| &pat.secret_key_ref.name);
+    [app.map(|app| &app.name), seed.map(|seed| &seed.name), pat]
+        .into_iter()
+        .flatten()
+        .any(|used| used == name)
+}
+
+/// Watches the metadata of Secrets, and tells whoever cares. Events before the first list has ended tell nothing:
+/// everything gets its first pass anyhow.
+async fn watch_secrets(client: Client, namespaces: Option<Vec<String>>, changes: SecretChanges) {
+    let apis: Vec<Api<PartialObjectMeta<Secret>>> = match namespaces {
+        None => vec![Api::all(client)],
+        Some(names) => names
+            .iter()
+            .map(|name| Api::namespaced(client.clone(), name))
+            .collect(),
+    };
+    let config = || watcher::Config::default().page_size(50);
+    let watches = apis
+        .into_iter()
+        .map(|api| watcher(api, config()).default_backoff().boxed());
+    let mut events = futures::stream::select_all(watches);
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(watcher::Event::Apply(secret) | watcher::Event::Delete(secret)) => {
+                changes.tell(&secret)
+            }
+            Ok(watcher::Event::Init | watcher::Event::InitApply(_) | watcher::Event::InitDone) => {}
+            Err(error) => {
+                changes.metrics.watch_failed("Secret");
+                warn!(
+                    error = &error as &dyn std::error::Error,
+                    "watching Secrets failed; trying again"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! The simulated surroundings of the operator, and a driver that plays the queue of a controller.
+
+mod clock;
+mod driver;
+mod faults;
+mod scene;
+
+pub use driver::{Driver, Ending};
+pub use faults::{Faults, Phase, Plan};
+pub use scene::{CLUSTER_CONNECTIONS, PROJECTS, SECRETS, Scene, Seed};
+
+/// Runs on a clock of its own, in simulated time.
+pub fn simulate<T>(run: impl AsyncFnOnce() -> T) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap()
+        .block_on(run())
+}

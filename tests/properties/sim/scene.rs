@@ -1,0 +1,291 @@
+//! A cluster and a platform, with somebody's hands in both.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use http::{Method, Request, Response};
+use serde_json::{Value, json};
+use simulated_apiserver::{ApiServer, Resource, Service};
+use simulated_platform::{Config, Delivery, Pat, Plan as Subscription, World};
+use supabase_operator::management::{self, Limits, Sent, Transport, TransportError, TransportKind};
+use supabase_operator::rules::ambient::Clock as _;
+
+use super::clock::SimClock;
+use super::faults::{Faults, Verdict};
+
+/// What a scene begins with.
+#[derive(Clone, Debug)]
+pub struct Seed {
+    pub platform: Config,
+    pub seed: u64,
+}
+
+impl Default for Seed {
+    fn default() -> Self {
+        Self {
+            platform: Config::default(),
+            seed: 1,
+        }
+    }
+}
+
+/// The surroundings.
+#[derive(Clone, Debug)]
+pub struct Scene {
+    pub clock: SimClock,
+    api: Service,
+    world: Arc<Mutex<World>>,
+}
+
+pub const PROJECTS: &str =
+    "/apis/supabase-operator.dev/v1alpha1/namespaces/team-a/supabaseprojects";
+pub const CONNECTIONS: &str =
+    "/apis/supabase-operator.dev/v1alpha1/namespaces/team-a/supabaseconnections";
+pub const CLUSTER_CONNECTIONS: &str =
+    "/apis/supabase-operator.dev/v1alpha1/clustersupabaseconnections";
+pub const SECRETS: &str = "/api/v1/namespaces/team-a/secrets";
+
+impl Scene {
+    /// An organization `acme`, a namespace `team-a`, and a connection `acme` with a personal access token.
+    pub fn new(seed: &Seed) -> Self {
+        let clock = SimClock::of_the_world();
+        let mut world = World::new(seed.platform.clone(), seed.seed);
+        world.tick(clock.now());
+        world.add_organization("acme", "Acme", Subscription::Pro);
+        let token = world.add_pat(Pat::classic());
+        let group = |plural: &str, kind: &str| {
+            Resource::custom("supabase-operator.dev", "v1alpha1", plural, kind)
+        };
+        let kinds = [
+            group("supabaseprojects", "SupabaseProject"),
+            group("supabaseconnections", "SupabaseConnection"),
+            group("clustersupabaseconnections", "ClusterSupabaseConnection").cluster_wide(),
+        ];
+        let mut server = ApiServer::new(kinds);
+        for namespace in ["supabase-system", "team-a", "team-b"] {
+            server.add_namespace(namespace);
+        }
+        let now = clock.clone();
+        let api = Service::new(server, move || now.now());
+        let scene = Self {
+            clock,
+            api,
+            world: Arc::new(Mutex::new(world)),
+        };
+        scene.secret("pat", &[("token", &token)]);
+        scene.make(
+            CONNECTIONS,
+            "SupabaseConnection",
+            "acme",
+            json!({"auth": {"personalAccessToken": {"secretKeyRef": {"name": "pat", "key": "token"}}}}),
+        );
+        scene
+    }
+
+    /// Makes an object by hand.
+    pub fn make(&self, path: &str, kind: &str, name: &str, spec: Value) {
+        let object = json!({
+            "apiVersion": "supabase-operator.dev/v1alpha1", "kind": kind,
+            "metadata": {"name": name}, "spec": spec,
+        });
+        assert!(
+            self.api().create_by_hand(path, &object).is_some(),
+            "{path}/{name} was refused"
+        );
+    }
+
+    /// A project with the connection `acme` in `eu-central-1`, and more.
+    pub fn project(&self, name: &str, more: Value) {
+        let mut spec = json!({"connectionRef": {"kind": "SupabaseConnection", "name": "acme"}, "region": "eu-central-1"});
+        spec.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        self.make(PROJECTS, "SupabaseProject", name, spec);
+    }
+
+    /// A Secret in `team-a` by hand; replaces one that is there.
+    pub fn secret(&self, name: &str, entries: &[(&str, &str)]) {
+        self.secret_in(SECRETS, name, entries);
+    }
+
+    /// The same in the operator's namespace.
+    pub fn system_secret(&self, name: &str, entries: &[(&str, &str)]) {
+        self.secret_in("/api/v1/namespaces/supabase-system/secrets", name, entries);
+    }
+
+    fn secret_in(&self, secrets: &str, name: &str, entries: &[(&str, &str)]) {
+        use base64::Engine as _;
+        let data: serde_json::Map<_, _> = entries
+            .iter()
+            .map(|(key, value)| {
+                let encoded = base64::engine::general_purpose::STANDARD.encode(value);
+                ((*key).to_owned(), Value::from(encoded))
+            })
+            .collect();
+        let object = json!({"metadata": {"name": name}, "type": "Opaque", "data": data});
+        let mut api = self.api();
+        let path = format!("{secrets}/{name}");
+        if api.get(&path).is_some() {
+            assert!(api.change_by_hand(&path, &json!({"data": data})));
+        } else {
+            assert!(api.create_by_hand(secrets, &object).is_some());
+        }
+    }
+
+    /// The API server.
+    pub fn api(&self) -> MutexGuard<'_, ApiServer> {
+        self.api.server()
+    }
+
+    /// The platform, at the present moment.
+    pub fn world(&self) -> MutexGuard<'_, World> {
+        let mut world = self.world.lock().unwrap();
+        world.tick(self.clock.now());
+        world
+    }
+
+    /// A stored object.
+    pub fn get(&self, path: &str) -> Option<Value> {
+        self.api().get(path).cloned()
+    }
+
+    /// A project as it is stored.
+    pub fn stored(&self, name: &str) -> Option<Value> {
+        self.get(&format!("{PROJECTS}/{name}"))
+    }
+
+    /// The decoded value of a key of a Secret in `team-a`.
+    pub fn secret_value(&self, name: &str, key: &str) -> Option<String> {
+        use base64::Engine as _;
+        let secret = self.get(&format!("{SECRETS}/{name}"))?;
+        let encoded = secret["data"][key].as_str()?;
+        let bytes = base64::engine::general_purpose::STANDARD
+            .decode(encoded)
+            .ok()?;
+        String::from_utf8(bytes).ok()
+    }
+
+    /// Status and reason of a condition of a stored object.
+    pub fn condition(object: &Value, kind: &str) -> Option<(String, String)> {
+        let list = object["status"]["conditions"].as_array()?;
+        let found = list.iter().find(|condition| condition["type"] == kind)?;
+        Some((
+            found["status"].as_str()?.to_owned(),
+            found["reason"].as_str()?.to_owned(),
+        ))
+    }
+
+    /// Whether a project is Ready for its current generation.
+    pub fn is_ready(&self, name: &str) -> bool {
+        self.stored(name).is_some_and(|object| {
+            Self::condition(&object, "Ready").is_some_and(|(status, _)| status == "True")
+                && object["status"]["observedGeneration"] == object["metadata"]["generation"]
+        })
+    }
+
+    /// A client of the API server for one process, which dies where the plan says so.
+    pub fn client(&self, faults: &Faults) -> kube::Client {
+        let faults = faults.clone();
+        let server = self.api.clone();
+        let service = tower::service_fn(move |request: Request<kube::client::Body>| {
+            let (faults, mut server) = (faults.clone(), server.clone());
+            async move {
+                let path = request.uri().path();
+                let told = path.contains("/events") || path.contains("/leases");
+                let effect = *request.method() != Method::GET && !told;
+                let verdict = faults.judge(effect, &format!("{} {path}", request.method()));
+                match verdict {
+                    Verdict::DieBefore => return std::future::pending().await,
+                    Verdict::HeldBefore(time) => tokio::time::sleep(time).await,
+                    Verdict::Pass | Verdict::DieAfterEffect | Verdict::HeldAfter(_) => {}
+                }
+                let response = tower::Service::call(&mut server, request).await;
+                match verdict {
+                    Verdict::DieAfterEffect => std::future::pending().await,
+                    Verdict::HeldAfter(time) => tokio::time::sleep(time).await,
+                    Verdict::Pass | Verdict::DieBefore | Verdict::HeldBefore(_) => {}
+                }
+                response
+            }
+        });
+        kube::Client::new(service, "default")
+    }
+
+    /// A client of the platform for one process.
+    pub fn management(&self, faults: &Faults) -> management::Client {
+        let transport = WorldTransport {
+            scene: self.clone(),
+            faults: faults.clone(),
+        };
+        management::Client::new(
+            "https://api.supabase.com".parse().unwrap(),
+            Arc::new(transport),
+        )
+    }
+}
+
+/// The platform as one process reaches it.
+#[derive(Debug)]
+struct WorldTransport {
+    scene: Scene,
+    faults: Faults,
+}
+
+impl Transport for WorldTransport {
+    fn exchange(
+        &self,
+        request: Request<Bytes>,
+        limits: Limits,
+    ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
+        async move {
+            let effect = *request.method() != Method::GET;
+            let name = format!("{} {}", request.method(), request.uri().path());
+            let verdict = self.faults.judge(effect, &name);
+            match verdict {
+                Verdict::DieBefore => return std::future::pending().await,
+                Verdict::HeldBefore(time) => tokio::time::sleep(time).await,
+                Verdict::Pass | Verdict::DieAfterEffect | Verdict::HeldAfter(_) => {}
+            }
+            let answer = {
+                let mut world = self.scene.world.lock().unwrap();
+                world.handle(&request, self.scene.clock.now())
+            };
+            match verdict {
+                Verdict::DieAfterEffect => return std::future::pending().await,
+                Verdict::HeldAfter(time) => tokio::time::sleep(time).await,
+                Verdict::Pass | Verdict::DieBefore | Verdict::HeldBefore(_) => {}
+            }
+            let failed = |kind| {
+                Err(TransportError {
+                    sent: Sent::Perhaps,
+                    kind,
+                })
+            };
+            match answer.delivery {
+                Delivery::Now | Delivery::Padded { .. } | Delivery::Trickle { .. } => {
+                    Ok(answer.response)
+                }
+                Delivery::After(wait) if wait < limits.whole => {
+                    tokio::time::sleep(wait).await;
+                    Ok(answer.response)
+                }
+                Delivery::After(_) | Delivery::Stall => {
+                    tokio::time::sleep(limits.whole).await;
+                    failed(TransportKind::TimedOut)
+                }
+                Delivery::DropAfterEffect
+                | Delivery::DropBeforeEffect
+                | Delivery::Reset
+                | Delivery::ResetMidBody { .. }
+                | Delivery::Truncated { .. } => {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                    failed(TransportKind::Broken)
+                }
+            }
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,316 @@
+//! Nobody gets or loses what is not his.
+
+use std::time::Duration;
+
+use serde_json::json;
+use simulated_platform::{Config, Effect, Pat};
+
+use crate::sim::{
+    CLUSTER_CONNECTIONS, Driver, Ending, Faults, PROJECTS, Phase, Plan, SECRETS, Scene, Seed,
+    simulate,
+};
+
+const LIMIT: Duration = Duration::from_secs(1800);
+
+fn reason(scene: &Scene, name: &str) -> String {
+    let object = scene.stored(name).unwrap_or_default();
+    Scene::condition(&object, "Ready")
+        .map(|(_, reason)| reason)
+        .unwrap_or_default()
+}
+
+async fn until(scene: &Scene, done: impl Fn(&Scene) -> bool) {
+    let driver = Driver::new(scene);
+    let ending = driver.run(&Faults::new(&[]), LIMIT, done, |_, _| {}).await;
+    assert!(
+        matches!(ending, Ending::Done(_)),
+        "{:#?}",
+        scene.api().all("supabaseprojects").collect::<Vec<_>>()
+    );
+}
+
+fn instant() -> Seed {
+    Seed {
+        platform: Config::instant(),
+        seed: 5,
+    }
+}
+
+fn deleted(scene: &Scene) -> Vec<String> {
+    let world = scene.world();
+    let effects = world.ledger().accepted().iter();
+    effects
+        .filter_map(|accepted| match &accepted.effect {
+            Effect::Deleted { reference } => Some(reference.clone()),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn two_objects_that_want_one_name_get_two_projects_or_a_clear_no() {
+    simulate(async || {
+        let scene = Scene::new(&instant());
+        scene.project("one", json!({"projectName": "shop"}));
+        scene.project("two", json!({"projectName": "shop"}));
+        until(&scene, |scene| {
+            ["one", "two"]
+                .iter()
+                .all(|name| scene.is_ready(name) || reason(scene, name) == "NameConflict")
+        })
+        .await;
+        let ready: Vec<_> = ["one", "two"]
+            .into_iter()
+            .filter(|name| scene.is_ready(name))
+            .collect();
+        assert!(!ready.is_empty());
+        let refs: std::collections::BTreeSet<_> = ready
+            .iter()
+            .map(|name| {
+                scene.stored(name).unwrap()["status"]["ref"]
+                    .as_str()
+                    .unwrap()
+                    .to_owned()
+            })
+            .collect();
+        assert_eq!(refs.len(), ready.len(), "no ref is carried by two");
+        assert_eq!(scene.world().ledger().created().count(), ready.len());
+    });
+}
+
+#[test]
+fn a_foreign_project_of_the_wanted_name_is_never_taken_whenever_it_appears() {
+    for effect in 0..8 {
+        for phase in Phase::ALL {
+            simulate(async || {
+                let scene = Scene::new(&Seed::default());
+                scene.project("orders", json!({}));
+                let driver = Driver::new(&scene);
+                let plan = [Plan { effect, phase }];
+                let foreign = std::cell::RefCell::new(None);
+                let appear = |scene: &Scene, _| {
+                    let now = supabase_operator::rules::ambient::Clock::now(&scene.clock);
+                    foreign.replace(Some(scene.world().add_foreign_project(
+                        "acme",
+                        "team-a-orders",
+                        now,
+                    )));
+                };
+                // With a call of ours open, only a person can say whose a project of the wanted name is.
+                let no = ["NameConflict", "AmbiguousCreate"];
+                let settled = |scene: &Scene| {
+                    scene.is_ready("orders") || no.contains(&reason(scene, "orders").as_str())
+                };
+                let ending = driver
+                    .run(&Faults::new(&plan), LIMIT, settled, appear)
+                    .await;
+                assert!(
+                    matches!(ending, Ending::Done(_)),
+                    "{plan:?} {:#}",
+                    scene.stored("orders").unwrap()
+                );
+                let stored = scene.stored("orders").unwrap();
+                let foreign = foreign.into_inner();
+                assert_ne!(
+                    stored["status"]["ref"].as_str(),
+                    foreign.as_deref(),
+                    "{plan:?}"
+                );
+                assert!(deleted(&scene).is_empty());
+                if let Some(foreign) = foreign {
+                    assert_eq!(
+                        scene.world().project(&foreign).unwrap().name,
+                        "team-a-orders"
+                    );
+                }
+            });
+        }
+    }
+}
+
+#[test]
+fn one_project_is_adopted_by_one_object() {
+    simulate(async || {
+        let scene = Scene::new(&instant());
+        let now = supabase_operator::rules::ambient::Clock::now(&scene.clock);
+        let reference = scene.world().add_foreign_project("acme", "old", now);
+        let adopt = json!({"adoption": {"policy": "AdoptOnly", "ref": reference}, "outputs": []});
+        scene.project("one", adopt.clone());
+        scene.project("two", adopt);
+        until(&scene, |scene| {
+            let reasons = [reason(scene, "one"), reason(scene, "two")];
+            reasons.iter().any(|reason| reason == "OwnershipConflict")
+                && ["one", "two"].iter().any(|name| scene.is_ready(name))
+        })
+        .await;
+        assert_eq!(scene.world().ledger().created().count(), 0);
+    });
+}
+
+#[test]
+fn adoption_through_a_cluster_connection_that_forbids_it_is_refused_without_naming_the_ref() {
+    simulate(async || {
+        let scene = Scene::new(&instant());
+        let token = scene.world().add_pat(Pat::classic());
+        scene.system_secret("pat", &[("token", &token)]);
+        let auth =
+            json!({"personalAccessToken": {"secretKeyRef": {"name": "pat", "key": "token"}}});
+        scene.make(
+            CLUSTER_CONNECTIONS,
+            "ClusterSupabaseConnection",
+            "shared",
+            json!({"auth": auth, "allowedNamespaces": {"names": ["team-a"]}, "adoption": "Forbidden"}),
+        );
+        let now = supabase_operator::rules::ambient::Clock::now(&scene.clock);
+        let foreign = scene.world().add_foreign_project("acme", "theirs", now);
+        let through = json!({"kind": "ClusterSupabaseConnection", "name": "shared"});
+        scene.project(
+            "by-ref",
+            json!({"connectionRef": through, "adoption": {"policy": "AdoptOnly", "ref": foreign}}),
+        );
+        scene.project(
+            "by-name",
+            json!({"connectionRef": through, "projectName": "theirs", "adoption": {"policy": "AdoptOrCreate"}}),
+        );
+        scene.project("fresh", json!({"connectionRef": through}));
+        until(&scene, |scene| {
+            reason(scene, "by-ref") == "AdoptionForbidden"
+                && reason(scene, "by-name") == "AdoptionForbidden"
+                && scene.is_ready("fresh")
+        })
+        .await;
+        for name in ["by-ref", "by-name"] {
+            let status = scene.stored(name).unwrap()["status"].to_string();
+            assert!(!status.contains(&foreign), "{status}");
+        }
+    });
+}
+
+#[test]
+fn a_namespace_that_is_not_admitted_gets_nothing() {
+    simulate(async || {
+        let scene = Scene::new(&instant());
+        let token = scene.world().add_pat(Pat::classic());
+        scene.system_secret("pat", &[("token", &token)]);
+        let auth =
+            json!({"personalAccessToken": {"secretKeyRef": {"name": "pat", "key": "token"}}});
+        scene.make(
+            CLUSTER_CONNECTIONS,
+            "ClusterSupabaseConnection",
+            "shared",
+            json!({"auth": auth, "allowedNamespaces": {"names": ["team-b"]}}),
+        );
+        let through = json!({"kind": "ClusterSupabaseConnection", "name": "shared"});
+        scene.project("orders", json!({"connectionRef": through}));
+        until(&scene, |scene| {
+            reason(scene, "orders") == "NamespaceNotAllowed"
+        })
+        .await;
+        assert_eq!(scene.world().ledger().created().count(), 0);
+        // And a deletion is not held up by it.
+        assert!(scene.api().delete_by_hand(&format!("{PROJECTS}/orders")));
+        until(&scene, |scene| scene.stored("orders").is_none()).await;
+    });
+}
+
+#[test]
+fn an_output_named_like_somebody_elses_secret_is_a_conflict_and_leaves_it_alone() {
+    simulate(async || {
+        let scene = Scene::new(&instant());
+        scene.secret("precious", &[("key", "value-of-somebody")]);
+        scene.project(
+            "orders",
+            json!({"outputs": [{"name": "precious"}, {"name": "mine"}]}),
+        );
+        until(&scene, |scene| reason(scene, "orders") == "Conflict").await;
+        assert_eq!(
+            scene.secret_value("precious", "key").as_deref(),
+            Some("value-of-somebody")
+        );
+        assert!(
+            scene.secret_value("mine", "SUPABASE_URL").is_some(),
+            "the other output is written"
+        );
+        // Made room: it is written within the resync.
+        assert!(scene.api().delete_by_hand(&format!("{SECRETS}/precious")));
+        until(&scene, |scene| scene.is_ready("orders")).await;
+        assert!(scene.secret_value("precious", "SUPABASE_URL").is_some());
+    });
+}
+
+#[test]
+fn forged_annotations_and_labels_prove_nothing() {
+    simulate(async || {
+        let scene = Scene::new(&instant());
+        let now = supabase_operator::rules::ambient::Clock::now(&scene.clock);
+        let foreign = scene.world().add_foreign_project("acme", "theirs", now);
+        scene.project("orders", json!({"deletionPolicy": "Delete"}));
+        let forged = json!({"metadata": {"annotations": {
+            "supabase-operator.dev/ref": foreign, "supabase-operator.dev/force-orphan": foreign,
+            "supabase-operator.dev/created": "true",
+        }}});
+        assert!(
+            scene
+                .api()
+                .change_by_hand(&format!("{PROJECTS}/orders"), &forged)
+        );
+        until(&scene, |scene| scene.is_ready("orders")).await;
+        let own = scene.stored("orders").unwrap()["status"]["ref"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        assert_ne!(own, foreign);
+        assert!(scene.api().delete_by_hand(&format!("{PROJECTS}/orders")));
+        until(&scene, |scene| scene.stored("orders").is_none()).await;
+        assert_eq!(deleted(&scene), [own]);
+    });
+}
+
+#[test]
+fn retain_leaves_the_project_and_the_password_and_a_new_object_takes_both_over() {
+    simulate(async || {
+        let scene = Scene::new(&instant());
+        scene.project("orders", json!({}));
+        until(&scene, |scene| scene.is_ready("orders")).await;
+        let reference = scene.stored("orders").unwrap()["status"]["ref"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        let password = scene
+            .secret_value("orders-supabase-password", "password")
+            .unwrap();
+        assert!(scene.api().delete_by_hand(&format!("{PROJECTS}/orders")));
+        until(&scene, |scene| scene.stored("orders").is_none()).await;
+        assert!(deleted(&scene).is_empty());
+        let kept = scene
+            .get(&format!("{SECRETS}/orders-supabase-password"))
+            .unwrap();
+        assert_eq!(
+            kept["metadata"]["labels"]["supabase-operator.dev/ref"],
+            json!(reference)
+        );
+        assert_eq!(
+            kept["metadata"]["labels"]["supabase-operator.dev/retained"],
+            json!("true")
+        );
+        // Applied again without adoption: a clear no, nothing is made.
+        scene.project("orders", json!({}));
+        until(&scene, |scene| {
+            reason(scene, "orders") == "PasswordSecretConflict"
+        })
+        .await;
+        assert_eq!(scene.world().ledger().created().count(), 1);
+        // With adoption: the same project, the same password.
+        let adopt = json!({"spec": {"adoption": {"policy": "AdoptOnly", "ref": reference}}});
+        assert!(
+            scene
+                .api()
+                .change_by_hand(&format!("{PROJECTS}/orders"), &adopt)
+        );
+        until(&scene, |scene| scene.is_ready("orders")).await;
+        assert_eq!(
+            scene.secret_value("orders-supabase", "SUPABASE_DB_PASSWORD"),
+            Some(password)
+        );
+    });
+}
