@@ -1,6 +1,7 @@
 //! The operator's own key, in a Secret that it makes in its own namespace.
 //!
-//! Digests in statuses and in state Secrets hang on it: it is made once and never replaced.
+//! Digests in statuses and in state Secrets hang on it: it is made once and never replaced. Its name hangs on nothing
+//! that an installation can choose, so that a chart that is installed anew, under whatever name, finds it again.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,6 +16,8 @@ use crate::kubernetes::{self, Error};
 use crate::rules::ambient::Random;
 use crate::rules::digest::DigestKey;
 
+/// The Secret's name.
+pub const NAME: &str = "supabase-operator-keys";
 /// Key of the digest key within the Secret.
 const DIGEST: &str = "digest";
 /// Between two tries.
@@ -25,8 +28,8 @@ const RETRY: Duration = Duration::from_secs(2);
 pub enum KeyError {
     /// The Secret is there and holds no key.
     #[error(
-        "the Secret {0} holds no usable key; restore it from a backup, or delete it (passwords and tokens are then \
-         taken for edited once)"
+        "the Secret {0} holds no usable key; restore it from a backup, or delete it (a new key is then made; \
+         passwords are taken as they lie in their Secrets, and outputs are compared anew)"
     )]
     Unusable(String),
     /// The API server refuses for good.
@@ -34,13 +37,13 @@ pub enum KeyError {
     Refused(String, #[source] Error),
 }
 
-/// Reads the key, or makes it. `name` is the Secret's. Tries until the API server answers.
+/// Reads the key, or makes it. Tries until the API server answers.
 pub async fn digest_key(
     client: &Client,
     namespace: &str,
-    name: &str,
     random: &dyn Random,
 ) -> Result<DigestKey, KeyError> {
+    let name = NAME;
     let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
     loop {
         match kubernetes::get(&api, name).await {

@@ -96,7 +96,7 @@ pub async fn last_words(
         warn!(
             "the claim to lead was lost while stopping; answers in flight are stored all the same"
         );
-        std::future::pending().await
+        std::future::pending::<()>().await;
     };
     let ended = tokio::time::timeout(at_most, ended);
     tokio::select! {

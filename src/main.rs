@@ -25,7 +25,7 @@ struct Program {
 enum Command {
     /// Run the operator
     Run(Box<Options>),
-    /// Print the CustomResourceDefinitions
+    /// Print the definitions of the operator's kinds
     Crds {
         #[command(subcommand)]
         apply: Option<Crds>,
@@ -34,7 +34,7 @@ enum Command {
 
 #[derive(Subcommand)]
 enum Crds {
-    /// Apply them server-side, with the rights of the kubeconfig or ServiceAccount, and wait until they are served
+    /// Apply them server-side, with the rights at hand, and wait until they are served
     Apply,
 }
 
@@ -74,7 +74,7 @@ fn fail(error: &anyhow::Error) -> ExitCode {
 
 async fn dispatch(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Run(options) => operate(*options).await,
+        Command::Run(options) => Box::pin(operate(*options)).await,
         Command::Crds { apply: None } => {
             use std::io::Write as _;
             std::io::stdout().write_all(crds::print()?.as_bytes())?;
@@ -123,7 +123,7 @@ async fn operate(options: Options) -> anyhow::Result<()> {
         clock: Arc::new(SystemClock { begun: begun() }),
         random: Arc::new(SystemRandom),
     };
-    run(outside, options, stop_signal()).await
+    Box::pin(run(outside, options, stop_signal())).await
 }
 
 /// Ends with the first SIGTERM or SIGINT; the second one ends the process.
@@ -172,13 +172,9 @@ impl Clock for SystemClock {
 struct SystemRandom;
 
 impl Random for SystemRandom {
-    #[expect(
-        clippy::panic,
-        reason = "without randomness nothing may be made: a guessable password is worse"
-    )]
+    /// Ends the process where there is none: a password that can be guessed is worse.
     fn fill(&self, bytes: &mut [u8]) {
-        if getrandom::fill(bytes).is_err() {
-            panic!("the operating system gives no randomness");
-        }
+        let filled = getrandom::fill(bytes);
+        assert!(filled.is_ok(), "the operating system gives no randomness");
     }
 }

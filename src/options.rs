@@ -49,7 +49,7 @@ pub struct Options {
     )]
     pub management_api_endpoint: String,
 
-    /// An HTTP proxy for calls to the Management API; such as http://proxy.example:3128
+    /// An HTTP proxy for calls to the Management API; such as `http://proxy.example:3128`
     #[arg(
         long,
         env = "SUPABASE_OPERATOR_MANAGEMENT_API_PROXY",

@@ -96,9 +96,7 @@ impl Term {
             random,
         } = outside.clone();
         let process = draw(random.as_ref(), b"abcdefghijklmnopqrstuvwxyz0123456789", 12);
-        let secret = format!("{}-keys", options.lease_name);
-        let digest_key =
-            keys::digest_key(&client, &options.namespace, &secret, random.as_ref()).await?;
+        let digest_key = keys::digest_key(&client, &options.namespace, random.as_ref()).await?;
         let reporter = Reporter::new(client.clone(), &options.identity, metrics.clone());
         let shell = Shell::new(ShellParts {
             client: client.clone(),
@@ -182,19 +180,7 @@ pub async fn run(
     say_what_is_not_watched(&options);
 
     let leadership = Leadership::new(Arc::clone(&outside.clock));
-    let suffix = draw(
-        outside.random.as_ref(),
-        b"abcdefghijklmnopqrstuvwxyz0123456789",
-        8,
-    );
-    let lease = LeaseOptions {
-        namespace: options.namespace.clone(),
-        name: options.lease_name.clone(),
-        identity: format!("{}_{suffix}", options.identity),
-        duration: options.lease_duration,
-        renew_deadline: options.renew_deadline,
-        retry_period: options.retry_period,
-    };
+    let lease = lease(&options, outside.random.as_ref());
     let clock = Arc::clone(&outside.clock);
     let mut holder = Holder::new(outside.client.clone(), lease, clock, leadership.clone());
     tokio::select! {
@@ -248,9 +234,21 @@ pub async fn run(
     working.abort();
     serving.abort();
     if lost {
-        anyhow::bail!("the claim to lead was lost")
-    } else {
-        Ok(())
+        anyhow::bail!("the claim to lead was lost");
+    }
+    Ok(())
+}
+
+/// How this process holds the Lease: under a name of its own.
+fn lease(options: &Options, random: &dyn Random) -> LeaseOptions {
+    let suffix = draw(random, b"abcdefghijklmnopqrstuvwxyz0123456789", 8);
+    LeaseOptions {
+        namespace: options.namespace.clone(),
+        name: options.lease_name.clone(),
+        identity: format!("{}_{suffix}", options.identity),
+        duration: options.lease_duration,
+        renew_deadline: options.renew_deadline,
+        retry_period: options.retry_period,
     }
 }
 
@@ -333,8 +331,7 @@ async fn work(
         }
         tokio::time::sleep(RETRY).await;
     };
-    let client = &outside.client;
-    let namespaces = options.namespaces();
+    let (client, namespaces) = (&outside.client, options.namespaces());
     let mut running: FuturesUnordered<BoxFuture<'static, ()>> = FuturesUnordered::new();
 
     let looked = look(Looking {
@@ -526,7 +523,7 @@ async fn watch_secrets(client: Client, namespaces: Option<Vec<String>>, changes:
     while let Some(event) = events.next().await {
         match event {
             Ok(watcher::Event::Apply(secret) | watcher::Event::Delete(secret)) => {
-                changes.tell(&secret)
+                changes.tell(&secret);
             }
             Ok(watcher::Event::Init | watcher::Event::InitApply(_) | watcher::Event::InitDone) => {}
             Err(error) => {

@@ -85,6 +85,8 @@ pub struct Observed {
     pub state: StateRead,
     /// The state Secret's name.
     pub state_name: String,
+    /// Whether the state remembers tokens by digests of another key of the operator.
+    pub of_another_key: bool,
     /// Whether another connection has the better right to the seed's refresh token.
     pub shared: bool,
     /// What this process remembers.
@@ -122,6 +124,8 @@ pub enum Step {
     Refresh(Source),
     /// Take the pair of the seed into the state Secret.
     Adopt,
+    /// Remember tokens by digests of the operator's present key.
+    Rekey,
     /// Close a marker whose token is nowhere any more.
     CloseMarker,
     /// Tell the session what to use, or why it cannot be used. In memory only.
@@ -136,6 +140,7 @@ impl StepName for Step {
             Self::Probe(_) => "probe",
             Self::Refresh(_) => "refresh",
             Self::Adopt => "adopt",
+            Self::Rekey => "rekey",
             Self::CloseMarker => "close_marker",
             Self::Install => "install",
             Self::Clean => "clean",

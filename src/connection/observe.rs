@@ -58,8 +58,13 @@ pub async fn observe<C: Connection>(room: &Connections<C>, object: &C) -> Result
         }
     };
     reading.remember(&credentials, &state);
+    let of_another_key = match &state {
+        StateRead::Ours(state, _) => state.is_of_another_key(room.sessions.digest_key()),
+        StateRead::Absent | StateRead::Foreign | StateRead::Damaged(_) => false,
+    };
     Ok(Observed {
         credentials,
+        of_another_key,
         state,
         state_name: store.name().to_owned(),
         shared,

@@ -76,6 +76,9 @@ pub async fn perform<C: Room>(
             ..Outcome::go_on(stored)
         };
     }
+    if !worked {
+        acting.session.looked_in_vain();
+    }
     let status = describe::status(&object, &observed, &plan.report, room.clock.now());
     Outcome {
         again: Some(plan.again),
@@ -142,6 +145,7 @@ impl<C: Connection> Acting<'_, C> {
             Step::Probe(source) => self.probe(source, observed).await,
             Step::Refresh(source) => self.refresh(source, observed).await,
             Step::Adopt => self.adopt(observed).await,
+            Step::Rekey => self.rekey(observed).await,
             Step::CloseMarker => self.close_marker(observed).await,
             Step::Install => Done::Learned,
             Step::Clean => self.clean(observed).await,
@@ -264,6 +268,22 @@ impl<C: Connection> Acting<'_, C> {
             &uid,
         );
         self.write(observed, next).await
+    }
+
+    async fn rekey(&self, observed: &mut Observed) -> Done {
+        let seed = match &observed.credentials {
+            Credentials::OAuth {
+                seed: Read::There(seed),
+                ..
+            } => seed.refresh.clone(),
+            Credentials::OAuth { .. } | Credentials::Pat(_) => None,
+        };
+        let next = state(observed).rekeyed(self.room.sessions.digest_key(), seed.as_ref());
+        let done = self.write(observed, next).await;
+        if matches!(done, Done::Learned) {
+            observed.of_another_key = false;
+        }
+        done
     }
 
     async fn close_marker(&self, observed: &mut Observed) -> Done {

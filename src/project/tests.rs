@@ -41,6 +41,7 @@ fn ago(seconds: u64) -> Timestamp {
     now() - SignedDuration::from_secs(i64::try_from(seconds).unwrap())
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "json! makes values")]
 fn project(spec: Value) -> SupabaseProject {
     let mut all = json!({"connectionRef": {"name": "acme"}, "region": "eu-central-1"});
     all.as_object_mut()
@@ -325,7 +326,7 @@ mod birth {
         foreign.process = "p0".into();
         let status = tried(vec![foreign]);
         let early = Observed {
-            foreign_for: DEADLINE + GRACE - Duration::from_secs(1),
+            foreign_for: (DEADLINE + GRACE).saturating_sub(Duration::from_secs(1)),
             ..observed()
         };
         assert_eq!(run(&with(plain(), status.clone()), &early).step, None);

@@ -1,5 +1,8 @@
 //! Keyed digests: how the operator recognizes a secret value without writing it, or anything that could be
 //! guessed from it, into a status.
+//!
+//! Every digest bears the name of its key, `<id>:<hmac>`: what was made with another key can be neither confirmed nor
+//! denied, and must not be taken for an edit.
 
 use std::fmt;
 
@@ -11,6 +14,18 @@ use super::ambient::Random;
 
 /// Length of a key in bytes.
 pub const KEY_LENGTH: usize = 32;
+
+/// Length of the name of a key, in hexadecimal digits.
+const ID_LENGTH: usize = 8;
+
+/// Whether two digests were made with the same key, so that their difference says something.
+pub fn comparable(one: &str, other: &str) -> bool {
+    id(one) == id(other)
+}
+
+fn id(digest: &str) -> Option<&str> {
+    digest.split_once(':').map(|(id, _)| id)
+}
 
 /// The key. It lies in a Secret that the operator makes in its own namespace.
 #[derive(Clone)]
@@ -40,13 +55,29 @@ impl DigestKey {
         self.0.as_slice()
     }
 
-    /// HMAC-SHA-256 over `purpose` and `parts`, as 64 hexadecimal digits. Lengths are part of the message, so
-    /// that no two lists of parts give the same.
+    /// HMAC-SHA-256 over `purpose` and `parts`, as 64 hexadecimal digits after the key's name and a colon. Lengths
+    /// are part of the message, so that no two lists of parts give the same.
     pub fn digest<'a>(
         &self,
         purpose: &'static str,
         parts: impl IntoIterator<Item = &'a [u8]>,
     ) -> String {
+        format!("{}:{}", self.id(), self.hmac(purpose, parts))
+    }
+
+    /// Whether a digest was made with this key, so that it says something.
+    pub fn made(&self, digest: &str) -> bool {
+        id(digest) == Some(self.id().as_str())
+    }
+
+    /// The key's name: it tells keys apart, and nothing about them.
+    fn id(&self) -> String {
+        let mut id = self.hmac("id", []);
+        id.truncate(ID_LENGTH);
+        id
+    }
+
+    fn hmac<'a>(&self, purpose: &'static str, parts: impl IntoIterator<Item = &'a [u8]>) -> String {
         // A key of any length is accepted by HMAC, so there is always a Mac.
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.0.as_slice()) else {
             return String::new();
@@ -76,10 +107,22 @@ mod tests {
         let key = DigestKey::from_bytes(&[7; 32]).unwrap();
         let other = DigestKey::from_bytes(&[8; 32]).unwrap();
         let one = key.digest("password", [b"ab".as_slice(), b"c"]);
-        assert_eq!(one.len(), 64);
+        assert_eq!(one.len(), 8 + 1 + 64);
         assert_eq!(one, key.digest("password", [b"ab".as_slice(), b"c"]));
         assert_ne!(one, key.digest("password", [b"a".as_slice(), b"bc"]));
         assert_ne!(one, key.digest("output", [b"ab".as_slice(), b"c"]));
         assert_ne!(one, other.digest("password", [b"ab".as_slice(), b"c"]));
+    }
+
+    #[test]
+    fn only_digests_of_one_key_are_compared() {
+        let key = DigestKey::from_bytes(&[7; 32]).unwrap();
+        let other = DigestKey::from_bytes(&[8; 32]).unwrap();
+        let one = key.digest("password", [b"ab".as_slice()]);
+        let foreign = other.digest("password", [b"ab".as_slice()]);
+        assert!(key.made(&one) && other.made(&foreign));
+        assert!(!key.made(&foreign) && !key.made("") && !key.made(&one[9..]));
+        assert!(comparable(&one, &key.digest("output", [])));
+        assert!(!comparable(&one, &foreign) && !comparable(&one, &one[9..]));
     }
 }

@@ -302,6 +302,12 @@ impl Session {
         }
     }
 
+    /// A look at the connection came to nothing; what was known before goes on. Whoever waits for the first look
+    /// need not wait for one that succeeds.
+    pub(crate) fn looked_in_vain(&self) {
+        self.shared().settle(self.id());
+    }
+
     /// What is remembered of the connection's tokens.
     pub(crate) fn memory(&self) -> Memory {
         self.core().memory.clone()

@@ -5,12 +5,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
-use simulated_platform::{Config, Effect};
+use simulated_platform::{Config, Effect, Status};
 use supabase_operator::rules::ambient::Clock as _;
 
 use crate::sim::{Driver, Ending, Faults, PROJECTS, Phase, Plan, Scene, Seed, simulate};
 
 const LIMIT: Duration = Duration::from_secs(24 * 3600);
+
+/// When a hand comes in, and what it does.
+type Before = (fn(&Scene) -> bool, fn(&Scene));
 
 /// One piece of work, and what must hold after it.
 #[derive(Clone, Copy)]
@@ -19,7 +22,7 @@ struct Workload {
     /// Sets the scene.
     begin: fn(&Scene),
     /// A run without faults precedes until this holds; then this is done by hand.
-    before: Option<(fn(&Scene) -> bool, fn(&Scene))>,
+    before: Option<Before>,
     done: fn(&Scene) -> bool,
     check: fn(&Scene) -> Result<(), String>,
 }
@@ -145,11 +148,12 @@ fn one_project(scene: &Scene) -> Result<(), String> {
 }
 
 fn no_project(scene: &Scene) -> Result<(), String> {
-    let living: Vec<_> = scene
-        .world()
+    let world = scene.world();
+    let living = world
         .projects()
-        .map(|project| project.name.clone())
-        .collect();
+        .filter(|project| project.status != Status::Removed);
+    let living: Vec<_> = living.map(|project| project.name.clone()).collect();
+    drop(world);
     if !living.is_empty() {
         return Err(format!("left behind: {living:?}"));
     }
@@ -347,8 +351,8 @@ fn crashes_anywhere_and_again_during_the_recovery_end_well() {
             jobs.push((
                 work,
                 Mode {
-                    downtime,
                     visible_after,
+                    downtime,
                     ..PLAIN
                 },
             ));

@@ -2,14 +2,15 @@
 //! platform, with crashes at every effect. Needs no server and no network; every run is the same run again.
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stdout,
+    clippy::needless_pass_by_value,
     reason = "a test says what it found"
 )]
 
 mod crashes;
+mod keys;
 mod rest;
 mod sim;
 mod tenancy;

@@ -40,10 +40,8 @@ fn deleted(scene: &Scene) -> Vec<String> {
     let world = scene.world();
     let effects = world.ledger().accepted().iter();
     effects
-        .filter_map(|accepted| match &accepted.effect {
-            Effect::Deleted { reference } => Some(reference.clone()),
-            _ => None,
-        })
+        .filter(|accepted| matches!(accepted.effect, Effect::Deleted { .. }))
+        .filter_map(|accepted| accepted.effect.reference().map(str::to_owned))
         .collect()
 }
 

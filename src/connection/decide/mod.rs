@@ -19,6 +19,7 @@
 //! | what is known | step | condition |
 //! |---|---|---|
 //! | a Secret is missing or holds no credential | – | `SecretNotFound`, `SecretInvalid` |
+//! | tokens remembered with another key of the operator | rekey | as before |
 //! | an access token that was not tried | probe | as before |
 //! | … and is accepted, with an organization that is admitted | install | `Authenticated` |
 //! | … and sees none that is admitted | install | `OrganizationNotAllowed`, `MissingScope` |
@@ -241,7 +242,7 @@ pub fn subject(observed: &Observed, step: &Step) -> String {
         Step::Probe(source) => access_of(observed, *source),
         Step::Refresh(source) => refresh_of(observed, *source),
         Step::Adopt => refresh_of(observed, Source::Seed),
-        Step::CloseMarker | Step::Install | Step::Clean => None,
+        Step::Rekey | Step::CloseMarker | Step::Install | Step::Clean => None,
     };
     token.map(|token| token.digest.clone()).unwrap_or_default()
 }

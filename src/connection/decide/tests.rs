@@ -78,6 +78,7 @@ fn observed(credentials: Credentials) -> Observed {
         credentials,
         state: StateRead::Absent,
         state_name: "acme-oauth-state".to_owned(),
+        of_another_key: false,
         shared: false,
         memory: Memory::default(),
         capabilities: Capabilities::default(),

@@ -85,6 +85,14 @@ pub(super) fn course(
         app,
         at,
     };
+    // A seed that cannot be read now may be the spent one: it is waited for, so that it is not taken for a new one.
+    if observed.of_another_key && !matches!(seed, Read::Bad(_)) {
+        return Course {
+            step: Some(Step::Rekey),
+            report: Report::waiting(trouble(observed)),
+            until: None,
+        };
+    }
     let offer = case.offer(seed);
     // A pair whose access token works needs no refresh: it is taken whatever else is under way.
     let mut attempt = None;

@@ -1081,3 +1081,60 @@ async fn a_pass_that_comes_while_the_claim_is_being_renewed_is_made_soon_after()
     let _process = stage.live(process, Duration::from_secs(10)).await.unwrap();
     assert_eq!(stage.ready("acme"), "True/Authenticated");
 }
+
+#[tokio::test(start_paused = true)]
+async fn another_key_of_the_operator_makes_no_spent_token_fresh_again() {
+    let stage = Stage::with_tokens(TokenMode::Strict, HOUR);
+    stage.seed("acme", &stage.authorize().refresh_token);
+    stage.oauth("acme");
+    let process = stage.start();
+    let process = stage.live(process, 3 * HOUR).await.unwrap();
+    let calls = stage.token_calls();
+    process.die().await;
+    *stage.key.lock().unwrap() = 10;
+    let process = stage.start();
+    let process = stage.live(process, 3 * HOUR).await.unwrap();
+    assert_eq!(
+        stage.ready("acme"),
+        "True/Authenticated",
+        "{}",
+        stage.message("acme")
+    );
+    assert!(stage.token_calls() > calls + 3, "the chain goes on");
+    // Again, and a seed that is there before the tokens are used is still the old one.
+    process.die().await;
+    let process = stage.start();
+    let process = stage.live(process, MINUTE).await.unwrap();
+    // A new authorization is taken.
+    let fresh = stage.authorize().refresh_token;
+    stage.seed("acme", &fresh);
+    process.nudge();
+    let _process = stage.live(process, 2 * HOUR).await.unwrap();
+    assert_eq!(stage.ready("acme"), "True/Authenticated");
+    let sent = stage.watched().sent.clone();
+    assert!(sent.contains(&fresh));
+    let once: std::collections::BTreeSet<_> = sent.iter().collect();
+    assert_eq!(once.len(), sent.len(), "no token is sent twice");
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_key_of_the_operator_and_a_seed_that_is_missing_for_a_while_kill_no_chain() {
+    let stage = Stage::with_tokens(TokenMode::Strict, HOUR);
+    let seed = stage.authorize().refresh_token;
+    stage.seed("acme", &seed);
+    stage.oauth("acme");
+    let process = stage.start();
+    let process = stage.live(process, HOUR).await.unwrap();
+    process.die().await;
+    *stage.key.lock().unwrap() = 10;
+    let seed_path = format!("{SECRETS}/acme-seed");
+    assert!(stage.api.server().delete_by_hand(&seed_path));
+    let process = stage.start();
+    let process = stage.live(process, HOUR).await.unwrap();
+    stage.seed("acme", &seed);
+    process.nudge();
+    let _process = stage.live(process, 3 * HOUR).await.unwrap();
+    assert_eq!(stage.ready("acme"), "True/Authenticated");
+    let sent = stage.watched().sent.clone();
+    assert_eq!(sent.iter().filter(|token| **token == seed).count(), 1);
+}

@@ -76,6 +76,8 @@ pub struct Stage {
     pub app: App,
     /// How long requests travel from now on.
     pub travel: Arc<Mutex<Duration>>,
+    /// Of what the operator's own key is made.
+    pub key: Arc<Mutex<u8>>,
     origin: Instant,
     processes: Arc<Mutex<u32>>,
 }
@@ -153,6 +155,7 @@ impl Stage {
             crash: Arc::default(),
             app,
             travel: Arc::new(Mutex::new(TRAVEL)),
+            key: Arc::new(Mutex::new(9)),
             origin,
             processes: Arc::default(),
         };
@@ -371,7 +374,7 @@ impl Stage {
             clock: clock.clone(),
             random: random.clone(),
             leadership: leadership.clone(),
-            digest_key: DigestKey::from_bytes(&[9; 32]).unwrap(),
+            digest_key: DigestKey::from_bytes(&[*self.key.lock().unwrap(); 32]).unwrap(),
             process: format!("process-{number}"),
             namespace: "operator".to_owned(),
             options,

@@ -311,29 +311,8 @@ fn create(
             );
         }
     }
-    let absent = creation
-        .attempts
-        .iter()
-        .filter(|attempt| is_unsettled(attempt))
-        .count();
-    if absent >= ABSENT_AT_MOST {
-        return ambiguous(
-            draft,
-            "the answers to two create calls were lost, and no project turned up",
-        );
-    }
-    let wanted = project.wanted_name();
-    if absent > 0
-        && listing
-            .projects
-            .iter()
-            .any(|listed| !listed.is_branch && listed.name == wanted)
-    {
-        return ambiguous(
-            draft,
-            "the answer to the create call was lost, and a project of the wanted name is there, which may have been \
-             renamed by hand",
-        );
+    if let Some(what) = undecidable(project, &creation.attempts, listing) {
+        return ambiguous(draft, what);
     }
     if let Some(problem) = unpostable(project, observed) {
         draft.stalled(&problem);
@@ -377,6 +356,30 @@ fn create(
         begun: listing.begun,
     });
     act(step, draft, Again::Now)
+}
+
+/// Why only a person can tell what became of calls whose answers were lost.
+fn undecidable(
+    project: &SupabaseProject,
+    attempts: &[Attempt],
+    listing: &Listing,
+) -> Option<&'static str> {
+    let lost = attempts
+        .iter()
+        .filter(|attempt| is_unsettled(attempt))
+        .count();
+    let wanted = project.wanted_name();
+    let there = |listed: &ListedProject| !listed.is_branch && listed.name == wanted;
+    if lost >= ABSENT_AT_MOST {
+        Some("the answers to two create calls were lost, and no project turned up")
+    } else if lost > 0 && listing.projects.iter().any(there) {
+        Some(
+            "the answer to the create call was lost, and a project of the wanted name is there, which may have been \
+             renamed by hand",
+        )
+    } else {
+        None
+    }
 }
 
 /// Why no create call can be made, whatever the platform says.

@@ -6,6 +6,7 @@ use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject};
 use crate::outputs::Belonging;
 use crate::project::facts::{Observed, PasswordSecret, PasswordSource, Problem};
 use crate::rules::conditions;
+use crate::rules::digest::comparable;
 
 /// How the database password stands.
 #[derive(Debug)]
@@ -43,9 +44,9 @@ pub(super) fn password(
     {
         let same_project = kept.orphaned && kept.reference.as_deref() == reference;
         return if same_project
-            && kept.digest.is_some()
-            && (digest.is_none() || kept.digest.as_deref() == digest)
-        {
+            && kept.digest.as_deref().is_some_and(|kept| {
+                digest.is_none_or(|digest| kept == digest || !comparable(kept, digest))
+            }) {
             Password::Keep(PasswordSource::Retained)
         } else {
             Password::Trouble(Problem::new(
@@ -76,14 +77,22 @@ pub(super) fn password(
         return Password::Keep(PasswordSource::Supplied);
     }
     if let Some(kept) = kept
-        && kept.digest.as_deref() == Some(digest)
+        && let Some(there) = kept.digest.as_deref()
     {
         let noted = kept.reference.as_deref() == reference;
-        return if noted {
-            Password::Fine
-        } else {
-            Password::Keep(PasswordSource::Kept)
-        };
+        if there == digest {
+            return if noted {
+                Password::Fine
+            } else {
+                Password::Keep(PasswordSource::Kept)
+            };
+        }
+        // What is recorded was made with another key of the operator, and says nothing. The Secret does: it is ours
+        // and was labelled when its password was known to be the project's, or was made for the create call.
+        let ours = noted || created && kept.reference.is_none();
+        if ours && !comparable(there, digest) {
+            return Password::Keep(PasswordSource::Kept);
+        }
     }
     if observed.recovered.is_some() {
         return Password::Keep(PasswordSource::Recovered);
@@ -116,7 +125,9 @@ pub(super) fn password_differs(observed: &Observed, status: &ProjectStatus) -> b
     was_created(status)
         && origin != Some(PasswordOrigin::Unknown)
         && match &observed.supplied {
-            Some(Ok(supplied)) => Some(supplied.digest.as_str()) != digest,
+            Some(Ok(supplied)) => digest.is_none_or(|digest| {
+                supplied.digest != digest && comparable(&supplied.digest, digest)
+            }),
             Some(Err(_)) | None => false,
         }
 }

@@ -30,7 +30,7 @@ impl Hand<'_> {
         {
             Ok(_) => {
                 self.projects.memory.note(&self.uid(), |memo| {
-                    memo.delete_accepted = Some(self.uptime())
+                    memo.delete_accepted = Some(self.uptime());
                 });
                 let note = Note::normal(
                     "Deleting",

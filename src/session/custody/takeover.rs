@@ -97,8 +97,12 @@ async fn holder<C: Connection>(
         connection.state_secret_name(),
     );
     // An owner that is gone is told apart by its connection's own pass; here every digest counts.
-    let stored = match store.read(&|_| false).await? {
-        StateRead::Ours(state, _) => state.digests().map(str::to_owned).collect(),
+    let mut source_unknown = false;
+    let mut stored: BTreeSet<String> = match store.read(&|_| false).await? {
+        StateRead::Ours(state, _) => {
+            source_unknown = state.has_tokens() && state.is_of_another_key(sessions.digest_key());
+            state.digests().map(str::to_owned).collect()
+        }
         StateRead::Absent | StateRead::Foreign | StateRead::Damaged(_) => BTreeSet::new(),
     };
     let reference = connection
@@ -119,6 +123,8 @@ async fn holder<C: Connection>(
                 .map(|value| Token::refresh(sessions.digest_key(), value).digest)
         }
     };
+    // The pair is taken to be made of this seed: nobody else may send it.
+    stored.extend(seed.clone().filter(|_| source_unknown));
     Ok(Holder {
         uid,
         created: connection.creation_timestamp().map(|time| time.0),

@@ -58,6 +58,12 @@ pub struct Consumed {
     pub refused: Option<String>,
 }
 
+impl Consumed {
+    fn digests(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.digest.as_str()).chain(self.refused.as_deref())
+    }
+}
+
 /// Written before a refresh token is sent: who sends which.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Marker {
@@ -216,6 +222,63 @@ impl TokenState {
         });
     }
 
+    /// Whether it remembers tokens by digests of another key than the operator has now: then nobody knows any more
+    /// which tokens were sent.
+    pub fn is_of_another_key(&self, key: &DigestKey) -> bool {
+        let consumed = self.consumed.iter().flat_map(Consumed::digests);
+        let seed = self.seed.as_deref();
+        let sent = self.marker.as_ref().map(|marker| marker.token.as_str());
+        consumed
+            .chain(seed)
+            .chain(sent)
+            .any(|digest| !key.made(digest))
+    }
+
+    /// Whether there is a pair, or half of one.
+    pub const fn has_tokens(&self) -> bool {
+        self.access.is_some() || self.refresh.is_some()
+    }
+
+    /// The same state, remembered by digests of the key that the operator has now. `seed` is what the seed Secret
+    /// holds.
+    ///
+    /// Digests of another key cannot be translated. What is safe: while there is a pair, the seed that lies there is
+    /// taken for the one that the pair was made of, and never sent; sending a spent token again could end the chain
+    /// that works. If it was a new one, authorizing once more helps. Where there is no pair, nothing can be ended by
+    /// trying the seed once more: the platform refuses it if it was spent, and that is remembered. A call whose end
+    /// is not known was for the pair's own token, or for the seed where there is no pair.
+    #[must_use]
+    pub fn rekeyed(&self, key: &DigestKey, seed: Option<&Token>) -> Self {
+        let mut next = self.clone();
+        next.consumed
+            .retain(|consumed| consumed.digests().all(|digest| key.made(digest)));
+        let source = seed.filter(|_| self.has_tokens());
+        if self.seed.as_deref().is_some_and(|seed| !key.made(seed)) {
+            next.seed = source.map(|token| token.digest.clone());
+        }
+        if let Some(token) = source
+            && self.refresh.as_ref() != Some(token)
+        {
+            next.consume(Consumed {
+                digest: token.digest.clone(),
+                seed: true,
+                refused: None,
+            });
+        }
+        let sent = self
+            .refresh
+            .as_ref()
+            .or_else(|| seed.filter(|_| !self.has_tokens()));
+        next.marker = next.marker.and_then(|marker| {
+            if key.made(&marker.token) {
+                return Some(marker);
+            }
+            let token = sent?.digest.clone();
+            Some(Marker { token, ..marker })
+        });
+        next
+    }
+
     /// The digests of every refresh token that this state holds or remembers.
     pub fn digests(&self) -> impl Iterator<Item = &str> {
         let consumed = self
@@ -335,6 +398,49 @@ mod tests {
         }
         assert!(state.is_consumed("c199", None) && !state.is_consumed("c0", None));
         assert_eq!(state.consumed.len(), CHAIN + 5);
+    }
+
+    #[test]
+    fn with_another_key_the_seed_of_a_pair_is_spent_and_a_lone_seed_is_tried() {
+        let new = DigestKey::from_bytes(&[8; 32]).unwrap();
+        let old = |value: &str| Token::refresh(&key(), value.into()).digest;
+        let seed = Token::refresh(&new, "seed".into());
+        let marker = |token: String| Marker {
+            process: "p".to_owned(),
+            at: Timestamp::UNIX_EPOCH,
+            token,
+        };
+        let mut state = TokenState {
+            access: Some(Token::access(&new, "access".into())),
+            refresh: Some(Token::refresh(&new, "refresh".into())),
+            seed: Some(old("seed")),
+            marker: Some(marker(old("refresh"))),
+            ..TokenState::default()
+        };
+        state.consume(consumed(&old("seed"), true, None));
+        assert!(state.is_of_another_key(&new) && !state.is_of_another_key(&key()));
+        let next = state.rekeyed(&new, Some(&seed));
+        assert!(!next.is_of_another_key(&new));
+        assert!(next.was_spent(&seed.digest));
+        assert_eq!(next.seed.as_ref(), Some(&seed.digest));
+        assert_eq!(
+            next.marker.map(|marker| marker.token),
+            state.refresh.as_ref().map(|token| token.digest.clone())
+        );
+        // The platform does not rotate: the seed is the current token, and goes on.
+        let current = state.refresh.clone();
+        let next = state.rekeyed(&new, current.as_ref());
+        assert!(next.consumed.is_empty() && !next.is_of_another_key(&new));
+        // Nothing is there that a second try could end.
+        let lone = TokenState {
+            consumed: vec![consumed(&old("seed"), true, Some("app"))],
+            marker: Some(marker(old("seed"))),
+            ..TokenState::default()
+        };
+        let next = lone.rekeyed(&new, Some(&seed));
+        assert!(next.consumed.is_empty());
+        assert_eq!(next.marker.map(|marker| marker.token), Some(seed.digest));
+        assert_eq!(lone.rekeyed(&new, None).marker, None);
     }
 
     #[test]

@@ -251,10 +251,12 @@ async fn a_recreated_object_takes_its_retained_project_back() {
     stage.cluster.gone(PROJECT, "orders", SOON).await;
 
     stage.cluster.apply(project("orders")).await;
-    stage
+    let refused = stage
         .cluster
-        .wait_condition(PROJECT, "orders", "Ready", "False/NameConflict")
+        .wait_condition(PROJECT, "orders", "Ready", "False")
         .await;
+    let message = crate::support::cluster::conditions_of(&refused);
+    assert!(message.contains("adoption.ref"), "{message}");
     let adoption = json!({"policy": "AdoptOrCreate", "ref": first["status"]["ref"]});
     let again = Value::from(project("orders").with("adoption", adoption));
     stage.cluster.apply(again).await;

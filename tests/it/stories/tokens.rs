@@ -39,7 +39,7 @@ async fn a_refresh_token_is_spent_once_and_what_it_bought_survives_a_crash() {
         .wait_condition(CONNECTION, "acme", "Ready", "True")
         .await;
     assert_eq!(stage.platform.calls_since(0)[REFRESH], 1);
-    let state = stage.cluster.data(SECRET, STATE).await.unwrap();
+    let held = stage.cluster.data(SECRET, STATE).await.unwrap();
     assert_eq!(
         stage
             .cluster
@@ -53,7 +53,7 @@ async fn a_refresh_token_is_spent_once_and_what_it_bought_survives_a_crash() {
     let second = stage.operator().await;
     ready_project(&stage, "orders").await;
     assert_eq!(stage.platform.calls_since(0)[REFRESH], 1);
-    assert_eq!(stage.cluster.data(SECRET, STATE).await.unwrap(), state);
+    assert_eq!(stage.cluster.data(SECRET, STATE).await.unwrap(), held);
     stage.finish(vec![second]).await;
 }
 

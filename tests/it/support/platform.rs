@@ -64,8 +64,8 @@ impl Platform {
                 .extend(found.map(|violation| violation.to_string()));
         });
         Self {
-            violations,
             server,
+            violations,
             app,
             tokens,
             personal_access_token,

@@ -138,7 +138,7 @@ impl<'a> Process<'a> {
         leadership.claim_until(
             driver
                 .claim
-                .unwrap_or(Duration::from_secs(u64::from(u32::MAX))),
+                .unwrap_or_else(|| Duration::from_secs(u64::from(u32::MAX))),
         );
         let outside = Outside {
             client: driver.scene.client(faults),
@@ -227,7 +227,7 @@ impl<'a> Process<'a> {
 async fn perform(term: &Term, target: Target) -> (Target, Option<Duration>) {
     let key = &target.1;
     let wait = match target.0 {
-        Of::Project => pass(&term.projects, &term.shell, key).await,
+        Of::Project => Box::pin(pass(&term.projects, &term.shell, key)).await,
         Of::Connection => pass(&term.connections, &term.shell, key).await,
         Of::ClusterConnection => match &term.cluster_connections {
             Some(kind) => pass(kind, &term.shell, key).await,
