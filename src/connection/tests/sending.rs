@@ -124,6 +124,17 @@ async fn a_read_that_met_a_rotation_is_repeated_with_the_new_token() {
 #[tokio::test(start_paused = true)]
 async fn the_401_of_a_token_that_was_replaced_under_way_does_not_count() {
     let (stage, mut process, session) = open_oauth().await;
+    let somebody = crate::api::ObjectKey {
+        namespace: Some("team".to_owned()),
+        name: "somebody".to_owned(),
+    };
+    session.roster("acme").follow(
+        "abcdefghijklmnopqrst",
+        &somebody,
+        crate::session::Pace::Resting,
+    );
+    process = stage.live(process, SECOND * 2).await.unwrap();
+    while process.projects.take().is_some() {}
     // Reads are under way for so long that the pair is renewed meanwhile: some arrive with a dead token.
     let mut reads = Vec::new();
     while stage.token_calls() == 1 {
@@ -148,6 +159,11 @@ async fn the_401_of_a_token_that_was_replaced_under_way_does_not_count() {
         .count();
     assert!(refused > 0, "they are repeated with the new token");
     assert_eq!(session.state(), crate::session::SessionState::Usable);
+    assert_eq!(
+        process.projects.take(),
+        None,
+        "nobody was told that the session had closed"
+    );
     let process = stage.live(process, MINUTE * 10).await.unwrap();
     assert_eq!(stage.token_calls(), 2, "nobody was alarmed");
     process.die().await;
