@@ -58,7 +58,7 @@ pub fn organizations() -> Call<Vec<Organization>> {
     .with_limits(Limits::LIST)
 }
 
-/// One page of an organization's projects, branches included. At most [`PAGE`] of them.
+/// One page of an organization's projects, branches included. At most 100 of them.
 pub fn organization_projects(
     slug: &OrganizationSlug,
     offset: u64,

@@ -27,7 +27,7 @@ pub enum Error {
     /// 429.
     #[error("the rate limit of the Management API is reached; the call is repeated when it allows")]
     Throttled {
-        /// How long to wait, as far as the answer says; never more than [`super::headers::LONGEST_WAIT`].
+        /// How long to wait, as far as the answer says; never more than ten minutes.
         retry_after: Option<Duration>,
     },
     /// 401: the token is missing, expired, revoked or rotated away.
