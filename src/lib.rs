@@ -4,6 +4,7 @@ pub mod api;
 pub mod connection;
 pub mod controller;
 pub mod crds;
+mod dependents;
 pub mod health;
 pub mod keys;
 pub mod kubernetes;

@@ -9,21 +9,15 @@ use anyhow::Context as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
-use k8s_openapi::api::core::v1::Secret;
-use kube::core::PartialObjectMeta;
-use kube::runtime::reflector::Store;
-use kube::runtime::{WatchStreamExt as _, watcher};
-use kube::{Api, Client, Resource, ResourceExt as _};
+use kube::{Api, Client, Resource};
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
-use crate::api::connection::Connection;
 use crate::api::project::ConnectionKind;
-use crate::api::{
-    ClusterSupabaseConnection, ObjectKey, SupabaseConnection, SupabaseProject, labels,
-};
+use crate::api::{ClusterSupabaseConnection, SupabaseConnection, SupabaseProject};
 use crate::connection::Connections;
-use crate::controller::{Changes, Looking, OnChange, Reporter, Shell, ShellParts, Wakes, look};
+use crate::controller::{Looking, Reporter, Shell, ShellParts, Wakes, look};
+use crate::dependents::{Dependents, SecretChanges, watch_secrets};
 use crate::health::{self, Readiness};
 use crate::keys;
 use crate::kubernetes;
@@ -33,7 +27,6 @@ use crate::options::{Options, Scope};
 use crate::project::refs::Refs;
 use crate::project::{ProjectParts, Projects};
 use crate::rules::ambient::{Clock, Random, draw};
-use crate::rules::conditions;
 use crate::session::{SessionOptions, Sessions, SessionsParts};
 use crate::telemetry::Metrics;
 
@@ -402,137 +395,4 @@ async fn work(
     }
     while running.next().await.is_some() {}
     Ok(())
-}
-
-/// Wakes the projects that use a connection whose state changed.
-#[derive(Clone)]
-struct Dependents {
-    projects: Store<SupabaseProject>,
-    wakes: Wakes,
-}
-
-impl Dependents {
-    fn of<C: Connection>(self, kind: ConnectionKind) -> OnChange<C> {
-        let changes = Changes::default();
-        Arc::new(move |connection: &C| {
-            let key = ObjectKey::of(connection);
-            let status = connection.status();
-            let ready = status.and_then(|status| conditions::find(&status.conditions, "Ready"));
-            let state = (
-                connection.meta().uid.clone(),
-                connection.meta().generation,
-                ready.map(|ready| (ready.status.clone(), ready.reason.clone())),
-            );
-            if !changes.is_new(&key, state) {
-                return;
-            }
-            for project in self.projects.state() {
-                let reference = &project.spec.connection_ref;
-                let near = kind == ConnectionKind::ClusterSupabaseConnection
-                    || project.metadata.namespace == key.namespace;
-                if reference.kind == kind && reference.name == key.name && near {
-                    self.wakes.wake(ObjectKey::of(&*project));
-                }
-            }
-        })
-    }
-}
-
-/// Who cares about a Secret that changed.
-struct SecretChanges {
-    projects: Store<SupabaseProject>,
-    project_wakes: Wakes,
-    connections: Store<SupabaseConnection>,
-    connection_wakes: Wakes,
-    cluster_connections: Option<Store<ClusterSupabaseConnection>>,
-    cluster_wakes: Wakes,
-    namespace: String,
-    metrics: Metrics,
-}
-
-impl SecretChanges {
-    fn tell(&self, secret: &PartialObjectMeta<Secret>) {
-        let name = secret.name_any();
-        let namespace = secret.namespace();
-        for project in self.projects.state() {
-            if project.metadata.namespace != namespace {
-                continue;
-            }
-            let supplied = project.spec.database.password.secret_key_ref.as_ref();
-            let owned = secret.labels().get(labels::OWNER_UID) == project.metadata.uid.as_ref();
-            let wanted = || {
-                project
-                    .wanted_outputs()
-                    .iter()
-                    .any(|output| output.name == name)
-            };
-            if owned
-                || supplied.is_some_and(|supplied| supplied.name == name)
-                || project.password_secret_name() == name
-                || wanted()
-            {
-                self.project_wakes.wake(ObjectKey::of(&*project));
-            }
-        }
-        for connection in self.connections.state() {
-            if connection.metadata.namespace == namespace && uses(&*connection, &name) {
-                self.connection_wakes.wake(ObjectKey::of(&*connection));
-            }
-        }
-        if namespace.as_deref() == Some(&self.namespace) {
-            for connection in self.cluster_connections.iter().flat_map(Store::state) {
-                if uses(&*connection, &name) {
-                    self.cluster_wakes.wake(ObjectKey::of(&*connection));
-                }
-            }
-        }
-    }
-}
-
-/// Whether a connection reads a Secret of this name. Its own state Secret counts too: somebody may delete it.
-fn uses<C: Connection>(connection: &C, name: &str) -> bool {
-    let auth = connection.view().auth;
-    let oauth = auth.oauth.as_ref();
-    let app = oauth.and_then(|oauth| oauth.app_secret_ref.as_ref());
-    let seed = oauth.and_then(|oauth| oauth.token_secret_ref.as_ref());
-    let pat = auth
-        .personal_access_token
-        .as_ref()
-        .map(|pat| &pat.secret_key_ref.name);
-    [app.map(|app| &app.name), seed.map(|seed| &seed.name), pat]
-        .into_iter()
-        .flatten()
-        .any(|used| used == name)
-}
-
-/// Watches the metadata of Secrets, and tells whoever cares. Events before the first list has ended tell nothing:
-/// everything gets its first pass anyhow.
-async fn watch_secrets(client: Client, namespaces: Option<Vec<String>>, changes: SecretChanges) {
-    let apis: Vec<Api<PartialObjectMeta<Secret>>> = match namespaces {
-        None => vec![Api::all(client)],
-        Some(names) => names
-            .iter()
-            .map(|name| Api::namespaced(client.clone(), name))
-            .collect(),
-    };
-    let config = || watcher::Config::default().page_size(50);
-    let watches = apis
-        .into_iter()
-        .map(|api| watcher(api, config()).default_backoff().boxed());
-    let mut events = futures::stream::select_all(watches);
-    while let Some(event) = events.next().await {
-        match event {
-            Ok(watcher::Event::Apply(secret) | watcher::Event::Delete(secret)) => {
-                changes.tell(&secret);
-            }
-            Ok(watcher::Event::Init | watcher::Event::InitApply(_) | watcher::Event::InitDone) => {}
-            Err(error) => {
-                changes.metrics.watch_failed("Secret");
-                warn!(
-                    error = &error as &dyn std::error::Error,
-                    "watching Secrets failed; trying again"
-                );
-            }
-        }
-    }
 }

@@ -12,6 +12,7 @@ pub mod connection;
 pub mod output;
 pub mod project;
 pub mod reference;
+pub mod status;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSON, JSONSchemaProps,

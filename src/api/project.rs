@@ -6,13 +6,16 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::output::{Output, OutputKind};
+use super::output::Output;
 use super::reference::SecretKeyRef;
+pub use super::status::{
+    Attempt, AttemptOutcome, Binding, Creation, Credentials, Endpoints, OutputStatus,
+    PasswordOrigin, ProjectStatus, ServiceStatus,
+};
 
 /// A hosted Supabase project.
 #[derive(Clone, CustomResource, Debug, Deserialize, PartialEq, Serialize, KubeSchema)]
@@ -279,207 +282,6 @@ pub enum OnLost {
     Report,
     /// Set a new one.
     Reset,
-}
-
-/// What is known of a project.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ProjectStatus {
-    /// The generation of the spec that this status speaks of; -1 before the first look.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub observed_generation: Option<i64>,
-    /// The last value of the annotation `supabase-operator.dev/reconcile-requested-at` that was acted on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_handled_reconcile_at: Option<String>,
-    /// The project's ref on the platform: 20 lowercase letters. Once it is here, no other project is ever
-    /// created for this object.
-    #[serde(default, rename = "ref", skip_serializing_if = "Option::is_none")]
-    pub reference: Option<String>,
-    /// The project's name on the platform.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub project_name: Option<String>,
-    /// The organization that the project belongs to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub organization_slug: Option<String>,
-    /// The project's status in the platform's own words, such as COMING_UP or ACTIVE_HEALTHY.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub remote_status: Option<String>,
-    /// When the project was first seen in the status above.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub remote_status_since: Option<Time>,
-    /// The version of Postgres, as of the last scheduled look at the project.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub postgres_version: Option<String>,
-    /// The region that the project is in.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub region: Option<String>,
-    /// The project's page in the dashboard.
-    #[serde(
-        default,
-        rename = "dashboardURL",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub dashboard_url: Option<String>,
-    /// Where the project can be reached.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub endpoints: Option<Endpoints>,
-    /// The project's services, as of the last change of its remote status.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
-    pub services: Vec<ServiceStatus>,
-    /// The Secret to bind to, as the Service Binding specification wants it: the first output with the preset
-    /// ServiceBinding.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub binding: Option<Binding>,
-    /// The outputs that were written.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
-    pub outputs: Vec<OutputStatus>,
-    /// What is known of the database password.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub credentials: Option<Credentials>,
-    /// The record of creating the project.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub creation: Option<Creation>,
-    /// Ready, Reconciling, Stalled, ConnectionReady, Provisioned, ServicesHealthy, Synced, OutputsWritten and
-    /// DeletionBlocked.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
-    pub conditions: Vec<Condition>,
-}
-
-/// Where a project can be reached. Database endpoints are host:port.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Endpoints {
-    /// Address of the API.
-    #[serde(default, rename = "apiURL", skip_serializing_if = "Option::is_none")]
-    pub api_url: Option<String>,
-    /// The shared pooler in session mode: reachable over IPv4, with all features of Postgres.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub session_pooler: Option<String>,
-    /// The shared pooler in transaction mode: for many short connections, without prepared statements.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub transaction_pooler: Option<String>,
-    /// The database itself: reachable over IPv6 only, unless the project has the IPv4 add-on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub direct: Option<String>,
-}
-
-/// A service of a project.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ServiceStatus {
-    /// Its name, such as auth or db.
-    pub name: String,
-    /// Its status, such as ACTIVE_HEALTHY, COMING_UP or UNHEALTHY.
-    pub status: String,
-}
-
-/// The duck type of the Service Binding specification.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Binding {
-    /// Name of the Secret.
-    pub name: String,
-}
-
-/// An output that was written.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct OutputStatus {
-    /// Its name.
-    pub name: String,
-    /// Its kind.
-    pub kind: OutputKind,
-    /// Keyed digest of what was written, for finding edits. It says nothing about the content to anybody
-    /// without the operator's key.
-    pub digest: String,
-}
-
-/// What is known of the database password.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Credentials {
-    /// Where the password came from.
-    pub password: PasswordOrigin,
-    /// Keyed digest of the password that the platform has. It says nothing about the password to anybody without
-    /// the operator's key.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub password_digest: Option<String>,
-}
-
-/// Where a password came from.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize, JsonSchema)]
-pub enum PasswordOrigin {
-    /// The operator generated it.
-    Generated,
-    /// The user supplied it.
-    Supplied,
-    /// It was kept from an earlier object of the same project.
-    Retained,
-    /// It is not known.
-    Unknown,
-}
-
-/// The record of creating a project: what makes it certain that there is at most one.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Creation {
-    /// The name that every create call of this object carries: the wanted name and ten random characters.
-    pub name: String,
-    /// The create calls whose outcome mattered, oldest first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub attempts: Vec<Attempt>,
-}
-
-/// One create call, recorded before it was made.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Attempt {
-    /// Its number, from 1.
-    #[schemars(range(min = 1))]
-    pub number: i64,
-    /// The organization it asked.
-    pub organization_slug: String,
-    /// The region it asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub region: Option<String>,
-    /// The group of regions it asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub region_group: Option<String>,
-    /// The size it asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub size: Option<String>,
-    /// The platform's clock when the organization was last listed before the call.
-    pub listed_at: Time,
-    /// After how many seconds the call was given up.
-    #[schemars(range(min = 1))]
-    pub deadline_seconds: i64,
-    /// Keyed digest of the password it sent.
-    pub password_digest: String,
-    /// The operator's process that made it.
-    pub process: String,
-    /// What became of it.
-    pub outcome: AttemptOutcome,
-    /// The HTTP status of a refusal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub http_status: Option<i64>,
-}
-
-/// What became of a create call.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize, JsonSchema)]
-pub enum AttemptOutcome {
-    /// Not known yet: the operator looks it up.
-    Pending,
-    /// It made the project.
-    Created,
-    /// The platform refused it: nothing was made.
-    Refused,
-    /// It was never sent.
-    NotSent,
-    /// No project of the create name turned up within the grace.
-    Absent,
 }
 
 impl SupabaseProject {
