@@ -548,6 +548,33 @@ async fn two_connections_never_spend_one_token() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_connection_has_spent_is_known_before_its_first_pass() {
+    let stage = stage();
+    let token = stage.authorize().refresh_token;
+    stage.seed("zed", &token);
+    stage.oauth("zed");
+    let process = stage.live(stage.start(), MINUTE).await.unwrap();
+    assert_eq!(stage.ready("zed"), "True/Authenticated");
+    // Its seed is replaced, so that only its state Secret knows the old one.
+    stage.seed("zed", &stage.authorize().refresh_token);
+    let process = stage.live(process, MINUTE * 2).await.unwrap();
+    process.die().await;
+    stage.seed("abe", &token);
+    stage.oauth("abe");
+    let _process = stage.live(stage.start(), MINUTE * 10).await.unwrap();
+    assert_eq!(stage.ready("abe"), "False/CredentialShared");
+    assert_eq!(
+        stage
+            .watched()
+            .sent
+            .iter()
+            .filter(|sent| **sent == token)
+            .count(),
+        1
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_secret_of_somebody_else_is_not_written() {
     let stage = stage();
     stage.secret("acme-oauth-state", &[("mine", "x")]);

@@ -122,6 +122,54 @@ async fn a_read_that_met_a_rotation_is_repeated_with_the_new_token() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_401_of_a_token_that_was_replaced_under_way_does_not_count() {
+    let (stage, mut process, session) = open_oauth().await;
+    let somebody = crate::api::ObjectKey {
+        namespace: Some("team".to_owned()),
+        name: "somebody".to_owned(),
+    };
+    session.roster("acme").follow(
+        "abcdefghijklmnopqrst",
+        &somebody,
+        crate::session::Pace::Resting,
+    );
+    process = stage.live(process, SECOND * 2).await.unwrap();
+    while process.projects.take().is_some() {}
+    // Reads are under way for so long that the pair is renewed meanwhile: some arrive with a dead token.
+    let mut reads = Vec::new();
+    while stage.token_calls() == 1 {
+        *stage.travel.lock().unwrap() = SECOND * 8;
+        let session = session.clone();
+        reads.push(tokio::spawn(async move {
+            session.send("team", &organizations()).await.map(|_| ())
+        }));
+        tokio::time::sleep(SECOND / 10).await;
+        *stage.travel.lock().unwrap() = SECOND / 50;
+        process = stage.live(process, SECOND * 4).await.unwrap();
+    }
+    for read in reads {
+        assert!(read.await.unwrap().is_ok());
+    }
+    let refused = stage
+        .world()
+        .ledger()
+        .seen()
+        .iter()
+        .filter(|seen| seen.status == Some(401))
+        .count();
+    assert!(refused > 0, "they are repeated with the new token");
+    assert_eq!(session.state(), crate::session::SessionState::Usable);
+    assert_eq!(
+        process.projects.take(),
+        None,
+        "nobody was told that the session had closed"
+    );
+    let process = stage.live(process, MINUTE * 10).await.unwrap();
+    assert_eq!(stage.token_calls(), 2, "nobody was alarmed");
+    process.die().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_change_that_met_a_401_is_not_repeated_but_told() {
     let (stage, process, session) = open_oauth().await;
     stage.world().script(Fault::on(

@@ -74,6 +74,8 @@ pub struct Stage {
     pub watched: Arc<Mutex<Watched>>,
     pub crash: Arc<Notify>,
     pub app: App,
+    /// How long requests travel from now on.
+    pub travel: Arc<Mutex<Duration>>,
     /// Of what the operator's own key is made.
     pub key: Arc<Mutex<u8>>,
     origin: Instant,
@@ -152,6 +154,7 @@ impl Stage {
             watched: Arc::default(),
             crash: Arc::default(),
             app,
+            travel: Arc::new(Mutex::new(TRAVEL)),
             key: Arc::new(Mutex::new(9)),
             origin,
             processes: Arc::default(),
@@ -529,7 +532,8 @@ impl Wire {
         limits: Limits,
     ) -> Result<Response<Bytes>, TransportError> {
         let stage = &self.0;
-        tokio::time::sleep(TRAVEL).await;
+        let travel = *stage.travel.lock().unwrap();
+        tokio::time::sleep(travel).await;
         let spends = request.uri().path() == "/v1/oauth/token";
         let cut = if spends {
             stage.cut("POST token".to_owned())
