@@ -10,6 +10,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use tokio::net::TcpListener;
 
+use crate::serving::{self, Bounds};
 use crate::telemetry::Metrics;
 
 /// What the process still waits for. Cheap to clone; all clones are one.
@@ -43,12 +44,12 @@ impl Readiness {
     }
 }
 
-/// Serves until the process ends.
+/// Listens, and serves until what is given back is dropped.
 pub async fn serve(
     listen: SocketAddr,
     readiness: Readiness,
     metrics: Metrics,
-) -> std::io::Result<impl Future<Output = std::io::Result<()>>> {
+) -> std::io::Result<impl Future<Output = ()>> {
     let listener = TcpListener::bind(listen).await?;
     tracing::info!(address = %listener.local_addr()?, "health and metrics are served");
     let ready = move || {
@@ -75,5 +76,5 @@ pub async fn serve(
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(numbers));
-    Ok(async move { axum::serve(listener, router).await })
+    Ok(serving::serve(listener, router, Bounds::default()))
 }

@@ -1,4 +1,26 @@
 //! Kubernetes operator for hosted Supabase projects.
+//!
+//! In reading order:
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`api`] | the promise: types of the custom resources, no logic beyond their own words |
+//! | [`rules`] | pure helpers with a name from the domain: conditions, backoff, digests, passwords |
+//! | [`management`] | the outside: a client of Supabase's Management API that knows nothing of Kubernetes |
+//! | [`session`] | one live session per credential: its tokens, rate budget, breaker and shared project lists |
+//! | [`connection`] | the room of the two connection kinds |
+//! | [`project`] | the room of `SupabaseProject`: create, follow, delete |
+//! | [`outputs`] | pure: from the facts of a project to the data of a Secret or `ConfigMap` |
+//! | [`controller`] | the shell: one pass for every kind, its watches, events and error policy |
+//! | [`run`] | wires everything for one term of leadership |
+//! | [`leader`] | the claim to lead, which expires by itself |
+//! | [`keys`] | the keys that the operator makes for itself |
+//! | [`kubernetes`] | the few calls to the API server, with errors that say what to do next |
+//! | [`options`] | every tunable, once |
+//! | [`health`] | probes and metrics over HTTP |
+//! | [`serving`] | HTTP within bounds |
+//! | [`telemetry`] | logs and metrics |
+//! | [`crds`] | printing and applying the custom resource definitions |
 
 pub mod api;
 pub mod connection;
@@ -15,5 +37,6 @@ pub mod outputs;
 pub mod project;
 pub mod rules;
 pub mod run;
+pub mod serving;
 pub mod session;
 pub mod telemetry;

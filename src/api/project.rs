@@ -308,6 +308,11 @@ impl SupabaseProject {
         format!("https://supabase.com/dashboard/project/{reference}")
     }
 
+    /// The address of a project's API (management-api.md §6).
+    pub fn api_url(reference: &str) -> String {
+        format!("https://{reference}.supabase.co")
+    }
+
     /// The outputs to write, with the default where none are declared.
     pub fn wanted_outputs(&self) -> Vec<Output> {
         self.spec.outputs.clone().unwrap_or_else(|| {

@@ -193,6 +193,28 @@ pub struct Attempt {
     pub http_status: Option<i64>,
 }
 
+impl Attempt {
+    /// Whether it may yet turn out to have made a project.
+    pub const fn is_unsettled(&self) -> bool {
+        matches!(
+            self.outcome,
+            AttemptOutcome::Pending | AttemptOutcome::Absent
+        )
+    }
+}
+
+impl ProjectStatus {
+    /// The create calls on record, oldest first.
+    pub fn attempts(&self) -> impl Iterator<Item = &Attempt> {
+        self.creation.iter().flat_map(|creation| &creation.attempts)
+    }
+
+    /// Whether a create call on record may yet turn out to have made a project.
+    pub fn has_unsettled_attempt(&self) -> bool {
+        self.attempts().any(Attempt::is_unsettled)
+    }
+}
+
 /// What became of a create call.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize, JsonSchema)]
 pub enum AttemptOutcome {

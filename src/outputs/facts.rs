@@ -2,7 +2,7 @@
 
 use secrecy::SecretString;
 
-use crate::api::Endpoint;
+use crate::api::{Endpoint, SupabaseProject};
 
 /// All facts of one project. Its debug output shows no value.
 #[derive(Clone, Debug, Default)]
@@ -48,7 +48,7 @@ pub struct Database {
 impl Facts {
     /// Address of the project's API (management-api.md §7).
     pub fn api_url(&self) -> String {
-        format!("https://{}.supabase.co", self.reference)
+        SupabaseProject::api_url(&self.reference)
     }
 
     /// The way to the database that is asked for.

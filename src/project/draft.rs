@@ -1,6 +1,7 @@
 //! PURE. The status of a project in the making: conditions are set one by one, and everything that is not touched
 //! stays as it was.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
 
 use super::facts::Problem;
@@ -56,9 +57,9 @@ impl Draft {
         conditions::is_true(&self.status.conditions, kind.as_str())
     }
 
-    /// Whether a condition is there.
-    pub fn has(&self, kind: ConditionType) -> bool {
-        conditions::find(&self.status.conditions, kind.as_str()).is_some()
+    /// A condition, if it is there.
+    pub fn find(&self, kind: ConditionType) -> Option<&Condition> {
+        conditions::find(&self.status.conditions, kind.as_str())
     }
 
     /// Usable.

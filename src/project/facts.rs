@@ -193,6 +193,13 @@ pub struct Observed {
     pub rest_interval: Duration,
 }
 
+impl Observed {
+    /// The supplied password, if one is declared and it can be used.
+    pub fn usable_supplied(&self) -> Option<&Supplied> {
+        self.supplied.as_ref()?.as_ref().ok()
+    }
+}
+
 /// What a pass may do.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {

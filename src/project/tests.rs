@@ -16,7 +16,7 @@ use crate::controller::{Again, Decision, Inputs};
 use crate::management::{
     Error, ListedProject, Rejection, Service, ServiceHealth, ServiceState, Status,
 };
-use crate::outputs::Belonging;
+use crate::outputs::{Belonging, Facts};
 use crate::rules::ambient::Random;
 use crate::rules::conditions::{self, Truth};
 
@@ -653,6 +653,99 @@ mod life {
             },
         );
         assert_eq!(condition(&decision, "ServicesHealthy"), Some("AllHealthy"));
+    }
+
+    #[test]
+    fn services_that_stay_ill_are_told_and_hold_back_no_output() {
+        let mut project = living();
+        let status = project.status.as_mut().unwrap();
+        status.remote_status = Some("ACTIVE_HEALTHY".into());
+        status.remote_status_since = Some(Time(ago(601)));
+        for health in [
+            Ok(vec![ServiceHealth {
+                service: Service::Auth,
+                state: ServiceState::Unhealthy,
+            }]),
+            Err(Error::Forbidden {
+                missing: Vec::new(),
+                reason: crate::management::Forbidden::Privileges,
+            }),
+        ] {
+            let ill = health.is_ok();
+            let facts = Facts {
+                reference: "abcdefghijklmnopqrst".into(),
+                ..Facts::default()
+            };
+            let observed = Observed {
+                health: Some(health),
+                reading: Some(Ok(Reading {
+                    facts,
+                    complete: true,
+                    postgres_version: None,
+                })),
+                ..seen("team-a-orders", Status::ActiveHealthy)
+            };
+            let decision = run(&project, &observed);
+            assert_eq!(decision.step, Some(Step::WriteOutputs));
+            assert_eq!(decision.again, Again::After(Duration::from_secs(60)));
+            let in_order = run(
+                &project,
+                &Observed {
+                    reading: None,
+                    ..observed
+                },
+            );
+            let expected = if ill {
+                ("False", "Degraded")
+            } else {
+                ("True", "Available")
+            };
+            assert_eq!(ready(&in_order), expected);
+            assert_eq!(condition(&in_order, "OutputsWritten"), Some("Written"));
+        }
+    }
+
+    #[test]
+    fn a_project_just_created_is_waited_for_also_where_only_some_projects_are_shown() {
+        for presence in [Presence::Absent, Presence::NotVisible] {
+            for (age, reason) in [(30, "Provisioning"), (3600, "RemoteNotVisible")] {
+                let mut project = living();
+                let creation = project.status.as_mut().unwrap().creation.as_mut().unwrap();
+                creation.attempts[0].listed_at = Time(ago(age));
+                let hidden = Observed {
+                    presence: presence.clone(),
+                    itself: Some(Err(Error::Unauthorized)),
+                    ..observed()
+                };
+                assert_eq!(ready(&run(&project, &hidden)), ("False", reason));
+            }
+        }
+    }
+
+    #[test]
+    fn a_lost_password_is_told_even_if_no_output_holds_it() {
+        let mut project = living();
+        project.spec.outputs = serde_json::from_value(json!([
+            {"name": "web", "kind": "ConfigMap", "preset": "Env", "include": ["URL"]}
+        ]))
+        .unwrap();
+        conditions::set(
+            &mut project.status.as_mut().unwrap().conditions,
+            "OutputsWritten",
+            Truth::Yes,
+            "Written",
+            "",
+            None,
+            now(),
+        );
+        let lost = Observed {
+            password: PasswordSecret::Missing,
+            health: Some(Ok(healthy())),
+            ..seen("team-a-orders", Status::ActiveHealthy)
+        };
+        let decision = run(&project, &lost);
+        assert_eq!(ready(&decision), ("True", "Available"));
+        assert_eq!(condition(&decision, "Synced"), Some("PasswordLost"));
     }
 
     #[test]

@@ -211,12 +211,6 @@ impl Sessions {
         matches!(timeout(at_most, settled).await, Ok(Ok(_)))
     }
 
-    /// The same without waiting: whether what is known of a connection is the outcome of a look at it, even if that
-    /// look came to nothing. Until then nothing should be said about it, nor decided.
-    pub fn is_settled(&self, id: &ConnectionId) -> bool {
-        self.0.shared.progress.borrow().is_settled(id)
-    }
-
     /// Reads which connection holds which tokens. Must have ended before any pass: until then no refresh token is
     /// sent. Tries until it works.
     pub async fn takeover(&self) {

@@ -5,15 +5,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
-use simulated_platform::{Config, Effect, Status};
+use simulated_platform::{Config, Effect, Fault, FaultKind, Status, TokenMode};
 use supabase_operator::rules::ambient::Clock as _;
 
-use crate::sim::{Driver, Ending, Faults, PROJECTS, Phase, Plan, Scene, Seed, simulate};
+use crate::sim::{
+    Driver, Ending, Faults, Hand, PROJECTS, Phase, Plan, SECRETS, Scene, Seed, simulate,
+};
 
 const LIMIT: Duration = Duration::from_secs(24 * 3600);
-
-/// When a hand comes in, and what it does.
-type Before = (fn(&Scene) -> bool, fn(&Scene));
 
 /// One piece of work, and what must hold after it.
 #[derive(Clone, Copy)]
@@ -22,7 +21,7 @@ struct Workload {
     /// Sets the scene.
     begin: fn(&Scene),
     /// A run without faults precedes until this holds; then this is done by hand.
-    before: Option<Before>,
+    before: Option<Hand>,
     done: fn(&Scene) -> bool,
     check: fn(&Scene) -> Result<(), String>,
 }
@@ -34,6 +33,8 @@ struct Mode {
     visible_after: u64,
     downtime: u64,
     edits: bool,
+    /// How refresh tokens rotate; none where the credential is a personal access token.
+    tokens: Option<TokenMode>,
 }
 
 fn seed(mode: Mode) -> Seed {
@@ -42,9 +43,24 @@ fn seed(mode: Mode) -> Seed {
         names_unique: mode.unique,
         list_visibility_lag: visible_after,
         get_visibility_lag: visible_after,
+        token_mode: mode.tokens.unwrap_or(TokenMode::Strict),
+        // Short enough for tokens to be refreshed while the project comes up.
+        access_token_lifetime: Duration::from_secs(120),
         ..Config::default()
     };
-    Seed { platform, seed: 3 }
+    Seed {
+        platform,
+        seed: 3,
+        oauth: mode.tokens.is_some(),
+    }
+}
+
+/// A refresh token may be lost in the one window between an answer and its storing: then somebody consents once
+/// more. Whether it is lost elsewhere is shown where connections are tested alone.
+fn lend_a_hand(scene: &Scene) {
+    if scene.asks_for_consent() {
+        scene.authorize();
+    }
 }
 
 /// One run; gives the number of effects of the last process.
@@ -69,7 +85,11 @@ fn run(work: Workload, mode: Mode, plans: &[Plan]) -> (usize, Vec<String>) {
                 edit(scene, crashes);
             }
         };
-        let ending = driver.run(&faults, LIMIT, work.done, hand).await;
+        let done = |scene: &Scene| {
+            lend_a_hand(scene);
+            (work.done)(scene)
+        };
+        let ending = driver.run(&faults, LIMIT, done, hand).await;
         let told = || {
             let (names, stored) = (faults.names(), scene.stored("orders").unwrap_or_default());
             format!("{} {mode:?} {plans:?}\n{names:#?}\n{stored:#}", work.name)
@@ -97,6 +117,7 @@ fn edit(scene: &Scene, crashes: usize) {
         "supplied",
         &[("password", &format!("edited-while-down-{crashes}"))],
     );
+    scene.authorize();
 }
 
 fn created(scene: &Scene) -> Vec<String> {
@@ -249,6 +270,19 @@ const CREATE_WITH_SUPPLIED_PASSWORD: Workload = Workload {
     check: one_project_or_none,
 };
 
+/// The connection breaks after the create call took effect.
+const CREATE_WITH_LOST_ANSWER: Workload = Workload {
+    name: "create, and the answer is lost",
+    begin: |scene| {
+        let lost = Fault::on("POST", "/v1/projects", FaultKind::DropAfter);
+        scene.world().script(lost);
+        scene.project("orders", json!({}));
+    },
+    before: None,
+    done: is_ready_or_asks,
+    check: one_project_or_none,
+};
+
 const DELETE: Workload = Workload {
     name: "delete",
     begin: |scene| scene.project("orders", json!({"deletionPolicy": "Delete"})),
@@ -282,6 +316,87 @@ const ADOPT: Workload = Workload {
     done: is_ready,
     check: adopted,
 };
+
+/// The project is taken over by its name, and its password is known to the user.
+const ADOPT_BY_NAME: Workload = Workload {
+    name: "adopt by name",
+    begin: |scene| {
+        let now = scene.clock.now();
+        scene
+            .world()
+            .add_foreign_project("acme", "team-a-orders", now);
+        scene.secret("supplied", &[("password", "known-to-the-user")]);
+        let supplied = json!({"secretKeyRef": {"name": "supplied", "key": "password"}});
+        scene.project(
+            "orders",
+            json!({"adoption": {"policy": "AdoptOrCreate"}, "database": {"password": supplied}}),
+        );
+    },
+    before: None,
+    done: is_ready,
+    check: adopted,
+};
+
+const RETAIN: Workload = Workload {
+    name: "delete with Retain",
+    begin: |scene| scene.project("orders", json!({"deletionPolicy": "Retain"})),
+    before: Some((is_ready, remove)),
+    done: is_gone,
+    check: retained,
+};
+
+const RETAIN_EARLY: Workload = Workload {
+    name: "delete with Retain while it is being created",
+    begin: |scene| scene.project("orders", json!({"deletionPolicy": "Retain"})),
+    before: Some((|scene| !created(scene).is_empty(), remove)),
+    done: is_gone,
+    check: retained,
+};
+
+/// The password Secret and the output are lost at once; the user allows a new password.
+const RESET: Workload = Workload {
+    name: "reset of a lost password",
+    begin: |scene| {
+        scene.project(
+            "orders",
+            json!({"database": {"password": {"generate": {}, "onLost": "Reset"}}}),
+        );
+    },
+    before: Some((is_ready, |scene| {
+        for lost in ["orders-supabase-password", "orders-supabase"] {
+            assert!(scene.api().delete_by_hand(&format!("{SECRETS}/{lost}")));
+        }
+        scene.request("orders", "now");
+    })),
+    done: |scene| {
+        let handled =
+            scene.stored("orders").unwrap_or_default()["status"]["lastHandledReconcileAt"] == "now";
+        let written = scene.secret_value("orders-supabase", "SUPABASE_DB_PASSWORD");
+        handled && is_ready(scene) && written.is_some()
+    },
+    check: one_project,
+};
+
+/// The project is left behind once, with the password that it has.
+fn retained(scene: &Scene) -> Result<(), String> {
+    let created = created(scene);
+    let [reference] = created.as_slice() else {
+        return Err(format!("created: {created:?}"));
+    };
+    let world = scene.world();
+    let stays = world
+        .project(reference)
+        .is_some_and(|project| project.status != Status::Removed);
+    let accepted = world.accepted_password(reference).map(str::to_owned);
+    drop(world);
+    if !stays {
+        return Err("the project is gone".to_owned());
+    }
+    if scene.secret_value("orders-supabase-password", "password") != accepted {
+        return Err("the password is gone".to_owned());
+    }
+    Ok(())
+}
 
 /// Every single crash and every ordered pair of crashes.
 fn matrix(work: Workload, mode: Mode, runs: &AtomicUsize) {
@@ -320,6 +435,7 @@ const PLAIN: Mode = Mode {
     visible_after: 0,
     downtime: 1,
     edits: false,
+    tokens: None,
 };
 
 fn modes() -> Vec<Mode> {
@@ -332,6 +448,7 @@ fn modes() -> Vec<Mode> {
                     visible_after,
                     downtime,
                     edits,
+                    tokens: None,
                 });
             }
         }
@@ -339,21 +456,62 @@ fn modes() -> Vec<Mode> {
     modes
 }
 
+/// Every way in which refresh tokens may rotate, in an easy world and in a hard one.
+fn token_modes() -> Vec<Mode> {
+    let hard = Mode {
+        unique: false,
+        visible_after: 100,
+        downtime: 3 * 3600,
+        edits: true,
+        tokens: None,
+    };
+    let rotations = [
+        TokenMode::Strict,
+        TokenMode::Grace(Duration::from_secs(60)),
+        TokenMode::FamilyRevocation,
+        TokenMode::NoRotation,
+    ];
+    [PLAIN, hard]
+        .into_iter()
+        .flat_map(|mode| {
+            rotations.map(|rotation| Mode {
+                tokens: Some(rotation),
+                ..mode
+            })
+        })
+        .collect()
+}
+
 /// All workloads in all modes, on two threads.
 #[test]
 fn crashes_anywhere_and_again_during_the_recovery_end_well() {
     let mut jobs = Vec::new();
-    for work in [DELETE, DELETE_EARLY, ADOPT] {
-        for (downtime, visible_after) in [(1, 0), (1, 100), (3 * 3600, 0)] {
+    for work in [
+        DELETE,
+        DELETE_EARLY,
+        RETAIN,
+        RETAIN_EARLY,
+        ADOPT,
+        ADOPT_BY_NAME,
+        RESET,
+        CREATE_WITH_LOST_ANSWER,
+    ] {
+        for (unique, downtime, visible_after) in
+            [(true, 1, 0), (false, 1, 100), (true, 3 * 3600, 0)]
+        {
             jobs.push((
                 work,
                 Mode {
+                    unique,
                     visible_after,
                     downtime,
                     ..PLAIN
                 },
             ));
         }
+    }
+    for mode in token_modes() {
+        jobs.push((CREATE, mode));
     }
     for work in [CREATE, CREATE_WITH_SUPPLIED_PASSWORD] {
         jobs.extend(modes().into_iter().map(|mode| (work, mode)));
@@ -382,7 +540,7 @@ fn a_frozen_leader_that_comes_back_does_no_harm() {
     let mut runs = 0;
     for effect in 0..effects {
         for before in [true, false] {
-            for frozen in [20, 50, 170] {
+            for frozen in [20, 50, 170, 500] {
                 simulate(async || {
                     let scene = Scene::new(&seed(PLAIN));
                     (CREATE.begin)(&scene);

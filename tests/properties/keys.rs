@@ -50,6 +50,7 @@ fn another_key_resets_no_password_and_leaves_outputs_as_they_are() {
             let scene = Scene::new(&Seed {
                 platform: Config::instant(),
                 seed: 11,
+                oauth: false,
             });
             scene.project(
                 "orders",
@@ -91,6 +92,7 @@ fn the_key_does_not_hang_on_the_name_of_the_lease() {
         let scene = Scene::new(&Seed {
             platform: Config::instant(),
             seed: 12,
+            oauth: false,
         });
         scene.project("orders", json!({}));
         until(&scene, "first", |scene| scene.is_ready("orders")).await;

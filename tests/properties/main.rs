@@ -11,6 +11,7 @@
 
 mod crashes;
 mod keys;
+mod races;
 mod rest;
 mod sim;
 mod tenancy;

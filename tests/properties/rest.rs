@@ -52,7 +52,11 @@ fn a_create_costs_exactly_these_calls_and_writes() {
             pooler_lag: Duration::ZERO,
             ..Config::default()
         };
-        let scene = Scene::new(&Seed { platform, seed: 1 });
+        let scene = Scene::new(&Seed {
+            platform,
+            seed: 1,
+            oauth: false,
+        });
         let driver = Driver::new(&scene);
         let faults = Faults::new(&[]);
         // The connection is Ready and in use before the project is applied.
@@ -125,6 +129,7 @@ fn an_hour_of_a_hundred_projects_at_rest_costs_sixty_lists_and_no_write() {
         let scene = Scene::new(&Seed {
             platform: Config::instant(),
             seed: 2,
+            oauth: false,
         });
         let names: Vec<_> = (0..100).map(|n| format!("p{n:03}")).collect();
         for name in &names {

@@ -33,6 +33,7 @@ fn instant() -> Seed {
     Seed {
         platform: Config::instant(),
         seed: 5,
+        oauth: false,
     }
 }
 

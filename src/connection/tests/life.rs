@@ -1042,14 +1042,17 @@ async fn a_connection_is_settled_by_its_first_probe_even_if_the_platform_is_down
     stage.world().script(down.times(1000));
     let process = stage.start();
     let sessions = process.sessions.clone();
-    assert!(!sessions.is_settled(&id("acme")), "nothing is known yet");
+    assert!(
+        !sessions.settled(&id("acme"), Duration::ZERO).await,
+        "nothing is known yet"
+    );
     assert!(
         sessions.settled(&id("acme"), Duration::from_secs(10)).await,
         "the probe has failed, and that is known"
     );
-    assert!(sessions.is_settled(&id("acme")));
+    assert!(sessions.settled(&id("acme"), Duration::ZERO).await);
     assert!(
-        sessions.is_settled(&id("unheard-of")),
+        sessions.settled(&id("unheard-of"), Duration::ZERO).await,
         "there is nothing to wait for"
     );
     let process = stage.live(process, Duration::from_secs(2)).await.unwrap();

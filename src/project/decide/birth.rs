@@ -19,7 +19,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::{GRACE, ProjectDecision, SLOW, act, rest, trouble};
 use crate::api::project::{AdoptionPolicy, Attempt, AttemptOutcome};
-use crate::api::{ConditionType, Reason, SupabaseProject};
+use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject};
 use crate::controller::{Again, Inputs};
 use crate::management::{ListedProject, Status};
 use crate::outputs::Belonging;
@@ -81,10 +81,7 @@ pub fn candidate(
         }
         [] => {}
     }
-    let attempts = creation
-        .map(|creation| creation.attempts.as_slice())
-        .unwrap_or_default();
-    let open = attempts.iter().any(is_unsettled);
+    let open = status.is_some_and(ProjectStatus::has_unsettled_attempt);
     if let Some(named) = named
         && (adoption.policy != AdoptionPolicy::CreateOnly || open)
     {
@@ -114,14 +111,6 @@ pub fn candidate(
         }
         Some(listed) => Candidate::InTheWay(listed.clone()),
     }
-}
-
-/// Whether an attempt may yet turn out to have made a project.
-pub(super) const fn is_unsettled(attempt: &Attempt) -> bool {
-    matches!(
-        attempt.outcome,
-        AttemptOutcome::Pending | AttemptOutcome::Absent
-    )
 }
 
 /// Decides for an object without a ref.
@@ -339,7 +328,7 @@ fn create(
         }
     }
     // Refused ones have told what they had to tell.
-    creation.attempts.retain(is_unsettled);
+    creation.attempts.retain(Attempt::is_unsettled);
     draft.status.organization_slug = Some(organization.clone());
     draft.set(
         ConditionType::Synced,
@@ -366,7 +355,7 @@ fn undecidable(
 ) -> Option<&'static str> {
     let lost = attempts
         .iter()
-        .filter(|attempt| is_unsettled(attempt))
+        .filter(|attempt| attempt.is_unsettled())
         .count();
     let wanted = project.wanted_name();
     let there = |listed: &ListedProject| !listed.is_branch && listed.name == wanted;

@@ -1,5 +1,7 @@
 //! How the project's services are: when to ask, and what the answer means.
 
+use k8s_openapi::jiff::Timestamp;
+
 use super::life::{LAG, lasted};
 use super::{ProjectDecision, rest, trouble};
 use crate::api::project::ServiceStatus;
@@ -41,7 +43,7 @@ pub(in crate::project) fn all_well(health: &[ServiceHealth]) -> bool {
     !health.is_empty() && health.iter().all(|service| is_well(word_of(service.state)))
 }
 
-/// Notes the health of the services; an error is the decision to wait.
+/// Notes the health of the services; an error is the decision to wait, as long as waiting may help.
 pub(super) fn judge_health(
     health: &Result<Vec<ServiceHealth>, Error>,
     observed: &Observed,
@@ -58,6 +60,10 @@ pub(super) fn judge_health(
                 problem.reason,
                 &problem.message,
             );
+            // The platform calls the project healthy, and has for a while: outputs need no more than that.
+            if !is_waited_for(&draft.status, inputs.now) {
+                return Ok(());
+            }
             draft.progressing(problem.reason, &problem.message);
             return Err(Box::new(rest(draft.clone(), again)));
         }
@@ -78,33 +84,49 @@ pub(super) fn judge_health(
         );
         return Ok(());
     }
-    let sick: Vec<_> = list
+    let unwell: Vec<_> = list
         .iter()
         .filter(|health| !is_well(word_of(health.state)))
         .map(|health| health.service.as_str())
         .collect();
-    let patient = lasted(&draft.status, inputs.now) < LAG;
-    let (reason, message) = if patient {
-        (
+    let unwell = if unwell.is_empty() {
+        "(none is listed)".to_owned()
+    } else {
+        unwell.join(", ")
+    };
+    if is_waited_for(&draft.status, inputs.now) {
+        let message = format!("waiting for the services {unwell}");
+        draft.set(
+            ConditionType::ServicesHealthy,
+            Truth::No,
             Reason::ComingUp,
-            format!("waiting for the services {}", sick.join(", ")),
-        )
-    } else {
-        let sick = sick.join(", ");
-        (
-            Reason::Unhealthy,
-            format!("the services {sick} are not healthy; the project's dashboard says more"),
-        )
-    };
-    draft.set(ConditionType::ServicesHealthy, Truth::No, reason, &message);
-    let (ready, again) = if patient {
-        (
-            Reason::WaitingForServices,
+            &message,
+        );
+        draft.progressing(Reason::WaitingForServices, &message);
+        return Err(Box::new(rest(
+            draft.clone(),
             Again::After(observed.transition_interval),
-        )
-    } else {
-        (Reason::Degraded, Again::After(observed.rest_interval))
-    };
-    draft.progressing(ready, &message);
-    Err(Box::new(rest(draft.clone(), again)))
+        )));
+    }
+    // Outputs are kept all the same: a service that is ill does not change keys or passwords.
+    let message =
+        format!("the services {unwell} are not healthy; the project's dashboard says more");
+    draft.set(
+        ConditionType::ServicesHealthy,
+        Truth::No,
+        Reason::Unhealthy,
+        &message,
+    );
+    Ok(())
+}
+
+/// Whether the project has come up so recently that its services and keys may lag behind.
+pub(in crate::project) fn is_waited_for(status: &ProjectStatus, now: Timestamp) -> bool {
+    lasted(status, now) < LAG
+}
+
+/// What is wrong with the services, if that has lasted too long to be waited for.
+pub(super) fn sick(draft: &Draft) -> Option<&str> {
+    let services = draft.find(ConditionType::ServicesHealthy)?;
+    (services.reason == Reason::Unhealthy.as_str()).then_some(services.message.as_str())
 }

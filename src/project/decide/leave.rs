@@ -14,9 +14,9 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
-use super::birth::is_unsettled;
 use super::life::{lasted, may_turn_up};
 use super::{ProjectDecision, SLOW, act, deletes, resolve, rest, trouble};
+use crate::api::project::Attempt;
 use crate::api::{ConditionType, Reason, SupabaseProject, annotations};
 use crate::controller::{Again, Decision, Inputs, Note};
 use crate::management::{Error, Status, Withheld};
@@ -48,7 +48,7 @@ pub(in crate::project) fn goes_without_looking(project: &SupabaseProject) -> boo
         && project.annotation(annotations::FORCE_ORPHAN) == Some(known_as.as_str());
     match status.reference {
         Some(_) => orphaned || !deletes(project),
-        None => orphaned || !creation.attempts.iter().any(is_unsettled),
+        None => orphaned || !creation.attempts.iter().any(Attempt::is_unsettled),
     }
 }
 
@@ -61,11 +61,7 @@ pub(super) fn leave(
 ) -> ProjectDecision {
     let creation = draft.status.creation.clone();
     let reference = draft.status.reference.clone();
-    let unsettled = reference.is_none()
-        && creation
-            .iter()
-            .flat_map(|creation| &creation.attempts)
-            .any(is_unsettled);
+    let unsettled = reference.is_none() && draft.status.has_unsettled_attempt();
     if reference.is_none() && !unsettled {
         return let_go(draft, Farewell::Remove, None);
     }

@@ -56,7 +56,14 @@ pub(super) fn life(
     }
     match &observed.presence {
         Presence::Unknown => unchanged(project, Again::After(observed.rest_interval)),
-        Presence::Absent => absent(observed, inputs, draft),
+        Presence::Absent | Presence::NotVisible if may_turn_up(&draft.status, inputs.now) => {
+            draft.progressing(
+                Reason::Provisioning,
+                "waiting for the platform to show the project",
+            );
+            rest(draft, Again::After(observed.transition_interval))
+        }
+        Presence::Absent => absent(observed, draft),
         Presence::NotVisible => not_visible(draft),
         Presence::Present(sighting) if sighting.outdated => {
             unchanged(project, Again::After(observed.transition_interval))
@@ -66,14 +73,7 @@ pub(super) fn life(
 }
 
 /// Not on the whole list of its organization: gone only if the ref itself says so too.
-fn absent(observed: &Observed, inputs: &Inputs<'_>, mut draft: Draft) -> ProjectDecision {
-    if may_turn_up(&draft.status, inputs.now) {
-        draft.progressing(
-            Reason::Provisioning,
-            "waiting for the platform to show the project",
-        );
-        return rest(draft, Again::After(observed.transition_interval));
-    }
+fn absent(observed: &Observed, mut draft: Draft) -> ProjectDecision {
     let gone = "the project is gone from the platform; nothing is created in its place, since its data are lost: \
                 delete this object, and apply a new one if another project is wanted";
     let problem = match &observed.itself {
@@ -272,12 +272,9 @@ pub(super) fn lasted(status: &ProjectStatus, now: Timestamp) -> Duration {
 
 /// Whether the project came from an attempt of this object.
 pub(in crate::project) fn was_created(status: &ProjectStatus) -> bool {
-    status.creation.as_ref().is_some_and(|creation| {
-        creation
-            .attempts
-            .iter()
-            .any(|attempt| attempt.outcome == AttemptOutcome::Created)
-    })
+    status
+        .attempts()
+        .any(|attempt| attempt.outcome == AttemptOutcome::Created)
 }
 
 /// Whether the project shall get another name now.
@@ -305,11 +302,8 @@ pub(super) fn has_its_name(project: &SupabaseProject, name: &str) -> bool {
 
 /// Whether a project of this object's own making may still turn up: it is younger than the grace.
 pub(super) fn may_turn_up(status: &ProjectStatus, date: Timestamp) -> bool {
-    let attempts = status
-        .creation
-        .iter()
-        .flat_map(|creation| &creation.attempts);
-    attempts
+    status
+        .attempts()
         .filter(|attempt| attempt.outcome == AttemptOutcome::Created)
         .any(|attempt| {
             let deadline =
@@ -338,6 +332,12 @@ fn active(
     {
         return *decision;
     }
+    let unwell = observed.health.is_some() && !draft.is_true(ConditionType::ServicesHealthy);
+    let again = if unwell {
+        Again::After(observed.rest_interval)
+    } else {
+        Again::OnChange
+    };
     match password(project, observed, &draft.status) {
         Password::Fine | Password::Trouble(_) => {}
         Password::Keep(source) => {
@@ -361,16 +361,16 @@ fn active(
                     .postgres_version
                     .clone_from(&reading.postgres_version);
             }
-            return act(Step::WriteOutputs, draft, Again::OnChange);
+            return act(Step::WriteOutputs, draft, again);
         }
         None if !observed.obsolete.is_empty() => {
-            return act(Step::WriteOutputs, draft, Again::OnChange);
+            return act(Step::WriteOutputs, draft, again);
         }
         None => {}
     }
     let written: Vec<_> = observed.wanted.iter().map(Written::unchanged).collect();
     settle(project, observed, &mut draft, &written);
-    rest(draft, Again::OnChange)
+    rest(draft, again)
 }
 
 /// Keys and pooler come a moment after the project (management-api.md §6.1): refusals are waited out.
@@ -392,7 +392,7 @@ fn unreadable(
         return rest(draft, Again::After(observed.transition_interval));
     }
     let (problem, again, stalled) = trouble(error, "reading API keys and pooler");
-    if draft.has(ConditionType::OutputsWritten) {
+    if draft.find(ConditionType::OutputsWritten).is_some() {
         draft.set(
             ConditionType::OutputsWritten,
             Truth::No,

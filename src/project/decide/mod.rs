@@ -28,7 +28,7 @@ use std::time::Duration;
 
 pub(super) use birth::unpostable;
 pub use birth::{Candidate, candidate};
-pub(super) use health::{all_well, asks_health};
+pub(super) use health::{all_well, asks_health, is_waited_for};
 pub(super) use leave::goes_without_looking;
 pub(super) use life::renames;
 pub(super) use password::password_is_settled;

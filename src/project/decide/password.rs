@@ -31,10 +31,7 @@ pub(super) fn password(
     let recorded = status.credentials.as_ref();
     let digest = recorded.and_then(|credentials| credentials.password_digest.as_deref());
     let created = was_created(status);
-    let supplied = observed
-        .supplied
-        .as_ref()
-        .and_then(|supplied| supplied.as_ref().ok());
+    let supplied = observed.usable_supplied();
     let kept = match &observed.password {
         PasswordSecret::Missing => None,
         PasswordSecret::There(kept) => Some(kept),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::birth::{Candidate, candidate, patience};
 use super::leave::{LOOK_AGAIN, blocked, going, let_go, no_credentials};
 use super::{ProjectDecision, SLOW, act, deletes, trouble};
-use crate::api::project::{Attempt, AttemptOutcome};
+use crate::api::project::AttemptOutcome;
 use crate::api::{Reason, SupabaseProject, annotations};
 use crate::controller::{Again, Inputs, Note};
 use crate::management::{Error, Withheld};
@@ -77,20 +77,14 @@ fn since_last_call(project: &SupabaseProject, draft: &Draft, inputs: &Inputs<'_>
         .deletion_timestamp
         .iter()
         .map(|time| time.0);
-    let last = attempts(draft)
+    let last = draft
+        .status
+        .attempts()
         .map(|attempt| attempt.listed_at.0)
         .chain(asked)
         .max();
     last.and_then(|last| Duration::try_from(inputs.now.duration_since(last)).ok())
         .unwrap_or_default()
-}
-
-fn attempts(draft: &Draft) -> impl Iterator<Item = &Attempt> {
-    draft
-        .status
-        .creation
-        .iter()
-        .flat_map(|creation| &creation.attempts)
 }
 
 fn unable_to_delete(observed: &Observed, draft: Draft, create_name: &str) -> ProjectDecision {
@@ -151,7 +145,9 @@ fn absent(
     create_name: &str,
     listing: &Listing,
 ) -> ProjectDecision {
-    let waits = attempts(&draft)
+    let waits = draft
+        .status
+        .attempts()
         .filter(|attempt| attempt.outcome == AttemptOutcome::Pending)
         .map(|attempt| patience(attempt, observed, listing));
     let wait = waits.max().unwrap_or_default();

@@ -1,5 +1,6 @@
 //! The last word: what the outputs that were written, or found in order, make of the conditions.
 
+use super::health::sick;
 use super::life::has_its_name;
 use super::password::{Password, password, password_differs};
 use crate::api::project::{Binding, OutputStatus};
@@ -57,10 +58,8 @@ pub fn settle(
 ) {
     let mut statuses = Vec::new();
     let mut problems = Vec::new();
-    if let Password::Trouble(problem) = password(project, observed, &draft.status)
-        && wants_password(project)
-    {
-        problems.push(problem);
+    if wants_password(project) {
+        problems.extend(password_trouble(project, observed, draft));
     }
     for one in written {
         let before = draft
@@ -119,9 +118,22 @@ pub fn settle(
         }
     }
     sync(project, observed, draft);
-    match first {
-        None => draft.ready(),
-        Some(problem) => draft.stalled(&problem),
+    let sick = sick(draft).map(str::to_owned);
+    match (first, sick) {
+        (None, None) => draft.ready(),
+        (None, Some(message)) => draft.progressing(Reason::Degraded, &message),
+        (Some(problem), _) => draft.stalled(&problem),
+    }
+}
+
+fn password_trouble(
+    project: &SupabaseProject,
+    observed: &Observed,
+    draft: &Draft,
+) -> Option<Problem> {
+    match password(project, observed, &draft.status) {
+        Password::Trouble(problem) => Some(problem),
+        Password::Fine | Password::Keep(_) | Password::Reset => None,
     }
 }
 
@@ -176,6 +188,13 @@ fn sync(project: &SupabaseProject, observed: &Observed, draft: &mut Draft) {
             Reason::PasswordDiffers,
             message,
         );
+    } else if let Some(problem) = unnoticed(project, observed, draft) {
+        draft.set(
+            ConditionType::Synced,
+            Truth::No,
+            problem.reason,
+            &problem.message,
+        );
     } else if created_size.is_some_and(|created| size.is_some() && created != size) {
         let message = "spec.compute.size differs from the size that the project was created with; change it in \
                        the dashboard, the operator does not resize yet";
@@ -183,4 +202,11 @@ fn sync(project: &SupabaseProject, observed: &Observed, draft: &mut Draft) {
     } else {
         draft.set(ConditionType::Synced, Truth::Yes, Reason::InSync, "");
     }
+}
+
+/// A password that was lost although nobody is waiting for it: told before somebody does.
+fn unnoticed(project: &SupabaseProject, observed: &Observed, draft: &Draft) -> Option<Problem> {
+    let problem = password_trouble(project, observed, draft)?;
+    // Not to know an adopted project's password is in order as long as no output wants it.
+    (!wants_password(project) && problem.reason != Reason::PasswordUnknown).then_some(problem)
 }

@@ -5,7 +5,7 @@ use kube::{Api, ResourceExt as _};
 
 use super::SETTLE;
 use crate::api::connection;
-use crate::api::project::{AttemptOutcome, ConnectionKind};
+use crate::api::project::ConnectionKind;
 use crate::api::{ClusterSupabaseConnection, Reason, SupabaseConnection, SupabaseProject};
 use crate::kubernetes::{self, Error};
 use crate::project::Projects;
@@ -132,19 +132,8 @@ pub(super) fn organization(
     session: Option<&Session>,
 ) -> Result<String, Problem> {
     let status = project.status.as_ref();
-    let bound = status.is_some_and(|status| {
-        let creation = status
-            .creation
-            .iter()
-            .flat_map(|creation| &creation.attempts);
-        let open = creation.filter(|attempt| {
-            matches!(
-                attempt.outcome,
-                AttemptOutcome::Pending | AttemptOutcome::Absent
-            )
-        });
-        status.reference.is_some() || open.count() > 0
-    });
+    let bound =
+        status.is_some_and(|status| status.reference.is_some() || status.has_unsettled_attempt());
     let recorded = status
         .and_then(|status| status.organization_slug.clone())
         .filter(|_| bound);

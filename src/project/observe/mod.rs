@@ -16,7 +16,7 @@ use super::facts::{Link, Listing, Observed, PasswordSecret, Presence, Sighting};
 use super::memory::Memo;
 use super::password::Vault;
 use crate::api::project::{AdoptionPolicy, AttemptOutcome, DeletionPolicy, PowerState};
-use crate::api::{ObjectKey, SupabaseProject, annotations};
+use crate::api::{ObjectKey, ProjectStatus, SupabaseProject, annotations};
 use crate::kubernetes::Error;
 use crate::management::{self, ProjectRef, Status};
 use crate::rules::backoff;
@@ -117,15 +117,10 @@ fn hold_off(projects: &Projects, project: &SupabaseProject, memo: &Memo) -> Opti
 
 /// For how long an open attempt of another process has been known to this one.
 fn foreign_for(projects: &Projects, project: &SupabaseProject, uid: &str) -> Duration {
-    let attempts = project
-        .status
-        .iter()
-        .filter_map(|status| status.creation.as_ref());
-    let foreign = attempts
-        .flat_map(|creation| &creation.attempts)
-        .any(|attempt| {
-            attempt.outcome == AttemptOutcome::Pending && attempt.process != projects.process
-        });
+    let attempts = project.status.iter().flat_map(ProjectStatus::attempts);
+    let foreign = attempts.into_iter().any(|attempt| {
+        attempt.outcome == AttemptOutcome::Pending && attempt.process != projects.process
+    });
     if !foreign {
         return Duration::ZERO;
     }
@@ -134,6 +129,17 @@ fn foreign_for(projects: &Projects, project: &SupabaseProject, uid: &str) -> Dur
         .memory
         .note(uid, |memo| *memo.foreign_since.get_or_insert(now));
     now.saturating_sub(since)
+}
+
+/// How often a project is looked at: often while it is on its way somewhere.
+fn pace(presence: &Presence) -> Pace {
+    match presence {
+        Presence::Present(sighting) if sighting.status.is_moving() || sighting.outdated => {
+            Pace::Moving
+        }
+        Presence::Unknown => Pace::Moving,
+        Presence::Present(_) | Presence::Absent | Presence::NotVisible => Pace::Resting,
+    }
 }
 
 /// Reads for one project through its session.
@@ -165,19 +171,8 @@ impl Reader<'_> {
         let Ok(organization) = observed.organization.clone() else {
             return Ok(());
         };
-        let attempts = self
-            .project
-            .status
-            .iter()
-            .filter_map(|status| status.creation.as_ref());
-        let open = attempts
-            .flat_map(|creation| &creation.attempts)
-            .any(|attempt| {
-                matches!(
-                    attempt.outcome,
-                    AttemptOutcome::Pending | AttemptOutcome::Absent
-                )
-            });
+        let status = self.project.status.as_ref();
+        let open = status.is_some_and(ProjectStatus::has_unsettled_attempt);
         if leaving && !open
             || !leaving && (observed.link.problem.is_some() || observed.hold_off.is_some())
         {
@@ -266,36 +261,12 @@ impl Reader<'_> {
             return Ok(());
         }
         let roster = self.session.roster(&organization);
-        // Followed before it is looked for, so that what changes in between wakes us.
-        roster.follow(reference, &key, Pace::Resting);
-        let ready = |status: &Status| !status.is_moving();
-        observed.presence = match roster.presence(reference) {
-            session::Presence::Unknown => Presence::Unknown,
-            session::Presence::Absent { .. } => Presence::Absent,
-            session::Presence::NotVisible => Presence::NotVisible,
-            session::Presence::Present(sighted) => {
-                // What was seen before our own last call proves nothing about it.
-                let renamed = self
-                    .memo
-                    .renamed
-                    .as_ref()
-                    .filter(|(_, at)| *at >= sighted.begun);
-                Presence::Present(Sighting {
-                    name: renamed.map_or(sighted.name, |(name, _)| name.clone()),
-                    region: sighted.region,
-                    status: sighted.status,
-                    outdated: self.memo.powered_at.is_some_and(|at| at >= sighted.begun),
-                })
-            }
-        };
-        let pace = match &observed.presence {
-            Presence::Present(sighting) if ready(&sighting.status) && !sighting.outdated => {
-                Pace::Resting
-            }
-            Presence::Absent | Presence::NotVisible => Pace::Resting,
-            Presence::Present(_) | Presence::Unknown => Pace::Moving,
-        };
-        roster.follow(reference, &key, pace);
+        let known = pace(&self.sight(roster.presence(reference)));
+        observed.presence = self.sight(roster.follow(reference, &key, known));
+        // Something was learned in between.
+        if pace(&observed.presence) != known {
+            roster.follow(reference, &key, pace(&observed.presence));
+        }
         match observed.presence.clone() {
             Presence::Unknown | Presence::NotVisible => {}
             Presence::Absent => {
@@ -312,6 +283,29 @@ impl Reader<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What the shared list says, as far as it is newer than our own last calls: what was seen before them proves
+    /// nothing about what they did.
+    fn sight(&self, seen: session::Presence) -> Presence {
+        match seen {
+            session::Presence::Unknown => Presence::Unknown,
+            session::Presence::Absent { .. } => Presence::Absent,
+            session::Presence::NotVisible => Presence::NotVisible,
+            session::Presence::Present(sighted) => {
+                let renamed = self
+                    .memo
+                    .renamed
+                    .as_ref()
+                    .filter(|(_, at)| *at >= sighted.begun);
+                Presence::Present(Sighting {
+                    name: renamed.map_or(sighted.name, |(name, _)| name.clone()),
+                    region: sighted.region,
+                    status: sighted.status,
+                    outdated: self.memo.powered_at.is_some_and(|at| at >= sighted.begun),
+                })
+            }
+        }
     }
 
     async fn active(
@@ -346,7 +340,8 @@ impl Reader<'_> {
             let health = health.map(|answer| answer.value);
             let well = health.as_ref().is_ok_and(|health| decide::all_well(health));
             observed.health = Some(health);
-            if !well {
+            let now = self.projects.shell.clock.now();
+            if !well && decide::is_waited_for(&status, now) {
                 return Ok(());
             }
         }

@@ -243,11 +243,7 @@ impl Hand<'_> {
         &self,
         status: &ProjectStatus,
     ) -> Result<SecretString, kubernetes::Error> {
-        let supplied = self
-            .observed
-            .supplied
-            .as_ref()
-            .and_then(|supplied| supplied.as_ref().ok());
+        let supplied = self.observed.usable_supplied();
         let open = status
             .creation
             .iter()
@@ -362,11 +358,7 @@ impl Hand<'_> {
         {
             attempt.outcome = AttemptOutcome::Created;
         }
-        let supplied = self
-            .observed
-            .supplied
-            .as_ref()
-            .and_then(|supplied| supplied.as_ref().ok());
+        let supplied = self.observed.usable_supplied();
         let origin = match sent {
             None => PasswordOrigin::Unknown,
             Some(digest) if supplied.is_some_and(|supplied| supplied.digest == digest) => {
@@ -379,7 +371,7 @@ impl Hand<'_> {
             password_digest: sent.map(str::to_owned),
         });
         status.endpoints = Some(Endpoints {
-            api_url: Some(format!("https://{}.supabase.co", claim.reference)),
+            api_url: Some(SupabaseProject::api_url(&claim.reference)),
             ..Endpoints::default()
         });
         let mut draft = self.draft(status);

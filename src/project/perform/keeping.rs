@@ -19,11 +19,7 @@ impl Hand<'_> {
         source: PasswordSource,
         mut status: ProjectStatus,
     ) -> Done {
-        let supplied = self
-            .observed
-            .supplied
-            .as_ref()
-            .and_then(|supplied| supplied.as_ref().ok());
+        let supplied = self.observed.usable_supplied();
         let kept = match &self.observed.password {
             PasswordSecret::There(kept) => kept.password.clone(),
             PasswordSecret::Missing => None,
@@ -64,11 +60,7 @@ impl Hand<'_> {
             return Outcome::failed(status, Again::Backoff);
         };
         let held = self.projects.shell.leadership.hold();
-        let supplied = self
-            .observed
-            .supplied
-            .as_ref()
-            .and_then(|supplied| supplied.as_ref().ok());
+        let supplied = self.observed.usable_supplied();
         let origin = if supplied.is_some() {
             PasswordOrigin::Supplied
         } else {

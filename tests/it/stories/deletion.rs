@@ -1,10 +1,10 @@
 //! Deleting objects: what stays, what goes, and what is said about it.
 
-use kube::api::DeleteParams;
+use kube::api::{DeleteParams, PropagationPolicy};
 use serde_json::{Value, json};
 use simulated_platform::{Config, Fault, FaultKind};
 
-use super::{connected, ready_project};
+use super::{connected, connected_with_token, ready_project};
 use crate::support::cluster::SOON;
 use crate::support::cluster::kinds::{CONNECTION, NAMESPACE, PROJECT, SECRET};
 use crate::support::samples::project;
@@ -73,57 +73,101 @@ async fn delete_deletes_the_project_once_and_waits_until_it_is_gone() {
     stage.finish(vec![operator]).await;
 }
 
+/// Four projects of the connection `acme`: of each policy one that is Ready, and one that has just been created.
+async fn all_sorts(stage: &Stage) -> Vec<&'static str> {
+    let applied = [
+        ("kept", "Retain", "Ready"),
+        ("dropped", "Delete", "Ready"),
+        ("kept-early", "Retain", "Provisioned"),
+        ("dropped-early", "Delete", "Provisioned"),
+    ];
+    for (name, policy, condition) in applied {
+        stage.cluster.apply(project(name).on_delete(policy)).await;
+        stage
+            .cluster
+            .wait_condition(PROJECT, name, condition, "True")
+            .await;
+    }
+    applied.map(|(name, ..)| name).to_vec()
+}
+
+/// Of four projects the two with Retain are left, each with its password.
+fn only_the_retained_are_left(stage: &Stage) {
+    assert_eq!(stage.platform.created().len(), 4);
+    let mut left = stage.platform.project_names();
+    left.sort();
+    let [one, other] = left.as_slice() else {
+        panic!("left: {left:?}");
+    };
+    assert!(
+        one.contains("kept") && other.contains("kept-early"),
+        "{left:?}"
+    );
+}
+
 #[tokio::test]
-async fn everything_of_a_namespace_can_be_deleted_at_once() {
-    for (policy, how) in [
-        ("Retain", DeleteParams::background()),
-        ("Delete", DeleteParams::foreground()),
-        ("Delete", DeleteParams::background()),
+async fn everything_can_be_deleted_at_once_whatever_the_cascade() {
+    let orphan = DeleteParams {
+        propagation_policy: Some(PropagationPolicy::Orphan),
+        ..DeleteParams::default()
+    };
+    for how in [
+        DeleteParams::background(),
+        DeleteParams::foreground(),
+        orphan,
     ] {
+        let orphaned = how.propagation_policy == Some(PropagationPolicy::Orphan);
         let mut stage = Stage::new(Reach::Namespace).await;
         let operator = stage.operator().await;
         connected(&stage).await;
-        stage
-            .cluster
-            .apply(project("orders").on_delete(policy))
-            .await;
-        stage
-            .cluster
-            .wait_condition(PROJECT, "orders", "Ready", "True")
-            .await;
-        for (kind, name) in [(CONNECTION, "acme"), (PROJECT, "orders")] {
-            stage.cluster.delete_with(kind, name, &how).await;
+        let projects = all_sorts(&stage).await;
+        stage.cluster.delete_with(CONNECTION, "acme", &how).await;
+        for name in &projects {
+            stage.cluster.delete_with(PROJECT, name, &how).await;
         }
         for credentials in ["supabase-oauth-app", "supabase-oauth-tokens"] {
             stage.cluster.delete(SECRET, credentials).await;
         }
-        stage.cluster.gone(PROJECT, "orders", SOON).await;
+        for name in projects {
+            stage.cluster.gone(PROJECT, name, SOON).await;
+        }
         stage.cluster.gone(CONNECTION, "acme", SOON).await;
-        let left = usize::from(policy == "Retain");
-        assert_eq!(stage.platform.project_names().len(), left, "{policy}");
+        only_the_retained_are_left(&stage);
+        for (project, stays) in [("kept", true), ("kept-early", true), ("dropped", false)] {
+            let secret = format!("{project}-supabase-password");
+            let there = stage.cluster.get(SECRET, &secret).await.is_some();
+            assert_eq!(there, stays, "{secret}");
+        }
+        if orphaned {
+            let output = stage.cluster.get(SECRET, "kept-supabase").await;
+            assert!(output.is_some(), "an output was asked to be left behind");
+        } else {
+            stage.cluster.gone(SECRET, "kept-supabase", SOON).await;
+        }
         stage.finish(vec![operator]).await;
     }
 }
 
 #[tokio::test]
-async fn a_deleted_namespace_lets_go_of_its_projects() {
-    for policy in ["Retain", "Delete"] {
+async fn a_deleted_namespace_takes_what_may_go_and_hangs_on_nothing() {
+    for (connect, background) in [(true, true), (true, false), (false, true)] {
         let mut stage = Stage::new(Reach::Cluster).await;
         let operator = stage.operator().await;
-        connected(&stage).await;
-        stage
-            .cluster
-            .apply(project("orders").on_delete(policy))
-            .await;
-        stage
-            .cluster
-            .wait_condition(PROJECT, "orders", "Ready", "True")
-            .await;
+        if connect {
+            connected(&stage).await;
+        } else {
+            connected_with_token(&stage).await;
+        }
+        all_sorts(&stage).await;
         let namespace = stage.cluster.namespace.clone();
-        stage.cluster.delete(NAMESPACE, &namespace).await;
+        let how = if background {
+            DeleteParams::background()
+        } else {
+            DeleteParams::foreground()
+        };
+        stage.cluster.delete_with(NAMESPACE, &namespace, &how).await;
         stage.cluster.gone(NAMESPACE, &namespace, SOON * 2).await;
-        let left = usize::from(policy == "Retain");
-        assert_eq!(stage.platform.project_names().len(), left, "{policy}");
+        only_the_retained_are_left(&stage);
         stage.finish(vec![operator]).await;
     }
 }

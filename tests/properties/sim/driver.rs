@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use clap::Parser as _;
@@ -21,7 +22,6 @@ use tokio::time::Instant;
 use super::clock::SimRandom;
 use super::faults::Faults;
 use super::scene::Scene;
-use std::sync::Arc;
 
 #[derive(clap::Parser)]
 struct Command {
@@ -62,10 +62,11 @@ pub struct Driver {
 
 impl Driver {
     pub fn new(scene: &Scene) -> Self {
-        let options = Command::parse_from(["run"]).options;
+        // Parsing takes longer than many a run.
+        static OPTIONS: LazyLock<Options> = LazyLock::new(|| Command::parse_from(["run"]).options);
         Self {
             scene: scene.clone(),
-            options,
+            options: OPTIONS.clone(),
             downtime: Duration::from_secs(1),
             claim: None,
             seed: 7,

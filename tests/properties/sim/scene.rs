@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use http::{Method, Request, Response};
 use serde_json::{Value, json};
 use simulated_apiserver::{ApiServer, Resource, Service};
-use simulated_platform::{Config, Delivery, Pat, Plan as Subscription, World};
+use simulated_platform::{ALL_SCOPES, App, Config, Delivery, Pat, Plan as Subscription, World};
 use supabase_operator::management::{self, Limits, Sent, Transport, TransportError, TransportKind};
 use supabase_operator::rules::ambient::Clock as _;
 
@@ -21,6 +21,8 @@ use super::faults::{Faults, Verdict};
 pub struct Seed {
     pub platform: Config,
     pub seed: u64,
+    /// Whether the connection has OAuth tokens instead of a personal access token.
+    pub oauth: bool,
 }
 
 impl Default for Seed {
@@ -28,6 +30,7 @@ impl Default for Seed {
         Self {
             platform: Config::default(),
             seed: 1,
+            oauth: false,
         }
     }
 }
@@ -38,7 +41,12 @@ pub struct Scene {
     pub clock: SimClock,
     api: Service,
     world: Arc<Mutex<World>>,
+    app: App,
+    hands: Arc<Mutex<Vec<Hand>>>,
 }
+
+/// When a hand comes in, and what it does.
+pub type Hand = (fn(&Scene) -> bool, fn(&Scene));
 
 pub const PROJECTS: &str =
     "/apis/supabase-operator.dev/v1alpha1/namespaces/team-a/supabaseprojects";
@@ -49,13 +57,14 @@ pub const CLUSTER_CONNECTIONS: &str =
 pub const SECRETS: &str = "/api/v1/namespaces/team-a/secrets";
 
 impl Scene {
-    /// An organization `acme`, a namespace `team-a`, and a connection `acme` with a personal access token.
+    /// An organization `acme`, a namespace `team-a`, and a connection `acme`.
     pub fn new(seed: &Seed) -> Self {
         let clock = SimClock::of_the_world();
         let mut world = World::new(seed.platform.clone(), seed.seed);
         world.tick(clock.now());
         world.add_organization("acme", "Acme", Subscription::Pro);
         let token = world.add_pat(Pat::classic());
+        let app = world.register_app(&[], ALL_SCOPES);
         let group = |plural: &str, kind: &str| {
             Resource::custom("supabase-operator.dev", "v1alpha1", plural, kind)
         };
@@ -74,15 +83,43 @@ impl Scene {
             clock,
             api,
             world: Arc::new(Mutex::new(world)),
+            app,
+            hands: Arc::default(),
         };
-        scene.secret("pat", &[("token", &token)]);
+        let auth = if seed.oauth {
+            let app = &scene.app;
+            let entries = [
+                ("client_id", app.client_id.as_str()),
+                ("client_secret", app.client_secret.as_str()),
+            ];
+            scene.secret("app", &entries);
+            scene.authorize();
+            json!({"oauth": {"appSecretRef": {"name": "app"}, "tokenSecretRef": {"name": "seed"}}})
+        } else {
+            scene.secret("pat", &[("token", &token)]);
+            json!({"personalAccessToken": {"secretKeyRef": {"name": "pat", "key": "token"}}})
+        };
         scene.make(
             CONNECTIONS,
             "SupabaseConnection",
             "acme",
-            json!({"auth": {"personalAccessToken": {"secretKeyRef": {"name": "pat", "key": "token"}}}}),
+            json!({"auth": auth}),
         );
         scene
+    }
+
+    /// Somebody consents, perhaps once more, and puts the refresh token into the Secret `seed`.
+    pub fn authorize(&self) {
+        let now = self.clock.now();
+        let pair = self.world().authorize(&self.app, "acme", now).unwrap();
+        self.secret("seed", &[("refresh_token", &pair.refresh_token)]);
+    }
+
+    /// Whether the connection says that somebody must consent once more.
+    pub fn asks_for_consent(&self) -> bool {
+        let connection = self.get(&format!("{CONNECTIONS}/acme")).unwrap_or_default();
+        Self::condition(&connection, "Ready")
+            .is_some_and(|(_, reason)| reason == "ReauthorizationRequired")
     }
 
     /// Makes an object by hand.
@@ -104,6 +141,16 @@ impl Scene {
             .unwrap()
             .extend(more.as_object().unwrap().clone());
         self.make(PROJECTS, "SupabaseProject", name, spec);
+    }
+
+    /// Asks for a pass of a project by annotation.
+    pub fn request(&self, name: &str, word: &str) {
+        let annotations = json!({"supabase-operator.dev/reconcile-requested-at": word});
+        let change = json!({"metadata": {"annotations": annotations}});
+        assert!(
+            self.api()
+                .change_by_hand(&format!("{PROJECTS}/{name}"), &change)
+        );
     }
 
     /// A Secret in `team-a` by hand; replaces one that is there.
@@ -132,6 +179,20 @@ impl Scene {
             assert!(api.change_by_hand(&path, &json!({"data": data})));
         } else {
             assert!(api.create_by_hand(secrets, &object).is_some());
+        }
+    }
+
+    /// A hand comes in once, in the very moment after the write to the API server that makes the time ripe.
+    pub fn when(&self, ripe: fn(&Self) -> bool, hand: fn(&Self)) {
+        self.hands.lock().unwrap().push((ripe, hand));
+    }
+
+    fn lend_hands(&self) {
+        let hands = std::mem::take(&mut *self.hands.lock().unwrap());
+        let (ripe, waiting): (Vec<_>, Vec<_>) = hands.into_iter().partition(|(ripe, _)| ripe(self));
+        self.hands.lock().unwrap().extend(waiting);
+        for (_, hand) in ripe {
+            hand(self);
         }
     }
 
@@ -189,9 +250,10 @@ impl Scene {
     /// A client of the API server for one process, which dies where the plan says so.
     pub fn client(&self, faults: &Faults) -> kube::Client {
         let faults = faults.clone();
-        let server = self.api.clone();
+        let scene = self.clone();
         let service = tower::service_fn(move |request: Request<kube::client::Body>| {
-            let (faults, mut server) = (faults.clone(), server.clone());
+            let (faults, scene) = (faults.clone(), scene.clone());
+            let mut server = scene.api.clone();
             async move {
                 let path = request.uri().path();
                 let told = path.contains("/events") || path.contains("/leases");
@@ -203,6 +265,9 @@ impl Scene {
                     Verdict::Pass | Verdict::DieAfterEffect | Verdict::HeldAfter(_) => {}
                 }
                 let response = tower::Service::call(&mut server, request).await;
+                if effect {
+                    scene.lend_hands();
+                }
                 match verdict {
                     Verdict::DieAfterEffect => std::future::pending().await,
                     Verdict::HeldAfter(time) => tokio::time::sleep(time).await,
