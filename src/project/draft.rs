@@ -32,6 +32,11 @@ impl Draft {
         }
     }
 
+    /// The time of the decision.
+    pub const fn now(&self) -> Timestamp {
+        self.now
+    }
+
     /// Sets a condition.
     pub fn set(&mut self, kind: ConditionType, truth: Truth, reason: Reason, message: &str) {
         let list = &mut self.status.conditions;

@@ -620,6 +620,30 @@ mod life {
     }
 
     #[test]
+    fn after_a_lost_create_call_the_name_that_guards_against_it_is_kept_for_an_hour() {
+        for (age, guarded) in [(300, true), (3500, true), (3700, false)] {
+            let mut project = living();
+            let creation = project.status.as_mut().unwrap().creation.as_mut().unwrap();
+            creation.attempts = vec![
+                attempt(AttemptOutcome::Created, ago(age + 300)),
+                attempt(AttemptOutcome::Created, ago(age)),
+            ];
+            let unnamed = Observed {
+                health: Some(Ok(healthy())),
+                ..seen("team-a-orders-nnnnnnnnnn", Status::ActiveHealthy)
+            };
+            let decision = run(&project, &unnamed);
+            if guarded {
+                assert_eq!(decision.step, None);
+                assert_eq!(ready(&decision), ("True", "Available"));
+                assert_eq!(condition(&decision, "Synced"), Some("Confirming"));
+            } else {
+                assert_eq!(decision.step, Some(Step::Rename("team-a-orders".into())));
+            }
+        }
+    }
+
+    #[test]
     fn a_taken_name_does_not_keep_the_project_from_being_ready() {
         let taken = Observed {
             name_taken: true,

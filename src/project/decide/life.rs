@@ -31,6 +31,9 @@ use crate::rules::conditions::Truth;
 
 /// How long services and keys may lag behind the project before that is called a problem.
 pub(super) const LAG: Duration = Duration::from_secs(600);
+/// How long a create call whose answer was lost is guarded against by keeping the name that it carries. Far beyond
+/// the grace: what comes this late was frozen on its way.
+const GUARD: Duration = Duration::from_secs(3600);
 /// How long most passing states may last.
 const PASSING: Duration = Duration::from_secs(3600);
 /// How long waking a paused project may take: minutes to hours by size (management-api.md §5.6).
@@ -282,10 +285,31 @@ pub(in crate::project) fn renames(
     project: &SupabaseProject,
     sighting: &Sighting,
     name_taken: bool,
+    now: Timestamp,
 ) -> bool {
     sighting.status == Status::ActiveHealthy
         && !has_its_name(project, &sighting.name)
         && !name_taken
+        && !is_guarded(project, &sighting.name, now)
+}
+
+/// Whether the name of the create calls is kept for now: the answer to one of them was lost and the project came of
+/// another one. Should the lost one arrive after all, the platform refuses it for as long as the name is taken.
+pub(super) fn is_guarded(project: &SupabaseProject, name: &str, now: Timestamp) -> bool {
+    let status = project.status.as_ref();
+    let Some(creation) = status.and_then(|status| status.creation.as_ref()) else {
+        return false;
+    };
+    let last = creation
+        .attempts
+        .iter()
+        .map(|attempt| attempt.listed_at.0)
+        .max();
+    creation.name == name
+        && creation.attempts.len() > 1
+        && last.is_some_and(|last| {
+            Duration::try_from(now.duration_since(last)).is_ok_and(|passed| passed < GUARD)
+        })
 }
 
 /// Whether a name is as it shall be. Without `spec.projectName` it is nobody's business but that of whoever gave
@@ -321,7 +345,7 @@ fn active(
     mut draft: Draft,
     sighting: &Sighting,
 ) -> ProjectDecision {
-    if renames(project, sighting, observed.name_taken) {
+    if renames(project, sighting, observed.name_taken, inputs.now) {
         if !draft.is_true(ConditionType::Ready) {
             draft.progressing(Reason::Provisioning, "giving the project its name");
         }

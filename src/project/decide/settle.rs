@@ -1,7 +1,7 @@
 //! The last word: what the outputs that were written, or found in order, make of the conditions.
 
 use super::health::sick;
-use super::life::has_its_name;
+use super::life::{has_its_name, is_guarded};
 use super::password::{Password, password, password_differs};
 use crate::api::project::{Binding, OutputStatus};
 use crate::api::{ConditionType, OutputKind, Preset, Reason, SupabaseProject};
@@ -147,9 +147,10 @@ fn wants_password(project: &SupabaseProject) -> bool {
 /// Whether the platform has what the spec declares. The project works all the same.
 fn sync(project: &SupabaseProject, observed: &Observed, draft: &mut Draft) {
     let name = match &observed.presence {
-        Presence::Present(sighting) => has_its_name(project, &sighting.name),
-        Presence::Unknown | Presence::Absent | Presence::NotVisible => true,
+        Presence::Present(sighting) => Some(&sighting.name),
+        Presence::Unknown | Presence::Absent | Presence::NotVisible => None,
     };
+    let other_name = name.filter(|name| !has_its_name(project, name));
     let created_size = draft
         .status
         .creation
@@ -161,7 +162,17 @@ fn sync(project: &SupabaseProject, observed: &Observed, draft: &mut Draft) {
         .compute
         .as_ref()
         .and_then(|compute| compute.size.as_deref());
-    if !name {
+    if other_name.is_some_and(|name| is_guarded(project, name, draft.now())) {
+        let message = "the project keeps the name that its create calls carried for an hour, and gets its own \
+                       then: the answer to one of them was lost, and while the name is taken it cannot make a \
+                       second project";
+        draft.set(
+            ConditionType::Synced,
+            Truth::No,
+            Reason::Confirming,
+            message,
+        );
+    } else if other_name.is_some() {
         let message = "another project of the organization has the wanted name; it is tried again now and then, \
                        and at once when spec.projectName changes";
         draft.set(

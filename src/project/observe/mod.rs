@@ -315,7 +315,8 @@ impl Reader<'_> {
         sighting: &Sighting,
     ) -> Result<(), Error> {
         let status = self.project.status.clone().unwrap_or_default();
-        if decide::renames(self.project, sighting, observed.name_taken)
+        let now = self.projects.shell.clock.now();
+        if decide::renames(self.project, sighting, observed.name_taken, now)
             || self.project.spec.power_state == Some(PowerState::Paused)
         {
             return Ok(());
@@ -340,7 +341,6 @@ impl Reader<'_> {
             let health = health.map(|answer| answer.value);
             let well = health.as_ref().is_ok_and(|health| decide::all_well(health));
             observed.health = Some(health);
-            let now = self.projects.shell.clock.now();
             if !well && decide::is_waited_for(&status, now) {
                 return Ok(());
             }

@@ -19,6 +19,9 @@ pub enum Phase {
 
 impl Phase {
     pub const ALL: [Self; 3] = [Self::Before, Self::During, Self::After];
+    /// During a recovery. After an effect is before the next one, but for the time between them, which the first
+    /// crash has tried.
+    pub const AGAIN: [Self; 2] = [Self::Before, Self::During];
 }
 
 /// One interruption: which effect since the last one, and when around it.
