@@ -12,6 +12,8 @@ STEP := $(TOOLS)/step
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 # Anything but empty: make quickstart exits instead of staying up.
 ONCE ?=
+# What make quickstart builds. After the tests everything is there already, built with them.
+BUILD ?= --bins
 # The stories mostly wait for servers: more of them than cores run at once.
 export RUST_TEST_THREADS ?= 6
 # A local copy of the advisory database, as Git checkout.
@@ -22,13 +24,13 @@ help:
 
 quickstart:
 	@$(TOOLS)/preflight quickstart
-	@$(STEP) "build" $(CARGO) build --locked --workspace --bins
+	@$(STEP) "build" $(CARGO) build --locked --workspace $(BUILD)
 	@ONCE='$(ONCE)' CARGO_TARGET_DIR='$(TARGET)' $(TOOLS)/quickstart
 
 test:
 	@$(TOOLS)/preflight test
 	@$(MAKE) --no-print-directory lint unit deny chart shell dockerfile
-	@$(STEP) "quickstart" $(MAKE) --no-print-directory quickstart ONCE=1
+	@$(STEP) "quickstart" $(MAKE) --no-print-directory quickstart ONCE=1 BUILD=--all-targets
 	@$(MAKE) --no-print-directory size
 	@printf '\nmake test: everything passed\n'
 
