@@ -293,6 +293,8 @@ pub trait Connection:
     fn admits_organization(&self, slug: &str) -> bool;
     /// Name of the Secret that holds the operator's current pair of tokens.
     fn state_secret_name(&self) -> String;
+    /// Name of the Secret that holds what a consent has given, until that is in custody.
+    fn grants_secret_name(&self) -> String;
 }
 
 impl Connection for SupabaseConnection {
@@ -316,6 +318,12 @@ impl Connection for SupabaseConnection {
     fn state_secret_name(&self) -> String {
         format!(
             "{}-oauth-state",
+            self.metadata.name.as_deref().unwrap_or_default()
+        )
+    }
+    fn grants_secret_name(&self) -> String {
+        format!(
+            "{}-oauth-grants",
             self.metadata.name.as_deref().unwrap_or_default()
         )
     }
@@ -347,6 +355,12 @@ impl Connection for ClusterSupabaseConnection {
     fn state_secret_name(&self) -> String {
         format!(
             "{}-oauth-cluster-state",
+            self.metadata.name.as_deref().unwrap_or_default()
+        )
+    }
+    fn grants_secret_name(&self) -> String {
+        format!(
+            "{}-oauth-cluster-grants",
             self.metadata.name.as_deref().unwrap_or_default()
         )
     }

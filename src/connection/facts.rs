@@ -1,5 +1,6 @@
 //! What a pass over a connection knows: plain values.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -8,7 +9,7 @@ use k8s_openapi::api::core::v1::Secret;
 use crate::api::Reason;
 use crate::controller::StepName;
 use crate::session::Capabilities;
-use crate::session::custody::{App, Memory, StateRead, Token};
+use crate::session::custody::{App, GrantsRead, Memory, StateRead, Token};
 
 /// Something that was read, or what to do about its absence.
 #[derive(Clone, Debug)]
@@ -40,7 +41,7 @@ impl Problem {
     }
 }
 
-/// The tokens of the seed Secret.
+/// Tokens that were never used: those of the seed Secret, or those that a consent has given.
 #[derive(Clone, Debug)]
 pub struct Seed {
     /// The Secret's name.
@@ -51,6 +52,31 @@ pub struct Seed {
     pub refresh: Option<Token>,
     /// When the access token ends, if the Secret says so.
     pub expires_at: Option<Timestamp>,
+    /// Where the tokens come from.
+    pub origin: Origin,
+}
+
+/// What consents have given.
+#[derive(Clone, Debug)]
+pub struct Granted {
+    /// The Secret as it was read.
+    pub read: GrantsRead,
+    /// Digests of the refresh tokens, by flow.
+    pub refresh: BTreeMap<String, String>,
+}
+
+/// Who brought the tokens of a seed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The user put them into a Secret.
+    Secret,
+    /// Somebody consented.
+    Consent {
+        /// The flow.
+        flow: String,
+        /// Whether the tokens reach only some projects of the organization.
+        limited: bool,
+    },
 }
 
 /// How the connection authenticates, with what was read of it.
@@ -85,6 +111,9 @@ pub struct Observed {
     pub state: StateRead,
     /// The state Secret's name.
     pub state_name: String,
+    /// What consents have given and what is on record of them; read while there is no usable credential, and as
+    /// long as there is something to sweep.
+    pub grants: Option<Granted>,
     /// Whether the state remembers tokens by digests of another key of the operator.
     pub of_another_key: bool,
     /// Whether another connection has the better right to the seed's refresh token.
@@ -124,6 +153,10 @@ pub enum Step {
     Refresh(Source),
     /// Take the pair of the seed into the state Secret.
     Adopt,
+    /// Discard what a consent has given: it is of an organization that is not admitted.
+    Discard,
+    /// Sweep the grants Secret: what is in custody by now, and flows that have ended.
+    Sweep,
     /// Remember tokens by digests of the operator's present key.
     Rekey,
     /// Close a marker whose token is nowhere any more.
@@ -140,6 +173,8 @@ impl StepName for Step {
             Self::Probe(_) => "probe",
             Self::Refresh(_) => "refresh",
             Self::Adopt => "adopt",
+            Self::Discard => "discard",
+            Self::Sweep => "sweep",
             Self::Rekey => "rekey",
             Self::CloseMarker => "close_marker",
             Self::Install => "install",

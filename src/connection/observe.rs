@@ -8,15 +8,17 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt as _};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::facts::{Credentials, Observed, Problem, Read, Seed};
-use super::{Connections, users};
+use super::facts::{Credentials, Granted, Observed, Origin, Problem, Read, Seed};
+use super::{Connections, decide, users};
 use crate::api::connection::{Connection, OAuth, PersonalAccessToken};
 use crate::api::reference::SecretRef;
 use crate::api::{ObjectKey, Reason, annotations};
 use crate::kubernetes::{self, Error};
 use crate::management::OAuthApp;
-use crate::session::custody::{App, Holder, StateRead, Store, Token, credential};
-use crate::session::{ConnectionId, Session};
+use crate::session::custody::{
+    App, Grants, Holder, StateRead, Store, Token, TokenState, credential,
+};
+use crate::session::{ConnectionId, Session, SessionState};
 
 /// Scoped personal access tokens begin like this, and may be limited to projects.
 const SCOPED: &str = "sbp_fc";
@@ -46,24 +48,34 @@ pub async fn observe<C: Connection>(room: &Connections<C>, object: &C) -> Result
             .read(&|uid: &str| room.sessions.index().lives(uid))
             .await?;
     }
+    let of_another_key = match &state {
+        StateRead::Ours(state, _) => state.is_of_another_key(room.sessions.digest_key()),
+        StateRead::Absent | StateRead::Foreign | StateRead::Damaged(_) => false,
+    };
+    let mut grants = None;
+    let unusable = session.state() != SessionState::Usable || session.memory().has_grants;
+    if (auth.oauth.is_some() && unusable) || leaving {
+        grants = reading.grants().await?;
+        session.remember(|memory| memory.has_grants = grants.is_some());
+    }
     let mut shared = false;
     let credentials = match (&auth.personal_access_token, &auth.oauth) {
         (Some(pat), _) => Credentials::Pat(reading.pat(pat).await?),
         (None, None) => Credentials::Pat(Read::NotNamed),
         (None, Some(oauth)) => {
             let app = reading.app(oauth).await?;
-            let seed = reading.seed(oauth).await?;
+            let mut seed = reading.seed(oauth).await?;
+            if let Some(granted) = grants.as_ref().filter(|_| !of_another_key) {
+                seed = reading.consented(granted, &state).unwrap_or(seed);
+            }
             shared = reading.note(&state, &seed);
             Credentials::OAuth { app, seed }
         }
     };
     reading.remember(&credentials, &state);
-    let of_another_key = match &state {
-        StateRead::Ours(state, _) => state.is_of_another_key(room.sessions.digest_key()),
-        StateRead::Absent | StateRead::Foreign | StateRead::Damaged(_) => false,
-    };
     Ok(Observed {
         credentials,
+        grants,
         of_another_key,
         state,
         state_name: store.name().to_owned(),
@@ -78,6 +90,17 @@ pub async fn observe<C: Connection>(room: &Connections<C>, object: &C) -> Result
 }
 
 impl<C: Connection> Connections<C> {
+    /// Where what consents have given to an object is kept.
+    pub(super) fn grants(&self, object: &C) -> Grants {
+        let id = ConnectionId::new(C::KIND, &ObjectKey::of(object));
+        Grants::new(
+            self.sessions.client().clone(),
+            self.sessions.namespace_of(&id),
+            object.grants_secret_name(),
+            object.uid().unwrap_or_default(),
+        )
+    }
+
     /// Where an object's state is kept.
     pub(super) fn store(&self, object: &C) -> Store {
         let id = ConnectionId::new(C::KIND, &ObjectKey::of(object));
@@ -207,8 +230,48 @@ impl<C: Connection> Reading<'_, C> {
                 access: access.map(|value| Token::access(key, value)),
                 refresh: refresh.map(|value| Token::refresh(key, value)),
                 expires_at: data.get("expires_at").and_then(moment),
+                origin: Origin::Secret,
             }),
         })
+    }
+
+    async fn grants(&self) -> Result<Option<Granted>, Error> {
+        let Some(read) = self.room.grants(self.object).read().await? else {
+            return Ok(None);
+        };
+        let key = self.room.sessions.digest_key();
+        let refresh = read
+            .entries
+            .iter()
+            .filter_map(|entry| {
+                let token = Token::refresh(key, entry.pair.as_ref()?.refresh.clone());
+                Some((entry.flow.clone(), token.digest))
+            })
+            .collect();
+        Ok(Some(Granted { read, refresh }))
+    }
+
+    /// What a consent has given wins over the seed Secret: it was given because that one does not work.
+    fn consented(&self, granted: &Granted, state: &StateRead) -> Option<Read<Seed>> {
+        let empty = TokenState::default();
+        let state = match state {
+            StateRead::Ours(state, _) => state,
+            StateRead::Absent => &empty,
+            StateRead::Foreign | StateRead::Damaged(_) => return None,
+        };
+        let entry = decide::offered(granted, state)?;
+        let pair = entry.pair.as_ref()?;
+        let key = self.room.sessions.digest_key();
+        Some(Read::There(Seed {
+            name: self.object.grants_secret_name(),
+            access: Some(Token::access(key, pair.access.clone())),
+            refresh: Some(Token::refresh(key, pair.refresh.clone())),
+            expires_at: pair.expires_at,
+            origin: Origin::Consent {
+                flow: entry.flow.clone(),
+                limited: pair.limited,
+            },
+        }))
     }
 
     /// Notes what the connection holds, and tells whether another one has the better right to its seed.

@@ -6,7 +6,7 @@ use kube::ResourceExt as _;
 use tracing::warn;
 
 use super::decide::{self, Admission, At, Health, Plan, Report};
-use super::facts::{Credentials, Observed, Problem, Read, Source, Step};
+use super::facts::{Credentials, Observed, Origin, Problem, Read, Source, Step};
 use super::{Connections, Room, describe};
 use crate::api::connection::Connection;
 use crate::api::{ConnectionStatus, ObjectKey, Reason};
@@ -145,6 +145,8 @@ impl<C: Connection> Acting<'_, C> {
             Step::Probe(source) => self.probe(source, observed).await,
             Step::Refresh(source) => self.refresh(source, observed).await,
             Step::Adopt => self.adopt(observed).await,
+            Step::Discard => self.discard(observed).await,
+            Step::Sweep => self.sweep(observed).await,
             Step::Rekey => self.rekey(observed).await,
             Step::CloseMarker => self.close_marker(observed).await,
             Step::Install => Done::Learned,
@@ -263,11 +265,65 @@ impl<C: Connection> Acting<'_, C> {
             &state(observed),
             seed.access.clone(),
             &refresh,
-            seed.expires_at,
+            (
+                seed.expires_at,
+                matches!(seed.origin, Origin::Consent { limited: true, .. }),
+            ),
             now,
             &uid,
         );
         self.write(observed, next).await
+    }
+
+    /// Takes what a consent has given out of the grants Secret. It is not revoked: that would end what the app may do
+    /// in that organization for everybody.
+    async fn discard(&self, observed: &mut Observed) -> Done {
+        let Credentials::OAuth {
+            seed: Read::There(seed),
+            ..
+        } = &observed.credentials
+        else {
+            return Done::Learned;
+        };
+        let Origin::Consent { flow, .. } = seed.origin.clone() else {
+            return Done::Learned;
+        };
+        warn!(connection = %self.id, "a consent for an organization that is not admitted was discarded");
+        if let Err(error) = self.room.grants(self.object).put(&flow, None).await {
+            return self.not_written(&error);
+        }
+        // What the seed Secret offers is read with the next pass.
+        if let Some(granted) = &mut observed.grants {
+            granted.refresh.remove(&flow);
+            for entry in &mut granted.read.entries {
+                if entry.flow == flow {
+                    entry.pair = None;
+                }
+            }
+        }
+        if let Credentials::OAuth { seed, .. } = &mut observed.credentials {
+            *seed = Read::NotNamed;
+        }
+        Done::Learned
+    }
+
+    async fn sweep(&self, observed: &mut Observed) -> Done {
+        let now = self.room.clock.now();
+        let Some((kept, granted)) = decide::sweep(observed, now).zip(observed.grants.as_ref())
+        else {
+            return Done::Learned;
+        };
+        if let Err(error) = self
+            .room
+            .grants(self.object)
+            .keep(&granted.read, &kept)
+            .await
+        {
+            return self.not_written(&error);
+        }
+        // What is there now is read with the next pass.
+        observed.grants = None;
+        Done::Learned
     }
 
     async fn rekey(&self, observed: &mut Observed) -> Done {
@@ -317,6 +373,12 @@ impl<C: Connection> Acting<'_, C> {
         {
             return self.not_written(&error);
         }
+        if let Some(granted) = &observed.grants
+            && let Err(error) = self.room.grants(self.object).keep(&granted.read, &[]).await
+        {
+            return self.not_written(&error);
+        }
+        observed.grants = None;
         observed.state = StateRead::Absent;
         Done::Learned
     }

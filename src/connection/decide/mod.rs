@@ -25,6 +25,8 @@
 //! | … and sees none that is admitted | install | `OrganizationNotAllowed`, `MissingScope` |
 //! | a personal token, or one without a refresh token, answered 401 | install | `Unauthorized` |
 //! | a seed with an access token that is accepted | adopt | as before |
+//! | a consent's access token that sees no organization that is admitted | discard | as before |
+//! | a consent's pair that is in custody, or a flow that has ended | sweep | as before |
 //! | a seed with a refresh token that was never sent | refresh | as before |
 //! | … that another connection holds | – | `CredentialShared`, or as before with a remark |
 //! | … that was spent or refused | – | as before, or `ReauthorizationRequired` |
@@ -38,6 +40,7 @@
 //! is known to be dead: where a platform grants a grace to replayed tokens, it is short.
 
 mod admission;
+mod grants;
 mod recovery;
 mod tokens;
 
@@ -46,6 +49,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 pub use admission::Admission;
+pub use grants::{offered, sweep};
 
 use super::describe;
 use super::facts::{Credentials, Observed, Problem, Read, Source, Step};
@@ -189,6 +193,12 @@ pub fn plan(admission: &Admission<'_>, observed: &Observed, at: At) -> Plan {
         report,
         until,
     } = course;
+    if step.is_none()
+        && sweep(observed, at.now).is_some()
+        && held_until(observed, &Step::Sweep, at).is_none()
+    {
+        step = Some(Step::Sweep);
+    }
     if step.is_none() && !is_applied(observed, &report) {
         step = Some(Step::Install);
     }
@@ -241,8 +251,8 @@ pub fn subject(observed: &Observed, step: &Step) -> String {
     let token = match step {
         Step::Probe(source) => access_of(observed, *source),
         Step::Refresh(source) => refresh_of(observed, *source),
-        Step::Adopt => refresh_of(observed, Source::Seed),
-        Step::Rekey | Step::CloseMarker | Step::Install | Step::Clean => None,
+        Step::Adopt | Step::Discard => refresh_of(observed, Source::Seed),
+        Step::Sweep | Step::Rekey | Step::CloseMarker | Step::Install | Step::Clean => None,
     };
     token.map(|token| token.digest.clone()).unwrap_or_default()
 }
@@ -251,7 +261,7 @@ pub fn subject(observed: &Observed, step: &Step) -> String {
 fn leave(observed: &Observed) -> Plan {
     let clean = match &observed.state {
         StateRead::Ours(..) | StateRead::Damaged(_) => Some(Step::Clean),
-        StateRead::Absent | StateRead::Foreign => None,
+        StateRead::Absent | StateRead::Foreign => observed.grants.as_ref().map(|_| Step::Clean),
     };
     Plan {
         release: clean.is_none(),

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Secret;
 
 use super::*;
 use crate::api::SupabaseConnection;
-use crate::connection::facts::{Seed, Users};
+use crate::connection::facts::{Origin, Seed, Users};
 use crate::management::OAuthApp;
 use crate::rules::digest::DigestKey;
 use crate::session::Capabilities;
@@ -75,6 +75,7 @@ const REJECTED: Verdict = Verdict::Rejected { worked: true };
 
 fn observed(credentials: Credentials) -> Observed {
     Observed {
+        grants: None,
         credentials,
         state: StateRead::Absent,
         state_name: "acme-oauth-state".to_owned(),
@@ -92,6 +93,7 @@ fn observed(credentials: Credentials) -> Observed {
 fn oauth(seed: Option<(&str, &str)>) -> Observed {
     let seed = seed.map_or(Read::NotNamed, |(first, second)| {
         Read::There(Seed {
+            origin: Origin::Secret,
             name: "seed".to_owned(),
             access: Some(first).filter(|text| !text.is_empty()).map(access),
             refresh: Some(second).filter(|text| !text.is_empty()).map(refresh),

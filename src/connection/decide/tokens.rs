@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{Admission, At, Course, Health, Report, held_until, trouble, try_access};
 use crate::api::Reason;
-use crate::connection::facts::{Observed, Problem, Read, Seed, Source, Step};
+use crate::connection::facts::{Observed, Origin, Problem, Read, Seed, Source, Step};
 use crate::session::custody::{App, StateRead, Token, TokenState, Verdict};
 
 /// Between two token calls.
@@ -104,7 +104,16 @@ pub(super) fn course(
     {
         match observed.memory.verdict(&access.digest) {
             None => attempt = Some(Step::Probe(Source::Seed)),
-            Some(Verdict::Works { .. }) => attempt = Some(Step::Adopt),
+            Some(Verdict::Works { organizations, .. }) => {
+                let health = admission.judge(organizations.as_deref());
+                let foreign = matches!(health, Health::Stalled(ref problem) if problem.reason == Reason::OrganizationNotAllowed);
+                let consented = matches!(seed.origin, Origin::Consent { .. });
+                attempt = Some(if consented && foreign {
+                    Step::Discard
+                } else {
+                    Step::Adopt
+                });
+            }
             Some(Verdict::Rejected { .. }) => {}
         }
     }

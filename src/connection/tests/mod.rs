@@ -1,5 +1,6 @@
 //! Connections on a stage: a simulated API server, a simulated platform, simulated time.
 
+mod consents;
 mod crashes;
 mod life;
 mod recovery;

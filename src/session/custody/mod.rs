@@ -2,6 +2,7 @@
 //!
 //! Values and the writes of the state Secret are here; what to do next is decided in `connection::decide`.
 
+mod grants;
 mod index;
 mod memory;
 mod refresh;
@@ -9,6 +10,7 @@ mod store;
 mod takeover;
 mod tokens;
 
+pub use grants::{Entry, Grants, GrantsRead, NotOpened, Pair};
 pub use index::{Holder, Index};
 pub use memory::{Applied, CallEnd, Failure, Memory, Verdict};
 pub use refresh::{App, End, Order, adopted};

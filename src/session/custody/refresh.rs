@@ -331,7 +331,7 @@ pub fn adopted(
     before: &TokenState,
     access: Option<Token>,
     refresh: &Token,
-    expires_at: Option<Timestamp>,
+    (expires_at, limited): (Option<Timestamp>, bool),
     now: Timestamp,
     jitter: &str,
 ) -> TokenState {
@@ -345,7 +345,7 @@ pub fn adopted(
         ),
         seed: Some(refresh.digest.clone()),
         refresh: Some(refresh.clone()),
-        limited: false,
+        limited,
         consumed: before.consumed.clone(),
         marker: None,
     };

@@ -1,0 +1,204 @@
+//! What somebody who consented brought back comes into custody, whatever happens on the way.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+use simulated_platform::{TokenMode, TokenPair};
+
+use super::stage::*;
+use crate::session::custody::{Grants, NotOpened, Pair};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+const NAME: &str = "acme-oauth-grants";
+
+fn set(mode: TokenMode) -> Stage {
+    let stage = Stage::with_tokens(mode, HOUR);
+    stage.connection("acme", &json!({"oauth": {"appSecretRef": {"name": "app"}}}));
+    stage
+}
+
+fn grants(stage: &Stage) -> Grants {
+    let uid = stage
+        .api
+        .server()
+        .get(&format!("{CONNECTIONS}/acme"))
+        .unwrap()["metadata"]["uid"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let client = kube::Client::new(stage.api.clone(), "team");
+    Grants::new(client, "team".to_owned(), NAME.to_owned(), uid)
+}
+
+fn pair(stage: &Stage, tokens: &TokenPair) -> Pair {
+    Pair {
+        access: tokens.access_token.as_str().into(),
+        refresh: tokens.refresh_token.as_str().into(),
+        expires_at: stage
+            .now()
+            .checked_add(SignedDuration::from_secs(3600))
+            .ok(),
+        limited: false,
+    }
+}
+
+/// Goes through a flow, as a replica does that serves the callback.
+async fn consent(stage: &Stage, flow: &str, tokens: &TokenPair) {
+    let grants = grants(stage);
+    let ends_at = stage.now() + SignedDuration::from_secs(600);
+    grants.open(flow, ends_at, stage.now()).await.unwrap();
+    grants.put(flow, Some(&pair(stage, tokens))).await.unwrap();
+}
+
+fn there(stage: &Stage) -> Option<Value> {
+    stage
+        .api
+        .server()
+        .get(&format!("{SECRETS}/{NAME}"))
+        .cloned()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_makes_a_connection_without_tokens_ready_and_leaves_nothing_behind() {
+    let stage = set(TokenMode::Strict);
+    let process = stage.live(stage.start(), MINUTE).await.unwrap();
+    assert_ne!(stage.ready("acme"), "True/Authenticated");
+    let tokens = stage.authorize();
+    consent(&stage, "flow-1", &tokens).await;
+    let process = stage.live(process, MINUTE).await.unwrap();
+    assert_eq!(
+        stage.ready("acme"),
+        "True/Authenticated",
+        "{}",
+        stage.message("acme")
+    );
+    assert_eq!(stage.token_calls(), 0, "the pair was taken as it is");
+    let held = stage.stored("acme-oauth-state", "refresh_token");
+    assert_eq!(held, Some(tokens.refresh_token));
+    let entry = stage.stored(NAME, "flow-1").unwrap();
+    assert!(
+        !entry.contains("token"),
+        "in custody, so not here any more: {entry}"
+    );
+    // The entry stays for as long as its flow could be gone through once more.
+    let again = grants(&stage)
+        .open(
+            "flow-1",
+            stage.now() + SignedDuration::from_secs(600),
+            stage.now(),
+        )
+        .await;
+    assert!(matches!(again, Err(NotOpened::Replayed)), "{again:?}");
+    let process = stage.live(process, 12 * MINUTE).await.unwrap();
+    assert_eq!(there(&stage), None);
+    let _process = stage.live(process, 2 * HOUR).await.unwrap();
+    assert_eq!(stage.ready("acme"), "True/Authenticated");
+    assert!(stage.token_calls() >= 2, "it is kept alive like any other");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_brings_a_connection_back_whose_tokens_are_dead() {
+    let stage = Stage::with_tokens(TokenMode::Strict, HOUR);
+    stage.seed("acme", &stage.authorize().refresh_token);
+    stage.oauth("acme");
+    let process = stage.live(stage.start(), MINUTE).await.unwrap();
+    assert_eq!(stage.ready("acme"), "True/Authenticated");
+    let app = stage.app.clone();
+    stage.world().revoke_authorization(&app, "acme");
+    let process = stage.live(process, HOUR).await.unwrap();
+    assert_eq!(stage.ready("acme"), "False/ReauthorizationRequired");
+    let before = stage.token_calls();
+    consent(&stage, "flow-1", &stage.authorize()).await;
+    let _process = stage.live(process, MINUTE).await.unwrap();
+    assert_eq!(
+        stage.ready("acme"),
+        "True/Authenticated",
+        "{}",
+        stage.message("acme")
+    );
+    assert_eq!(stage.token_calls(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_of_another_organization_is_discarded_and_not_revoked() {
+    let stage = Stage::with_tokens(TokenMode::Strict, HOUR);
+    stage
+        .world()
+        .add_organization("other", "Other", simulated_platform::Plan::Pro);
+    let connection = json!({
+        "metadata": {"name": "acme"},
+        "spec": {"auth": {"oauth": {"appSecretRef": {"name": "app"}}}, "organizationSlug": "acme"},
+    });
+    stage
+        .api
+        .server()
+        .create_by_hand(CONNECTIONS, &connection)
+        .unwrap();
+    let process = stage.live(stage.start(), MINUTE).await.unwrap();
+    let (app, now) = (stage.app.clone(), stage.now());
+    let foreign = stage.world().authorize(&app, "other", now).unwrap();
+    consent(&stage, "flow-1", &foreign).await;
+    let process = stage.live(process, MINUTE).await.unwrap();
+    assert_ne!(stage.ready("acme"), "True/Authenticated");
+    assert_eq!(stage.stored("acme-oauth-state", "refresh_token"), None);
+    let entry = stage.stored(NAME, "flow-1").unwrap();
+    assert!(!entry.contains("token"), "{entry}");
+    let living = stage.world().acceptable_refresh_tokens();
+    assert!(
+        living.contains(&foreign.refresh_token),
+        "somebody else may be using it"
+    );
+    // The right one is taken all the same.
+    consent(&stage, "flow-2", &stage.authorize()).await;
+    let _process = stage.live(process, MINUTE).await.unwrap();
+    assert_eq!(
+        stage.ready("acme"),
+        "True/Authenticated",
+        "{}",
+        stage.message("acme")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_survives_a_crash_at_every_effect_on_its_way() {
+    let mut runs = 0;
+    for mode in [TokenMode::Strict, TokenMode::FamilyRevocation] {
+        for at in 0.. {
+            let mut crashed = false;
+            for cut in [Cut::Before, Cut::During] {
+                let stage = set(mode);
+                let process = stage.live(stage.start(), MINUTE).await.unwrap();
+                let tokens = stage.authorize();
+                consent(&stage, "flow-1", &tokens).await;
+                let before = stage.effects().log.len();
+                stage.effects().plan = Some((before + at, cut));
+                let process = match stage.live(process, MINUTE).await {
+                    Some(process) => process,
+                    None => {
+                        crashed = true;
+                        stage.live(stage.start(), 2 * MINUTE).await.unwrap()
+                    }
+                };
+                runs += 1;
+                assert_eq!(
+                    stage.ready("acme"),
+                    "True/Authenticated",
+                    "{mode:?} {at} {cut:?}"
+                );
+                let held = stage.stored("acme-oauth-state", "refresh_token");
+                assert_eq!(
+                    held.as_ref(),
+                    Some(&tokens.refresh_token),
+                    "{mode:?} {at} {cut:?}"
+                );
+                process.die().await;
+            }
+            if !crashed {
+                break;
+            }
+        }
+    }
+    assert!(runs > 10, "{runs}");
+}
