@@ -11,6 +11,7 @@
 //! | [`connection`] | the room of the two connection kinds |
 //! | [`project`] | the room of `SupabaseProject`: create, follow, delete |
 //! | [`outputs`] | pure: from the facts of a project to the data of a Secret or `ConfigMap` |
+//! | [`consent`] | a person lets the operator act for an organization: the OAuth consent flow |
 //! | [`controller`] | the shell: one pass for every kind, its watches, events and error policy |
 //! | [`run`] | wires everything for one term of leadership |
 //! | [`leader`] | the claim to lead, which expires by itself |
@@ -24,6 +25,7 @@
 
 pub mod api;
 pub mod connection;
+pub mod consent;
 pub mod controller;
 pub mod crds;
 mod dependents;

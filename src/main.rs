@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use k8s_openapi::jiff::Timestamp;
+use supabase_operator::consent::terminal;
 use supabase_operator::options::{LogFormat, Options};
 use supabase_operator::rules::ambient::{Clock, Random};
 use supabase_operator::run::{Outside, run};
@@ -25,6 +26,8 @@ struct Program {
 enum Command {
     /// Run the operator
     Run(Box<Options>),
+    /// Let the operator act for an organization: consent in a browser, with the rights of your kubeconfig
+    Connect(terminal::Arguments),
     /// Print the definitions of the operator's kinds
     Crds {
         #[command(subcommand)]
@@ -75,6 +78,7 @@ fn fail(error: &anyhow::Error) -> ExitCode {
 async fn dispatch(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Run(options) => Box::pin(operate(*options)).await,
+        Command::Connect(arguments) => Box::pin(connect(arguments)).await,
         Command::Crds { apply: None } => {
             use std::io::Write as _;
             std::io::stdout().write_all(crds::print()?.as_bytes())?;
@@ -124,6 +128,22 @@ async fn operate(options: Options) -> anyhow::Result<()> {
         random: Arc::new(SystemRandom),
     };
     Box::pin(run(outside, options, stop_signal())).await
+}
+
+async fn connect(arguments: terminal::Arguments) -> anyhow::Result<()> {
+    let base: management::BaseUrl = arguments
+        .management_api_endpoint
+        .parse()
+        .context("--management-api-endpoint cannot be used")?;
+    let network =
+        management::Network::new(&base, None).context("making a client of the Management API")?;
+    let around = terminal::Surroundings {
+        base: base.clone(),
+        management: management::Client::new(base, Arc::new(network)),
+        clock: Arc::new(SystemClock { begun: begun() }),
+        random: Arc::new(SystemRandom),
+    };
+    terminal::connect(&arguments, client().await?, &around).await
 }
 
 /// Ends with the first SIGTERM or SIGINT; the second one ends the process.

@@ -1,4 +1,4 @@
-//! The OAuth token endpoint: spending a refresh token.
+//! OAuth: where consent is asked for, and the token endpoint.
 //!
 //! A refresh token is single use: whoever makes this call must have written down that it is being made,
 //! and must store the answer before using it. That is the session's; here is only the wire.
@@ -12,6 +12,7 @@ use serde_json::Value;
 use url::form_urlencoded;
 use zeroize::Zeroizing;
 
+use super::base::BaseUrl;
 use super::call::{Body, Call, ClientProof, Endpoint};
 use super::transport::Limits;
 use super::wire::{Clear, Undecodable, word};
@@ -55,6 +56,59 @@ pub fn refresh_token(app: &OAuthApp, refresh_token: &SecretString) -> Call<Token
     let mut form = String::with_capacity(64 + 3 * token.len());
     form.push_str("grant_type=refresh_token&refresh_token=");
     form.extend(form_urlencoded::byte_serialize(token.as_bytes()));
+    token_call(app, form)
+}
+
+/// What a browser is sent to the platform's authorize page with (management-api.md §2.2).
+#[derive(Clone, Copy, Debug)]
+pub struct Authorization<'a> {
+    /// The app's public identifier.
+    pub client_id: &'a str,
+    /// Where the browser is sent back to: byte for byte as registered.
+    pub redirect_uri: &'a str,
+    /// Comes back unchanged.
+    pub state: &'a str,
+    /// PKCE, `S256`.
+    pub code_challenge: &'a str,
+    /// Chosen on the page beforehand.
+    pub organization_slug: Option<&'a str>,
+}
+
+impl Authorization<'_> {
+    /// The address of the authorize page.
+    pub fn url(&self, base: &BaseUrl) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query
+            .append_pair("response_type", "code")
+            .append_pair("client_id", self.client_id)
+            .append_pair("redirect_uri", self.redirect_uri)
+            .append_pair("state", self.state)
+            .append_pair("code_challenge", self.code_challenge)
+            .append_pair("code_challenge_method", "S256");
+        if let Some(slug) = self.organization_slug {
+            query.append_pair("organization_slug", slug);
+        }
+        base.below(&format!("/v1/oauth/authorize?{}", query.finish()))
+    }
+}
+
+/// Exchanges an authorization code for the first pair of tokens (management-api.md §2.3). A code is single use:
+/// whoever makes this call must have written down that it is being made.
+pub fn exchange_code(
+    app: &OAuthApp,
+    code: &SecretString,
+    redirect_uri: &str,
+    verifier: &SecretString,
+) -> Call<TokenGrant> {
+    let mut form = form_urlencoded::Serializer::new(String::with_capacity(512));
+    form.append_pair("grant_type", "authorization_code")
+        .append_pair("code", code.expose_secret())
+        .append_pair("redirect_uri", redirect_uri)
+        .append_pair("code_verifier", verifier.expose_secret());
+    token_call(app, form.finish())
+}
+
+fn token_call(app: &OAuthApp, form: String) -> Call<TokenGrant> {
     let mut call = Call::new(
         Endpoint::Token,
         String::new(),
@@ -124,6 +178,8 @@ fn lifetime(value: &Value) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use serde_json::json;
 
     use super::*;
@@ -155,6 +211,39 @@ mod tests {
             ]
         );
         assert_eq!(call.limits.connection, super::super::Connection::Own);
+    }
+
+    #[test]
+    fn consent_is_asked_for_with_everything_encoded() {
+        let asked = Authorization {
+            client_id: "the-app",
+            redirect_uri: "http://127.0.0.1:8976/callback",
+            state: "a b&c",
+            code_challenge: "xyz",
+            organization_slug: Some("acme"),
+        };
+        let url = asked.url(&"https://api.supabase.com/".parse().unwrap());
+        assert_eq!(
+            url,
+            "https://api.supabase.com/v1/oauth/authorize?response_type=code&client_id=the-app\
+             &redirect_uri=http%3A%2F%2F127.0.0.1%3A8976%2Fcallback&state=a+b%26c&code_challenge=xyz\
+             &code_challenge_method=S256&organization_slug=acme"
+        );
+    }
+
+    #[test]
+    fn a_code_is_exchanged_with_its_verifier() {
+        let call = exchange_code(&app(), &"the+code".into(), "https://x/y", &"v".into());
+        let Some(Body::Form(form)) = &call.body else {
+            panic!("no form")
+        };
+        let pairs: BTreeMap<_, _> = form_urlencoded::parse(form).into_owned().collect();
+        assert_eq!(pairs["grant_type"], "authorization_code");
+        assert_eq!(pairs["code"], "the+code");
+        assert_eq!(pairs["redirect_uri"], "https://x/y");
+        assert_eq!(pairs["code_verifier"], "v");
+        assert_eq!(pairs.len(), 4);
+        assert!(!format!("{call:?}").contains("the+code"));
     }
 
     #[test]

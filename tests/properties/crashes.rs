@@ -52,7 +52,7 @@ fn seed(mode: Mode) -> Seed {
     };
     Seed {
         platform,
-        seed: 3,
+        random: 3,
         oauth: mode.tokens.is_some(),
     }
 }

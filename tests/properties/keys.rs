@@ -49,7 +49,7 @@ fn another_key_resets_no_password_and_leaves_outputs_as_they_are() {
         simulate(async || {
             let scene = Scene::new(&Seed {
                 platform: Config::instant(),
-                seed: 11,
+                random: 11,
                 oauth: false,
             });
             scene.project(
@@ -91,7 +91,7 @@ fn the_key_does_not_hang_on_the_name_of_the_lease() {
     simulate(async || {
         let scene = Scene::new(&Seed {
             platform: Config::instant(),
-            seed: 12,
+            random: 12,
             oauth: false,
         });
         scene.project("orders", json!({}));

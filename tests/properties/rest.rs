@@ -54,7 +54,7 @@ fn a_create_costs_exactly_these_calls_and_writes() {
         };
         let scene = Scene::new(&Seed {
             platform,
-            seed: 1,
+            random: 1,
             oauth: false,
         });
         let driver = Driver::new(&scene);
@@ -128,7 +128,7 @@ fn an_hour_of_a_hundred_projects_at_rest_costs_sixty_lists_and_no_write() {
     simulate(async || {
         let scene = Scene::new(&Seed {
             platform: Config::instant(),
-            seed: 2,
+            random: 2,
             oauth: false,
         });
         let names: Vec<_> = (0..100).map(|n| format!("p{n:03}")).collect();

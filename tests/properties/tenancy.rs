@@ -32,7 +32,7 @@ async fn until(scene: &Scene, done: impl Fn(&Scene) -> bool) {
 fn instant() -> Seed {
     Seed {
         platform: Config::instant(),
-        seed: 5,
+        random: 5,
         oauth: false,
     }
 }

@@ -94,29 +94,7 @@ pub(super) fn course(
         };
     }
     let offer = case.offer(seed);
-    // A pair whose access token works needs no refresh: it is taken whatever else is under way.
-    let mut attempt = None;
-    if let Offer::Fresh(seed, _) = &offer
-        && let Some(access) = seed
-            .access
-            .as_ref()
-            .filter(|_| !is_over(seed.expires_at, at.now))
-    {
-        match observed.memory.verdict(&access.digest) {
-            None => attempt = Some(Step::Probe(Source::Seed)),
-            Some(Verdict::Works { organizations, .. }) => {
-                let health = admission.judge(organizations.as_deref());
-                let foreign = matches!(health, Health::Stalled(ref problem) if problem.reason == Reason::OrganizationNotAllowed);
-                let consented = matches!(seed.origin, Origin::Consent { .. });
-                attempt = Some(if consented && foreign {
-                    Step::Discard
-                } else {
-                    Step::Adopt
-                });
-            }
-            Some(Verdict::Rejected { .. }) => {}
-        }
-    }
+    let attempt = case.untried_pair(&offer);
     let mut remark = None;
     if let Some(step) = attempt {
         match held_until(observed, &step, at) {
@@ -167,6 +145,34 @@ pub(super) fn with_hold(mut course: Course, hold: Hold) -> Course {
 }
 
 impl Case<'_> {
+    /// A pair whose access token works needs no refresh: it is taken whatever else is under way. One that a consent
+    /// gave for another organization is not.
+    fn untried_pair(&self, offer: &Offer<'_>) -> Option<Step> {
+        let Offer::Fresh(seed, _) = offer else {
+            return None;
+        };
+        let access = seed
+            .access
+            .as_ref()
+            .filter(|_| !is_over(seed.expires_at, self.at.now))?;
+        match self.observed.memory.verdict(&access.digest) {
+            None => Some(Step::Probe(Source::Seed)),
+            Some(Verdict::Works { organizations, .. }) => {
+                let foreign = match self.admission.judge(organizations.as_deref()) {
+                    Health::Stalled(problem) => problem.reason == Reason::OrganizationNotAllowed,
+                    Health::Usable(_) | Health::Waiting(_) => false,
+                };
+                let consented = matches!(seed.origin, Origin::Consent { .. });
+                Some(if consented && foreign {
+                    Step::Discard
+                } else {
+                    Step::Adopt
+                })
+            }
+            Some(Verdict::Rejected { .. }) => None,
+        }
+    }
+
     fn app_digest(&self) -> Option<&str> {
         match self.app {
             Read::There(app) => Some(&app.digest),
@@ -397,9 +403,9 @@ impl Case<'_> {
             ),
             Offer::Nothing(Some(problem)) if !had_tokens => problem.clone(),
             Offer::Nothing(None) if !had_tokens => Problem::new(
-                Reason::SecretNotFound,
-                "there are no tokens yet; put a refresh token into a Secret, and name it in \
-                 spec.auth.oauth.tokenSecretRef",
+                Reason::ReauthorizationRequired,
+                "there are no tokens yet; run 'supabase-operator connect', or put a refresh token into a Secret and \
+                 name it in spec.auth.oauth.tokenSecretRef",
             ),
             Offer::Spent => reauthorize("the refresh token in the seed Secret was used before"),
             Offer::Refused(_) => {
@@ -420,7 +426,8 @@ fn reauthorize(why: &str) -> Problem {
     Problem::new(
         Reason::ReauthorizationRequired,
         format!(
-            "{why}; authorize again and put the new refresh token into the Secret of spec.auth.oauth.tokenSecretRef"
+            "{why}; authorize again with 'supabase-operator connect', or put a new refresh token into the Secret of \
+             spec.auth.oauth.tokenSecretRef"
         ),
     )
 }

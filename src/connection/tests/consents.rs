@@ -174,12 +174,11 @@ async fn a_grant_survives_a_crash_at_every_effect_on_its_way() {
                 consent(&stage, "flow-1", &tokens).await;
                 let before = stage.effects().log.len();
                 stage.effects().plan = Some((before + at, cut));
-                let process = match stage.live(process, MINUTE).await {
-                    Some(process) => process,
-                    None => {
-                        crashed = true;
-                        stage.live(stage.start(), 2 * MINUTE).await.unwrap()
-                    }
+                let process = if let Some(process) = stage.live(process, MINUTE).await {
+                    process
+                } else {
+                    crashed = true;
+                    stage.live(stage.start(), 2 * MINUTE).await.unwrap()
                 };
                 runs += 1;
                 assert_eq!(

@@ -1,6 +1,7 @@
 //! What users live through, on a real API server, under the chart's `ServiceAccount`, against the simulated
 //! platform. Every story ends with [`Stage::finish`]: nothing leaked, nothing asked beyond the chart.
 
+mod consent;
 mod deletion;
 mod first_project;
 mod installs;

@@ -20,7 +20,7 @@ use super::faults::{Faults, Verdict};
 #[derive(Clone, Debug)]
 pub struct Seed {
     pub platform: Config,
-    pub seed: u64,
+    pub random: u64,
     /// Whether the connection has OAuth tokens instead of a personal access token.
     pub oauth: bool,
 }
@@ -29,7 +29,7 @@ impl Default for Seed {
     fn default() -> Self {
         Self {
             platform: Config::default(),
-            seed: 1,
+            random: 1,
             oauth: false,
         }
     }
@@ -60,7 +60,7 @@ impl Scene {
     /// An organization `acme`, a namespace `team-a`, and a connection `acme`.
     pub fn new(seed: &Seed) -> Self {
         let clock = SimClock::of_the_world();
-        let mut world = World::new(seed.platform.clone(), seed.seed);
+        let mut world = World::new(seed.platform.clone(), seed.random);
         world.tick(clock.now());
         world.add_organization("acme", "Acme", Subscription::Pro);
         let token = world.add_pat(Pat::classic());

@@ -1,5 +1,7 @@
 //! One step of a connection's custody: exactly one call to the platform, or one write.
 
+mod sweeping;
+
 use std::time::Duration;
 
 use kube::ResourceExt as _;
@@ -275,57 +277,6 @@ impl<C: Connection> Acting<'_, C> {
         self.write(observed, next).await
     }
 
-    /// Takes what a consent has given out of the grants Secret. It is not revoked: that would end what the app may do
-    /// in that organization for everybody.
-    async fn discard(&self, observed: &mut Observed) -> Done {
-        let Credentials::OAuth {
-            seed: Read::There(seed),
-            ..
-        } = &observed.credentials
-        else {
-            return Done::Learned;
-        };
-        let Origin::Consent { flow, .. } = seed.origin.clone() else {
-            return Done::Learned;
-        };
-        warn!(connection = %self.id, "a consent for an organization that is not admitted was discarded");
-        if let Err(error) = self.room.grants(self.object).put(&flow, None).await {
-            return self.not_written(&error);
-        }
-        // What the seed Secret offers is read with the next pass.
-        if let Some(granted) = &mut observed.grants {
-            granted.refresh.remove(&flow);
-            for entry in &mut granted.read.entries {
-                if entry.flow == flow {
-                    entry.pair = None;
-                }
-            }
-        }
-        if let Credentials::OAuth { seed, .. } = &mut observed.credentials {
-            *seed = Read::NotNamed;
-        }
-        Done::Learned
-    }
-
-    async fn sweep(&self, observed: &mut Observed) -> Done {
-        let now = self.room.clock.now();
-        let Some((kept, granted)) = decide::sweep(observed, now).zip(observed.grants.as_ref())
-        else {
-            return Done::Learned;
-        };
-        if let Err(error) = self
-            .room
-            .grants(self.object)
-            .keep(&granted.read, &kept)
-            .await
-        {
-            return self.not_written(&error);
-        }
-        // What is there now is read with the next pass.
-        observed.grants = None;
-        Done::Learned
-    }
-
     async fn rekey(&self, observed: &mut Observed) -> Done {
         let seed = match &observed.credentials {
             Credentials::OAuth {
@@ -364,23 +315,6 @@ impl<C: Connection> Acting<'_, C> {
             }
             Err(error) => self.not_written(&error),
         }
-    }
-
-    async fn clean(&self, observed: &mut Observed) -> Done {
-        let store = self.room.store(self.object);
-        if let Some(secret) = observed.state_secret()
-            && let Err(error) = store.remove(secret).await
-        {
-            return self.not_written(&error);
-        }
-        if let Some(granted) = &observed.grants
-            && let Err(error) = self.room.grants(self.object).keep(&granted.read, &[]).await
-        {
-            return self.not_written(&error);
-        }
-        observed.grants = None;
-        observed.state = StateRead::Absent;
-        Done::Learned
     }
 
     /// Reads what is stored after a refresh; nothing if that worked.

@@ -1,0 +1,81 @@
+//! Taking away what is not needed any more: grants that are in custody or may not come into it, and everything when
+//! the connection goes.
+
+use tracing::warn;
+
+use super::{Acting, Done};
+use crate::api::connection::Connection;
+use crate::connection::decide;
+use crate::connection::facts::{Credentials, Observed, Origin, Read};
+use crate::session::custody::StateRead;
+
+impl<C: Connection> Acting<'_, C> {
+    /// Takes what a consent has given out of the grants Secret. It is not revoked: that would end what the app may do
+    /// in that organization for everybody.
+    pub(super) async fn discard(&self, observed: &mut Observed) -> Done {
+        let Credentials::OAuth {
+            seed: Read::There(seed),
+            ..
+        } = &observed.credentials
+        else {
+            return Done::Learned;
+        };
+        let Origin::Consent { flow, .. } = seed.origin.clone() else {
+            return Done::Learned;
+        };
+        warn!(connection = %self.id, "a consent for an organization that is not admitted was discarded");
+        if let Err(error) = self.room.grants(self.object).put(&flow, None).await {
+            return self.not_written(&error);
+        }
+        // What the seed Secret offers is read with the next pass.
+        if let Some(granted) = &mut observed.grants {
+            granted.refresh.remove(&flow);
+            for entry in &mut granted.read.entries {
+                if entry.flow == flow {
+                    entry.pair = None;
+                }
+            }
+        }
+        if let Credentials::OAuth { seed, .. } = &mut observed.credentials {
+            *seed = Read::NotNamed;
+        }
+        Done::Learned
+    }
+
+    pub(super) async fn sweep(&self, observed: &mut Observed) -> Done {
+        let now = self.room.clock.now();
+        let Some((kept, granted)) = decide::sweep(observed, now).zip(observed.grants.as_ref())
+        else {
+            return Done::Learned;
+        };
+        if let Err(error) = self
+            .room
+            .grants(self.object)
+            .keep(&granted.read, &kept)
+            .await
+        {
+            return self.not_written(&error);
+        }
+        // What is there now is read with the next pass.
+        observed.grants = None;
+        Done::Learned
+    }
+
+    /// Removes the Secrets of a connection that goes.
+    pub(super) async fn clean(&self, observed: &mut Observed) -> Done {
+        let store = self.room.store(self.object);
+        if let Some(secret) = observed.state_secret()
+            && let Err(error) = store.remove(secret).await
+        {
+            return self.not_written(&error);
+        }
+        if let Some(granted) = &observed.grants
+            && let Err(error) = self.room.grants(self.object).keep(&granted.read, &[]).await
+        {
+            return self.not_written(&error);
+        }
+        observed.grants = None;
+        observed.state = StateRead::Absent;
+        Done::Learned
+    }
+}

@@ -1,0 +1,231 @@
+//! Consent from a terminal: the real command, with the browser's part played by the test.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::json;
+use simulated_platform::{ALL_SCOPES, Consent};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use super::ready_project;
+use crate::support::cluster::kinds::{CONNECTION, SECRET};
+use crate::support::leaks::{Text, assert_no_leaks};
+use crate::support::platform::ORGANIZATION;
+use crate::support::samples::{oauth_connection, secret};
+use crate::support::stage::{Reach, Stage};
+
+const SOON: Duration = Duration::from_secs(60);
+
+/// A port that was free a moment ago: the app must know it beforehand.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// Registers an app that comes back to a port, and makes a connection for it that has no tokens.
+async fn unconnected(stage: &Stage, port: u16) {
+    let redirect = format!("http://127.0.0.1:{port}/callback");
+    let app = stage
+        .platform
+        .world()
+        .register_app(&[&redirect], ALL_SCOPES);
+    let entries = [
+        ("client_id", app.client_id.as_str()),
+        ("client_secret", app.client_secret.as_str()),
+    ];
+    stage.cluster.apply(secret("connect-app", &entries)).await;
+    let connection = oauth_connection("acme")
+        .with(
+            "auth/oauth",
+            json!({"appSecretRef": {"name": "connect-app"}}),
+        )
+        .with("organizationSlug", ORGANIZATION);
+    stage.cluster.apply(connection).await;
+    stage
+        .cluster
+        .wait_condition(CONNECTION, "acme", "Ready", "False/ReauthorizationRequired")
+        .await;
+}
+
+/// The command, waiting for consent, and the address that it shows.
+async fn connect(
+    stage: &Stage,
+    port: u16,
+) -> (Child, BufReader<tokio::process::ChildStdout>, String) {
+    let mut command: Command = stage
+        .plane
+        .command(env!("CARGO_BIN_EXE_supabase-operator").as_ref());
+    command
+        .args(["connect", "acme", "--no-browser", "--namespace"])
+        .arg(&stage.cluster.namespace)
+        .args(["--port", &port.to_string()])
+        .args(["--management-api-endpoint", &stage.platform.endpoint()])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    let address = async {
+        let mut line = String::new();
+        loop {
+            line.clear();
+            assert_ne!(lines.read_line(&mut line).await.unwrap(), 0, "it ended");
+            if let Some(address) = line.trim().strip_prefix("http") {
+                return format!("http{address}");
+            }
+        }
+    };
+    let address = timeout(SOON, address).await.expect("it shows an address");
+    (child, lines, address)
+}
+
+/// Goes where a browser goes: to the authorize page, through consent, back to the terminal. Gives the last page.
+async fn browse(stage: &Stage, address: &str, consent: Consent) -> (u16, String, String) {
+    let client = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .timeout(SOON)
+        .build()
+        .unwrap();
+    let sent = client.get(address).send().await.unwrap();
+    assert_eq!(sent.status().as_u16(), 303);
+    let page = url::Url::parse(sent.headers()["location"].to_str().unwrap()).unwrap();
+    let auth_id = page
+        .query_pairs()
+        .find(|(name, _)| name == "auth_id")
+        .unwrap()
+        .1
+        .into_owned();
+    let now = stage.platform.now();
+    let back = stage
+        .platform
+        .world()
+        .consent(&auth_id, consent, now)
+        .unwrap()
+        .to_string();
+    let shown = client.get(&back).send().await.unwrap();
+    let status = shown.status().as_u16();
+    (status, shown.text().await.unwrap(), back)
+}
+
+fn grant(organization: &str) -> Consent {
+    Consent::Grant {
+        organization: organization.to_owned(),
+        projects: None,
+    }
+}
+
+/// All that the command still says, and whether it succeeded.
+async fn ending(
+    mut child: Child,
+    mut lines: BufReader<tokio::process::ChildStdout>,
+) -> (bool, String) {
+    let mut said = String::new();
+    let mut errors = child.stderr.take().unwrap();
+    timeout(SOON * 3, async {
+        lines.read_to_string(&mut said).await.unwrap();
+        errors.read_to_string(&mut said).await.unwrap();
+    })
+    .await
+    .expect("it ends");
+    let status = timeout(SOON, child.wait()).await.unwrap().unwrap();
+    (status.success(), said)
+}
+
+#[tokio::test]
+async fn consent_from_a_terminal_makes_a_connection_ready() {
+    let mut stage = Stage::new(Reach::Namespace).await;
+    let operator = stage.operator().await;
+    let port = free_port();
+    unconnected(&stage, port).await;
+    let (child, lines, address) = connect(&stage, port).await;
+    let (status, page, back) = browse(&stage, &address, grant(ORGANIZATION)).await;
+    assert!(
+        status == 200 && page.contains("Connected"),
+        "{status} {page}"
+    );
+    let (worked, said) = ending(child, lines).await;
+    assert!(worked && said.contains("acme is Ready"), "{said}");
+    let canaries = stage.platform.canaries();
+    assert_no_leaks(
+        &canaries,
+        &[Text::new("the terminal", said), Text::new("the page", page)],
+    );
+    let held = stage
+        .cluster
+        .data(SECRET, "acme-oauth-state")
+        .await
+        .unwrap();
+    assert!(held.contains_key("refresh_token"));
+    let grants = stage.cluster.data(SECRET, "acme-oauth-grants").await;
+    let left = format!("{grants:?}");
+    assert!(
+        !left.contains("refresh_token"),
+        "the pair is in custody: {left}"
+    );
+    assert!(back.contains("state="));
+    ready_project(&stage, "orders").await;
+    stage.finish(vec![operator]).await;
+}
+
+#[tokio::test]
+async fn a_consent_that_is_refused_or_given_for_another_organization_connects_nothing() {
+    let mut stage = Stage::new(Reach::Namespace).await;
+    let operator = stage.operator().await;
+    let port = free_port();
+    unconnected(&stage, port).await;
+    stage
+        .platform
+        .world()
+        .add_organization("other", "Other", simulated_platform::Plan::Pro);
+    for (consent, says) in [
+        (Consent::Deny, "consent was refused"),
+        (grant("other"), "for acme"),
+    ] {
+        let (child, lines, address) = connect(&stage, port).await;
+        let (status, page, _) = browse(&stage, &address, consent).await;
+        assert_eq!(status, 400, "{page}");
+        assert!(page.contains(says), "{page}");
+        let (worked, said) = ending(child, lines).await;
+        assert!(!worked && said.contains(says), "{said}");
+    }
+    stage
+        .cluster
+        .wait_condition(CONNECTION, "acme", "Ready", "False/ReauthorizationRequired")
+        .await;
+    let revoked = stage
+        .platform
+        .calls_since(0)
+        .contains_key("POST /v1/oauth/revoke");
+    assert!(!revoked, "what belongs to others is left alone");
+    stage.finish(vec![operator]).await;
+}
+
+#[tokio::test]
+async fn whoever_comes_with_another_state_is_sent_away_and_the_terminal_waits_on() {
+    let mut stage = Stage::new(Reach::Namespace).await;
+    let operator = stage.operator().await;
+    let port = free_port();
+    unconnected(&stage, port).await;
+    let (child, lines, address) = connect(&stage, port).await;
+    let stranger = format!("http://127.0.0.1:{port}/callback?code=stolen&state=guessed");
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .timeout(SOON)
+        .build()
+        .unwrap();
+    let shown = client.get(stranger).send().await.unwrap();
+    assert_eq!(shown.status().as_u16(), 400);
+    assert_eq!(shown.headers()["cache-control"], "no-store");
+    let (status, page, back) = browse(&stage, &address, grant(ORGANIZATION)).await;
+    assert_eq!(status, 200, "{page}");
+    let (worked, said) = ending(child, lines).await;
+    assert!(worked, "{said}");
+    // The terminal is gone, and with it everything that could be gone through once more.
+    assert!(client.get(back).send().await.is_err());
+    stage.finish(vec![operator]).await;
+}
