@@ -181,6 +181,11 @@ pub struct OAuth {
     /// seconds since 1970). Put a new refresh token there after authorizing again; it takes over once it has worked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_secret_ref: Option<SecretRef>,
+    /// Whether deleting the connection ends what the app may do in the organization, once no project and no other
+    /// connection of the same app needs it. It is tried once: if the platform does not answer, the connection goes all
+    /// the same, and the app can be removed in the organization's settings.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub revoke_on_delete: bool,
 }
 
 /// A personal access token in a Secret.

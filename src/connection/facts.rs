@@ -129,6 +129,8 @@ pub struct Observed {
     pub process: String,
     /// Who uses the connection; read only when it is leaving.
     pub users: Option<Users>,
+    /// Whether the authorization is to be revoked before the connection goes.
+    pub revokes: bool,
     /// Between two looks at Secrets.
     pub interval: Duration,
 }
@@ -163,6 +165,8 @@ pub enum Step {
     CloseMarker,
     /// Tell the session what to use, or why it cannot be used. In memory only.
     Install,
+    /// End what the app may do in the organization.
+    Revoke,
     /// Remove the state Secret.
     Clean,
 }
@@ -178,6 +182,7 @@ impl StepName for Step {
             Self::Rekey => "rekey",
             Self::CloseMarker => "close_marker",
             Self::Install => "install",
+            Self::Revoke => "revoke",
             Self::Clean => "clean",
         }
     }

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt as _};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::facts::{Credentials, Granted, Observed, Origin, Problem, Read, Seed};
+use super::facts::{Credentials, Granted, Observed, Origin, Problem, Read, Seed, Users};
 use super::{Connections, decide, users};
 use crate::api::connection::{Connection, OAuth, PersonalAccessToken};
 use crate::api::reference::SecretRef;
@@ -73,9 +73,11 @@ pub async fn observe<C: Connection>(room: &Connections<C>, object: &C) -> Result
         }
     };
     reading.remember(&credentials, &state);
+    let revokes = leaving && reading.revokes(&credentials, users.as_ref());
     Ok(Observed {
         credentials,
         grants,
+        revokes,
         of_another_key,
         state,
         state_name: store.name().to_owned(),
@@ -233,6 +235,35 @@ impl<C: Connection> Reading<'_, C> {
                 origin: Origin::Secret,
             }),
         })
+    }
+
+    /// Whether nobody needs the authorization any more, and the user wants it to end.
+    fn revokes(&self, credentials: &Credentials, users: Option<&Users>) -> bool {
+        let wanted = self
+            .object
+            .view()
+            .auth
+            .oauth
+            .as_ref()
+            .is_some_and(|oauth| oauth.revoke_on_delete);
+        let unused = users.is_some_and(|users| users.count == 0);
+        let Credentials::OAuth {
+            app: Read::There(app),
+            ..
+        } = credentials
+        else {
+            return false;
+        };
+        let stored = Connection::status(self.object)
+            .map(|status| status.organizations.as_slice())
+            .unwrap_or_default();
+        let organizations: Vec<_> = stored.iter().map(|one| one.slug.clone()).collect();
+        wanted
+            && unused
+            && !self
+                .room
+                .sessions
+                .has_sibling(self.id, &app.app.client_id, &organizations)
     }
 
     async fn grants(&self) -> Result<Option<Granted>, Error> {

@@ -39,11 +39,13 @@ pub enum Endpoint {
     ChangePassword,
     /// `POST /v1/oauth/token`
     Token,
+    /// `POST /v1/oauth/revoke`
+    Revoke,
 }
 
 impl Endpoint {
     /// Every endpoint.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Organizations,
         Self::OrganizationProjects,
         Self::CreateProject,
@@ -57,6 +59,7 @@ impl Endpoint {
         Self::Pooler,
         Self::ChangePassword,
         Self::Token,
+        Self::Revoke,
     ];
 
     /// The endpoint's name in metrics, logs and messages.
@@ -75,6 +78,7 @@ impl Endpoint {
             Self::Pooler => "get_pooler",
             Self::ChangePassword => "change_password",
             Self::Token => "refresh_token",
+            Self::Revoke => "revoke_authorization",
         }
     }
 
@@ -87,9 +91,11 @@ impl Endpoint {
             | Self::Health
             | Self::ApiKeys
             | Self::Pooler => Method::GET,
-            Self::CreateProject | Self::PauseProject | Self::RestoreProject | Self::Token => {
-                Method::POST
-            }
+            Self::CreateProject
+            | Self::PauseProject
+            | Self::RestoreProject
+            | Self::Token
+            | Self::Revoke => Method::POST,
             Self::RenameProject | Self::ChangePassword => Method::PATCH,
             Self::DeleteProject => Method::DELETE,
         }

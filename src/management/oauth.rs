@@ -7,15 +7,16 @@ use std::fmt;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::form_urlencoded;
 use zeroize::Zeroizing;
 
 use super::base::BaseUrl;
 use super::call::{Body, Call, ClientProof, Endpoint};
+use super::endpoints::json;
 use super::transport::Limits;
-use super::wire::{Clear, Undecodable, word};
+use super::wire::{self, Clear, Undecodable, word};
 
 /// A registered OAuth app: who asks for tokens.
 #[derive(Clone)]
@@ -106,6 +107,28 @@ pub fn exchange_code(
         .append_pair("redirect_uri", redirect_uri)
         .append_pair("code_verifier", verifier.expose_secret());
     token_call(app, form.finish())
+}
+
+/// Ends everything that an app may do in the organization of a refresh token (management-api.md §2.5).
+pub fn revoke(app: &OAuthApp, refresh_token: &SecretString) -> Call<()> {
+    #[derive(Serialize)]
+    struct Revocation<'a> {
+        client_id: &'a str,
+        client_secret: &'a str,
+        refresh_token: &'a str,
+    }
+    Call::new(
+        Endpoint::Revoke,
+        String::new(),
+        "/v1/oauth/revoke".to_owned(),
+        wire::anything,
+    )
+    .with_body(json(&Revocation {
+        client_id: &app.client_id,
+        client_secret: app.client_secret.expose_secret(),
+        refresh_token: refresh_token.expose_secret().trim(),
+    }))
+    .with_limits(Limits::ONCE)
 }
 
 fn token_call(app: &OAuthApp, form: String) -> Call<TokenGrant> {

@@ -69,7 +69,12 @@ impl Draft {
 
     /// Usable.
     pub fn ready(&mut self) {
-        self.set(ConditionType::Ready, Truth::Yes, Reason::Available, "");
+        self.set(
+            ConditionType::Ready,
+            Truth::Yes,
+            Reason::Available,
+            "the project can be used, and its outputs are written",
+        );
         self.remove(ConditionType::Reconciling);
         self.remove(ConditionType::Stalled);
     }

@@ -51,7 +51,8 @@ impl Ability {
             | Endpoint::RestoreProject
             | Endpoint::Health
             | Endpoint::ChangePassword
-            | Endpoint::Token => None,
+            | Endpoint::Token
+            | Endpoint::Revoke => None,
         }
     }
 }

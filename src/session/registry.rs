@@ -195,6 +195,36 @@ impl Sessions {
         Some(session)
     }
 
+    /// Whether another connection may be acting for one of these organizations with the same OAuth app. True as long
+    /// as that is not known, right after a takeover.
+    pub fn has_sibling(
+        &self,
+        id: &ConnectionId,
+        client_id: &str,
+        organizations: &[String],
+    ) -> bool {
+        let all_known = {
+            let progress = self.0.shared.progress.borrow();
+            let mut others = progress.known.iter().filter(|known| *known != id);
+            others.all(|known| progress.is_settled(known))
+        };
+        let sessions = self.sessions();
+        let mut others = sessions.iter().filter(|(other, _)| *other != id);
+        !all_known
+            || others.any(|(_, session)| {
+                let theirs = session.organizations();
+                let same_app = session
+                    .last_app()
+                    .is_some_and(|app| app.app.client_id == client_id);
+                let apart = !theirs.is_empty()
+                    && !organizations.is_empty()
+                    && theirs
+                        .iter()
+                        .all(|one| !organizations.iter().any(|ours| ours == one.slug.as_str()));
+                same_app && !apart
+            })
+    }
+
     /// An object follows nothing any more, whatever it followed.
     pub fn unfollow(&self, object: &ObjectKey) {
         if let Some(roster) = self.0.shared.following.of(object) {

@@ -1,7 +1,7 @@
 //! The crash matrix: crash before, during and after every effect, then again during the recovery; a change of leader
 //! instead of a restart; names unique or not, projects visible late, downtime, and hands that edit meanwhile.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
@@ -414,10 +414,13 @@ fn retained(scene: &Scene) -> Result<(), String> {
 }
 
 /// Every single crash and every ordered pair of crashes.
-fn matrix(work: Workload, mode: Mode, runs: &AtomicUsize) {
+fn matrix(work: Workload, mode: Mode, runs: &AtomicUsize, failed: &AtomicBool) {
     let (effects, _) = run(work, mode, &[]);
     runs.fetch_add(1, Ordering::Relaxed);
     for first in 0..effects {
+        if failed.load(Ordering::Relaxed) {
+            return;
+        }
         for phase in Phase::ALL {
             let one = Plan {
                 effect: first,
@@ -495,6 +498,15 @@ fn token_modes() -> Vec<Mode> {
     .to_vec()
 }
 
+/// Notes that its thread fails, unless it is forgotten.
+struct Fails<'a>(&'a AtomicBool);
+
+impl Drop for Fails<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// All workloads in all modes, on two threads.
 #[test]
 fn crashes_anywhere_and_again_during_the_recovery_end_well() {
@@ -531,12 +543,16 @@ fn crashes_anywhere_and_again_during_the_recovery_end_well() {
     }
     let runs = AtomicUsize::new(0);
     let next = AtomicUsize::new(0);
+    // One failure is enough to know.
+    let failed = AtomicBool::new(false);
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
                 while let Some((work, mode)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let before = runs.load(Ordering::Relaxed);
-                    matrix(*work, *mode, &runs);
+                    let fails = Fails(&failed);
+                    matrix(*work, *mode, &runs, &failed);
+                    std::mem::forget(fails);
                     let now = runs.load(Ordering::Relaxed);
                     println!("{}, {mode:?}: done, {before} to {now} runs", work.name);
                 }

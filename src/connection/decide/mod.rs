@@ -34,6 +34,7 @@
 //! | an open marker, younger than the grace | probe the old token, wait | as before, or `Retrying` |
 //! | an open marker, older, or the old token is dead | refresh | `Retrying` |
 //! | an open marker whose token is nowhere any more | close it | as before |
+//! | the connection goes, and `revokeOnDelete` | revoke, once | `Deleting` |
 //! | no token is left that could be tried | – | `ReauthorizationRequired`, and **stop** |
 //!
 //! A token call is made at most once a minute, but for the second one after a lost answer when the old access token
@@ -252,7 +253,12 @@ pub fn subject(observed: &Observed, step: &Step) -> String {
         Step::Probe(source) => access_of(observed, *source),
         Step::Refresh(source) => refresh_of(observed, *source),
         Step::Adopt | Step::Discard => refresh_of(observed, Source::Seed),
-        Step::Sweep | Step::Rekey | Step::CloseMarker | Step::Install | Step::Clean => None,
+        Step::Sweep
+        | Step::Rekey
+        | Step::CloseMarker
+        | Step::Install
+        | Step::Revoke
+        | Step::Clean => None,
     };
     token.map(|token| token.digest.clone()).unwrap_or_default()
 }
@@ -263,6 +269,11 @@ fn leave(observed: &Observed) -> Plan {
         StateRead::Ours(..) | StateRead::Damaged(_) => Some(Step::Clean),
         StateRead::Absent | StateRead::Foreign => observed.grants.as_ref().map(|_| Step::Clean),
     };
+    // Tried once, whatever comes of it: nobody waits for the platform to go.
+    let revoke = observed.revokes
+        && !observed.memory.revoked
+        && refresh_of(observed, Source::State).is_some();
+    let clean = if revoke { Some(Step::Revoke) } else { clean };
     Plan {
         release: clean.is_none(),
         step: clean,

@@ -76,6 +76,7 @@ const REJECTED: Verdict = Verdict::Rejected { worked: true };
 fn observed(credentials: Credentials) -> Observed {
     Observed {
         grants: None,
+        revokes: false,
         credentials,
         state: StateRead::Absent,
         state_name: "acme-oauth-state".to_owned(),

@@ -152,6 +152,7 @@ impl<C: Connection> Acting<'_, C> {
             Step::Rekey => self.rekey(observed).await,
             Step::CloseMarker => self.close_marker(observed).await,
             Step::Install => Done::Learned,
+            Step::Revoke => self.revoke(observed).await,
             Step::Clean => self.clean(observed).await,
         }
     }

@@ -1,12 +1,13 @@
 //! Taking away what is not needed any more: grants that are in custody or may not come into it, and everything when
 //! the connection goes.
 
-use tracing::warn;
+use tracing::{info, warn};
 
-use super::{Acting, Done};
+use super::{Acting, Done, app};
 use crate::api::connection::Connection;
 use crate::connection::decide;
-use crate::connection::facts::{Credentials, Observed, Origin, Read};
+use crate::connection::facts::{Credentials, Observed, Origin, Read, Source};
+use crate::management::revoke;
 use crate::session::custody::StateRead;
 
 impl<C: Connection> Acting<'_, C> {
@@ -58,6 +59,34 @@ impl<C: Connection> Acting<'_, C> {
         }
         // What is there now is read with the next pass.
         observed.grants = None;
+        Done::Learned
+    }
+
+    /// Ends what the app may do in the organization. Whatever comes of it, the connection goes.
+    pub(super) async fn revoke(&self, observed: &mut Observed) -> Done {
+        self.session.remember(|memory| memory.revoked = true);
+        observed.memory.revoked = true;
+        let (Some(app), Some(token)) = (app(observed), decide::refresh_of(observed, Source::State))
+        else {
+            return Done::Learned;
+        };
+        let line = self.room.sessions.line();
+        let call = revoke(&app.app, &token.value);
+        let outcome = match line
+            .admit(&app.app.client_id, "", call.scope(), call.endpoint())
+            .await
+        {
+            Ok(permit) => line.exchange(permit, &call, None).await.outcome,
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(_) => info!(connection = %self.id, "the authorization was revoked"),
+            Err(error) => warn!(
+                connection = %self.id,
+                error = &error as &dyn std::error::Error,
+                "the authorization could not be revoked; remove the app in the organization's settings"
+            ),
+        }
         Done::Learned
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};
-use simulated_platform::{TokenMode, TokenPair};
+use simulated_platform::{Fault, FaultKind, TokenMode, TokenPair};
 
 use super::stage::*;
 use crate::session::custody::{Grants, NotOpened, Pair};
@@ -200,4 +200,68 @@ async fn a_grant_survives_a_crash_at_every_effect_on_its_way() {
         }
     }
     assert!(runs > 10, "{runs}");
+}
+
+/// A connection that revokes when it goes, another one of the same app, and what becomes of the authorization.
+async fn deleted_with(sibling: bool, broken: bool) -> (Stage, bool) {
+    let stage = Stage::with_tokens(TokenMode::Strict, HOUR);
+    stage.seed("acme", &stage.authorize().refresh_token);
+    let oauth = |seed: &str| {
+        json!({
+            "appSecretRef": {"name": "app"}, "tokenSecretRef": {"name": seed}, "revokeOnDelete": true,
+        })
+    };
+    stage.connection("acme", &json!({"oauth": oauth("acme-seed")}));
+    if sibling {
+        stage.seed("sibling", &stage.authorize().refresh_token);
+        stage.connection("sibling", &json!({"oauth": oauth("sibling-seed")}));
+    }
+    let process = stage.live(stage.start(), MINUTE).await.unwrap();
+    assert_eq!(stage.ready("acme"), "True/Authenticated");
+    if broken {
+        let down = Fault::on("POST", "/v1/oauth/revoke", FaultKind::Stall);
+        stage.world().script(down.times(10));
+    }
+    stage
+        .api
+        .server()
+        .delete_by_hand(&format!("{CONNECTIONS}/acme"));
+    process.die().await;
+    let process = stage.live(stage.start(), 5 * MINUTE).await.unwrap();
+    let gone = stage
+        .api
+        .server()
+        .get(&format!("{CONNECTIONS}/acme"))
+        .is_none();
+    assert!(gone, "it goes whatever the platform says");
+    process.die().await;
+    let calls = stage
+        .world()
+        .ledger()
+        .count(&http::Method::POST, "/v1/oauth/revoke");
+    (stage, calls > 0)
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_connection_of_an_app_ends_its_authorization_if_that_is_wanted() {
+    let (stage, asked) = deleted_with(false, false).await;
+    assert!(asked);
+    assert!(stage.world().acceptable_refresh_tokens().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_another_connection_uses_the_app_nothing_is_revoked() {
+    let (stage, asked) = deleted_with(true, false).await;
+    assert!(!asked);
+    assert_eq!(stage.ready("sibling"), "True/Authenticated");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_platform_that_does_not_answer_holds_up_no_deletion() {
+    let (stage, asked) = deleted_with(false, true).await;
+    assert!(asked);
+    assert!(
+        !stage.world().acceptable_refresh_tokens().is_empty(),
+        "nothing came of it"
+    );
 }

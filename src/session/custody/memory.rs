@@ -99,6 +99,8 @@ pub struct Memory {
     pub missing_since: Option<Duration>,
     /// Whether it was looked up who uses the connection.
     pub users_read: bool,
+    /// Whether revoking the authorization was tried.
+    pub revoked: bool,
     /// Whether the grants Secret was there at the last look.
     pub has_grants: bool,
     /// The annotation by which a person last asked for a look.
