@@ -104,6 +104,10 @@ pub struct Users {
 
 /// All that a pass has read.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts, each with its own name"
+)]
 pub struct Observed {
     /// How to authenticate.
     pub credentials: Credentials,
