@@ -2,9 +2,10 @@
 #
 #   make quickstart          a control plane, a simulated platform and the operator, to watch and play with
 #   make test                every check; stops at the first that fails
+#   make mutations           breaks one rule of the protocols at a time: do the tests notice? Half an hour
 #   make advisories          known vulnerabilities; needs the network or ADVISORY_DB
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test lint unit deny advisories crds chart shell dockerfile size
+.PHONY: help quickstart test mutations lint unit deny advisories crds chart shell dockerfile size
 
 CARGO ?= cargo
 TOOLS := tests/tools
@@ -33,6 +34,9 @@ test:
 	@$(STEP) "quickstart" $(MAKE) --no-print-directory quickstart ONCE=1 BUILD=--all-targets
 	@$(MAKE) --no-print-directory size
 	@printf '\nmake test: everything passed\n'
+
+mutations:
+	@$(STEP) "mutations" $(TOOLS)/mutations
 
 lint:
 	@$(STEP) "format" $(CARGO) fmt --all --check
