@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 
-use super::decide::{Health, Report};
 use super::facts::{Credentials, Observed, Problem, Users};
+use super::report::{Health, Report};
 use crate::api::connection::{
     AuthMode, Capability, CapabilityStatus, Connection, OrganizationStatus,
 };

@@ -6,6 +6,7 @@ mod describe;
 mod facts;
 mod observe;
 mod perform;
+mod report;
 mod users;
 
 use std::marker::PhantomData;

@@ -54,10 +54,10 @@ pub use grants::{offered, sweep};
 
 use super::describe;
 use super::facts::{Credentials, Observed, Problem, Read, Source, Step};
+use super::report::{Health, Report};
 use crate::api::connection::Connection;
 use crate::api::{ConnectionStatus, Reason};
 use crate::controller::{Again, Decision, Inputs, StepName as _};
-use crate::management::Organization;
 use crate::session::custody::{Applied, StateRead, Token, Verdict};
 
 /// An accepted token is asked for its organizations again after so long.
@@ -72,30 +72,6 @@ pub struct At {
     pub uptime: Duration,
 }
 
-/// How the credential stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Health {
-    /// It can be used for these organizations.
-    Usable(Vec<Organization>),
-    /// It cannot, and the operator goes on by itself.
-    Waiting(Problem),
-    /// It cannot, and somebody must act.
-    Stalled(Problem),
-}
-
-/// What there is to say.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
-    /// How the credential stands.
-    pub health: Health,
-    /// What should be done all the same.
-    pub remark: Option<Problem>,
-    /// Which access token is in use.
-    pub in_use: Option<Source>,
-    /// When it ends.
-    pub expires_at: Option<Timestamp>,
-}
-
 /// What to do and to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
@@ -107,25 +83,6 @@ pub struct Plan {
     pub again: Again,
     /// Whether the connection may go.
     pub release: bool,
-}
-
-impl Report {
-    fn of(health: Health) -> Self {
-        Self {
-            health,
-            remark: None,
-            in_use: None,
-            expires_at: None,
-        }
-    }
-
-    fn stalled(problem: Problem) -> Self {
-        Self::of(Health::Stalled(problem))
-    }
-
-    fn waiting(problem: Problem) -> Self {
-        Self::of(Health::Waiting(problem))
-    }
 }
 
 /// A part of a plan: a step, or a report and the uptime at which it may be another one.

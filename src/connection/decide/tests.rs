@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Secret;
 use super::*;
 use crate::api::SupabaseConnection;
 use crate::connection::facts::{Origin, Seed, Users};
-use crate::management::OAuthApp;
+use crate::management::{OAuthApp, Organization};
 use crate::rules::digest::DigestKey;
 use crate::session::Capabilities;
 use crate::session::custody::{App, CallEnd, Consumed, Failure, Marker, Memory, TokenState};

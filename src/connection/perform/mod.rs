@@ -7,8 +7,9 @@ use std::time::Duration;
 use kube::ResourceExt as _;
 use tracing::warn;
 
-use super::decide::{self, Admission, At, Health, Plan, Report};
+use super::decide::{self, Admission, At, Plan};
 use super::facts::{Credentials, Observed, Origin, Problem, Read, Source, Step};
+use super::report::{Health, Report};
 use super::{Connections, Room, describe};
 use crate::api::connection::Connection;
 use crate::api::{ConnectionStatus, ObjectKey, Reason};

@@ -2,7 +2,7 @@
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::life::{LAG, lasted};
+use super::record::{LAG, lasted};
 use super::{ProjectDecision, rest, trouble};
 use crate::api::project::ServiceStatus;
 use crate::api::{ConditionType, ProjectStatus, Reason};

@@ -14,18 +14,15 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
-use super::life::{lasted, may_turn_up};
-use super::{ProjectDecision, SLOW, act, deletes, resolve, rest, trouble};
+use super::parting::{LOOK_AGAIN, blocked, going, let_go, no_credentials};
+use super::record::{lasted, may_turn_up};
+use super::{ProjectDecision, SLOW, act, deletes, resolve, trouble};
 use crate::api::project::Attempt;
 use crate::api::{ConditionType, Reason, SupabaseProject, annotations};
-use crate::controller::{Again, Decision, Inputs, Note};
+use crate::controller::{Again, Inputs, Note};
 use crate::management::{Error, Status, Withheld};
 use crate::project::draft::Draft;
 use crate::project::facts::{Farewell, Observed, Problem, Step};
-use crate::rules::conditions::Truth;
-
-/// Between looks at what somebody must do.
-pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
 /// How long the platform may take to delete a project.
 const DELETING: Duration = Duration::from_secs(3600);
@@ -91,41 +88,6 @@ pub(super) fn leave(
         None if project.spec.suspend && deletes(project) => suspended(draft),
         None => resolve::resolve(project, observed, inputs, draft, &create_name),
     }
-}
-
-pub(super) fn let_go(draft: Draft, farewell: Farewell, note: Option<Note>) -> ProjectDecision {
-    Decision {
-        step: Some(Step::LetGo(farewell)),
-        status: draft.finish(),
-        again: Again::OnChange,
-        notes: note.into_iter().collect(),
-        release: true,
-    }
-}
-
-pub(super) fn blocked(mut draft: Draft, problem: &Problem, again: Again) -> ProjectDecision {
-    let Problem { reason, message } = problem;
-    draft.set(ConditionType::DeletionBlocked, Truth::Yes, *reason, message);
-    draft.stalled(problem);
-    rest(draft, again)
-}
-
-pub(super) fn going(mut draft: Draft, message: &str, again: Again) -> ProjectDecision {
-    draft.remove(ConditionType::DeletionBlocked);
-    draft.progressing(Reason::Deleting, message);
-    rest(draft, again)
-}
-
-/// How to get out when no credential is left.
-pub(super) fn no_credentials(known_as: &str) -> Problem {
-    Problem::new(
-        Reason::CredentialsUnavailable,
-        format!(
-            "the project cannot be deleted, since there is no working credential for it; mend the connection, or \
-             set the annotation {}: {known_as:?} to leave the project behind",
-            annotations::FORCE_ORPHAN
-        ),
-    )
 }
 
 fn suspended(draft: Draft) -> ProjectDecision {

@@ -19,9 +19,10 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::health::judge_health;
 use super::password::{Password, password};
+use super::record::{LAG, has_its_name, is_guarded, lasted, may_turn_up, was_created};
 use super::settle::{Written, settle};
-use super::{GRACE, ProjectDecision, SLOW, act, rest, trouble, unchanged};
-use crate::api::project::{AttemptOutcome, PowerState};
+use super::{ProjectDecision, SLOW, act, rest, trouble, unchanged};
+use crate::api::project::PowerState;
 use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject};
 use crate::controller::{Again, Inputs};
 use crate::management::{Error, Status};
@@ -29,11 +30,6 @@ use crate::project::draft::Draft;
 use crate::project::facts::{Observed, Presence, Problem, Sighting, Step};
 use crate::rules::conditions::Truth;
 
-/// How long services and keys may lag behind the project before that is called a problem.
-pub(super) const LAG: Duration = Duration::from_secs(600);
-/// How long a create call whose answer was lost is guarded against by keeping the name that it carries. Far beyond
-/// the grace: what comes this late was frozen on its way.
-const GUARD: Duration = Duration::from_secs(3600);
 /// How long most passing states may last.
 const PASSING: Duration = Duration::from_secs(3600);
 /// How long waking a paused project may take: minutes to hours by size (management-api.md §5.6).
@@ -264,22 +260,6 @@ fn passing(mut draft: Draft, inputs: &Inputs<'_>, moving: &Status) -> ProjectDec
     )
 }
 
-/// How long the remote status has been what it is.
-pub(super) fn lasted(status: &ProjectStatus, now: Timestamp) -> Duration {
-    let since = status
-        .remote_status_since
-        .as_ref()
-        .map_or(now, |since| since.0);
-    Duration::try_from(now.duration_since(since)).unwrap_or_default()
-}
-
-/// Whether the project came from an attempt of this object.
-pub(in crate::project) fn was_created(status: &ProjectStatus) -> bool {
-    status
-        .attempts()
-        .any(|attempt| attempt.outcome == AttemptOutcome::Created)
-}
-
 /// Whether the project shall get another name now.
 pub(in crate::project) fn renames(
     project: &SupabaseProject,
@@ -291,51 +271,6 @@ pub(in crate::project) fn renames(
         && !has_its_name(project, &sighting.name)
         && !name_taken
         && !is_guarded(project, &sighting.name, now)
-}
-
-/// Whether the name of the create calls is kept for now: the answer to one of them was lost and the project came of
-/// another one. Should the lost one arrive after all, the platform refuses it for as long as the name is taken.
-pub(super) fn is_guarded(project: &SupabaseProject, name: &str, now: Timestamp) -> bool {
-    let status = project.status.as_ref();
-    let Some(creation) = status.and_then(|status| status.creation.as_ref()) else {
-        return false;
-    };
-    let last = creation
-        .attempts
-        .iter()
-        .map(|attempt| attempt.listed_at.0)
-        .max();
-    creation.name == name
-        && creation.attempts.len() > 1
-        && last.is_some_and(|last| {
-            Duration::try_from(now.duration_since(last)).is_ok_and(|passed| passed < GUARD)
-        })
-}
-
-/// Whether a name is as it shall be. Without `spec.projectName` it is nobody's business but that of whoever gave
-/// it, except for the name under which the project was created.
-pub(super) fn has_its_name(project: &SupabaseProject, name: &str) -> bool {
-    let status = project.status.as_ref();
-    let create_name = status
-        .and_then(|status| status.creation.as_ref())
-        .map(|creation| &creation.name);
-    name == project.wanted_name()
-        || (project.spec.project_name.is_none()
-            && create_name.is_none_or(|create_name| create_name != name))
-}
-
-/// Whether a project of this object's own making may still turn up: it is younger than the grace.
-pub(super) fn may_turn_up(status: &ProjectStatus, date: Timestamp) -> bool {
-    status
-        .attempts()
-        .filter(|attempt| attempt.outcome == AttemptOutcome::Created)
-        .any(|attempt| {
-            let deadline =
-                Duration::from_secs(u64::try_from(attempt.deadline_seconds).unwrap_or_default());
-            let passed =
-                Duration::try_from(date.duration_since(attempt.listed_at.0)).unwrap_or_default();
-            passed <= deadline + GRACE
-        })
 }
 
 fn active(

@@ -1,6 +1,6 @@
 //! How the database password stands: known, kept, to be put back, to be replaced, or not known.
 
-use super::life::was_created;
+use super::record::was_created;
 use crate::api::project::{OnLost, PasswordOrigin};
 use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject};
 use crate::outputs::Belonging;

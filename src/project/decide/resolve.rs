@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::birth::{Candidate, candidate, patience};
-use super::leave::{LOOK_AGAIN, blocked, going, let_go, no_credentials};
+use super::parting::{LOOK_AGAIN, blocked, going, let_go, no_credentials};
 use super::{ProjectDecision, SLOW, act, deletes, trouble};
 use crate::api::project::AttemptOutcome;
 use crate::api::{Reason, SupabaseProject, annotations};

@@ -1,8 +1,8 @@
 //! The last word: what the outputs that were written, or found in order, make of the conditions.
 
 use super::health::sick;
-use super::life::{has_its_name, is_guarded};
 use super::password::{Password, password, password_differs};
+use super::record::{has_its_name, is_guarded};
 use crate::api::project::{Binding, OutputStatus};
 use crate::api::{ConditionType, OutputKind, Preset, Reason, SupabaseProject};
 use crate::project::draft::Draft;

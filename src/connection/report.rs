@@ -1,0 +1,52 @@
+//! How a credential stands, before it is put into the words of a status. Plain values.
+
+use jiff::Timestamp;
+
+use super::facts::{Problem, Source};
+use crate::management::Organization;
+
+/// How the credential stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// It can be used for these organizations.
+    Usable(Vec<Organization>),
+    /// It cannot, and the operator goes on by itself.
+    Waiting(Problem),
+    /// It cannot, and somebody must act.
+    Stalled(Problem),
+}
+
+/// What there is to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// How the credential stands.
+    pub health: Health,
+    /// What should be done all the same.
+    pub remark: Option<Problem>,
+    /// Which access token is in use.
+    pub in_use: Option<Source>,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl Report {
+    /// A report of this and nothing else.
+    pub fn of(health: Health) -> Self {
+        Self {
+            health,
+            remark: None,
+            in_use: None,
+            expires_at: None,
+        }
+    }
+
+    /// Somebody must act.
+    pub fn stalled(problem: Problem) -> Self {
+        Self::of(Health::Stalled(problem))
+    }
+
+    /// It goes on by itself.
+    pub fn waiting(problem: Problem) -> Self {
+        Self::of(Health::Waiting(problem))
+    }
+}

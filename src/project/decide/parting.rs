@@ -1,0 +1,48 @@
+//! How it stands with an object that is being deleted: held, under way, or let go.
+
+use std::time::Duration;
+
+use super::{ProjectDecision, rest};
+use crate::api::{ConditionType, Reason, annotations};
+use crate::controller::{Again, Decision, Note};
+use crate::project::draft::Draft;
+use crate::project::facts::{Farewell, Problem, Step};
+use crate::rules::conditions::Truth;
+
+/// Between looks at what somebody must do.
+pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
+pub(super) fn let_go(draft: Draft, farewell: Farewell, note: Option<Note>) -> ProjectDecision {
+    Decision {
+        step: Some(Step::LetGo(farewell)),
+        status: draft.finish(),
+        again: Again::OnChange,
+        notes: note.into_iter().collect(),
+        release: true,
+    }
+}
+
+pub(super) fn blocked(mut draft: Draft, problem: &Problem, again: Again) -> ProjectDecision {
+    let Problem { reason, message } = problem;
+    draft.set(ConditionType::DeletionBlocked, Truth::Yes, *reason, message);
+    draft.stalled(problem);
+    rest(draft, again)
+}
+
+pub(super) fn going(mut draft: Draft, message: &str, again: Again) -> ProjectDecision {
+    draft.remove(ConditionType::DeletionBlocked);
+    draft.progressing(Reason::Deleting, message);
+    rest(draft, again)
+}
+
+/// How to get out when no credential is left.
+pub(super) fn no_credentials(known_as: &str) -> Problem {
+    Problem::new(
+        Reason::CredentialsUnavailable,
+        format!(
+            "the project cannot be deleted, since there is no working credential for it; mend the connection, or \
+             set the annotation {}: {known_as:?} to leave the project behind",
+            annotations::FORCE_ORPHAN
+        ),
+    )
+}
