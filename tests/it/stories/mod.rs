@@ -14,9 +14,12 @@ mod tenancy;
 mod tokens;
 mod trouble;
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::support::cluster::kinds::{CONNECTION, PROJECT};
+use crate::support::cluster::{SOON, condition};
 use crate::support::samples::{oauth_connection, project, token_connection};
 use crate::support::stage::Stage;
 
@@ -50,4 +53,34 @@ async fn ready_project(stage: &Stage, name: &str) -> Value {
 /// Short enough for a test to outwait a dead leader.
 fn short_lease() -> Value {
     json!({"leaderElection": {"leaseDuration": "8s", "renewDeadline": "7s", "retryPeriod": "500ms"}})
+}
+
+/// How long calls are counted, and how many of them are no hot loop yet.
+const WHILE: Duration = Duration::from_secs(3);
+const CALM: usize = 30;
+
+/// A condition says what to do, and while it lasts the platform is left in peace.
+async fn told_calmly(stage: &Stage, name: &str, reason: &str) {
+    let told = stage
+        .cluster
+        .wait_condition(PROJECT, name, "Ready", &format!("False/{reason}"))
+        .await;
+    let message = condition(&told, "Ready").unwrap()["message"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(
+        message.len() > 10,
+        "{reason}: {message:?} does not say what to do"
+    );
+    let mark = stage.platform.mark();
+    tokio::time::sleep(WHILE).await;
+    let calls = stage.platform.calls_since(mark);
+    assert!(calls.values().sum::<usize>() < CALM, "{reason}: {calls:?}");
+}
+
+/// Deleting an object that came to nothing needs nothing more.
+async fn goes(stage: &Stage, name: &str) {
+    stage.cluster.delete(PROJECT, name).await;
+    stage.cluster.gone(PROJECT, name, SOON).await;
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{connected, connected_with_token, ready_project};
+use super::{connected, connected_with_token, goes, ready_project, told_calmly};
 use crate::support::cluster::kinds::{CLUSTER_CONNECTION, CONNECTION, PROJECT};
 use crate::support::platform::ORGANIZATION;
 use crate::support::samples::{cluster_connection, oauth_connection, project};
@@ -22,10 +22,7 @@ async fn a_foreign_project_of_the_wanted_name_is_left_alone() {
         .cluster
         .apply(project("orders").called("orders"))
         .await;
-    stage
-        .cluster
-        .wait_condition(PROJECT, "orders", "Ready", "False/NameConflict")
-        .await;
+    told_calmly(&stage, "orders", "NameConflict").await;
     assert!(stage.platform.created().is_empty());
     stage.cluster.apply(project("orders").called("mine")).await;
     let ready = stage
@@ -47,11 +44,9 @@ async fn two_objects_that_want_one_name_get_one_project_each() {
         .wait_condition(PROJECT, "first", "Ready", "True")
         .await;
     stage.cluster.apply(project("second").called("same")).await;
-    stage
-        .cluster
-        .wait_condition(PROJECT, "second", "Ready", "False/NameConflict")
-        .await;
+    told_calmly(&stage, "second", "NameConflict").await;
     assert_eq!(stage.platform.created().len(), 1);
+    goes(&stage, "second").await;
     stage.finish(vec![operator]).await;
 }
 
@@ -66,10 +61,8 @@ async fn a_project_is_carried_by_one_object_only() {
         .cluster
         .apply(project("second").with("adoption", adoption))
         .await;
-    stage
-        .cluster
-        .wait_condition(PROJECT, "second", "Ready", "False/OwnershipConflict")
-        .await;
+    told_calmly(&stage, "second", "OwnershipConflict").await;
+    goes(&stage, "second").await;
     stage.finish(vec![operator]).await;
 }
 
@@ -87,10 +80,7 @@ async fn a_cluster_connection_serves_whom_it_names() {
         .cluster
         .apply(project("orders").of_cluster_connection("company"))
         .await;
-    stage
-        .cluster
-        .wait_condition(PROJECT, "orders", "Ready", "False/NamespaceNotAllowed")
-        .await;
+    told_calmly(&stage, "orders", "NamespaceNotAllowed").await;
     let names = json!([stage.cluster.namespace]);
     stage
         .cluster
@@ -111,11 +101,8 @@ async fn a_cluster_connection_serves_whom_it_names() {
         .of_cluster_connection("company")
         .with("adoption", adoption);
     stage.cluster.apply(thief).await;
-    let refused = "False/AdoptionForbidden";
-    stage
-        .cluster
-        .wait_condition(PROJECT, "thief", "Ready", refused)
-        .await;
+    told_calmly(&stage, "thief", "AdoptionForbidden").await;
+    goes(&stage, "thief").await;
     stage.finish(vec![operator]).await;
 }
 

@@ -6,42 +6,14 @@ use std::time::Duration;
 use serde_json::json;
 use simulated_platform::{Fault, FaultKind};
 
-use super::{connected, ready_project};
+use super::{connected, goes, ready_project, told_calmly};
+use crate::support::cluster::condition;
 use crate::support::cluster::kinds::{CONNECTION, PROJECT, SECRET};
-use crate::support::cluster::{SOON, condition};
 use crate::support::samples::{oauth_connection, project, secret, token_connection};
 use crate::support::stage::{Reach, Stage};
 
 /// Enough to outlast every test.
 const FOR_EVER: u32 = u32::MAX;
-/// How long calls are counted, and how many of them are no hot loop yet.
-const WHILE: Duration = Duration::from_secs(3);
-const CALM: usize = 30;
-
-/// A condition says what to do, and while it lasts the platform is left in peace.
-async fn told_calmly(stage: &Stage, name: &str, reason: &str) {
-    let told = stage
-        .cluster
-        .wait_condition(PROJECT, name, "Ready", &format!("False/{reason}"))
-        .await;
-    let message = condition(&told, "Ready").unwrap()["message"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    assert!(
-        message.len() > 10,
-        "{reason}: {message:?} does not say what to do"
-    );
-    let mark = stage.platform.mark();
-    tokio::time::sleep(WHILE).await;
-    let calls = stage.platform.calls_since(mark);
-    assert!(calls.values().sum::<usize>() < CALM, "{reason}: {calls:?}");
-}
-
-async fn goes(stage: &Stage, name: &str) {
-    stage.cluster.delete(PROJECT, name).await;
-    stage.cluster.gone(PROJECT, name, SOON).await;
-}
 
 /// What a fault of the create call does to a project.
 async fn a_create_call_that_meets(kind: FaultKind, reason: &str) {
@@ -85,6 +57,21 @@ async fn a_reached_quota_is_told() {
 #[tokio::test]
 async fn unpaid_invoices_are_told() {
     a_create_call_that_meets(message(402, "Payment required"), "PaymentRequired").await;
+}
+
+#[tokio::test]
+async fn an_organization_that_is_not_found_is_told() {
+    let mut stage = Stage::new(Reach::Namespace).await;
+    let operator = stage.operator().await;
+    connected(&stage).await;
+    let kind = message(404, "Organization not found");
+    let fault = Fault::on("GET", "/v1/organizations/*/projects", kind).times(FOR_EVER);
+    stage.platform.world().script(fault);
+    stage.cluster.apply(project("orders")).await;
+    told_calmly(&stage, "orders", "RemoteNotVisible").await;
+    assert!(stage.platform.created().is_empty());
+    goes(&stage, "orders").await;
+    stage.finish(vec![operator]).await;
 }
 
 #[tokio::test]
