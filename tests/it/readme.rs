@@ -101,11 +101,24 @@ fn every_file_that_the_readme_links_to_is_there() {
         .skip(1)
         .map(|rest| rest.split(')').next().unwrap())
     {
-        if !link.starts_with("http") {
-            assert!(
-                repository().join(link).exists(),
-                "README.md links to {link}, which is missing"
-            );
-        }
+        let there = match link.strip_prefix('#') {
+            _ if link.starts_with("http") => true,
+            Some(heading) => readme.lines().any(|line| anchor(line) == heading),
+            None => repository().join(link).exists(),
+        };
+        assert!(there, "README.md links to {link}, which is missing");
     }
+}
+
+/// What a heading is linked to by.
+fn anchor(line: &str) -> String {
+    let heading = line.trim_start_matches('#');
+    if heading == line {
+        return String::new();
+    }
+    let words = heading.trim().to_lowercase().replace(' ', "-");
+    words
+        .chars()
+        .filter(|letter| letter.is_alphanumeric() || "-_".contains(*letter))
+        .collect()
 }
