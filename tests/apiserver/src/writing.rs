@@ -274,7 +274,7 @@ fn secret_data(object: &mut Value) {
 
 /// The few rules that every object must meet.
 fn check(object: &Value, what: &str) -> Result<(), Refusal> {
-    if object.to_string().len() > LARGEST {
+    if serde_json::to_vec(&object).map_or(0, |bytes| bytes.len()) > LARGEST {
         return Err(Refusal::invalid(what, "it is too long"));
     }
     for field in ["labels", "annotations"] {

@@ -150,7 +150,7 @@ impl Reply {
         let (content_type, body) = match self.body {
             Body::Json(value) => (
                 Some("application/json; charset=utf-8"),
-                Bytes::from(value.to_string()),
+                Bytes::from(serde_json::to_vec(&value).unwrap_or_default()),
             ),
             Body::Text(content_type, text) => (Some(content_type), Bytes::from(text)),
             Body::Empty => (None, Bytes::new()),

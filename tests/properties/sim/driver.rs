@@ -260,7 +260,7 @@ fn changed(scene: &Scene, seen: &mut BTreeMap<Target, String>) -> Vec<Target> {
                 Of::Project => String::new(),
                 Of::Connection | Of::ClusterConnection => format!("{ready:?}"),
             };
-            let significant = |value: &Value| value.to_string();
+            let significant = |value: &Value| serde_json::to_string(value).unwrap_or_default();
             let now = format!(
                 "{} {} {} {}",
                 significant(&meta["uid"]),
