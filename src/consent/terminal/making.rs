@@ -8,7 +8,7 @@ use kube::Api;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 
-use super::{Terminal, namespaced_api};
+use super::Terminal;
 use crate::api::SupabaseConnection;
 use crate::kubernetes;
 use crate::management::OrganizationSlug;
@@ -37,7 +37,7 @@ impl Terminal<'_> {
             ask("Organization (the last part of its dashboard address): ")?
                 .parse()
                 .map_err(|_| anyhow::anyhow!("that is no organization slug"))?;
-        let secrets: Api<Secret> = namespaced_api(&self.client, namespace);
+        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
         let there = kubernetes::get(&secrets, APP)
             .await
             .map_err(|error| self.right(error, "get", "secrets"))?;

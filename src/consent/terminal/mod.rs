@@ -15,7 +15,6 @@ use clap::Args;
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Patch, PatchParams};
-use kube::core::{ClusterResourceScope, NamespaceResourceScope};
 use kube::{Api, Client, ResourceExt as _};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
@@ -103,7 +102,7 @@ pub async fn connect(
             .namespace
             .clone()
             .unwrap_or_else(|| "supabase-system".to_owned());
-        let api: Api<ClusterSupabaseConnection> = cluster_api(&client);
+        let api: Api<ClusterSupabaseConnection> = Api::all(client.clone());
         let terminal = Terminal::new(arguments, client, around, name, namespace);
         return terminal.run(&api).await;
     }
@@ -111,7 +110,7 @@ pub async fn connect(
         .namespace
         .clone()
         .unwrap_or_else(|| client.default_namespace().to_owned());
-    let api: Api<SupabaseConnection> = namespaced_api(&client, &namespace);
+    let api: Api<SupabaseConnection> = Api::namespaced(client.clone(), &namespace);
     let terminal = Terminal::new(arguments, client, around, name, namespace);
     if kubernetes::get(&api, &terminal.name)
         .await
@@ -121,20 +120,6 @@ pub async fn connect(
         terminal.make(&api).await?;
     }
     terminal.run(&api).await
-}
-
-fn cluster_api<K>(client: &Client) -> Api<K>
-where
-    K: kube::Resource<DynamicType = (), Scope = ClusterResourceScope>,
-{
-    Api::all(client.clone())
-}
-
-fn namespaced_api<K>(client: &Client, namespace: &str) -> Api<K>
-where
-    K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope>,
-{
-    Api::namespaced(client.clone(), namespace)
 }
 
 struct Terminal<'a> {
@@ -202,7 +187,7 @@ impl<'a> Terminal<'a> {
     }
 
     async fn app(&self, secret: &str) -> anyhow::Result<OAuthApp> {
-        let secrets: Api<Secret> = namespaced_api(&self.client, &self.namespace);
+        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
         let found = kubernetes::get(&secrets, secret)
             .await
             .map_err(|error| self.right(error, "get", "secrets"))?

@@ -1,8 +1,6 @@
 //! How the project's services are: when to ask, and what the answer means.
 
-use k8s_openapi::jiff::Timestamp;
-
-use super::record::{LAG, lasted};
+use super::record::is_waited_for;
 use super::{ProjectDecision, rest, trouble};
 use crate::api::project::ServiceStatus;
 use crate::api::{ConditionType, ProjectStatus, Reason};
@@ -118,11 +116,6 @@ pub(super) fn judge_health(
         &message,
     );
     Ok(())
-}
-
-/// Whether the project has come up so recently that its services and keys may lag behind.
-pub(in crate::project) fn is_waited_for(status: &ProjectStatus, now: Timestamp) -> bool {
-    lasted(status, now) < LAG
 }
 
 /// What is wrong with the services, if that has lasted too long to be waited for.

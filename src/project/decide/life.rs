@@ -19,7 +19,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::health::judge_health;
 use super::password::{Password, password};
-use super::record::{LAG, has_its_name, is_guarded, lasted, may_turn_up, was_created};
+use super::record::{has_its_name, is_guarded, is_waited_for, lasted, may_turn_up, was_created};
 use super::settle::{Written, settle};
 use super::{ProjectDecision, SLOW, act, rest, trouble, unchanged};
 use crate::api::project::PowerState;
@@ -306,7 +306,7 @@ fn active(
     }
     match &observed.reading {
         Some(Err(error)) => return unreadable(error, observed, inputs, draft),
-        Some(Ok(reading)) if !reading.complete && lasted(&draft.status, inputs.now) < LAG => {
+        Some(Ok(reading)) if !reading.complete && is_waited_for(&draft.status, inputs.now) => {
             draft.progressing(
                 Reason::WaitingForServices,
                 "waiting for API keys and pooler",
@@ -342,7 +342,7 @@ fn unreadable(
     let early = matches!(
         error,
         Error::NotFound | Error::Removed | Error::Rejected { .. } | Error::Forbidden { .. }
-    ) && lasted(&draft.status, inputs.now) < LAG;
+    ) && is_waited_for(&draft.status, inputs.now);
     if early && !matches!(error, Error::Forbidden { .. }) {
         draft.progressing(
             Reason::WaitingForServices,

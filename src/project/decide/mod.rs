@@ -30,10 +30,11 @@ use std::time::Duration;
 
 pub(super) use birth::unpostable;
 pub use birth::{Candidate, candidate};
-pub(super) use health::{all_well, asks_health, is_waited_for};
+pub(super) use health::{all_well, asks_health};
 pub(super) use leave::goes_without_looking;
 pub(super) use life::renames;
 pub(super) use password::password_is_settled;
+pub(super) use record::is_waited_for;
 pub use settle::{Written, conflict, settle};
 pub use trouble::trouble;
 

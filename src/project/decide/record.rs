@@ -9,7 +9,7 @@ use crate::api::project::AttemptOutcome;
 use crate::api::{ProjectStatus, SupabaseProject};
 
 /// How long services and keys may lag behind the project before that is called a problem.
-pub(super) const LAG: Duration = Duration::from_secs(600);
+const LAG: Duration = Duration::from_secs(600);
 /// How long a create call whose answer was lost is guarded against by keeping the name that it carries. Far beyond
 /// the grace: what comes this late was frozen on its way.
 const GUARD: Duration = Duration::from_secs(3600);
@@ -21,6 +21,11 @@ pub(super) fn lasted(status: &ProjectStatus, now: Timestamp) -> Duration {
         .as_ref()
         .map_or(now, |since| since.0);
     Duration::try_from(now.duration_since(since)).unwrap_or_default()
+}
+
+/// Whether the project has come up so recently that its services and keys may lag behind.
+pub(in crate::project) fn is_waited_for(status: &ProjectStatus, now: Timestamp) -> bool {
+    lasted(status, now) < LAG
 }
 
 /// Whether the project came from an attempt of this object.

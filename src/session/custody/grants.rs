@@ -181,11 +181,6 @@ impl Grants {
         }
     }
 
-    /// The Secret's name.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
     fn api(&self) -> Api<Secret> {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
