@@ -19,6 +19,7 @@ use crate::api::{
 use crate::controller::{Changes, OnChange, Wakes};
 use crate::rules::conditions;
 use crate::telemetry::Metrics;
+use crate::watching::apis;
 
 /// Wakes the projects that use a connection whose state changed.
 #[derive(Clone)]
@@ -128,13 +129,7 @@ pub(crate) async fn watch_secrets(
     namespaces: Option<Vec<String>>,
     changes: SecretChanges,
 ) {
-    let apis: Vec<Api<PartialObjectMeta<Secret>>> = match namespaces {
-        None => vec![Api::all(client)],
-        Some(names) => names
-            .iter()
-            .map(|name| Api::namespaced(client.clone(), name))
-            .collect(),
-    };
+    let apis: Vec<Api<PartialObjectMeta<Secret>>> = apis(&client, namespaces.as_deref());
     let config = || watcher::Config::default().page_size(50);
     let watches = apis
         .into_iter()

@@ -1,4 +1,4 @@
-//! The operator's own key, in a Secret that it makes in its own namespace.
+//! The operator's own key, in a Secret that it makes in its own namespace, and what such Secrets look like.
 //!
 //! Digests in statuses and in state Secrets hang on it: it is made once and never replaced. Its name hangs on nothing
 //! that an installation can choose, so that a chart that is installed anew, under whatever name, finds it again.
@@ -54,7 +54,9 @@ pub async fn digest_key(
             }
             Ok(None) => {
                 let key = DigestKey::generate(random);
-                match kubernetes::create(&api, &secret(namespace, name, &key)).await {
+                let bytes = ByteString(key.as_bytes().to_vec());
+                let data = BTreeMap::from([(DIGEST.to_owned(), bytes)]);
+                match kubernetes::create(&api, &secret(namespace, name, data)).await {
                     Ok(_) => return Ok(key),
                     // Another process was faster: its key counts.
                     Err(Error::Exists | Error::Unavailable(_)) => {}
@@ -73,7 +75,8 @@ pub async fn digest_key(
     }
 }
 
-fn secret(namespace: &str, name: &str, key: &DigestKey) -> Secret {
+/// A Secret of the operator's own keys, in its own namespace.
+pub fn secret(namespace: &str, name: &str, data: BTreeMap<String, ByteString>) -> Secret {
     let marks = [
         (labels::MANAGED_BY, FIELD_MANAGER),
         (labels::PART_OF, "supabase"),
@@ -91,10 +94,7 @@ fn secret(namespace: &str, name: &str, key: &DigestKey) -> Secret {
             ..ObjectMeta::default()
         },
         type_: Some("Opaque".to_owned()),
-        data: Some(BTreeMap::from([(
-            DIGEST.to_owned(),
-            ByteString(key.as_bytes().to_vec()),
-        )])),
+        data: Some(data),
         ..Secret::default()
     }
 }

@@ -17,6 +17,7 @@
 //! | [`leader`] | the claim to lead, which expires by itself |
 //! | [`keys`] | the keys that the operator makes for itself |
 //! | [`kubernetes`] | the few calls to the API server, with errors that say what to do next |
+//! | [`watching`] | watches of one or several namespaces as one |
 //! | [`options`] | every tunable, once |
 //! | [`health`] | probes and metrics over HTTP |
 //! | [`serving`] | HTTP within bounds |
@@ -42,3 +43,4 @@ pub mod run;
 pub mod serving;
 pub mod session;
 pub mod telemetry;
+pub mod watching;

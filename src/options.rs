@@ -6,6 +6,13 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use k8s_openapi::jiff::SignedDuration;
 
+use crate::management::BaseUrl;
+
+/// The longest external address, in characters: the platform bounds redirect address and state together.
+const LONGEST_ADDRESS: usize = 1000;
+/// The longest display name, in bytes.
+const LONGEST_NAME: usize = 200;
+
 /// Options of `supabase-operator run`.
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -56,6 +63,41 @@ pub struct Options {
         hide_env_values = true
     )]
     pub management_api_proxy: Option<String>,
+
+    /// Name of a Secret in the operator's own namespace with the keys `client_id` and `client_secret` of the
+    /// operator's own OAuth app, for connections that name none
+    #[arg(long, env = "SUPABASE_OPERATOR_OAUTH_APP_SECRET")]
+    pub oauth_app_secret: Option<String>,
+
+    /// The external `https` address of the consent pages, below which people reach --consent-listen; without it there
+    /// are none
+    #[arg(long, env = "SUPABASE_OPERATOR_CONSENT_URL")]
+    pub consent_url: Option<BaseUrl>,
+
+    /// Where the consent pages are served, without TLS
+    #[arg(
+        long,
+        env = "SUPABASE_OPERATOR_CONSENT_LISTEN",
+        default_value = "127.0.0.1:8081"
+    )]
+    pub consent_listen: SocketAddr,
+
+    /// What this operator is called on the consent pages, so that people know which cluster asks
+    #[arg(
+        long,
+        env = "SUPABASE_OPERATOR_CONSENT_DISPLAY_NAME",
+        default_value = "supabase-operator"
+    )]
+    pub consent_display_name: String,
+
+    /// Addresses below which people may be sent on after consent, separated by commas; such as
+    /// `https://portal.example/teams`
+    #[arg(
+        long,
+        env = "SUPABASE_OPERATOR_CONSENT_RETURN_ADDRESSES",
+        value_delimiter = ','
+    )]
+    pub consent_return_addresses: Vec<BaseUrl>,
 
     /// Name of the Lease
     #[arg(
@@ -181,6 +223,18 @@ impl Options {
                 return Err(format!("--{name} must lie between {least:?} and {most:?}"));
             }
         }
+        if let Some(url) = &self.consent_url
+            && url.to_string().len() > LONGEST_ADDRESS
+        {
+            return Err(format!(
+                "--consent-url must have at most {LONGEST_ADDRESS} characters"
+            ));
+        }
+        if self.consent_display_name.len() > LONGEST_NAME {
+            return Err(format!(
+                "--consent-display-name must have at most {LONGEST_NAME} bytes"
+            ));
+        }
         if self.renew_deadline >= self.lease_duration {
             return Err("--renew-deadline must be shorter than --lease-duration".to_owned());
         }
@@ -264,6 +318,25 @@ mod tests {
                 .contains("lease-duration")
         );
         assert!(parse(&["--concurrency", "0"]).is_err());
+    }
+
+    #[test]
+    fn consent_is_reached_over_tls_or_on_this_machine() {
+        let options = parse(&["--consent-url", "https://connect.example/supabase/"]).unwrap();
+        let url = options.consent_url.unwrap();
+        assert_eq!(url.to_string(), "https://connect.example/supabase");
+        assert!(parse(&["--consent-url", "http://localhost:8081"]).is_ok());
+        assert!(
+            parse(&["--consent-url", "http://connect.example"])
+                .unwrap_err()
+                .contains("https://")
+        );
+        let long = format!("https://connect.example/{}", "a".repeat(1000));
+        assert!(parse(&["--consent-url", &long]).is_err());
+        let returns = "https://a.example/x,https://b.example";
+        let options = parse(&["--consent-return-addresses", returns]).unwrap();
+        assert_eq!(options.consent_return_addresses.len(), 2);
+        assert!(parse(&["--consent-return-addresses", "b.example"]).is_err());
     }
 
     #[test]

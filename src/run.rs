@@ -9,13 +9,14 @@ use anyhow::Context as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
-use kube::{Api, Client, Resource};
+use kube::{Api, Client};
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use crate::api::project::ConnectionKind;
 use crate::api::{ClusterSupabaseConnection, SupabaseConnection, SupabaseProject};
-use crate::connection::Connections;
+use crate::connection::{Connections, Consent};
+use crate::consent::browser;
 use crate::controller::{Looking, Reporter, Shell, ShellParts, Wakes, look};
 use crate::dependents::{Dependents, SecretChanges, watch_secrets};
 use crate::health::{self, Readiness};
@@ -27,8 +28,10 @@ use crate::options::{Options, Scope};
 use crate::project::refs::Refs;
 use crate::project::{ProjectParts, Projects};
 use crate::rules::ambient::{Clock, Random, draw};
+use crate::rules::link::ConsentLinks;
 use crate::session::{SessionOptions, Sessions, SessionsParts};
 use crate::telemetry::Metrics;
+use crate::watching::apis;
 
 /// How long answers in flight are stored after a stop or a lost claim.
 const LAST_WORDS: Duration = Duration::from_secs(30);
@@ -128,7 +131,7 @@ impl Term {
             ProjectParts {
                 shell: shell.clone(),
                 sessions: sessions.clone(),
-                digest_key,
+                digest_key: digest_key.clone(),
                 process,
                 cluster_connections: options.scope == Scope::Cluster,
                 transition_interval: options.transition_interval,
@@ -137,9 +140,17 @@ impl Term {
             },
             refs,
         );
-        let connections = Connections::new(sessions.clone(), Arc::clone(&shell.clock));
+        let consent = Consent {
+            links: options
+                .consent_url
+                .as_ref()
+                .map(|url| ConsentLinks::new(url.to_string(), digest_key)),
+            app_secret: options.oauth_app_secret.clone(),
+        };
+        let clock = || Arc::clone(&shell.clock);
+        let connections = Connections::new(sessions.clone(), clock(), consent.clone());
         let cluster_connections = (options.scope == Scope::Cluster)
-            .then(|| Connections::new(sessions.clone(), Arc::clone(&shell.clock)));
+            .then(|| Connections::new(sessions.clone(), clock(), consent));
         Ok(Self {
             shell,
             sessions,
@@ -169,9 +180,65 @@ pub async fn run(
         () = &mut stop => return Ok(()),
         () = wait_for_kinds(&outside.client, &options) => {}
     }
-    readiness.has("kinds");
     say_what_is_not_watched(&options);
+    let pages = tokio::select! {
+        () = &mut stop => return Ok(()),
+        pages = consent_pages(&outside, &options, &metrics) => pages?,
+    };
+    readiness.has("kinds");
+    let led = Box::pin(lead(outside, options, metrics, &mut stop)).await;
+    if let Some(pages) = pages {
+        pages.end().await;
+    }
+    serving.abort();
+    led
+}
 
+/// Serves the consent pages, if they are wanted, whoever leads. They are ready when the connections are known.
+async fn consent_pages(
+    outside: &Outside,
+    options: &Options,
+    metrics: &Metrics,
+) -> anyhow::Result<Option<browser::Served>> {
+    let Some(base) = options.consent_url.clone() else {
+        return Ok(None);
+    };
+    let Outside {
+        client,
+        management,
+        clock,
+        random,
+    } = outside.clone();
+    let parts = browser::SiteParts {
+        listen: options.consent_listen,
+        base,
+        display_name: options.consent_display_name.clone(),
+        returns: options.consent_return_addresses.clone(),
+        namespace: options.namespace.clone(),
+        operator_app: options.oauth_app_secret.clone(),
+        namespaces: options.namespaces(),
+        digest_key: keys::digest_key(&client, &options.namespace, random.as_ref()).await?,
+        metrics: metrics.clone(),
+    };
+    let around = browser::SiteSurroundings {
+        management,
+        clock,
+        random,
+    };
+    let mut pages = browser::serve(parts, client, around)
+        .await
+        .with_context(|| format!("listening on {}", options.consent_listen))?;
+    pages.ready().await;
+    Ok(Some(pages))
+}
+
+/// Waits for the claim to lead, and leads until `stop` ends or the claim is lost.
+async fn lead(
+    outside: Outside,
+    options: Options,
+    metrics: Metrics,
+    mut stop: impl Future<Output = ()> + Unpin + Send,
+) -> anyhow::Result<()> {
     let leadership = Leadership::new(Arc::clone(&outside.clock));
     let lease = lease(&options, outside.random.as_ref());
     let clock = Arc::clone(&outside.clock);
@@ -225,7 +292,6 @@ pub async fn run(
         holder.release().await;
     }
     working.abort();
-    serving.abort();
     if lost {
         anyhow::bail!("the claim to lead was lost");
     }
@@ -290,19 +356,6 @@ fn say_what_is_not_watched(options: &Options) {
             credentials = ?options.credentials_interval, outputs = ?options.resync_interval,
             "Secrets are not watched: changed credentials and edited outputs are seen within these intervals"
         );
-    }
-}
-
-fn apis<K>(client: &Client, namespaces: Option<&[String]>) -> Vec<Api<K>>
-where
-    K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
-{
-    match namespaces {
-        None => vec![Api::all(client.clone())],
-        Some(names) => names
-            .iter()
-            .map(|name| Api::namespaced(client.clone(), name))
-            .collect(),
     }
 }
 

@@ -1,11 +1,13 @@
 //! What the operator tells about itself: logs, metrics, health.
 //!
-//! Labels of metrics come from closed sets, never from names or messages, so that their number is bounded.
+//! Labels of metrics come from closed sets, never from messages, so that their number is bounded. Names of connections, which
+//! administrators choose, label the ages of their tokens; names of projects label nothing.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -42,10 +44,18 @@ pub struct KindLabel {
     kind: &'static str,
 }
 
-/// Labels of token refreshes.
+/// Labels of token refreshes and consent flows.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct OutcomeLabel {
     outcome: &'static str,
+}
+
+/// Labels of what is told of one connection: as many as there are connections.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ConnectionLabels {
+    kind: &'static str,
+    namespace: String,
+    name: String,
 }
 
 /// Every metric. Cheap to clone; all clones are one.
@@ -59,6 +69,9 @@ pub struct Metrics {
     call_duration: Histogram,
     refreshes: Family<OutcomeLabel, Counter>,
     watch_failures: Family<KindLabel, Counter>,
+    consents: Family<OutcomeLabel, Counter>,
+    granted: Family<ConnectionLabels, Gauge>,
+    expires: Family<ConnectionLabels, Gauge>,
     leader: Gauge,
 }
 
@@ -80,6 +93,9 @@ impl Default for Metrics {
         let call_duration = Histogram::new(exponential_buckets(0.01, 2.0, 14));
         let refreshes = Family::default();
         let watch_failures = Family::default();
+        let consents = Family::default();
+        let granted = Family::default();
+        let expires = Family::default();
         let leader = Gauge::default();
         registry.register("passes", "Passes over objects", passes.clone());
         registry.register_with_unit(
@@ -110,6 +126,23 @@ impl Default for Metrics {
             "Failures of watches",
             watch_failures.clone(),
         );
+        registry.register(
+            "consent_flows",
+            "Consent flows in the browser: begun, finished, and why they stopped",
+            consents.clone(),
+        );
+        registry.register_with_unit(
+            "token_granted_timestamp",
+            "When a connection's current pair of tokens was granted, since 1970",
+            Unit::Seconds,
+            granted.clone(),
+        );
+        registry.register_with_unit(
+            "token_expiry_timestamp",
+            "When a connection's current access token ends, since 1970",
+            Unit::Seconds,
+            expires.clone(),
+        );
         registry.register("leader", "Whether this process leads", leader.clone());
         registry.register(
             "build",
@@ -125,6 +158,9 @@ impl Default for Metrics {
             call_duration,
             refreshes,
             watch_failures,
+            consents,
+            granted,
+            expires,
             leader,
         }
     }
@@ -171,6 +207,36 @@ impl Metrics {
     /// A watch failed and is tried again.
     pub fn watch_failed(&self, kind: &'static str) {
         self.watch_failures.get_or_create(&KindLabel { kind }).inc();
+    }
+
+    /// A consent flow was begun, finished, or stopped for a reason.
+    pub fn consent(&self, outcome: &'static str) {
+        self.consents.get_or_create(&OutcomeLabel { outcome }).inc();
+    }
+
+    /// When a connection's pair was granted and when it ends; none takes both away.
+    pub fn holds(
+        &self,
+        kind: &'static str,
+        namespace: String,
+        name: String,
+        pair: Option<(Timestamp, Timestamp)>,
+    ) {
+        let labels = ConnectionLabels {
+            kind,
+            namespace,
+            name,
+        };
+        if let Some((granted, expires)) = pair {
+            let set = |gauges: &Family<ConnectionLabels, Gauge>, at: Timestamp| {
+                gauges.get_or_create(&labels).set(at.as_second());
+            };
+            set(&self.granted, granted);
+            set(&self.expires, expires);
+        } else {
+            self.granted.remove(&labels);
+            self.expires.remove(&labels);
+        }
     }
 
     /// Whether this process leads.

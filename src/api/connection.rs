@@ -173,8 +173,8 @@ pub struct Auth {
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OAuth {
-    /// Secret with the keys `client_id` and `client_secret` of the OAuth app. Needed to refresh tokens; without
-    /// it only an access token that somebody else renews can be used.
+    /// Secret with the keys `client_id` and `client_secret` of the OAuth app. Without it the operator's own app is
+    /// used, if it was installed with one; without either only an access token that somebody else renews can be used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app_secret_ref: Option<SecretRef>,
     /// Secret with the keys `access_token` and/or `refresh_token`, and optionally `expires_at` (RFC 3339 or
@@ -229,6 +229,15 @@ pub struct ConnectionStatus {
     /// When the current access token ends. It moves once a refresh.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_expires_at: Option<Time>,
+    /// Where somebody who may decide for the organization can give consent, in a browser. It is there while the
+    /// connection lacks working tokens, if the operator serves such pages and the connection names its organization.
+    /// It stays the same for the life of the object.
+    #[serde(
+        default,
+        rename = "consentURL",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub consent_url: Option<String>,
     /// Ready, Reconciling, Stalled and DeletionBlocked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]

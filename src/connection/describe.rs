@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 
-use super::facts::{Credentials, Observed, Problem, Users};
+use super::facts::{Credentials, Observed, Problem, Read, Users};
 use super::report::{Health, Report};
 use crate::api::connection::{
     AuthMode, Capability, CapabilityStatus, Connection, OrganizationStatus,
@@ -12,6 +12,7 @@ use crate::api::connection::{
 use crate::api::{ConditionType, ConnectionStatus, Reason, annotations};
 use crate::rules::conditions::{self, Truth};
 use crate::session::Ability;
+use crate::session::custody::StateRead;
 
 /// The status that says what a report says.
 pub fn status<C: Connection>(
@@ -22,6 +23,7 @@ pub fn status<C: Connection>(
 ) -> ConnectionStatus {
     let stored = Connection::status(object).cloned().unwrap_or_default();
     let generation = object.meta().generation;
+    let consent_url = consent_url(observed, report);
     let mut status = ConnectionStatus {
         observed_generation: generation,
         last_handled_reconcile_at: object
@@ -36,6 +38,7 @@ pub fn status<C: Connection>(
         organizations: organizations(&stored, report),
         capabilities: capabilities(&stored, observed),
         token_expires_at: report.expires_at.map(whole_seconds).map(Time),
+        consent_url: consent_url.map(str::to_owned),
         conditions: stored.conditions.clone(),
     };
     let mut writer = Writer {
@@ -43,9 +46,42 @@ pub fn status<C: Connection>(
         generation,
         now,
     };
-    writer.write(report);
+    writer.write(&report.clone().pointing_to(consent_url));
     writer.deletion(observed.users.as_ref());
     status
+}
+
+/// Where consent can be given, while it would help: the tokens are missing or dead, and nothing else stands in the way.
+fn consent_url<'a>(observed: &'a Observed, report: &Report) -> Option<&'a str> {
+    let url = observed.consent_url.as_deref()?;
+    let Credentials::OAuth {
+        app: Read::There(_),
+        seed,
+    } = &observed.credentials
+    else {
+        return None;
+    };
+    let writable = match observed.state {
+        StateRead::Ours(..) | StateRead::Absent => true,
+        StateRead::Foreign | StateRead::Damaged(_) => false,
+    };
+    let helps = match &report.health {
+        Health::Usable(_) => report
+            .remark
+            .as_ref()
+            .is_some_and(|remark| remark.reason == Reason::ReauthorizationRequired),
+        Health::Waiting(_) => false,
+        Health::Stalled(problem) => {
+            let dead = [
+                Reason::ReauthorizationRequired,
+                Reason::Unauthorized,
+                Reason::OrganizationNotAllowed,
+                Reason::CredentialShared,
+            ];
+            dead.contains(&problem.reason) || matches!(seed, Read::Bad(_))
+        }
+    };
+    (writable && helps).then_some(url)
 }
 
 struct Writer<'a> {

@@ -20,6 +20,7 @@ use crate::api::{ClusterSupabaseConnection, ConnectionStatus, ObjectKey, Supabas
 use crate::controller::{Decision, Inputs, Kind, Managed, Outcome, Pass};
 use crate::kubernetes;
 use crate::rules::ambient::Clock;
+use crate::rules::link::ConsentLinks;
 use crate::session::{ConnectionId, Sessions};
 use facts::{Observed, Step};
 
@@ -88,15 +89,26 @@ impl Managed for ClusterSupabaseConnection {
 pub struct Connections<C> {
     sessions: Sessions,
     clock: Arc<dyn Clock>,
+    consent: Consent,
     kind: PhantomData<fn() -> C>,
+}
+
+/// How the operator helps people to consent.
+#[derive(Clone, Debug, Default)]
+pub struct Consent {
+    /// Addresses of the pages, if it serves them.
+    pub links: Option<ConsentLinks>,
+    /// The Secret with its own app, in its own namespace, for connections that name none.
+    pub app_secret: Option<String>,
 }
 
 impl<C> Connections<C> {
     /// The room. [`Sessions::takeover`] must have ended before the first pass.
-    pub fn new(sessions: Sessions, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(sessions: Sessions, clock: Arc<dyn Clock>, consent: Consent) -> Self {
         Self {
             sessions,
             clock,
+            consent,
             kind: PhantomData,
         }
     }
@@ -156,7 +168,9 @@ impl<C: Room> Kind for Connections<C> {
     }
 
     fn forget(&self, key: &ObjectKey) {
-        self.sessions.close(&ConnectionId::new(C::KIND, key));
+        let id = ConnectionId::new(C::KIND, key);
+        self.sessions.line().holds(&id, None);
+        self.sessions.close(&id);
     }
 }
 

@@ -53,8 +53,7 @@ pub async fn observe<C: Connection>(room: &Connections<C>, object: &C) -> Result
         StateRead::Absent | StateRead::Foreign | StateRead::Damaged(_) => false,
     };
     let mut grants = None;
-    let unusable = session.state() != SessionState::Usable || session.memory().has_grants;
-    if (auth.oauth.is_some() && unusable) || leaving {
+    if (auth.oauth.is_some() && reading.may_have_grants()) || leaving {
         grants = reading.grants().await?;
         session.remember(|memory| memory.has_grants = grants.is_some());
     }
@@ -78,6 +77,7 @@ pub async fn observe<C: Connection>(room: &Connections<C>, object: &C) -> Result
         credentials,
         grants,
         revokes,
+        consent_url: reading.consent_url(),
         of_another_key,
         state,
         state_name: store.name().to_owned(),
@@ -130,9 +130,13 @@ struct Reading<'a, C: Connection> {
 type Data = BTreeMap<String, ByteString>;
 
 impl<C: Connection> Reading<'_, C> {
-    async fn secret(&self, name: &str) -> Result<Result<Data, Problem>, Error> {
-        let namespace = self.room.sessions.namespace_of(self.id);
-        let api = Api::<Secret>::namespaced(self.room.sessions.client().clone(), &namespace);
+    async fn own_secret(&self, name: &str) -> Result<Result<Data, Problem>, Error> {
+        self.secret(&self.room.sessions.namespace_of(self.id), name)
+            .await
+    }
+
+    async fn secret(&self, namespace: &str, name: &str) -> Result<Result<Data, Problem>, Error> {
+        let api = Api::<Secret>::namespaced(self.room.sessions.client().clone(), namespace);
         match kubernetes::get(&api, name).await {
             Ok(Some(secret)) => Ok(Ok(secret.data.unwrap_or_default())),
             Ok(None) => Ok(Err(Problem::new(
@@ -151,7 +155,7 @@ impl<C: Connection> Reading<'_, C> {
 
     async fn pat(&self, pat: &PersonalAccessToken) -> Result<Read<(Token, bool)>, Error> {
         let (name, key) = (&pat.secret_key_ref.name, &pat.secret_key_ref.key);
-        let data = match self.secret(name).await? {
+        let data = match self.own_secret(name).await? {
             Ok(data) => data,
             Err(problem) => return Ok(Read::Bad(problem)),
         };
@@ -167,11 +171,14 @@ impl<C: Connection> Reading<'_, C> {
         })
     }
 
+    /// The app that the connection names, or the operator's own.
     async fn app(&self, oauth: &OAuth) -> Result<Read<App>, Error> {
-        let Some(SecretRef { name }) = &oauth.app_secret_ref else {
-            return Ok(Read::NotNamed);
+        let (namespace, name) = match (&oauth.app_secret_ref, &self.room.consent.app_secret) {
+            (Some(SecretRef { name }), _) => (self.room.sessions.namespace_of(self.id), name),
+            (None, Some(name)) => (self.room.sessions.namespace().to_owned(), name),
+            (None, None) => return Ok(Read::NotNamed),
         };
-        let read = self.secret(name).await?.and_then(|data| {
+        let read = self.secret(&namespace, name).await?.and_then(|data| {
             let client_id = text(&data, name, "client_id")?;
             let client_secret = text(&data, name, "client_secret")?;
             let parts = [client_id.expose_secret(), client_secret.expose_secret()];
@@ -207,7 +214,7 @@ impl<C: Connection> Reading<'_, C> {
         let Some(SecretRef { name }) = &oauth.token_secret_ref else {
             return Ok(Read::NotNamed);
         };
-        let data = match self.secret(name).await? {
+        let data = match self.own_secret(name).await? {
             Ok(data) => data,
             Err(problem) => return Ok(Read::Bad(problem)),
         };
@@ -264,6 +271,30 @@ impl<C: Connection> Reading<'_, C> {
                 .room
                 .sessions
                 .has_sibling(self.id, &app.app.client_id, &organizations)
+    }
+
+    /// Whether a consent may have brought something: while there is no usable credential, while consent is asked for,
+    /// when somebody asks for a look, and as long as there is something to sweep.
+    fn may_have_grants(&self) -> bool {
+        let status = Connection::status(self.object);
+        let handled = status.and_then(|status| status.last_handled_reconcile_at.as_ref());
+        let asked = self
+            .object
+            .annotations()
+            .get(annotations::RECONCILE_REQUESTED_AT);
+        self.session.state() != SessionState::Usable
+            || self.session.memory().has_grants
+            || status.is_some_and(|status| status.consent_url.is_some())
+            || asked.is_some_and(|asked| Some(asked) != handled)
+    }
+
+    /// Where consent can be given: only for OAuth, and only where the organization is named.
+    fn consent_url(&self) -> Option<String> {
+        let view = self.object.view();
+        let links = self.room.consent.links.as_ref()?;
+        let uid = self.object.uid()?;
+        (view.auth.oauth.is_some() && view.organization_slug.is_some() && !self.leaving)
+            .then(|| links.url(&uid))
     }
 
     async fn grants(&self) -> Result<Option<Granted>, Error> {

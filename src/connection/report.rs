@@ -45,6 +45,20 @@ impl Report {
         Self::of(Health::Stalled(problem))
     }
 
+    /// The same, with the address where consent can be given, for whoever must act.
+    #[must_use]
+    pub fn pointing_to(mut self, consent_url: Option<&str>) -> Self {
+        let problem = match &mut self.health {
+            Health::Stalled(problem) => Some(problem),
+            Health::Usable(_) => self.remark.as_mut(),
+            Health::Waiting(_) => None,
+        };
+        if let Some((problem, url)) = problem.zip(consent_url) {
+            problem.message = format!("{}; or give consent at {url}", problem.message);
+        }
+        self
+    }
+
     /// It goes on by itself.
     pub fn waiting(problem: Problem) -> Self {
         Self::of(Health::Waiting(problem))

@@ -11,6 +11,8 @@
 //!                                          discarded ◄── another organization ── organizations asked for
 //! ```
 
+mod app;
+pub mod browser;
 mod pages;
 mod pkce;
 mod redeem;

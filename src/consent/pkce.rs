@@ -22,6 +22,11 @@ impl Verifier {
         Self(SecretString::from(text::<VERIFIER>(random)))
     }
 
+    /// One that was drawn before.
+    pub const fn kept(secret: SecretString) -> Self {
+        Self(secret)
+    }
+
     /// What is sent with the code.
     pub const fn secret(&self) -> &SecretString {
         &self.0

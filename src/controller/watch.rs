@@ -6,21 +6,18 @@ use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures::StreamExt as _;
 use futures::future::BoxFuture;
-use futures::{Stream, StreamExt as _, stream};
 use kube::runtime::controller::{self, Action, Config};
 use kube::runtime::reflector::{self, ObjectRef, Store};
-use kube::runtime::watcher::{self, Event};
-use kube::runtime::{Controller, PredicateConfig, WatchStreamExt as _, watcher as watch};
-use kube::{Api, Resource, ResourceExt as _};
+use kube::runtime::{Controller, PredicateConfig, WatchStreamExt as _};
+use kube::{Api, Resource};
 use tracing::{debug, warn};
 
-use super::{Kind, Managed, Shell, Wakes, pass};
+use super::{Kind, Shell, Wakes, pass};
 use crate::api::{ObjectKey, annotations};
 use crate::telemetry::Metrics;
-
-/// Objects a page of a list: small pages keep the peak of memory low (reliability.md §3.2).
-const PAGE: u32 = 50;
+use crate::watching::events;
 
 /// One kind's watch and queue.
 pub struct Looked<K: Kind> {
@@ -84,8 +81,7 @@ pub fn look<K: Kind>(looking: Looking<K>) -> Looked<K> {
         mut stop,
     } = looking;
     let (store, writer) = reflector::store();
-    let events = events(apis).modify(prune);
-    let changes = events
+    let changes = events(apis)
         .reflect(writer)
         .applied_objects()
         .inspect(move |change| match change {
@@ -150,39 +146,6 @@ fn reference<K: Kind>(key: &ObjectKey) -> ObjectRef<K::Object> {
         Some(namespace) => reference.within(namespace),
         None => reference,
     }
-}
-
-/// The events of one watch, or of several as if they were one.
-fn events<O: Managed>(
-    apis: Vec<Api<O>>,
-) -> impl Stream<Item = Result<Event<O>, watcher::Error>> + Send + use<O> {
-    let alone = apis.len() == 1;
-    let config = || watcher::Config::default().page_size(PAGE);
-    let watches = apis
-        .into_iter()
-        .map(|api| watch(api, config()).default_backoff().boxed());
-    let merged = stream::select_all(watches);
-    if alone {
-        return merged.boxed();
-    }
-    // A list of one namespace must not make the store forget the others: objects are only ever added and removed.
-    let begun = stream::iter([Ok(Event::Init), Ok(Event::InitDone)]);
-    let rest = merged.filter_map(|event| async move {
-        match event {
-            Ok(Event::Init | Event::InitDone) => None,
-            Ok(Event::InitApply(object)) => Some(Ok(Event::Apply(object))),
-            other => Some(other),
-        }
-    });
-    begun.chain(rest).boxed()
-}
-
-/// Drops what nobody reads from the store.
-fn prune<O: Managed>(object: &mut O) {
-    object.managed_fields_mut().clear();
-    object
-        .annotations_mut()
-        .retain(|key, _| key.starts_with(annotations::PREFIX));
 }
 
 /// What must have changed for a pass: the spec, our annotations, or the wish to be deleted. Our own writes of

@@ -1,14 +1,14 @@
-//! Where the Management API is.
+//! Where the Management API is, and other addresses that whoever installs the operator gives.
 //!
-//! An option of whoever installs the operator, never a field of a tenant's object. Checked once, here,
-//! so that a token can only travel encrypted or within this machine.
+//! Options, never fields of a tenant's object. Checked once, here, so that a token can only travel encrypted or
+//! within this machine.
 
 use std::fmt;
 use std::str::FromStr;
 
 use url::{Host, Url};
 
-/// The address of a Management API: `https`, or `http` to a loopback host.
+/// The beginning of addresses: `https`, or `http` to a loopback host.
 #[derive(Clone, PartialEq, Eq)]
 pub struct BaseUrl(Url);
 
@@ -16,20 +16,16 @@ pub struct BaseUrl(Url);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadBaseUrl {
     /// It cannot be read.
-    #[error(
-        "the address of the Management API is not a URL; give one such as https://api.supabase.com"
-    )]
+    #[error("it is not a URL; give one such as https://api.supabase.com")]
     NotAUrl,
     /// A token would travel in clear.
-    #[error(
-        "the address of the Management API must begin with https:// (http:// is for loopback hosts only)"
-    )]
+    #[error("it must begin with https:// (http:// is for loopback hosts only)")]
     NotHttps,
     /// It holds a user or a password.
-    #[error("the address of the Management API must not hold a user or a password")]
+    #[error("it must not hold a user or a password")]
     Credentials,
     /// It holds a query or a fragment.
-    #[error("the address of the Management API must end with its path")]
+    #[error("it must end with its path")]
     Query,
 }
 
@@ -38,8 +34,26 @@ impl BaseUrl {
     pub const SUPABASE: &'static str = "https://api.supabase.com";
 
     /// The address of a path below it.
-    pub(super) fn below(&self, path_and_query: &str) -> String {
+    pub fn below(&self, path_and_query: &str) -> String {
         format!("{}{path_and_query}", self.0.as_str().trim_end_matches('/'))
+    }
+
+    /// Its path, without a slash at the end.
+    pub fn path(&self) -> &str {
+        self.0.path().trim_end_matches('/')
+    }
+
+    /// Scheme, host and port, as browsers write them.
+    pub fn origin(&self) -> String {
+        self.0.origin().ascii_serialization()
+    }
+
+    /// Whether an address is below this one: of the same origin, and its path begins with this one's, whole segments
+    /// only.
+    pub fn contains(&self, address: &Url) -> bool {
+        let rest = address.path().strip_prefix(self.path());
+        address.origin() == self.0.origin()
+            && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     /// Whether it names this machine.

@@ -60,6 +60,11 @@ impl Client {
         }
     }
 
+    /// Where the API is.
+    pub fn base(&self) -> &BaseUrl {
+        &self.base
+    }
+
     /// Sends a call once.
     pub async fn send<T>(&self, call: &Call<T>, token: Option<&SecretString>) -> Exchange<T> {
         let request = match self.request(call, token) {

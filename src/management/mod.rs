@@ -32,7 +32,9 @@ pub use endpoints::{
 pub use error::{Credential, Error, Field, Forbidden, Rejection, Remedy, Withheld};
 pub use headers::RateHeaders;
 pub use network::{Network, NetworkError};
-pub use oauth::{Authorization, OAuthApp, TokenGrant, exchange_code, refresh_token, revoke};
+pub use oauth::{
+    Authorization, DASHBOARD_ORIGIN, OAuthApp, TokenGrant, exchange_code, refresh_token, revoke,
+};
 pub use transport::{Connection, Limits, Sent, Transport, TransportError, TransportKind};
 pub use wire::{
     ApiKey, CreatedProject, Database, KeyKind, ListedProject, Organization, OrganizationSlug,

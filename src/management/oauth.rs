@@ -60,6 +60,9 @@ pub fn refresh_token(app: &OAuthApp, refresh_token: &SecretString) -> Call<Token
     token_call(app, form)
 }
 
+/// Where the consent page is, to which the authorize page sends browsers on (management-api.md §2.2).
+pub const DASHBOARD_ORIGIN: &str = "https://supabase.com";
+
 /// What a browser is sent to the platform's authorize page with (management-api.md §2.2).
 #[derive(Clone, Copy, Debug)]
 pub struct Authorization<'a> {

@@ -6,4 +6,5 @@ pub mod backoff;
 pub mod conditions;
 pub mod digest;
 pub mod lease;
+pub mod link;
 pub mod password;

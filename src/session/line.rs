@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use secrecy::SecretString;
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -13,6 +14,7 @@ use tracing::debug;
 
 use super::breaker::{Breakers, Verdict};
 use super::budget::{Budget, Key, Ticket, Turn};
+use super::id::ConnectionId;
 use crate::leader::Leadership;
 use crate::management::{Call, Client, Endpoint, Error, Exchange, Withheld};
 use crate::rules::ambient::{Clock, Random};
@@ -184,6 +186,13 @@ impl Line {
     /// A token refresh ended.
     pub fn refreshed(&self, outcome: &'static str) {
         self.metrics.refreshed(outcome);
+    }
+
+    /// A connection's pair of tokens, or that there is none any more.
+    pub fn holds(&self, id: &ConnectionId, pair: Option<(Timestamp, Timestamp)>) {
+        let namespace = id.namespace.clone().unwrap_or_default();
+        self.metrics
+            .holds(id.kind.as_str(), namespace, id.name.clone(), pair);
     }
 
     /// Whether this process leads at all.

@@ -327,6 +327,11 @@ impl Sessions {
         &self.0.shared.options
     }
 
+    /// The operator's own namespace.
+    pub(crate) fn namespace(&self) -> &str {
+        &self.0.namespace
+    }
+
     pub(crate) fn line(&self) -> &Arc<Line> {
         &self.0.shared.line
     }

@@ -111,6 +111,7 @@ fn arrows_run_one_way() {
             "leader",
             "rules",
             "telemetry",
+            "watching",
         ],
     ));
     // `controller` in a decision is the shape of decisions, and of wakes; plain values both.
@@ -148,7 +149,10 @@ fn arrows_run_one_way() {
             "api",
             "rules",
             "kubernetes",
+            "keys",
             "serving",
+            "telemetry",
+            "watching",
         ],
     ));
     assert!(wrong.is_empty(), "{wrong:#?}");

@@ -59,6 +59,15 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 
+{{/* The external address of the consent pages; empty where there are none. */}}
+{{- define "supabase-operator.consentURL" -}}
+{{- if .Values.consent.enabled }}
+{{- required "consent.enabled needs consent.url, the external https address of the pages" .Values.consent.url | trimSuffix "/" }}
+{{- else if .Values.consent.ingress.enabled }}
+{{- fail "consent.ingress.enabled needs consent.enabled" }}
+{{- end }}
+{{- end }}
+
 {{/* Whether the operator may list and watch Secrets. */}}
 {{- define "supabase-operator.secretsWatch" -}}
 {{- or (eq .Values.scope "namespaced") .Values.secrets.watch }}

@@ -49,5 +49,12 @@ What the operator needs wherever it serves objects. Scope "cluster" puts it into
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, create]
+{{- if .Values.consent.enabled }}
+# The keys that seal what the consent pages send through browsers; a new one is added every day.
+- apiGroups: [""]
+  resources: [secrets]
+  resourceNames: [supabase-operator-consent-keys]
+  verbs: [update]
+{{- end }}
 {{- end }}
 {{- end }}

@@ -75,6 +75,7 @@ const REJECTED: Verdict = Verdict::Rejected { worked: true };
 
 fn observed(credentials: Credentials) -> Observed {
     Observed {
+        consent_url: None,
         grants: None,
         revokes: false,
         credentials,

@@ -13,7 +13,7 @@ use super::report::{Health, Report};
 use super::{Connections, Room, describe};
 use crate::api::connection::Connection;
 use crate::api::{ConnectionStatus, ObjectKey, Reason};
-use crate::controller::{Outcome, Pass, StepName as _};
+use crate::controller::{Note, Outcome, Pass, StepName as _};
 use crate::kubernetes;
 use crate::management::{Error, Remedy, organizations};
 use crate::rules::backoff;
@@ -60,11 +60,12 @@ pub async fn perform<C: Room>(
 ) -> Outcome<ConnectionStatus> {
     let object = pass.object().clone();
     let id = ConnectionId::new(C::KIND, &ObjectKey::of(&object));
-    let acting = Acting {
+    let mut acting = Acting {
         room,
         object: &object,
         session: room.sessions.open(&id),
         id,
+        notes: Vec::new(),
     };
     let (name, token) = (step.name(), decide::subject(&observed, &step));
     let done = acting.act(step, &mut observed).await;
@@ -72,9 +73,12 @@ pub async fn perform<C: Room>(
     acting.note(done, name, token);
     observed.memory = acting.session.memory();
     let plan = acting.plan_on(&mut observed);
+    let notes = std::mem::take(&mut acting.notes);
+    acting.measure(&observed);
     if plan.step.is_some() {
         // More is found out at once; nothing is said before.
         return Outcome {
+            notes,
             worked,
             ..Outcome::go_on(stored)
         };
@@ -85,6 +89,7 @@ pub async fn perform<C: Room>(
     let status = describe::status(&object, &observed, &plan.report, room.clock.now());
     Outcome {
         again: Some(plan.again),
+        notes,
         worked,
         ..Outcome::done(status)
     }
@@ -95,6 +100,8 @@ struct Acting<'a, C: Connection> {
     object: &'a C,
     id: ConnectionId,
     session: Session,
+    /// What is worth an event.
+    notes: Vec<Note>,
 }
 
 impl<C: Connection> Acting<'_, C> {
@@ -143,7 +150,16 @@ impl<C: Connection> Acting<'_, C> {
         });
     }
 
-    async fn act(&self, step: Step, observed: &mut Observed) -> Done {
+    /// Tells how old the tokens are, and when they end.
+    fn measure(&self, observed: &Observed) {
+        let pair = match &observed.state {
+            StateRead::Ours(state, _) => state.granted_at.zip(state.expires_at),
+            StateRead::Absent | StateRead::Foreign | StateRead::Damaged(_) => None,
+        };
+        self.room.sessions.line().holds(&self.id, pair);
+    }
+
+    async fn act(&mut self, step: Step, observed: &mut Observed) -> Done {
         match step {
             Step::Probe(source) => self.probe(source, observed).await,
             Step::Refresh(source) => self.refresh(source, observed).await,
@@ -194,7 +210,7 @@ impl<C: Connection> Acting<'_, C> {
         Done::Learned
     }
 
-    async fn refresh(&self, source: Source, observed: &mut Observed) -> Done {
+    async fn refresh(&mut self, source: Source, observed: &mut Observed) -> Done {
         let app = match &observed.credentials {
             Credentials::OAuth {
                 app: Read::There(app),
@@ -219,6 +235,7 @@ impl<C: Connection> Acting<'_, C> {
             process: observed.process.clone(),
         };
         let end = self.room.sessions.refresh(&self.session, order).await;
+        self.notes.extend(end.as_ref().and_then(refresh_failed));
         let uptime = self.room.clock.uptime();
         let done = match end {
             Some(End::Granted | End::Refused) => Done::Learned,
@@ -248,7 +265,7 @@ impl<C: Connection> Acting<'_, C> {
         self.reread(observed).await.unwrap_or(done)
     }
 
-    async fn adopt(&self, observed: &mut Observed) -> Done {
+    async fn adopt(&mut self, observed: &mut Observed) -> Done {
         let Credentials::OAuth {
             seed: Read::There(seed),
             ..
@@ -276,7 +293,15 @@ impl<C: Connection> Acting<'_, C> {
             now,
             &uid,
         );
-        self.write(observed, next).await
+        let note = Note::normal(
+            "Authorized",
+            format!("tokens from the Secret {} are in use", seed.name),
+        );
+        let done = self.write(observed, next).await;
+        if matches!(done, Done::Learned) {
+            self.notes.push(note);
+        }
+        done
     }
 
     async fn rekey(&self, observed: &mut Observed) -> Done {
@@ -365,6 +390,19 @@ impl<C: Connection> Acting<'_, C> {
         );
         Done::Failed(Problem::new(Reason::Retrying, message), Pause::Growing)
     }
+}
+
+/// What to tell of a refresh that gave no tokens.
+fn refresh_failed(end: &End) -> Option<Note> {
+    let message = match end {
+        End::Granted | End::NotDone(_) | End::NotMarked(_) | End::Throttled(_) => return None,
+        End::Refused => "the platform refused the refresh token",
+        End::WrongApp => "the platform does not know the OAuth app",
+        End::Lost(_) => {
+            "the answer to a refresh of the tokens was lost; the operator looks into it"
+        }
+    };
+    Some(Note::warning("RefreshFailed", message))
 }
 
 /// The state as it was read.

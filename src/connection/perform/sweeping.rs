@@ -7,13 +7,14 @@ use super::{Acting, Done, app};
 use crate::api::connection::Connection;
 use crate::connection::decide;
 use crate::connection::facts::{Credentials, Observed, Origin, Read, Source};
+use crate::controller::Note;
 use crate::management::revoke;
 use crate::session::custody::StateRead;
 
 impl<C: Connection> Acting<'_, C> {
     /// Takes what a consent has given out of the grants Secret. It is not revoked: that would end what the app may do
     /// in that organization for everybody.
-    pub(super) async fn discard(&self, observed: &mut Observed) -> Done {
+    pub(super) async fn discard(&mut self, observed: &mut Observed) -> Done {
         let Credentials::OAuth {
             seed: Read::There(seed),
             ..
@@ -28,6 +29,10 @@ impl<C: Connection> Acting<'_, C> {
         if let Err(error) = self.room.grants(self.object).put(&flow, None).await {
             return self.not_written(&error);
         }
+        self.notes.push(Note::warning(
+            "ConsentDiscarded",
+            "somebody consented for an organization that this connection does not admit; the tokens were discarded",
+        ));
         // What the seed Secret offers is read with the next pass.
         if let Some(granted) = &mut observed.grants {
             granted.refresh.remove(&flow);
@@ -63,7 +68,7 @@ impl<C: Connection> Acting<'_, C> {
     }
 
     /// Ends what the app may do in the organization. Whatever comes of it, the connection goes.
-    pub(super) async fn revoke(&self, observed: &mut Observed) -> Done {
+    pub(super) async fn revoke(&mut self, observed: &mut Observed) -> Done {
         self.session.remember(|memory| memory.revoked = true);
         observed.memory.revoked = true;
         let (Some(app), Some(token)) = (app(observed), decide::refresh_of(observed, Source::State))
@@ -79,14 +84,23 @@ impl<C: Connection> Acting<'_, C> {
             Ok(permit) => line.exchange(permit, &call, None).await.outcome,
             Err(error) => Err(error),
         };
-        match outcome {
-            Ok(_) => info!(connection = %self.id, "the authorization was revoked"),
-            Err(error) => warn!(
-                connection = %self.id,
-                error = &error as &dyn std::error::Error,
-                "the authorization could not be revoked; remove the app in the organization's settings"
-            ),
-        }
+        self.notes.push(match outcome {
+            Ok(_) => {
+                info!(connection = %self.id, "the authorization was revoked");
+                Note::normal("Revoked", "the app's access to the organization was ended")
+            }
+            Err(error) => {
+                warn!(
+                    connection = %self.id,
+                    error = &error as &dyn std::error::Error,
+                    "the authorization could not be revoked"
+                );
+                Note::warning(
+                    "RevocationFailed",
+                    "the app's access could not be ended; remove the app in the organization's settings",
+                )
+            }
+        });
         Done::Learned
     }
 

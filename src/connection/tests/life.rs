@@ -284,6 +284,7 @@ async fn the_state_secret_says_whose_it_is_and_holds_what_is_promised() {
             "access_token",
             "consumed",
             "expires_at",
+            "granted_at",
             "refresh_at",
             "refresh_token",
             "seed"

@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::api::{GROUP, ObjectKey, SupabaseConnection, VERSION};
-use crate::connection::Connections;
+use crate::connection::{Connections, Consent};
 use crate::controller::{Reporter, Shell, ShellParts, Wakes, pass};
 use crate::leader::Leadership;
 use crate::management::{BaseUrl, Client, Limits, Sent, Transport, TransportError, TransportKind};
@@ -464,7 +464,8 @@ pub fn id(name: &str) -> ConnectionId {
 /// What the controller does: passes over every connection, when they are due or asked for.
 async fn run(stage: Stage, sessions: Sessions, shell: Shell, clock: Arc<Time>, nudge: Arc<Notify>) {
     sessions.takeover().await;
-    let room = Connections::<SupabaseConnection>::new(sessions.clone(), clock.clone());
+    let room =
+        Connections::<SupabaseConnection>::new(sessions.clone(), clock.clone(), Consent::default());
     let mut wakes = Box::pin(sessions.connection_wakes().clone().stream());
     let mut due: BTreeMap<ObjectKey, Duration> = BTreeMap::new();
     loop {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Query, State};
-use axum::http::{HeaderName, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use secrecy::SecretString;
@@ -12,7 +12,7 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::consent::pages::page;
+use crate::consent::pages::{self, Message, policy};
 use crate::session::custody::credential;
 
 /// The address, and the visits with the right state. Only the first one is taken.
@@ -88,13 +88,13 @@ async fn callback(State(door): State<Arc<Door>>, Query(returned): Query<Returned
 }
 
 fn shown(status: StatusCode, title: &str, sentences: &[&str]) -> Response {
-    let policy = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-    let headers: [(HeaderName, &str); 5] = [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (header::CONTENT_SECURITY_POLICY, policy),
-        (header::CACHE_CONTROL, "no-store"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    ];
-    (status, headers, page(title, sentences).into_string()).into_response()
+    let message = Message {
+        title,
+        sentences,
+        action: None,
+    };
+    let kind = [(header::CONTENT_TYPE, "text/html; charset=utf-8")];
+    let policy = [(header::CONTENT_SECURITY_POLICY, policy("'none'"))];
+    let page = pages::message(&message).into_string();
+    (status, kind, policy, pages::PROTECTION, page).into_response()
 }

@@ -13,10 +13,9 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use jiff::SignedDuration;
-use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client, ResourceExt as _};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -24,6 +23,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use door::door;
 use making::say;
 
+use super::app::{self, NoApp};
 use super::pkce::{self, Verifier};
 use super::redeem::{Flow, Means, Refused};
 use crate::api::connection::Connection;
@@ -35,7 +35,7 @@ use crate::management::{self, Authorization, BaseUrl, OAuthApp, Organization};
 use crate::rules::ambient::{Clock, Random};
 use crate::rules::conditions;
 use crate::serving::{self, Bounds};
-use crate::session::custody::{Grants, NotOpened, credential};
+use crate::session::custody::{Grants, NotOpened};
 
 /// How long a person may take, and how long the state lives.
 const FLOW: Duration = Duration::from_secs(600);
@@ -187,28 +187,11 @@ impl<'a> Terminal<'a> {
     }
 
     async fn app(&self, secret: &str) -> anyhow::Result<OAuthApp> {
-        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
-        let found = kubernetes::get(&secrets, secret)
-            .await
-            .map_err(|error| self.right(error, "get", "secrets"))?
-            .with_context(|| {
-                format!(
-                    "the Secret {secret} of the OAuth app does not exist in the namespace {}; create it with the keys \
-                     client_id and client_secret",
-                    self.namespace
-                )
-            })?;
-        let key = |key: &str| {
-            let bytes = found.data.as_ref().and_then(|data| data.get(key));
-            bytes
-                .and_then(|bytes| std::str::from_utf8(&bytes.0).ok())
-                .and_then(credential)
-                .with_context(|| format!("the Secret {secret} has no usable key {key}; write it"))
-        };
-        Ok(OAuthApp {
-            client_id: key("client_id")?.expose_secret().to_owned(),
-            client_secret: key("client_secret")?,
-        })
+        match app::read(&self.client, &self.namespace, secret).await {
+            Ok(app) => Ok(app),
+            Err(NoApp::Kubernetes(error)) => Err(self.right(error, "get", "secrets")),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// From the browser's way out to the pair in the grants Secret.

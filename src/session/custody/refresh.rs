@@ -304,6 +304,7 @@ fn granted(
     let mut next = TokenState {
         access: Some(Token::access(key, grant.access_token.clone())),
         refresh: refresh.clone(),
+        granted_at: later(now, Duration::ZERO),
         expires_at: later(now, lifetime),
         refresh_at: later(now, renewal(lifetime, jitter)),
         seed: if order.from_seed {
@@ -338,6 +339,7 @@ pub fn adopted(
     let left = expires_at.and_then(|at| Duration::try_from(at.duration_since(now)).ok());
     let mut next = TokenState {
         access,
+        granted_at: later(now, Duration::ZERO),
         expires_at,
         refresh_at: later(
             now,

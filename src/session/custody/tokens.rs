@@ -82,6 +82,8 @@ pub struct TokenState {
     pub access: Option<Token>,
     /// For the next pair.
     pub refresh: Option<Token>,
+    /// When the pair came into custody. For people and metrics.
+    pub granted_at: Option<Timestamp>,
     /// When the access token ends.
     pub expires_at: Option<Timestamp>,
     /// When the pair shall be replaced.
@@ -102,6 +104,7 @@ pub struct Damaged;
 
 const ACCESS: &str = "access_token";
 const REFRESH: &str = "refresh_token";
+const GRANTED: &str = "granted_at";
 const EXPIRES: &str = "expires_at";
 const REFRESH_AT: &str = "refresh_at";
 const SEED: &str = "seed";
@@ -140,6 +143,7 @@ impl TokenState {
         Ok(Self {
             access: token(ACCESS).map(|value| Token::access(key, value)),
             refresh: token(REFRESH).map(|value| Token::refresh(key, value)),
+            granted_at: text(GRANTED).and_then(|text| text.parse().ok()),
             expires_at: text(EXPIRES).and_then(|text| text.parse().ok()),
             refresh_at: text(REFRESH_AT).and_then(|text| text.parse().ok()),
             seed: text(SEED).map(str::to_owned),
@@ -164,6 +168,7 @@ impl TokenState {
         };
         put(ACCESS, clear(&self.access));
         put(REFRESH, clear(&self.refresh));
+        put(GRANTED, self.granted_at.map(|at| at.to_string()));
         put(EXPIRES, self.expires_at.map(|at| at.to_string()));
         put(REFRESH_AT, self.refresh_at.map(|at| at.to_string()));
         put(SEED, self.seed.clone());
@@ -320,6 +325,7 @@ mod tests {
         let full = TokenState {
             access: Some(Token::access(&key(), "access".into())),
             refresh: Some(Token::refresh(&key(), "refresh".into())),
+            granted_at: "2025-12-31T00:00:00Z".parse().ok(),
             expires_at: "2026-01-01T00:00:00Z".parse().ok(),
             refresh_at: "2025-12-31T18:00:00Z".parse().ok(),
             seed: Some("d1".to_owned()),
