@@ -56,6 +56,8 @@ pub struct Config {
     pub free_projects_per_user: usize,
     /// How refresh tokens rotate.
     pub token_mode: TokenMode,
+    /// What a second consent of an organization to an app does to the first.
+    pub second_consent: SecondConsent,
     /// The status of a successful token answer (200 or 201).
     pub token_status: u16,
     /// Life of an access token.
@@ -101,6 +103,15 @@ pub enum TokenMode {
     FamilyRevocation,
     /// The refresh token stays the same; access tokens live until they expire.
     NoRotation,
+}
+
+/// What a second consent of an organization to an app does to the first (not known: management-api.md says nothing).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecondConsent {
+    /// Both live on.
+    KeepsTheFirst,
+    /// The tokens of the first are dead at once.
+    EndsTheFirst,
 }
 
 /// Which limiter is in force.
@@ -206,6 +217,7 @@ impl Default for Config {
             quota_status: 400,
             free_projects_per_user: 2,
             token_mode: TokenMode::Strict,
+            second_consent: SecondConsent::KeepsTheFirst,
             token_status: 201,
             access_token_lifetime: seconds(86_400),
             limiter: Limiter::ProjectEndpoint(120),

@@ -162,19 +162,7 @@ impl World {
 
     /// Ends every authorization of an app for an organization.
     pub fn revoke_authorization(&mut self, app: &App, organization: &str) {
-        let found: Vec<usize> = self
-            .oauth
-            .authorizations
-            .iter()
-            .enumerate()
-            .filter(|(_, granted)| {
-                granted.client_id == app.client_id && granted.organization == organization
-            })
-            .map(|(index, _)| index)
-            .collect();
-        for index in found {
-            self.revoke(index, Identity::Dashboard);
-        }
+        self.end_authorizations(&app.client_id, organization);
     }
 
     /// Answers a request for consent, named by the `auth_id` of the consent page's address. Returns where

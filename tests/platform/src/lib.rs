@@ -30,7 +30,7 @@ pub use access::Identity;
 pub use answer::{Answer, Delivery};
 pub use config::{
     Config, DatabaseName, ForeignRef, Gone, Limiter, MessageShape, PoolerAddress, Refusal,
-    TokenMode, WhileComingUp,
+    SecondConsent, TokenMode, WhileComingUp,
 };
 pub use faults::{Fault, FaultKind};
 pub use hand::Consent;

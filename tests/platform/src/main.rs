@@ -40,6 +40,9 @@ struct Options {
     /// Put a real PostgreSQL server on loopback behind the projects.
     #[arg(long)]
     postgres: bool,
+    /// A redirect URI of the OAuth app, for consent in a browser on the simulated consent page. May be repeated.
+    #[arg(long = "redirect-uri")]
+    redirect_uris: Vec<String>,
     /// End when standard input ends, so that nothing is left over when the parent is killed.
     #[arg(long)]
     exit_with_stdin: bool,
@@ -109,7 +112,8 @@ fn run(options: &Options) -> io::Result<()> {
         world.add_organization(slug, slug, *plan);
     }
     let personal_access_token = world.add_pat(Pat::classic());
-    let app = world.register_app(&[], ALL_SCOPES);
+    let redirect_uris: Vec<_> = options.redirect_uris.iter().map(String::as_str).collect();
+    let app = world.register_app(&redirect_uris, ALL_SCOPES);
     let authorizations: Vec<_> = options
         .organizations
         .iter()
@@ -124,6 +128,7 @@ fn run(options: &Options) -> io::Result<()> {
         .transpose()
         .map_err(io::Error::other)?;
     let server = Server::start(world, options.listen)?;
+    server.serve_dashboard();
     if let Some(postgres) = postgres {
         server.attach(Arc::new(postgres));
     }

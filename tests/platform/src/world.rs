@@ -293,6 +293,9 @@ impl World {
         caller: Caller,
     ) -> Response<Bytes> {
         let Some((route, captures)) = found else {
+            if let Some(page) = self.dashboard(request) {
+                return page;
+            }
             let message = format!("Cannot {} {}", request.method(), request.uri().path());
             return Reply::error(404, &message).into_response();
         };

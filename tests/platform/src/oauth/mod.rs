@@ -2,6 +2,7 @@
 //!
 //! Everything that a credential can be is decided here; the HTTP side is in [`endpoints`].
 
+mod dashboard;
 mod endpoints;
 mod rotation;
 
@@ -9,6 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::Timestamp;
+
+pub(crate) use dashboard::DASHBOARD;
 
 use crate::secret::Secret;
 

@@ -8,7 +8,7 @@ use super::{Access, App, Authorization, Refresh, TokenPair};
 use crate::access::Identity;
 use crate::answer::Reply;
 use crate::clock::{later, seconds_until};
-use crate::config::TokenMode;
+use crate::config::{SecondConsent, TokenMode};
 use crate::ledger::Effect;
 use crate::secret::Secret;
 use crate::world::World;
@@ -21,6 +21,9 @@ impl World {
         organization: &str,
         projects: Option<BTreeSet<String>>,
     ) -> Option<usize> {
+        if self.config.second_consent == SecondConsent::EndsTheFirst {
+            self.end_authorizations(client_id, organization);
+        }
         let app: &App = self.oauth.apps.get(client_id)?;
         let user = self
             .organizations
@@ -149,6 +152,20 @@ impl World {
                 None
             }
             TokenMode::Grace(_) | TokenMode::Strict | TokenMode::NoRotation => None,
+        }
+    }
+
+    /// Ends every authorization of an app for an organization.
+    pub(crate) fn end_authorizations(&mut self, client_id: &str, organization: &str) {
+        let granted = self.oauth.authorizations.iter().enumerate();
+        let found: Vec<usize> = granted
+            .filter(|(_, granted)| {
+                granted.client_id == client_id && granted.organization == organization
+            })
+            .map(|(index, _)| index)
+            .collect();
+        for index in found {
+            self.revoke(index, Identity::Dashboard);
         }
     }
 

@@ -21,6 +21,7 @@ use tokio::sync::oneshot;
 
 use crate::answer::Answer;
 use crate::config::DatabaseName;
+use crate::oauth::DASHBOARD;
 use crate::postgres::{Follower, Postgres, follow};
 use crate::world::World;
 
@@ -181,6 +182,12 @@ impl Server {
     /// The base of every address of the API, without a slash at its end.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Sends browsers to the simulated consent page, instead of Supabase's own.
+    pub fn serve_dashboard(&self) {
+        let url = format!("{}{DASHBOARD}", self.endpoint());
+        self.world().config_mut().dashboard_url = url;
     }
 
     /// The world. No request is answered while the guard lives.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::Request;
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use simulated_platform::{Consent, TokenMode};
+use simulated_platform::{Consent, SecondConsent, TokenMode};
 use url::Url;
 
 use crate::oauth::{CALLBACK, Scene, form, scene, token_request};
@@ -188,4 +188,76 @@ fn an_authorization_may_be_limited_to_projects_and_says_so() {
             .status,
         403
     );
+}
+
+impl Scene {
+    /// A browser at the dashboard.
+    fn browse(&mut self, request: http::request::Builder, body: String) -> Seen {
+        self.stage.send(&request.body(Bytes::from(body)).unwrap())
+    }
+
+    /// Where a browser is sent for consent: path and query.
+    fn asked(&mut self) -> String {
+        let id = self.app.client_id.clone();
+        let fields = [
+            ("client_id", id.as_str()),
+            ("response_type", "code"),
+            ("redirect_uri", CALLBACK),
+            ("state", "opaque"),
+            ("organization_slug", "acme"),
+        ];
+        let sent = self.authorize(&fields);
+        let url = Url::parse(sent.header("location")).unwrap();
+        format!("{}?{}", url.path(), url.query().unwrap())
+    }
+}
+
+#[test]
+fn the_consent_page_offers_the_users_organizations_and_takes_a_decision() {
+    for (decision, comes_back_with) in [("approve", "code"), ("deny", "error")] {
+        let mut scene = scene(TokenMode::Strict);
+        let page = scene.asked();
+        let shown = scene.browse(Request::get(&page), String::new());
+        let html = shown.text.clone();
+        assert_eq!(shown.status, 200, "{html}");
+        assert!(html.contains("<option value=\"acme\" selected>"), "{html}");
+        assert!(html.contains("<option value=\"free\">"), "{html}");
+        let id = page
+            .split("auth_id=")
+            .nth(1)
+            .unwrap()
+            .split('&')
+            .next()
+            .unwrap();
+        let fields = [
+            ("auth_id", id),
+            ("organization", "acme"),
+            ("decision", decision),
+        ];
+        let sent = scene.browse(Request::post("/dashboard/authorize"), form(&fields));
+        assert_eq!(sent.status, 303);
+        let location = sent.header("location").to_owned();
+        assert!(location.starts_with(CALLBACK), "{location}");
+        assert!(query(&location, comes_back_with).is_some(), "{location}");
+        assert_eq!(query(&location, "state").as_deref(), Some("opaque"));
+        let again = scene.browse(Request::post("/dashboard/authorize"), form(&fields));
+        assert_eq!(again.status, 404, "decided once");
+    }
+}
+
+#[test]
+fn a_second_consent_keeps_or_ends_the_first_as_configured() {
+    for (second, first_lives) in [
+        (SecondConsent::KeepsTheFirst, true),
+        (SecondConsent::EndsTheFirst, false),
+    ] {
+        let mut scene = scene(TokenMode::Strict);
+        scene.stage.world.config_mut().second_consent = second;
+        let first = scene.pair.refresh_token.clone();
+        let now = scene.stage.now;
+        let app = scene.app.clone();
+        scene.stage.world.authorize(&app, "acme", now).unwrap();
+        let acceptable = scene.stage.world.acceptable_refresh_tokens();
+        assert_eq!(acceptable.contains(&first), first_lives, "{second:?}");
+    }
 }
