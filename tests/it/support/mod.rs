@@ -2,9 +2,11 @@
 //! ways to look at them. Only here do tests start processes or talk to the API server.
 
 pub mod audit;
+pub mod browser;
 pub mod cluster;
 pub mod control_plane;
 pub mod eventually;
+pub mod front;
 pub mod install;
 pub mod leaks;
 pub mod operator;

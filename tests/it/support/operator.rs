@@ -39,6 +39,7 @@ impl Printed {
 pub struct Operator {
     identity: String,
     listen: SocketAddr,
+    consent: SocketAddr,
     printed: Printed,
     child: Child,
 }
@@ -47,7 +48,7 @@ impl Operator {
     /// Starts the binary under an identity, the name that its Pod would have, with some variables set
     /// otherwise than the chart sets them.
     pub fn start(release: &Release, identity: &str, changed: &[(&str, &str)]) -> Self {
-        let listen = free_address();
+        let (listen, consent) = (free_address(), free_address());
         let mut command = Command::new(env!("CARGO_BIN_EXE_supabase-operator"));
         command
             .args(&release.arguments)
@@ -65,6 +66,7 @@ impl Operator {
                     .map(|name| (name, identity)),
             )
             .env("SUPABASE_OPERATOR_LISTEN", listen.to_string())
+            .env("SUPABASE_OPERATOR_CONSENT_LISTEN", consent.to_string())
             .envs(changed.iter().copied())
             .env("KUBECONFIG", release.kubeconfig())
             .env("RUST_BACKTRACE", "1")
@@ -79,6 +81,7 @@ impl Operator {
         Self {
             identity: identity.to_owned(),
             listen,
+            consent,
             printed,
             child,
         }
@@ -129,6 +132,11 @@ impl Operator {
         let (status, body) = self.get("/metrics").await.unwrap();
         assert_eq!(status, 200, "{body}");
         body
+    }
+
+    /// Where it serves the consent pages, if it does.
+    pub const fn consent(&self) -> SocketAddr {
+        self.consent
     }
 
     /// What it has printed so far.

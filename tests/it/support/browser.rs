@@ -1,0 +1,265 @@
+//! A headless Chromium, driven through WebDriver. Each has a driver and a profile of its own, so that two of them are two
+//! people.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use fantoccini::wd::WebDriverCompatibleCommand;
+use fantoccini::{Client, ClientBuilder, Locator};
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use super::programs::ensure;
+
+const STARTING: Duration = Duration::from_secs(60);
+const LOADING: Duration = Duration::from_secs(60);
+
+/// Without these it asks the world for updates, or wants rights that a test has not.
+const FLAGS: [&str; 10] = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--no-proxy-server",
+];
+
+/// How a page is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// On a desk, light.
+    Light,
+    /// On a desk, dark.
+    Dark,
+    /// On a phone, light.
+    Phone,
+}
+
+impl Look {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Light, Self::Dark, Self::Phone];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Light => "light",
+            Self::Dark => "dark",
+            Self::Phone => "phone",
+        }
+    }
+}
+
+/// A browser; it ends when this is dropped.
+#[derive(Debug)]
+pub struct Browser {
+    client: Client,
+    _profile: TempDir,
+    _driver: Child,
+}
+
+/// A command of the Chrome DevTools Protocol, by way of the driver.
+#[derive(Debug)]
+struct Devtools(&'static str, Value);
+
+impl WebDriverCompatibleCommand for Devtools {
+    fn endpoint(
+        &self,
+        base: &url::Url,
+        session: Option<&str>,
+    ) -> Result<url::Url, url::ParseError> {
+        base.join(&format!(
+            "session/{}/goog/cdp/execute",
+            session.unwrap_or_default()
+        ))
+    }
+
+    fn method_and_body(&self, _: &url::Url) -> (http::Method, Option<String>) {
+        let body = json!({"cmd": self.0, "params": self.1});
+        (http::Method::POST, Some(body.to_string()))
+    }
+}
+
+impl Browser {
+    /// Starts one. Certificates that nobody vouches for are accepted, as the tests make them.
+    pub async fn start() -> Self {
+        let chromium = ensure("chromium").await;
+        let profile = tempfile::tempdir().unwrap();
+        let mut driver = Command::new(ensure("chromedriver").await)
+            .arg("--port=0")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+        let port = async {
+            while let Some(line) = lines.next_line().await.unwrap() {
+                if let Some(rest) = line.split("successfully on port ").nth(1) {
+                    return rest.trim_end_matches('.').to_owned();
+                }
+            }
+            panic!("chromedriver ended before it was ready");
+        };
+        let port = timeout(STARTING, port).await.expect("chromedriver starts");
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        let mut flags: Vec<_> = FLAGS.map(str::to_owned).to_vec();
+        flags.push(format!("--user-data-dir={}", profile.path().display()));
+        let capabilities = json!({
+            "acceptInsecureCerts": true,
+            "pageLoadStrategy": "normal",
+            "goog:chromeOptions": {"binary": chromium, "args": flags},
+        });
+        let mut builder = ClientBuilder::new(HttpConnector::new());
+        builder.capabilities(serde_json::from_value(capabilities).unwrap());
+        let address = format!("http://127.0.0.1:{port}");
+        let client = timeout(STARTING, builder.connect(&address))
+            .await
+            .expect("Chromium starts")
+            .unwrap();
+        Self {
+            client,
+            _profile: profile,
+            _driver: driver,
+        }
+    }
+
+    /// Goes to an address.
+    pub async fn open(&self, url: &str) {
+        timeout(LOADING, self.client.goto(url))
+            .await
+            .expect("the page loads")
+            .unwrap();
+    }
+
+    /// Presses what a CSS selector finds, and waits for the page that it leads to.
+    pub async fn press(&self, selector: &str) {
+        let found = self.client.find(Locator::Css(selector)).await;
+        let element = match found {
+            Ok(element) => element,
+            Err(error) => panic!("{selector}: {error}\n{}", self.text().await),
+        };
+        timeout(LOADING, element.click())
+            .await
+            .expect("the page loads")
+            .unwrap();
+    }
+
+    /// Chooses an option of a list.
+    pub async fn choose(&self, selector: &str, value: &str) {
+        let list = self.client.find(Locator::Css(selector)).await.unwrap();
+        list.select_by_value(value).await.unwrap();
+    }
+
+    /// What the page says.
+    pub async fn text(&self) -> String {
+        let body = self.client.find(Locator::Css("body")).await.unwrap();
+        body.text().await.unwrap()
+    }
+
+    /// The page's heading.
+    pub async fn heading(&self) -> String {
+        let heading = self.client.find(Locator::Css("h1")).await.unwrap();
+        heading.text().await.unwrap()
+    }
+
+    /// Its markup.
+    pub async fn source(&self) -> String {
+        self.client.source().await.unwrap()
+    }
+
+    /// Its address.
+    pub async fn address(&self) -> String {
+        self.client.current_url().await.unwrap().to_string()
+    }
+
+    /// What a script on the page gives back. The page's own policy does not hold for the driver.
+    pub async fn evaluate(&self, script: &str, arguments: Vec<Value>) -> Value {
+        self.client.execute(script, arguments).await.unwrap()
+    }
+
+    /// The names of the cookies that the page's host would get. Scripts do not see them, the driver does.
+    pub async fn cookies(&self) -> Vec<String> {
+        let cookies = self.client.get_all_cookies().await.unwrap();
+        cookies
+            .iter()
+            .map(|cookie| cookie.name().to_owned())
+            .collect()
+    }
+
+    /// Looks at the page that is open in another way.
+    pub async fn look(&self, look: Look) {
+        let scheme = if look == Look::Dark { "dark" } else { "light" };
+        let media = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
+        let (width, height) = if look == Look::Phone {
+            (390, 844)
+        } else {
+            (1100, 800)
+        };
+        let size = json!({
+            "width": width, "height": height, "deviceScaleFactor": 1, "mobile": look == Look::Phone,
+        });
+        for command in [
+            Devtools("Emulation.setEmulatedMedia", media),
+            Devtools("Emulation.setDeviceMetricsOverride", size),
+        ] {
+            self.client.issue_cmd(command).await.unwrap();
+        }
+    }
+
+    /// Pictures of the page in every look, for people: `target/tmp/consent-pages/<name>-<look>.png`. In each of them it must
+    /// pass axe, and fit its width.
+    pub async fn inspect(&self, name: &str) {
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("consent-pages");
+        std::fs::create_dir_all(&folder).unwrap();
+        for look in Look::ALL {
+            self.look(look).await;
+            let picture = self.client.screenshot().await.unwrap();
+            let file = folder.join(format!("{name}-{}.png", look.name()));
+            std::fs::write(file, picture).unwrap();
+            let violations = self.axe().await;
+            assert!(violations.is_empty(), "{name}, {look:?}: {violations:#?}");
+            let wider = self
+                .evaluate(
+                    "return document.documentElement.scrollWidth > window.innerWidth",
+                    Vec::new(),
+                )
+                .await;
+            assert_eq!(
+                wider, false,
+                "{name}, {look:?}: it must be scrolled sideways"
+            );
+        }
+        self.look(Look::Light).await;
+    }
+
+    /// What axe finds against WCAG 2.2 AA and its own best practices.
+    async fn axe(&self) -> Vec<String> {
+        let axe = std::fs::read_to_string(ensure("axe").await).unwrap();
+        self.evaluate(&axe, Vec::new()).await;
+        let run = "const done = arguments[arguments.length - 1]; \
+                   axe.run(document, {resultTypes: ['violations']}).then(found => done(found), error => done(String(error)))";
+        let found = self.client.execute_async(run, Vec::new()).await.unwrap();
+        let passed = found["passes"].as_array().map_or(0, Vec::len);
+        assert!(passed > 5, "axe looked at nothing: {found}");
+        let violations = found["violations"].as_array().cloned().unwrap_or_default();
+        violations
+            .iter()
+            .map(|violation| format!("{}: {}", violation["id"], violation["nodes"]))
+            .collect()
+    }
+
+    /// Ends it.
+    pub async fn close(self) {
+        // It is killed with its driver otherwise.
+        let _ = timeout(STARTING, self.client.close()).await;
+    }
+}
