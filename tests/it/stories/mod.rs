@@ -2,6 +2,8 @@
 //! platform. Every story ends with [`Stage::finish`]: nothing leaked, nothing asked beyond the chart.
 
 mod consent;
+mod consent_attacks;
+mod consent_pages;
 mod deletion;
 mod first_project;
 mod installs;

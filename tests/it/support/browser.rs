@@ -1,4 +1,4 @@
-//! A headless Chromium, driven through WebDriver. Each has a driver and a profile of its own, so that two of them are two
+//! A headless Chromium, driven through `WebDriver`. Each has a driver and a profile of its own, so that two of them are two
 //! people.
 
 use std::path::PathBuf;
@@ -65,7 +65,7 @@ pub struct Browser {
     _driver: Child,
 }
 
-/// A command of the Chrome DevTools Protocol, by way of the driver.
+/// A command of the Chrome `DevTools` protocol, by way of the driver.
 #[derive(Debug)]
 struct Devtools(&'static str, Value);
 
