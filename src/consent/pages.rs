@@ -38,6 +38,7 @@ dt{color:var(--soft)}\
 dd{margin:0;font-weight:600;overflow-wrap:anywhere}\
 .note{border-left:.25rem solid var(--warn);padding:.1rem 0 .1rem .9rem;overflow-wrap:anywhere}\
 .action{display:inline-block;margin-top:.75rem;padding:.7rem 1.4rem;border:1px solid #249361;border-radius:.4rem;background:var(--green);color:var(--on-green);font:inherit;font-weight:600;text-decoration:none;cursor:pointer}\
+form{margin:0 0 1.5rem}\
 .action:hover{filter:brightness(1.06)}\
 .action:focus-visible,a:focus-visible{outline:.2rem solid var(--link);outline-offset:.2rem}\
 .small{color:var(--soft);font-size:.9rem}\

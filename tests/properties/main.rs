@@ -11,6 +11,7 @@
 
 mod crashes;
 mod keys;
+mod life;
 mod races;
 mod rest;
 mod sim;

@@ -42,7 +42,7 @@ impl Scene {
             "enabled": true,
             "url": front.url(),
             "displayName": "staging (eu-1)",
-            "returnAddresses": [format!("{}/callback-not", front.url())],
+            "returnAddresses": [format!("{}/portal", front.url())],
         });
         all["oauthApp"] = json!({"secretName": "operators-app"});
         for (name, value) in values.as_object().into_iter().flatten() {
@@ -362,6 +362,7 @@ async fn what_was_consented_to_while_nobody_leads_is_taken_over_by_the_next_lead
         "{}",
         browser.text().await
     );
+    scene.keep(&browser, "connected").await;
     let grants = scene
         .cluster()
         .data(SECRET, "acme-oauth-grants")
@@ -372,7 +373,6 @@ async fn what_was_consented_to_while_nobody_leads_is_taken_over_by_the_next_lead
         "it waits in the grants Secret"
     );
     scene.becomes_ready().await;
-    // Without the cookie a code comes to nothing; with it, the record of the flow refuses.
     let grants = scene.cluster().data(SECRET, "acme-oauth-grants").await;
     assert!(
         !format!("{grants:?}").contains("refresh_token"),
@@ -384,7 +384,7 @@ async fn what_was_consented_to_while_nobody_leads_is_taken_over_by_the_next_lead
 
 #[tokio::test]
 async fn people_are_sent_on_to_addresses_that_are_allowed_and_to_no_other() {
-    let scene = Scene::new(json!({})).await;
+    let mut scene = Scene::new(json!({})).await;
     let url = scene.plain_connection().await;
     let browser = Browser::start().await;
     for refused in [
@@ -411,12 +411,13 @@ async fn people_are_sent_on_to_addresses_that_are_allowed_and_to_no_other() {
     let again = browser.source().await;
     assert!(!again.contains("evil"), "{again}");
 
-    let allowed = format!("{}/callback-not/team?from=consent", scene.front.url());
+    let allowed = format!("{}/portal/team?from=consent", scene.front.url());
     let mut address = url::Url::parse(&url).unwrap();
     address.query_pairs_mut().append_pair("return_to", &allowed);
     browser.open(address.as_str()).await;
     assert!(browser.text().await.contains(&allowed));
     browser.inspect("connect-and-return").await;
+    scene.keep(&browser, "connect and return").await;
     browser.press(CONNECT).await;
     browser.press(APPROVE).await;
     assert_eq!(browser.address().await, allowed);

@@ -14,6 +14,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
+use super::eventually::eventually;
 use super::programs::ensure;
 
 const STARTING: Duration = Duration::from_secs(60);
@@ -147,10 +148,18 @@ impl Browser {
             Ok(element) => element,
             Err(error) => panic!("{selector}: {error}\n{}", self.text().await),
         };
-        timeout(LOADING, element.click())
-            .await
-            .expect("the page loads")
-            .unwrap();
+        // The driver may be back before the next page is there: this one is told by a mark on it.
+        self.evaluate("window.left = true", Vec::new()).await;
+        element.click().await.unwrap();
+        eventually("the next page", LOADING, async || {
+            let loaded = "return window.left !== true && document.readyState === 'complete'";
+            match self.client.execute(loaded, Vec::new()).await {
+                Ok(Value::Bool(true)) => Ok(()),
+                Ok(other) => Err(other.to_string()),
+                Err(error) => Err(error.to_string()),
+            }
+        })
+        .await;
     }
 
     /// Chooses an option of a list.

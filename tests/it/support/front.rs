@@ -43,6 +43,8 @@ pub struct Front {
 impl Front {
     /// Listens, with a certificate of its own making.
     pub async fn start() -> Self {
+        // Another test may have been first.
+        let _ = ring::default_provider().install_default();
         let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
         let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))

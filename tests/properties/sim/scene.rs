@@ -12,6 +12,7 @@ use simulated_apiserver::{ApiServer, Resource, Service};
 use simulated_platform::{ALL_SCOPES, App, Config, Delivery, Pat, Plan as Subscription, World};
 use supabase_operator::management::{self, Limits, Sent, Transport, TransportError, TransportKind};
 use supabase_operator::rules::ambient::Clock as _;
+use supabase_operator::session::custody::{Grants, Pair};
 
 use super::clock::SimClock;
 use super::faults::{Faults, Verdict};
@@ -113,6 +114,33 @@ impl Scene {
         let now = self.clock.now();
         let pair = self.world().authorize(&self.app, "acme", now).unwrap();
         self.secret("seed", &[("refresh_token", &pair.refresh_token)]);
+    }
+
+    /// Somebody consents in a browser: what the replica does that serves the callback.
+    pub async fn consent(&self) {
+        let now = self.clock.now();
+        let pair = self.world().authorize(&self.app, "acme", now).unwrap();
+        let connection = self.get(&format!("{CONNECTIONS}/acme")).unwrap();
+        let grants = Grants::new(
+            self.client(&Faults::new(&[])),
+            "team-a".to_owned(),
+            "acme-oauth-grants".to_owned(),
+            connection["metadata"]["uid"].as_str().unwrap().to_owned(),
+        );
+        let later = |seconds: u64| now.checked_add(Duration::from_secs(seconds));
+        grants.open("flow", later(600).unwrap(), now).await.unwrap();
+        let pair = Pair {
+            access: pair.access_token.as_str().into(),
+            refresh: pair.refresh_token.as_str().into(),
+            expires_at: later(pair.expires_in).ok(),
+            limited: false,
+        };
+        grants.put("flow", Some(&pair)).await.unwrap();
+    }
+
+    /// Somebody removes the app on the dashboard.
+    pub fn revoke(&self) {
+        self.world().revoke_authorization(&self.app, "acme");
     }
 
     /// Whether the connection says that somebody must consent once more.
