@@ -153,6 +153,29 @@ mod tests {
     }
 
     #[test]
+    fn an_address_is_below_another_by_whole_segments_of_the_same_origin() {
+        let base: BaseUrl = "https://portal.example/teams/".parse().unwrap();
+        for (address, below) in [
+            ("https://portal.example/teams", true),
+            ("https://portal.example/teams/a?b=c#d", true),
+            ("https://portal.example:443/teams/a", true),
+            ("https://PORTAL.example/teams/../teams/a", true),
+            ("https://portal.example/teamsters", false),
+            ("https://portal.example/teams/../admin", false),
+            ("https://portal.example/teams/%2e%2e/admin", false),
+            ("https://portal.example\\@evil.example/teams", false),
+            ("https://portal.example@evil.example/teams", false),
+            ("https://portal.example.evil.example/teams", false),
+            ("https://portal.example:8443/teams", false),
+            ("http://portal.example/teams", false),
+            ("javascript://portal.example/teams", false),
+        ] {
+            let url = Url::parse(address).unwrap();
+            assert_eq!(base.contains(&url), below, "{address}");
+        }
+    }
+
+    #[test]
     fn supabases_own_address_is_accepted() {
         let base: BaseUrl = BaseUrl::SUPABASE.parse().unwrap();
         assert_eq!(

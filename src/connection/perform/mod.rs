@@ -1,11 +1,14 @@
 //! One step of a connection's custody: exactly one call to the platform, or one write.
 
+mod spending;
 mod sweeping;
 
 use std::time::Duration;
 
 use kube::ResourceExt as _;
 use tracing::warn;
+
+use spending::THROTTLED;
 
 use super::decide::{self, Admission, At, Plan};
 use super::facts::{Credentials, Observed, Origin, Problem, Read, Source, Step};
@@ -18,15 +21,9 @@ use crate::kubernetes;
 use crate::management::{Error, Remedy, organizations};
 use crate::rules::backoff;
 use crate::session::custody::{
-    App, Consumed, End, Failure, Order, StateRead, Token, TokenState, Verdict, adopted,
+    App, Consumed, Failure, StateRead, Token, TokenState, Verdict, adopted,
 };
 use crate::session::{ConnectionId, Credential, Session};
-
-/// How long an app that the platform does not know is left alone.
-const WRONG_APP: Duration = Duration::from_secs(900);
-/// How long the token endpoint is left alone if it does not say, and at most.
-const THROTTLED: Duration = Duration::from_secs(60);
-const THROTTLED_MOST: Duration = Duration::from_secs(300);
 
 /// After a call that was held back.
 const WITHHELD: Duration = Duration::from_secs(60);
@@ -210,61 +207,6 @@ impl<C: Connection> Acting<'_, C> {
         Done::Learned
     }
 
-    async fn refresh(&mut self, source: Source, observed: &mut Observed) -> Done {
-        let app = match &observed.credentials {
-            Credentials::OAuth {
-                app: Read::There(app),
-                ..
-            } => app.clone(),
-            Credentials::OAuth { .. } | Credentials::Pat(_) => return Done::Learned,
-        };
-        let Some(token) = decide::refresh_of(observed, source).cloned() else {
-            return Done::Learned;
-        };
-        if !self.room.sessions.index().claim(&self.id, &token.digest) {
-            observed.shared = true;
-            return Done::Learned;
-        }
-        let order = Order {
-            store: self.room.store(self.object),
-            secret: observed.state_secret().cloned(),
-            state: state(observed),
-            token,
-            from_seed: source == Source::Seed,
-            app: app.clone(),
-            process: observed.process.clone(),
-        };
-        let end = self.room.sessions.refresh(&self.session, order).await;
-        self.notes.extend(end.as_ref().and_then(refresh_failed));
-        let uptime = self.room.clock.uptime();
-        let done = match end {
-            Some(End::Granted | End::Refused) => Done::Learned,
-            Some(End::WrongApp) => {
-                self.session.remember(|memory| {
-                    memory.refused_app = Some((app.digest.clone(), uptime + WRONG_APP));
-                });
-                Done::Learned
-            }
-            Some(End::Throttled(wait)) => {
-                let wait = wait
-                    .unwrap_or(THROTTLED)
-                    .clamp(Duration::from_secs(1), THROTTLED_MOST);
-                self.session
-                    .remember(|memory| memory.not_before = Some(uptime + wait));
-                Done::Learned
-            }
-            Some(End::NotDone(error)) => failed(&error),
-            // What became of it is looked into at once.
-            Some(End::Lost(error)) => Done::Failed(problem(&error), Pause::None),
-            Some(End::NotMarked(error)) => self.not_written(&error),
-            None => Done::Failed(
-                Problem::new(Reason::Retrying, "the process is ending"),
-                Pause::Growing,
-            ),
-        };
-        self.reread(observed).await.unwrap_or(done)
-    }
-
     async fn adopt(&mut self, observed: &mut Observed) -> Done {
         let Credentials::OAuth {
             seed: Read::There(seed),
@@ -390,19 +332,6 @@ impl<C: Connection> Acting<'_, C> {
         );
         Done::Failed(Problem::new(Reason::Retrying, message), Pause::Growing)
     }
-}
-
-/// What to tell of a refresh that gave no tokens.
-fn refresh_failed(end: &End) -> Option<Note> {
-    let message = match end {
-        End::Granted | End::NotDone(_) | End::NotMarked(_) | End::Throttled(_) => return None,
-        End::Refused => "the platform refused the refresh token",
-        End::WrongApp => "the platform does not know the OAuth app",
-        End::Lost(_) => {
-            "the answer to a refresh of the tokens was lost; the operator looks into it"
-        }
-    };
-    Some(Note::warning("RefreshFailed", message))
 }
 
 /// The state as it was read.

@@ -156,16 +156,21 @@ impl<'a> Terminal<'a> {
                 self.name
             );
         };
-        if is_ready(&object) {
+        let consent_url =
+            Connection::status(&object).and_then(|status| status.consent_url.as_deref());
+        if is_ready(&object) && consent_url.is_none() {
             say(&format!("{} is Ready: nothing needs to be done", self.name));
             return Ok(());
         }
-        let app = oauth.app_secret_ref.as_ref().with_context(|| {
-            format!(
-                "{} names no OAuth app; set spec.auth.oauth.appSecretRef",
-                self.name
-            )
-        })?;
+        let Some(app) = oauth.app_secret_ref.as_ref() else {
+            let name = &self.name;
+            match consent_url {
+                Some(url) => bail!(
+                    "{name} has no OAuth app of its own; open {url} in a browser, where the operator's is used"
+                ),
+                None => bail!("{name} names no OAuth app; set spec.auth.oauth.appSecretRef"),
+            }
+        };
         let app = self.app(&app.name).await?;
         let wanted = view.organization_slug.map(str::to_owned);
         let grants = Grants::new(

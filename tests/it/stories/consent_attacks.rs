@@ -8,6 +8,7 @@ use simulated_platform::{ALL_SCOPES, Config, Consent};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use crate::support::audit::{Grant, not_used, requests};
 use crate::support::cluster::kinds::{CONNECTION, SECRET};
 use crate::support::operator::Operator;
 use crate::support::platform::ORGANIZATION;
@@ -300,6 +301,48 @@ async fn nothing_of_a_query_is_echoed_and_no_line_gets_into_a_header() {
     let answer = scene.get(lines).await;
     assert_eq!(answer.status(), StatusCode::NOT_FOUND);
     assert!(!answer.headers().contains_key("set-cookie"));
+    scene.finish().await;
+}
+
+#[tokio::test]
+async fn sealing_keys_are_renewed_under_a_flow_that_is_under_way() {
+    const KEYS: &str = "supabase-operator-consent-keys";
+    let mut scene = Scene::new().await;
+    let (back, cookie) = scene.consented().await;
+    // The key grows two days old, and a new process finds it so.
+    let object = scene.stage.system.get(SECRET, KEYS).await.unwrap();
+    let (name, key) = object["data"].as_object().unwrap().iter().next().unwrap();
+    let made: i64 = name.strip_prefix("flow-").unwrap().parse().unwrap();
+    let old = format!("flow-{}", made - 2 * 86_400);
+    let (back, cookie) = {
+        // What is sealed bears the key's name: here it is called by its older one.
+        let rename = |text: &str| text.replace(name.as_str(), &old);
+        (rename(&back), rename(&cookie))
+    };
+    let change = json!({"data": {name.as_str(): null, old.as_str(): key}});
+    scene.stage.system.merge(SECRET, KEYS, change).await;
+    let second = scene.stage.operator().await;
+    std::mem::replace(&mut scene.operator, second).kill().await;
+
+    let begun = scene.press(&[("sec-fetch-site", "same-origin")]).await;
+    assert_eq!(begun.status(), StatusCode::SEE_OTHER);
+    let location = begun.headers()["location"].to_str().unwrap().to_owned();
+    assert!(!location.contains(&old), "a new key seals: {location}");
+    let object = scene.stage.system.get(SECRET, KEYS).await.unwrap();
+    assert_eq!(object["data"].as_object().unwrap().len(), 2);
+    let (status, page) = scene.come_back(&back, &cookie).await;
+    assert_eq!(status, StatusCode::OK, "the old one still opens: {page}");
+    if !scene.stage.plane.is_existing() {
+        // The one right that the pages need besides is used.
+        let log = scene.stage.plane.audit_log();
+        let asked = requests(&log, &scene.stage.release.user());
+        let unused = not_used(
+            &scene.stage.release.grants(&scene.stage.system).await,
+            &asked,
+        );
+        let of_the_keys = |grant: &Grant| grant.names.iter().any(|name| name == KEYS);
+        assert!(!unused.iter().any(of_the_keys), "{unused:#?}");
+    }
     scene.finish().await;
 }
 

@@ -1,0 +1,87 @@
+//! Spending a refresh token, and what its end means for the next look.
+
+use std::time::Duration;
+
+use super::{Acting, Done, Pause, failed, problem, state};
+use crate::api::Reason;
+use crate::api::connection::Connection;
+use crate::connection::decide;
+use crate::connection::facts::{Credentials, Observed, Problem, Read, Source};
+use crate::controller::Note;
+use crate::session::custody::{End, Order};
+
+/// How long an app that the platform does not know is left alone.
+const WRONG_APP: Duration = Duration::from_secs(900);
+/// How long the token endpoint is left alone if it does not say, and at most.
+pub(super) const THROTTLED: Duration = Duration::from_secs(60);
+const THROTTLED_MOST: Duration = Duration::from_secs(300);
+
+impl<C: Connection> Acting<'_, C> {
+    pub(super) async fn refresh(&mut self, source: Source, observed: &mut Observed) -> Done {
+        let app = match &observed.credentials {
+            Credentials::OAuth {
+                app: Read::There(app),
+                ..
+            } => app.clone(),
+            Credentials::OAuth { .. } | Credentials::Pat(_) => return Done::Learned,
+        };
+        let Some(token) = decide::refresh_of(observed, source).cloned() else {
+            return Done::Learned;
+        };
+        if !self.room.sessions.index().claim(&self.id, &token.digest) {
+            observed.shared = true;
+            return Done::Learned;
+        }
+        let order = Order {
+            store: self.room.store(self.object),
+            secret: observed.state_secret().cloned(),
+            state: state(observed),
+            token,
+            from_seed: source == Source::Seed,
+            app: app.clone(),
+            process: observed.process.clone(),
+        };
+        let end = self.room.sessions.refresh(&self.session, order).await;
+        self.notes.extend(end.as_ref().and_then(refresh_failed));
+        let uptime = self.room.clock.uptime();
+        let done = match end {
+            Some(End::Granted | End::Refused) => Done::Learned,
+            Some(End::WrongApp) => {
+                self.session.remember(|memory| {
+                    memory.refused_app = Some((app.digest.clone(), uptime + WRONG_APP));
+                });
+                Done::Learned
+            }
+            Some(End::Throttled(wait)) => {
+                let wait = wait
+                    .unwrap_or(THROTTLED)
+                    .clamp(Duration::from_secs(1), THROTTLED_MOST);
+                self.session
+                    .remember(|memory| memory.not_before = Some(uptime + wait));
+                Done::Learned
+            }
+            Some(End::NotDone(error)) => failed(&error),
+            // What became of it is looked into at once.
+            Some(End::Lost(error)) => Done::Failed(problem(&error), Pause::None),
+            Some(End::NotMarked(error)) => self.not_written(&error),
+            None => Done::Failed(
+                Problem::new(Reason::Retrying, "the process is ending"),
+                Pause::Growing,
+            ),
+        };
+        self.reread(observed).await.unwrap_or(done)
+    }
+}
+
+/// What to tell of a refresh that gave no tokens.
+fn refresh_failed(end: &End) -> Option<Note> {
+    let message = match end {
+        End::Granted | End::NotDone(_) | End::NotMarked(_) | End::Throttled(_) => return None,
+        End::Refused => "the platform refused the refresh token",
+        End::WrongApp => "the platform does not know the OAuth app",
+        End::Lost(_) => {
+            "the answer to a refresh of the tokens was lost; the operator looks into it"
+        }
+    };
+    Some(Note::warning("RefreshFailed", message))
+}
