@@ -93,7 +93,11 @@ impl Default for Metrics {
         let call_duration = Histogram::new(exponential_buckets(0.01, 2.0, 14));
         let refreshes = Family::default();
         let watch_failures = Family::default();
-        let consents = Family::default();
+        let consents = Family::<OutcomeLabel, Counter>::default();
+        // Whoever watches their rate needs a beginning.
+        for outcome in ["started", "connected"] {
+            drop(consents.get_or_create(&OutcomeLabel { outcome }));
+        }
         let granted = Family::default();
         let expires = Family::default();
         let leader = Gauge::default();
