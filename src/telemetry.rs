@@ -93,11 +93,6 @@ impl Default for Metrics {
         let call_duration = Histogram::new(exponential_buckets(0.01, 2.0, 14));
         let refreshes = Family::default();
         let watch_failures = Family::default();
-        let consents = Family::<OutcomeLabel, Counter>::default();
-        // Whoever watches their rate needs a beginning.
-        for outcome in ["started", "connected"] {
-            drop(consents.get_or_create(&OutcomeLabel { outcome }));
-        }
         let granted = Family::default();
         let expires = Family::default();
         let leader = Gauge::default();
@@ -130,11 +125,7 @@ impl Default for Metrics {
             "Failures of watches",
             watch_failures.clone(),
         );
-        registry.register(
-            "consent_flows",
-            "Consent flows in the browser: begun, finished, and why they stopped",
-            consents.clone(),
-        );
+        let consents = consents(&mut registry);
         registry.register_with_unit(
             "token_granted_timestamp",
             "When a connection's current pair of tokens was granted, since 1970",
@@ -168,6 +159,20 @@ impl Default for Metrics {
             leader,
         }
     }
+}
+
+/// Counts consent flows. Whoever watches their rate needs a beginning: what every flow should come to is there at once.
+fn consents(registry: &mut Registry) -> Family<OutcomeLabel, Counter> {
+    let consents = Family::<OutcomeLabel, Counter>::default();
+    registry.register(
+        "consent_flows",
+        "Consent flows in the browser: begun, finished, and why they stopped",
+        consents.clone(),
+    );
+    for outcome in ["started", "connected"] {
+        drop(consents.get_or_create(&OutcomeLabel { outcome }));
+    }
+    consents
 }
 
 impl Metrics {
