@@ -1,5 +1,5 @@
-//! What the browser shows: pages without script, in light and dark, for any width and for the keyboard alone. Everything
-//! that comes from elsewhere is escaped by the template.
+//! What the browser shows: pages without script, in light and dark, for any width and for the keyboard alone.
+//! Everything that comes from elsewhere is escaped by the template.
 
 use std::sync::LazyLock;
 

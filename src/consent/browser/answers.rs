@@ -174,6 +174,8 @@ async fn callback(
         .filter_map(|value| value.to_str().ok())
         .collect();
     let (ticket, done) = site.finish(returned, &cookies).await;
+    // Where the cluster could not be asked, nothing was spent: loading the page again may work.
+    let spent = !matches!(&done, Err(stopped) if stopped.why.is_passing());
     let mut answer = match done {
         Ok(connected) => {
             site.metrics.consent("connected");
@@ -181,7 +183,7 @@ async fn callback(
         }
         Err(why) => failed(&site, &why),
     };
-    if let Some(ticket) = ticket {
+    if let Some(ticket) = ticket.filter(|_| spent) {
         set_cookie(&mut answer, &ticket.forget_cookie());
     }
     answer

@@ -1,8 +1,8 @@
 //! The keys that seal what travels through browsers, in a Secret that all replicas share.
 //!
 //! A new one is made every day by whoever needs it first; the one before opens flows that are under way for an hour
-//! more. A replica that meets a name it does not know reads the Secret anew, so that no replica must be told. Touches this one
-//! Secret of the operator's namespace.
+//! more. A replica that meets a name it does not know reads the Secret anew, so that no replica must be told. Touches
+//! this one Secret of the operator's namespace.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -37,7 +37,8 @@ use subject::Subjects;
 
 /// Where the platform sends browsers back to, below the external address.
 pub const CALLBACK: &str = "/callback";
-/// Connections at once, and how long one may last: redeeming a code may take two calls to the platform and three to the cluster.
+/// Connections at once, and how long one may last: redeeming a code may take two calls to the platform and three to
+/// the cluster.
 const BOUNDS: Bounds = Bounds {
     connections: 256,
     headers: Duration::from_secs(5),

@@ -110,8 +110,8 @@ impl Site {
         })
     }
 
-    /// Reads what came back with the browser, and the flow that it belongs to. Without one, nothing that the browser holds is
-    /// touched.
+    /// Reads what came back with the browser, and the flow that it belongs to. Without one, nothing that the browser
+    /// holds is touched.
     pub(super) async fn finish(
         self: &Arc<Self>,
         returned: Returned,
@@ -240,7 +240,8 @@ impl Site {
             })
     }
 
-    /// An address that people may be sent on to, as it was understood: what a browser might read otherwise is not in it.
+    /// An address that people may be sent on to, as it was understood: what a browser might read otherwise is not in
+    /// it.
     pub(super) fn admitted(&self, address: &str) -> Option<Url> {
         if address.len() > RETURN_ADDRESS {
             return None;

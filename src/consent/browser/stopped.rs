@@ -112,6 +112,14 @@ impl Why {
         }
     }
 
+    /// Whether the same request may work in a minute: nothing has been recorded or exchanged.
+    pub const fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            Self::Cluster(_) | Self::Refused(Refused::NotOpened(NotOpened::Kubernetes(_)))
+        )
+    }
+
     /// The heading of the page.
     pub const fn title(&self) -> &'static str {
         match self {

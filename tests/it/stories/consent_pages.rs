@@ -418,7 +418,7 @@ async fn people_are_sent_on_to_addresses_that_are_allowed_and_to_no_other() {
     assert!(browser.text().await.contains(&allowed));
     browser.inspect("connect-and-return").await;
     scene.keep(&browser, "connect and return").await;
-    browser.press(CONNECT).await;
+    browser.press_by_keyboard(CONNECT).await;
     browser.press(APPROVE).await;
     assert_eq!(browser.address().await, allowed);
     scene.becomes_ready().await;

@@ -151,6 +151,11 @@ impl Browser {
         // The driver may be back before the next page is there: this one is told by a mark on it.
         self.evaluate("window.left = true", Vec::new()).await;
         element.click().await.unwrap();
+        self.arrived().await;
+    }
+
+    /// Waits for the page that follows the marked one.
+    async fn arrived(&self) {
         eventually("the next page", LOADING, async || {
             let loaded = "return window.left !== true && document.readyState === 'complete'";
             match self.client.execute(loaded, Vec::new()).await {
@@ -166,6 +171,24 @@ impl Browser {
     pub async fn choose(&self, selector: &str, value: &str) {
         let list = self.client.find(Locator::Css(selector)).await.unwrap();
         list.select_by_value(value).await.unwrap();
+    }
+
+    /// Goes to the first thing that the keyboard reaches, which must be what a CSS selector finds, and presses it.
+    pub async fn press_by_keyboard(&self, selector: &str) {
+        const TAB: &str = "\u{e004}";
+        const ENTER: &str = "\u{e007}";
+        let body = self.client.find(Locator::Css("body")).await.unwrap();
+        body.send_keys(TAB).await.unwrap();
+        let reached = format!("return document.activeElement.matches('{selector}')");
+        assert_eq!(
+            self.evaluate(&reached, Vec::new()).await,
+            true,
+            "{selector}"
+        );
+        self.evaluate("window.left = true", Vec::new()).await;
+        let active = self.client.active_element().await.unwrap();
+        active.send_keys(ENTER).await.unwrap();
+        self.arrived().await;
     }
 
     /// What the page says.

@@ -1,7 +1,7 @@
 //! The dashboard's consent page, as far as a browser needs it: which organization, and yes or no.
 //!
-//! Not the real page's looks: what it asks, and where it sends the browser then (management-api.md §2.2). Whoever opens it is the
-//! first user, signed in.
+//! Not the real page's looks: what it asks, and where it sends the browser then (management-api.md §2.2). Whoever opens
+//! it is the first user, signed in.
 
 use std::fmt::Write as _;
 
@@ -105,8 +105,9 @@ impl World {
 }
 
 fn page(status: u16, body: &str) -> Reply {
+    // With an icon of its own, browsers ask for no other.
     let html = format!(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Simulated dashboard</title>{body}</html>"
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><link rel=\"icon\" href=\"data:,\"><title>Simulated dashboard</title>{body}</html>"
     );
     Reply {
         status,
