@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};
-use simulated_platform::{Fault, FaultKind, TokenMode, TokenPair};
+use simulated_platform::{Fault, FaultKind, SecondConsent, TokenMode, TokenPair};
 
 use super::stage::*;
 use crate::session::custody::{Grants, NotOpened, Pair};
@@ -60,6 +60,16 @@ fn there(stage: &Stage) -> Option<Value> {
         .cloned()
 }
 
+/// Whether an event with this reason was published.
+fn told(stage: &Stage, reason: &str) -> bool {
+    let server = stage.api.server();
+    server
+        .ledger()
+        .writes_of("events")
+        .filter_map(|write| write.after.as_ref())
+        .any(|event| event["reason"] == reason)
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_grant_makes_a_connection_without_tokens_ready_and_leaves_nothing_behind() {
     let stage = set(TokenMode::Strict);
@@ -77,6 +87,7 @@ async fn a_grant_makes_a_connection_without_tokens_ready_and_leaves_nothing_behi
     assert_eq!(stage.token_calls(), 0, "the pair was taken as it is");
     let held = stage.stored("acme-oauth-state", "refresh_token");
     assert_eq!(held, Some(tokens.refresh_token));
+    assert!(told(&stage, "Authorized") && !told(&stage, "RefreshFailed"));
     let entry = stage.stored(NAME, "flow-1").unwrap();
     assert!(
         !entry.contains("token"),
@@ -109,6 +120,7 @@ async fn a_grant_brings_a_connection_back_whose_tokens_are_dead() {
     stage.world().revoke_authorization(&app, "acme");
     let process = stage.live(process, HOUR).await.unwrap();
     assert_eq!(stage.ready("acme"), "False/ReauthorizationRequired");
+    assert!(told(&stage, "RefreshFailed"));
     let before = stage.token_calls();
     consent(&stage, "flow-1", &stage.authorize()).await;
     let _process = stage.live(process, MINUTE).await.unwrap();
@@ -119,6 +131,28 @@ async fn a_grant_brings_a_connection_back_whose_tokens_are_dead() {
         stage.message("acme")
     );
     assert_eq!(stage.token_calls(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_a_second_consent_ends_the_first_the_other_connection_says_so_and_rests() {
+    let stage = set(TokenMode::Strict);
+    stage.world().config_mut().second_consent = SecondConsent::EndsTheFirst;
+    stage.seed("sibling", &stage.authorize().refresh_token);
+    stage.oauth("sibling");
+    let process = stage.live(stage.start(), MINUTE).await.unwrap();
+    assert_eq!(stage.ready("sibling"), "True/Authenticated");
+    let before = stage.token_calls();
+    consent(&stage, "flow-1", &stage.authorize()).await;
+    let process = stage.live(process, HOUR).await.unwrap();
+    assert_eq!(stage.ready("acme"), "True/Authenticated");
+    assert_eq!(stage.ready("sibling"), "False/ReauthorizationRequired");
+    let refreshed_by_acme = 1;
+    let calls = stage.token_calls() - before;
+    assert!(calls <= 2 + refreshed_by_acme, "{calls} token calls");
+    // Consenting once more for the one that lives replaces its pair, although that was just ended.
+    consent(&stage, "flow-2", &stage.authorize()).await;
+    let _process = stage.live(process, HOUR).await.unwrap();
+    assert_eq!(stage.ready("acme"), "True/Authenticated");
 }
 
 #[tokio::test(start_paused = true)]
@@ -145,6 +179,7 @@ async fn a_grant_of_another_organization_is_discarded_and_not_revoked() {
     assert_eq!(stage.stored("acme-oauth-state", "refresh_token"), None);
     let entry = stage.stored(NAME, "flow-1").unwrap();
     assert!(!entry.contains("token"), "{entry}");
+    assert!(told(&stage, "ConsentDiscarded") && !told(&stage, "Authorized"));
     let living = stage.world().acceptable_refresh_tokens();
     assert!(
         living.contains(&foreign.refresh_token),
@@ -247,6 +282,7 @@ async fn the_last_connection_of_an_app_ends_its_authorization_if_that_is_wanted(
     let (stage, asked) = deleted_with(false, false).await;
     assert!(asked);
     assert!(stage.world().acceptable_refresh_tokens().is_empty());
+    assert!(told(&stage, "Revoked"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -260,6 +296,7 @@ async fn while_another_connection_uses_the_app_nothing_is_revoked() {
 async fn a_platform_that_does_not_answer_holds_up_no_deletion() {
     let (stage, asked) = deleted_with(false, true).await;
     assert!(asked);
+    assert!(told(&stage, "RevocationFailed") && !told(&stage, "Revoked"));
     assert!(
         !stage.world().acceptable_refresh_tokens().is_empty(),
         "nothing came of it"
