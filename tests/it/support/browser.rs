@@ -1,7 +1,7 @@
 //! A headless Chromium, driven through `WebDriver`. Each has a driver and a profile of its own, so that two of them are two
 //! people.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -88,30 +88,39 @@ impl WebDriverCompatibleCommand for Devtools {
     }
 }
 
+/// A driver and its port; none if it ended before it was ready.
+async fn driver(program: &Path) -> Option<(Child, String)> {
+    let mut driver = Command::new(program)
+        .arg("--port=0")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        if let Some(rest) = line.split("successfully on port ").nth(1) {
+            let port = rest.trim_end_matches('.').to_owned();
+            // What it says is read on, so that it can go on saying it.
+            tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+            return Some((driver, port));
+        }
+    }
+    None
+}
+
 impl Browser {
     /// Starts one. Certificates that nobody vouches for are accepted, as the tests make them.
     pub async fn start() -> Self {
         let chromium = ensure("chromium").await;
         let profile = tempfile::tempdir().unwrap();
-        let mut driver = Command::new(ensure("chromedriver").await)
-            .arg("--port=0")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
-        let port = async {
-            while let Some(line) = lines.next_line().await.unwrap() {
-                if let Some(rest) = line.split("successfully on port ").nth(1) {
-                    return rest.trim_end_matches('.').to_owned();
-                }
-            }
-            panic!("chromedriver ended before it was ready");
-        };
-        let port = timeout(STARTING, port).await.expect("chromedriver starts");
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        let program = ensure("chromedriver").await;
+        // It draws a port for two address families at once, and ends where one of them is taken.
+        let (driver, port) = eventually("chromedriver", STARTING, async || {
+            driver(&program).await.ok_or("it ended at once")
+        })
+        .await;
         let mut flags: Vec<_> = FLAGS.map(str::to_owned).to_vec();
         flags.push(format!("--user-data-dir={}", profile.path().display()));
         let capabilities = json!({
