@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use crate::api::FIELD_MANAGER;
+use crate::api::{FIELD_MANAGER, annotations};
 
 /// How long the API server may take to begin an answer. Watches begin theirs at once and may then be silent.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(15);
@@ -192,6 +192,18 @@ pub async fn delete<K: Stored>(api: &Api<K>, object: &K) -> Result<(), Error> {
         Ok(_) | Err(Error::NotFound) => Ok(()),
         Err(error) => Err(error),
     }
+}
+
+/// Asks the leading operator for a look at one of our objects, by an annotation with a new value.
+pub async fn request_reconcile<K: Stored>(
+    api: &Api<K>,
+    name: &str,
+    value: &str,
+) -> Result<(), Error> {
+    let patch = json!({"metadata": {"annotations": {annotations::RECONCILE_REQUESTED_AT: value}}});
+    let how = PatchParams::apply(FIELD_MANAGER);
+    api.patch(name, &how, &Patch::Merge(patch)).await?;
+    Ok(())
 }
 
 /// Replaces the finalizers of an object as it was read.

@@ -4,18 +4,14 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _};
-use kube::api::{Patch, PatchParams};
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::reflector::{self, Store};
 use kube::{Api, Client, ResourceExt as _};
-use serde_json::json;
 use tracing::warn;
 
 use crate::api::connection::Connection;
 use crate::api::project::ConnectionKind;
-use crate::api::{
-    ClusterSupabaseConnection, ConditionType, FIELD_MANAGER, SupabaseConnection, annotations,
-};
+use crate::api::{ClusterSupabaseConnection, ConditionType, SupabaseConnection};
 use crate::kubernetes::{self, Error, Stored};
 use crate::rules::conditions;
 use crate::rules::link::ConsentLinks;
@@ -188,19 +184,12 @@ impl Subjects {
 
     /// Asks the leading operator for a look at a connection. If that does not work it looks by itself, later.
     pub async fn wake(&self, subject: &Subject, mark: &str) {
-        async fn patch<C: Connection>(api: Api<C>, name: &str, mark: &str) -> Result<(), Error> {
-            let marks =
-                json!({"metadata": {"annotations": {annotations::RECONCILE_REQUESTED_AT: mark}}});
-            let how = PatchParams::apply(FIELD_MANAGER);
-            api.patch(name, &how, &Patch::Merge(marks)).await?;
-            Ok(())
-        }
         let woken = if let Some(namespace) = &subject.namespace {
             let api = Api::<SupabaseConnection>::namespaced(self.client.clone(), namespace);
-            patch(api, &subject.name, mark).await
+            kubernetes::request_reconcile(&api, &subject.name, mark).await
         } else {
             let api = Api::<ClusterSupabaseConnection>::all(self.client.clone());
-            patch(api, &subject.name, mark).await
+            kubernetes::request_reconcile(&api, &subject.name, mark).await
         };
         if let Err(error) = woken {
             warn!(

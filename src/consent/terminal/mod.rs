@@ -13,10 +13,8 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use jiff::SignedDuration;
-use kube::api::{Patch, PatchParams};
 use kube::{Api, Client, ResourceExt as _};
 use secrecy::SecretString;
-use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
@@ -27,9 +25,7 @@ use super::app::{self, NoApp};
 use super::pkce::{self, Verifier};
 use super::redeem::{Flow, Means, Refused};
 use crate::api::connection::Connection;
-use crate::api::{
-    ClusterSupabaseConnection, ConditionType, FIELD_MANAGER, SupabaseConnection, annotations,
-};
+use crate::api::{ClusterSupabaseConnection, ConditionType, SupabaseConnection};
 use crate::kubernetes::{self, Error, Refusal};
 use crate::management::{self, Authorization, BaseUrl, OAuthApp, Organization};
 use crate::rules::ambient::{Clock, Random};
@@ -316,11 +312,8 @@ impl<'a> Terminal<'a> {
     /// Asks for a pass, and waits for what comes of it.
     async fn await_ready<C: Connection>(&self, api: &Api<C>) -> anyhow::Result<()> {
         let asked = self.around.clock.now().to_string();
-        let marks =
-            json!({"metadata": {"annotations": {annotations::RECONCILE_REQUESTED_AT: asked}}});
-        let how = PatchParams::apply(FIELD_MANAGER);
         // Without the right to do so, the operator looks by itself within its interval.
-        let hurried = api.patch(&self.name, &how, &Patch::Merge(marks)).await;
+        let hurried = kubernetes::request_reconcile(api, &self.name, &asked).await;
         drop(hurried);
         say("Waiting for the operator …");
         let ready = async {
