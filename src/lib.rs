@@ -18,6 +18,7 @@
 //! | [`keys`] | the keys that the operator makes for itself |
 //! | [`kubernetes`] | the few calls to the API server, with errors that say what to do next |
 //! | [`watching`] | watches of one or several namespaces as one |
+//! | [`outside`] | cluster, platform, time and randomness, as `main` or a test makes them |
 //! | [`options`] | every tunable, once |
 //! | [`health`] | probes and metrics over HTTP |
 //! | [`serving`] | HTTP within bounds |
@@ -37,6 +38,7 @@ pub mod leader;
 pub mod management;
 pub mod options;
 pub mod outputs;
+pub mod outside;
 pub mod project;
 pub mod rules;
 pub mod run;

@@ -10,8 +10,9 @@ use clap::{Parser, Subcommand};
 use k8s_openapi::jiff::Timestamp;
 use supabase_operator::consent::terminal;
 use supabase_operator::options::{LogFormat, Options};
+use supabase_operator::outside::Outside;
 use supabase_operator::rules::ambient::{Clock, Random};
-use supabase_operator::run::{Outside, run};
+use supabase_operator::run::run;
 use supabase_operator::{crds, kubernetes, management, telemetry};
 
 /// Kubernetes operator for hosted Supabase projects
@@ -107,43 +108,38 @@ async fn operate(options: Options) -> anyhow::Result<()> {
     options.check().map_err(anyhow::Error::msg)?;
     telemetry::start_logging(&options.log_level, options.log_format == LogFormat::Json)
         .map_err(anyhow::Error::msg)?;
-    let base: management::BaseUrl = options
-        .management_api_endpoint
+    let outside = outside(
+        &options.management_api_endpoint,
+        options.management_api_proxy.as_deref(),
+    );
+    Box::pin(run(outside.await?, options, stop_signal())).await
+}
+
+async fn connect(arguments: terminal::Arguments) -> anyhow::Result<()> {
+    let outside = outside(
+        &arguments.management_api_endpoint,
+        arguments.management_api_proxy.as_deref(),
+    );
+    terminal::connect(&arguments, &outside.await?).await
+}
+
+async fn outside(endpoint: &str, proxy: Option<&str>) -> anyhow::Result<Outside> {
+    let base: management::BaseUrl = endpoint
         .parse()
         .context("--management-api-endpoint cannot be used")?;
-    let proxy = options
-        .management_api_proxy
-        .as_deref()
-        .filter(|proxy| !proxy.is_empty())
-        .map(url::Url::parse);
     let proxy = proxy
+        .filter(|proxy| !proxy.is_empty())
+        .map(url::Url::parse)
         .transpose()
         .context("--management-api-proxy is no URL")?;
     let network = management::Network::new(&base, proxy.as_ref())
         .context("making a client of the Management API")?;
-    let outside = Outside {
+    Ok(Outside {
         client: client().await?,
         management: management::Client::new(base, Arc::new(network)),
         clock: Arc::new(SystemClock { begun: begun() }),
         random: Arc::new(SystemRandom),
-    };
-    Box::pin(run(outside, options, stop_signal())).await
-}
-
-async fn connect(arguments: terminal::Arguments) -> anyhow::Result<()> {
-    let base: management::BaseUrl = arguments
-        .management_api_endpoint
-        .parse()
-        .context("--management-api-endpoint cannot be used")?;
-    let network =
-        management::Network::new(&base, None).context("making a client of the Management API")?;
-    let around = terminal::Surroundings {
-        base: base.clone(),
-        management: management::Client::new(base, Arc::new(network)),
-        clock: Arc::new(SystemClock { begun: begun() }),
-        random: Arc::new(SystemRandom),
-    };
-    terminal::connect(&arguments, client().await?, &around).await
+    })
 }
 
 /// Ends with the first SIGTERM or SIGINT; the second one ends the process.

@@ -23,11 +23,11 @@ use crate::health::{self, Readiness};
 use crate::keys;
 use crate::kubernetes;
 use crate::leader::{Holder, Leadership, LeaseOptions, last_words};
-use crate::management;
 use crate::options::{Options, Scope};
+use crate::outside::Outside;
 use crate::project::refs::Refs;
 use crate::project::{ProjectParts, Projects};
-use crate::rules::ambient::{Clock, Random, draw};
+use crate::rules::ambient::{Random, draw};
 use crate::rules::link::ConsentLinks;
 use crate::session::{SessionOptions, Sessions, SessionsParts};
 use crate::telemetry::Metrics;
@@ -39,25 +39,6 @@ const LAST_WORDS: Duration = Duration::from_secs(30);
 const RETRY: Duration = Duration::from_secs(2);
 /// How long one pass may read.
 const READING: Duration = Duration::from_secs(90);
-
-/// The outside world, as `main` or a test makes it.
-#[derive(Clone)]
-pub struct Outside {
-    /// The API server.
-    pub client: Client,
-    /// The platform.
-    pub management: management::Client,
-    /// Time.
-    pub clock: Arc<dyn Clock>,
-    /// Randomness.
-    pub random: Arc<dyn Random>,
-}
-
-impl std::fmt::Debug for Outside {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Outside").finish_non_exhaustive()
-    }
-}
 
 /// Everything that lives for as long as this process leads.
 #[derive(Clone, Debug)]
@@ -203,12 +184,8 @@ async fn consent_pages(
     let Some(base) = options.consent_url.clone() else {
         return Ok(None);
     };
-    let Outside {
-        client,
-        management,
-        clock,
-        random,
-    } = outside.clone();
+    let random = outside.random.as_ref();
+    let digest_key = keys::digest_key(&outside.client, &options.namespace, random).await?;
     let parts = browser::SiteParts {
         listen: options.consent_listen,
         base,
@@ -217,15 +194,10 @@ async fn consent_pages(
         namespace: options.namespace.clone(),
         operator_app: options.oauth_app_secret.clone(),
         namespaces: options.namespaces(),
-        digest_key: keys::digest_key(&client, &options.namespace, random.as_ref()).await?,
+        digest_key,
         metrics: metrics.clone(),
     };
-    let around = browser::SiteSurroundings {
-        management,
-        clock,
-        random,
-    };
-    let mut pages = browser::serve(parts, client, around)
+    let mut pages = browser::serve(parts, outside.clone())
         .await
         .with_context(|| format!("listening on {}", options.consent_listen))?;
     pages.ready().await;

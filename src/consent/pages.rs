@@ -3,10 +3,11 @@
 
 use std::sync::LazyLock;
 
-use axum::http::{HeaderName, header};
+use axum::http::{HeaderName, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{DOCTYPE, Markup, PreEscaped, Render, html};
 use sha2::{Digest as _, Sha256};
 
 /// Headers of every page: nothing is kept, told to others, framed, or guessed.
@@ -54,15 +55,50 @@ pub fn policy(form_action: &str) -> String {
     )
 }
 
+/// An answer with a page, from which no form can be sent.
+pub fn answer(status: StatusCode, page: Markup) -> Response {
+    let kind = [(header::CONTENT_TYPE, "text/html; charset=utf-8")];
+    let policy = [(header::CONTENT_SECURITY_POLICY, policy("'none'"))];
+    (status, kind, policy, PROTECTION, page.0).into_response()
+}
+
 /// A page of a heading and a few sentences.
 #[derive(Clone, Copy, Debug)]
 pub struct Message<'a> {
     /// The heading.
     pub title: &'a str,
+    /// The connection that it is about, where one is known.
+    pub about: Option<&'a About>,
     /// What there is to say.
     pub sentences: &'a [&'a str],
     /// Where the person can go, and what the way is called.
     pub action: Option<(&'a str, &'a str)>,
+}
+
+/// What people compare with what they expect.
+#[derive(Clone, Debug)]
+pub struct About {
+    /// What the operator is called.
+    pub operator: String,
+    /// The connection, with its namespace where it has one.
+    pub connection: String,
+    /// Whether it is one of the cluster.
+    pub is_shared: bool,
+    /// The organization that it is pinned to.
+    pub organization: String,
+}
+
+impl Render for About {
+    fn render(&self) -> Markup {
+        html! {
+            dl {
+                dt { "Operator" } dd { (self.operator) }
+                dt { @if self.is_shared { "Cluster connection" } @else { "Connection" } }
+                dd { (self.connection) }
+                dt { "Organization" } dd { (self.organization) }
+            }
+        }
+    }
 }
 
 /// A page that says something.
@@ -71,6 +107,9 @@ pub fn message(message: &Message<'_>) -> Markup {
         h1 { (message.title) }
         @for sentence in message.sentences {
             p { (sentence) }
+        }
+        @if let Some(about) = message.about {
+            (about)
         }
         @if let Some((name, address)) = message.action {
             p { a.action href=(address) { (name) } }
@@ -82,16 +121,10 @@ pub fn message(message: &Message<'_>) -> Markup {
 /// Who asks for access to what.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {
-    /// What the operator is called.
-    pub operator: &'a str,
-    /// The connection, with its namespace where it has one.
-    pub connection: &'a str,
-    /// Whether it is one of the cluster.
-    pub is_shared: bool,
-    /// Its namespace.
+    /// Who asks, and for which organization.
+    pub about: &'a About,
+    /// The connection's namespace; none for one of the cluster.
     pub namespace: Option<&'a str>,
-    /// The organization that it is pinned to.
-    pub organization: &'a str,
     /// Where the person is sent on to.
     pub return_to: Option<&'a str>,
 }
@@ -106,14 +139,9 @@ pub fn connect(asked: &Asked<'_>) -> Markup {
         h1 { "Connect Supabase" }
         p {
             "A Kubernetes operator asks for access to your Supabase organization "
-            strong { (asked.organization) } "."
+            strong { (asked.about.organization) } "."
         }
-        dl {
-            dt { "Operator" } dd { (asked.operator) }
-            dt { @if asked.is_shared { "Cluster connection" } @else { "Connection" } }
-            dd { (asked.connection) }
-            dt { "Organization" } dd { (asked.organization) }
-        }
+        (asked.about)
         h2 { "What it will be able to do" }
         ul {
             li { "see the organization and its projects, and create, change, pause and delete projects" }
@@ -164,17 +192,21 @@ mod tests {
     #[test]
     fn nothing_is_echoed_as_markup() {
         let evil = "\"><script>1</script><img src=x>";
+        let about = About {
+            operator: evil.to_owned(),
+            connection: evil.to_owned(),
+            is_shared: false,
+            organization: evil.to_owned(),
+        };
         let said = message(&Message {
             title: evil,
+            about: Some(&about),
             sentences: &[evil],
             action: Some((evil, evil)),
         });
         let asked = connect(&Asked {
-            operator: evil,
-            connection: evil,
-            is_shared: false,
+            about: &about,
             namespace: Some(evil),
-            organization: evil,
             return_to: Some(evil),
         });
         for shown in [said.into_string(), asked.into_string()] {

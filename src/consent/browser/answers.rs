@@ -11,7 +11,6 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use maud::Markup;
 use serde::Deserialize;
 use tracing::warn;
 use url::Url;
@@ -60,10 +59,11 @@ async fn pace(
     }
     let message = Message {
         title: "Too many requests",
+        about: None,
         sentences: &["Wait a moment, and load the page again."],
         action: None,
     };
-    let mut answer = shown(StatusCode::TOO_MANY_REQUESTS, &pages::message(&message));
+    let mut answer = pages::answer(StatusCode::TOO_MANY_REQUESTS, pages::message(&message));
     answer
         .headers_mut()
         .insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
@@ -104,23 +104,20 @@ async fn show(
         return stopped(&Why::UnknownLink.into());
     };
     if !subject.wants_consent {
-        return stopped(&Why::NotNeeded.into());
+        return stopped(&site.not_needed(&subject));
     }
     let wish = wish.map(|Query(wish)| wish).unwrap_or_default();
     let return_to = wish.return_to.and_then(|address| site.admitted(&address));
     let asked = Asked {
-        operator: &site.display_name,
-        connection: &subject.label(),
-        is_shared: subject.namespace.is_none(),
+        about: &site.about(&subject),
         namespace: subject.namespace.as_deref(),
-        organization: &subject.organization,
         return_to: return_to.as_ref().map(Url::as_str),
     };
-    let mut answer = shown(StatusCode::OK, &pages::connect(&asked));
+    let mut answer = pages::answer(StatusCode::OK, pages::connect(&asked));
     // Browsers hold redirections of a form to this too: the platform, its consent page, back here, and on.
     let mut form_action = format!(
         "'self' {} {DASHBOARD_ORIGIN}",
-        site.management.base().origin()
+        site.outside.management.base().origin()
     );
     if let Some(address) = &return_to {
         form_action = format!("{form_action} {}", address.origin().ascii_serialization());
@@ -179,7 +176,7 @@ async fn callback(
     let mut answer = match done {
         Ok(connected) => {
             site.metrics.consent("connected");
-            welcome(&connected)
+            welcome(&site, &connected)
         }
         Err(why) => failed(&site, &why),
     };
@@ -189,7 +186,7 @@ async fn callback(
     answer
 }
 
-fn welcome(connected: &Connected) -> Response {
+fn welcome(site: &Site, connected: &Connected) -> Response {
     if let Some(address) = &connected.return_to {
         return sent_to(address.as_str());
     }
@@ -203,17 +200,15 @@ fn welcome(connected: &Connected) -> Response {
     } else {
         format!("Access was given to the organization {}.", names.join(", "))
     };
-    let next = format!(
-        "The operator takes over from here: the connection {} is ready within a minute, and projects that wait for \
-         it are created then.",
-        connected.subject.label()
-    );
+    let next = "The operator takes over from here: the connection is ready within a minute, and projects that wait for it are \
+                created then.";
     let message = Message {
         title: "Connected",
-        sentences: &[&organization, &next, "You can close this window."],
+        about: Some(&site.about(&connected.subject)),
+        sentences: &[&organization, next, "You can close this window."],
         action: None,
     };
-    shown(StatusCode::OK, &pages::message(&message))
+    pages::answer(StatusCode::OK, pages::message(&message))
 }
 
 /// Counts and says why a flow stopped.
@@ -231,13 +226,14 @@ fn stopped(stopped: &Stopped) -> Response {
     let sentence = sentence(&stopped.why.to_string());
     let message = Message {
         title: stopped.why.title(),
+        about: stopped.about.as_ref(),
         sentences: &[&sentence],
         action: stopped
             .again
             .as_deref()
             .map(|address| ("Begin again", address)),
     };
-    shown(stopped.why.status(), &pages::message(&message))
+    pages::answer(stopped.why.status(), pages::message(&message))
 }
 
 /// An error's words as a sentence.
@@ -246,11 +242,6 @@ fn sentence(words: &str) -> String {
     let first = letters.next().map(char::to_uppercase);
     let capital: String = first.into_iter().flatten().collect();
     format!("{capital}{}.", letters.as_str())
-}
-
-fn shown(status: StatusCode, page: &Markup) -> Response {
-    let kind = [(header::CONTENT_TYPE, "text/html; charset=utf-8")];
-    (status, kind, page.0.clone()).into_response()
 }
 
 /// `location` is an address that was parsed and written again: there is no line end in it.

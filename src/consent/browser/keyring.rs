@@ -5,20 +5,19 @@
 //! this one Secret of the operator's namespace.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, Client};
+use kube::Api;
 use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
 use super::seal::{KEY_LENGTH, SealKey, key_name};
 use crate::keys;
 use crate::kubernetes::{self, Error};
-use crate::rules::ambient::{Clock, Random};
+use crate::outside::Outside;
 
 /// The Secret's name.
 const NAME: &str = "supabase-operator-consent-keys";
@@ -37,10 +36,8 @@ const TRIES: u32 = 8;
 
 /// The keys.
 pub struct Keyring {
-    client: Client,
+    outside: Outside,
     namespace: String,
-    clock: Arc<dyn Clock>,
-    random: Arc<dyn Random>,
     known: Mutex<Option<Known>>,
 }
 
@@ -54,17 +51,10 @@ struct Known {
 
 impl Keyring {
     /// The keyring of the operator whose namespace this is.
-    pub fn new(
-        client: Client,
-        namespace: String,
-        clock: Arc<dyn Clock>,
-        random: Arc<dyn Random>,
-    ) -> Self {
+    pub fn new(outside: Outside, namespace: String) -> Self {
         Self {
-            client,
+            outside,
             namespace,
-            clock,
-            random,
             known: Mutex::new(None),
         }
     }
@@ -75,7 +65,7 @@ impl Keyring {
     /// When the Secret can be neither read nor written.
     pub async fn newest(&self) -> Result<SealKey, Error> {
         let mut known = self.known.lock().await;
-        let (now, uptime) = (self.clock.now(), self.clock.uptime());
+        let (now, uptime) = (self.outside.clock.now(), self.outside.clock.uptime());
         let fresh = known
             .as_ref()
             .filter(|known| known.read_at + FRESH > uptime)
@@ -111,7 +101,7 @@ impl Keyring {
             found.map(|(_, key)| key.clone())
         };
         let mut key = known.as_ref().and_then(of_name);
-        let uptime = self.clock.uptime();
+        let uptime = self.outside.clock.uptime();
         let patient = known
             .as_ref()
             .is_some_and(|known| known.read_at + PATIENCE > uptime);
@@ -131,7 +121,7 @@ impl Keyring {
     }
 
     fn api(&self) -> Api<Secret> {
-        Api::namespaced(self.client.clone(), &self.namespace)
+        Api::namespaced(self.outside.client.clone(), &self.namespace)
     }
 
     async fn read(&self) -> Result<Option<Secret>, Error> {
@@ -182,7 +172,7 @@ impl Keyring {
             }
         }
         let mut key = vec![0; KEY_LENGTH];
-        self.random.fill(&mut key);
+        self.outside.random.fill(&mut key);
         data.insert(name(now), ByteString(key));
         data
     }

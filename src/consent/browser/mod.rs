@@ -21,13 +21,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::Client;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
 
-use crate::management::{self, BaseUrl};
-use crate::rules::ambient::{Clock, Random};
+use crate::management::BaseUrl;
+use crate::outside::Outside;
 use crate::rules::digest::DigestKey;
 use crate::rules::link::ConsentLinks;
 use crate::serving::{self, Bounds};
@@ -71,17 +70,6 @@ pub struct SiteParts {
     pub metrics: Metrics,
 }
 
-/// What the pages need of the world.
-#[derive(Clone, Debug)]
-pub struct SiteSurroundings {
-    /// The platform.
-    pub management: management::Client,
-    /// Time.
-    pub clock: Arc<dyn Clock>,
-    /// Randomness.
-    pub random: Arc<dyn Random>,
-}
-
 struct Site {
     base: BaseUrl,
     display_name: String,
@@ -91,10 +79,7 @@ struct Site {
     links: ConsentLinks,
     keyring: Keyring,
     subjects: Subjects,
-    client: Client,
-    management: management::Client,
-    clock: Arc<dyn Clock>,
-    random: Arc<dyn Random>,
+    outside: Outside,
     metrics: Metrics,
     under_way: TaskTracker,
 }
@@ -128,38 +113,25 @@ impl Served {
 ///
 /// # Errors
 /// When the address cannot be listened on.
-pub async fn serve(
-    parts: SiteParts,
-    client: Client,
-    around: SiteSurroundings,
-) -> std::io::Result<Served> {
+pub async fn serve(parts: SiteParts, outside: Outside) -> std::io::Result<Served> {
     let listener = TcpListener::bind(parts.listen).await?;
     let namespaces = parts.namespaces.as_deref();
-    let (subjects, watching) =
-        Subjects::watch(&client, &parts.namespace, namespaces, &parts.metrics);
-    let SiteSurroundings {
-        management,
-        clock,
-        random,
-    } = around;
+    let (subjects, watching) = Subjects::watch(
+        &outside.client,
+        &parts.namespace,
+        namespaces,
+        &parts.metrics,
+    );
     let site = Arc::new(Site {
         links: ConsentLinks::new(parts.base.to_string(), parts.digest_key),
-        keyring: Keyring::new(
-            client.clone(),
-            parts.namespace.clone(),
-            Arc::clone(&clock),
-            Arc::clone(&random),
-        ),
+        keyring: Keyring::new(outside.clone(), parts.namespace.clone()),
         base: parts.base,
         display_name: parts.display_name,
         returns: parts.returns,
         namespace: parts.namespace,
         operator_app: parts.operator_app,
         subjects,
-        client,
-        management,
-        clock,
-        random,
+        outside,
         metrics: parts.metrics,
         under_way: TaskTracker::new(),
     });

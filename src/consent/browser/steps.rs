@@ -13,6 +13,7 @@ use super::stopped::Why;
 use super::subject::Subject;
 use super::{CALLBACK, Site};
 use crate::consent::app;
+use crate::consent::pages::About;
 use crate::consent::pkce::Verifier;
 use crate::consent::redeem::{Flow, Means};
 use crate::kubernetes::Error;
@@ -24,13 +25,19 @@ use crate::session::custody::credential;
 pub struct Stopped {
     /// Why.
     pub why: Why,
+    /// The connection, where it is known.
+    pub about: Option<About>,
     /// Where the person can begin again.
     pub again: Option<String>,
 }
 
 impl From<Why> for Stopped {
     fn from(why: Why) -> Self {
-        Self { why, again: None }
+        Self {
+            why,
+            about: None,
+            again: None,
+        }
     }
 }
 
@@ -83,16 +90,21 @@ impl Site {
             .ok_or(Why::UnknownLink)?;
         let subject = self.afresh(&seen).await?.ok_or(Why::UnknownLink)?;
         if !subject.wants_consent {
-            return Err(Why::NotNeeded.into());
+            return Err(self.not_needed(&subject));
         }
         let app = self.app_of(&subject).await?;
         let key = self.keyring.newest().await?;
-        let random = self.random.as_ref();
+        let random = self.outside.random.as_ref();
         let return_to = return_to
             .and_then(|address| self.admitted(address))
             .map(String::from);
-        let ticket = Ticket::draw(random, subject.uid.clone(), return_to, self.clock.now())
-            .ok_or(Why::Interrupted)?;
+        let ticket = Ticket::draw(
+            random,
+            subject.uid.clone(),
+            return_to,
+            self.outside.clock.now(),
+        )
+        .ok_or(Why::Interrupted)?;
         let begun = ticket.begin(&key, random).ok_or(Why::Interrupted)?;
         let location = Authorization {
             client_id: &app.client_id,
@@ -101,7 +113,7 @@ impl Site {
             code_challenge: &begun.challenge,
             organization_slug: Some(&subject.organization),
         }
-        .url(self.management.base());
+        .url(self.outside.management.base());
         self.metrics.consent("started");
         info!(connection = subject.label(), "a consent flow was begun");
         Ok(Leave {
@@ -125,9 +137,13 @@ impl Site {
             return (None, Err(Why::Tampered.into()));
         };
         let done = self.go_through(&ticket, returned, cookies).await;
-        let done = done.map_err(|stopped| Stopped {
-            again: stopped.again.or_else(|| self.again(&ticket)),
-            why: stopped.why,
+        let done = done.map_err(|stopped| match self.subjects.by_uid(&ticket.uid) {
+            None => stopped,
+            Some(subject) => Stopped {
+                why: stopped.why,
+                about: Some(self.about(&subject)),
+                again: self.again(&ticket),
+            },
         });
         (Some(ticket), done)
     }
@@ -138,12 +154,12 @@ impl Site {
         returned: Returned,
         cookies: &[&str],
     ) -> Result<Connected, Stopped> {
-        if ticket.ends_at <= self.clock.now() {
+        if ticket.ends_at <= self.outside.clock.now() {
             return Err(Why::Expired.into());
         }
         let verifier = self.verifier(ticket, cookies).await?;
         // RFC 9207. The platform may leave it out (management-api.md §2.6: uncertain).
-        let base = self.management.base();
+        let base = self.outside.management.base();
         if let Some(issuer) = &returned.iss
             && Url::parse(issuer).map(|url| url.origin().ascii_serialization()) != Ok(base.origin())
         {
@@ -196,10 +212,10 @@ impl Site {
     ) -> Result<Vec<Organization>, Why> {
         let grants = self.subjects.grants(subject);
         let means = Means {
-            management: &self.management,
+            management: &self.outside.management,
             grants: &grants,
             app,
-            clock: self.clock.as_ref(),
+            clock: self.outside.clock.as_ref(),
         };
         let flow = Flow {
             name: &ticket.flow,
@@ -212,7 +228,7 @@ impl Site {
             .await?;
         info!(connection = subject.label(), "somebody consented");
         self.subjects
-            .wake(subject, &self.clock.now().to_string())
+            .wake(subject, &self.outside.clock.now().to_string())
             .await;
         Ok(seen)
     }
@@ -228,7 +244,7 @@ impl Site {
             (None, Some(secret)) => (self.namespace.as_str(), secret),
             (None, None) => return Err(Why::NoApp(None).into()),
         };
-        app::read(&self.client, namespace, secret)
+        app::read(&self.outside.client, namespace, secret)
             .await
             .map_err(|error| {
                 warn!(
@@ -256,8 +272,26 @@ impl Site {
         self.base.below(CALLBACK)
     }
 
+    /// What people are told of a connection.
+    pub(super) fn about(&self, subject: &Subject) -> About {
+        About {
+            operator: self.display_name.clone(),
+            connection: subject.label(),
+            is_shared: subject.namespace.is_none(),
+            organization: subject.organization.clone(),
+        }
+    }
+
+    /// A connection that works.
+    pub(super) fn not_needed(&self, subject: &Subject) -> Stopped {
+        Stopped {
+            why: Why::NotNeeded,
+            about: Some(self.about(subject)),
+            again: None,
+        }
+    }
+
     fn again(&self, ticket: &Ticket) -> Option<String> {
-        self.subjects.by_uid(&ticket.uid)?;
         let mut address = Url::parse(&self.links.url(&ticket.uid)).ok()?;
         if let Some(return_to) = &ticket.return_to {
             address

@@ -38,7 +38,7 @@ pub enum Why {
     #[error("this address was not made by this operator, or was changed on its way; begin again")]
     Tampered,
     /// The flow took too long.
-    #[error("more than ten minutes have passed; begin again")]
+    #[error("more than ten minutes have passed since the button was pressed; begin again")]
     Expired,
     /// Another browser began this flow.
     #[error(
@@ -50,7 +50,7 @@ pub enum Why {
     #[error("the answer does not come from the authorization server that was asked; begin again")]
     OtherIssuer,
     /// The person refused.
-    #[error("access was not given; nothing has changed. Begin again if that was not meant")]
+    #[error("nothing has changed; begin again if that was not meant")]
     Denied,
     /// The server does not like what the app asks for.
     #[error(
@@ -69,10 +69,20 @@ pub enum Why {
     Gone,
     /// The code could not be redeemed.
     #[error("{0}")]
-    Refused(#[from] Refused),
+    Refused(Refused),
     /// The process ended before it was done.
     #[error("the operator was interrupted; begin again")]
     Interrupted,
+}
+
+impl From<Refused> for Why {
+    fn from(refused: Refused) -> Self {
+        if let Refused::NotOpened(NotOpened::Kubernetes(error)) = refused {
+            Self::Cluster(error)
+        } else {
+            Self::Refused(refused)
+        }
+    }
 }
 
 impl Why {
@@ -83,9 +93,7 @@ impl Why {
             Self::Forged => "forged",
             Self::NotNeeded => "not_needed",
             Self::NoApp(_) => "no_app",
-            Self::Cluster(_) | Self::Refused(Refused::NotOpened(NotOpened::Kubernetes(_))) => {
-                "cluster_unavailable"
-            }
+            Self::Cluster(_) => "cluster_unavailable",
             Self::Tampered => "tampered",
             Self::Expired => "expired",
             Self::OtherBrowser => "other_browser",
@@ -114,10 +122,7 @@ impl Why {
 
     /// Whether the same request may work in a minute: nothing has been recorded or exchanged.
     pub const fn is_passing(&self) -> bool {
-        matches!(
-            self,
-            Self::Cluster(_) | Self::Refused(Refused::NotOpened(NotOpened::Kubernetes(_)))
-        )
+        matches!(self, Self::Cluster(_))
     }
 
     /// The heading of the page.
@@ -151,9 +156,11 @@ impl Why {
             Self::Forged => StatusCode::FORBIDDEN,
             Self::NotNeeded => StatusCode::OK,
             Self::NoApp(_) | Self::Gone => StatusCode::CONFLICT,
-            Self::Cluster(_) | Self::ServerError | Self::Interrupted => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::Cluster(_)
+            | Self::ServerError
+            | Self::Interrupted
+            | Self::Refused(Refused::NotStored(_)) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Refused(Refused::Platform(_)) => StatusCode::BAD_GATEWAY,
             Self::Tampered
             | Self::Expired
             | Self::OtherBrowser

@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Query, State};
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
+use axum::response::Response;
 use axum::routing::get;
 use secrecy::SecretString;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::consent::pages::{self, Message, policy};
+use crate::consent::pages::{self, Message};
 use crate::session::custody::credential;
 
 /// The address, and the visits with the right state. Only the first one is taken.
@@ -90,11 +90,9 @@ async fn callback(State(door): State<Arc<Door>>, Query(returned): Query<Returned
 fn shown(status: StatusCode, title: &str, sentences: &[&str]) -> Response {
     let message = Message {
         title,
+        about: None,
         sentences,
         action: None,
     };
-    let kind = [(header::CONTENT_TYPE, "text/html; charset=utf-8")];
-    let policy = [(header::CONTENT_SECURITY_POLICY, policy("'none'"))];
-    let page = pages::message(&message).into_string();
-    (status, kind, policy, pages::PROTECTION, page).into_response()
+    pages::answer(status, pages::message(&message))
 }

@@ -37,7 +37,7 @@ impl Terminal<'_> {
             ask("Organization (the last part of its dashboard address): ")?
                 .parse()
                 .map_err(|_| anyhow::anyhow!("that is no organization slug"))?;
-        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
+        let secrets: Api<Secret> = Api::namespaced(self.outside.client.clone(), namespace);
         let there = kubernetes::get(&secrets, APP)
             .await
             .map_err(|error| self.right(error, "get", "secrets"))?;

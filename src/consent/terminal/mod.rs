@@ -5,15 +5,16 @@
 
 mod door;
 mod making;
+mod rights;
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
 use jiff::SignedDuration;
-use kube::{Api, Client, ResourceExt as _};
+use kube::{Api, ResourceExt as _};
 use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -26,9 +27,9 @@ use super::pkce::{self, Verifier};
 use super::redeem::{Flow, Means, Refused};
 use crate::api::connection::Connection;
 use crate::api::{ClusterSupabaseConnection, ConditionType, SupabaseConnection};
-use crate::kubernetes::{self, Error, Refusal};
-use crate::management::{self, Authorization, BaseUrl, OAuthApp, Organization};
-use crate::rules::ambient::{Clock, Random};
+use crate::kubernetes::{self, Error};
+use crate::management::{Authorization, BaseUrl, OAuthApp, Organization};
+use crate::outside::Outside;
 use crate::rules::conditions;
 use crate::serving::{self, Bounds};
 use crate::session::custody::{Grants, NotOpened};
@@ -61,6 +62,11 @@ pub struct Arguments {
     #[arg(long, env = "SUPABASE_OPERATOR_CONNECT_PORT", default_value_t = 8976)]
     pub port: u16,
 
+    /// Secret with the OAuth app that the operator carries, as `<namespace>/<name>`, for a connection that names none of its
+    /// own. You need the right to read it
+    #[arg(long)]
+    pub app_secret: Option<AppSecret>,
+
     /// Print the address instead of opening a browser
     #[arg(long)]
     pub no_browser: bool,
@@ -68,47 +74,62 @@ pub struct Arguments {
     /// Address of the Management API
     #[arg(long, env = "SUPABASE_OPERATOR_MANAGEMENT_API_ENDPOINT", default_value = BaseUrl::SUPABASE)]
     pub management_api_endpoint: String,
+
+    /// HTTP proxy for calls to the Management API
+    #[arg(long, env = "SUPABASE_OPERATOR_MANAGEMENT_API_PROXY")]
+    pub management_api_proxy: Option<String>,
 }
 
-/// What the command is given of the outside world.
-#[derive(Debug)]
-pub struct Surroundings {
-    /// The address of the platform.
-    pub base: BaseUrl,
-    /// The platform.
-    pub management: management::Client,
-    /// Time.
-    pub clock: Arc<dyn Clock>,
-    /// Randomness.
-    pub random: Arc<dyn Random>,
+/// A Secret of any namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppSecret {
+    /// Where it is.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl FromStr for AppSecret {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once('/') {
+            Some((namespace, name))
+                if !namespace.is_empty() && !name.is_empty() && !name.contains('/') =>
+            {
+                Ok(Self {
+                    namespace: namespace.to_owned(),
+                    name: name.to_owned(),
+                })
+            }
+            _ => Err("write it as <namespace>/<name>"),
+        }
+    }
 }
 
 /// Goes through the flow for a connection, and waits until it is Ready.
 ///
 /// # Errors
 /// What is missing, and what to do about it.
-pub async fn connect(
-    arguments: &Arguments,
-    client: Client,
-    around: &Surroundings,
-) -> anyhow::Result<()> {
-    let name = arguments.name.clone();
+pub async fn connect(arguments: &Arguments, outside: &Outside) -> anyhow::Result<()> {
+    let client = &outside.client;
+    let own = if arguments.cluster {
+        "supabase-system"
+    } else {
+        client.default_namespace()
+    };
+    let terminal = Terminal {
+        arguments,
+        outside,
+        name: &arguments.name,
+        namespace: arguments.namespace.as_deref().unwrap_or(own),
+    };
     if arguments.cluster {
-        let namespace = arguments
-            .namespace
-            .clone()
-            .unwrap_or_else(|| "supabase-system".to_owned());
         let api: Api<ClusterSupabaseConnection> = Api::all(client.clone());
-        let terminal = Terminal::new(arguments, client, around, name, namespace);
         return terminal.run(&api).await;
     }
-    let namespace = arguments
-        .namespace
-        .clone()
-        .unwrap_or_else(|| client.default_namespace().to_owned());
-    let api: Api<SupabaseConnection> = Api::namespaced(client.clone(), &namespace);
-    let terminal = Terminal::new(arguments, client, around, name, namespace);
-    if kubernetes::get(&api, &terminal.name)
+    let api: Api<SupabaseConnection> = Api::namespaced(client.clone(), terminal.namespace);
+    if kubernetes::get(&api, terminal.name)
         .await
         .map_err(|error| terminal.right(error, "get", "supabaseconnections"))?
         .is_none()
@@ -120,29 +141,13 @@ pub async fn connect(
 
 struct Terminal<'a> {
     arguments: &'a Arguments,
-    client: Client,
-    around: &'a Surroundings,
-    name: String,
-    namespace: String,
+    outside: &'a Outside,
+    name: &'a str,
+    /// That of the Secrets.
+    namespace: &'a str,
 }
 
-impl<'a> Terminal<'a> {
-    const fn new(
-        arguments: &'a Arguments,
-        client: Client,
-        around: &'a Surroundings,
-        name: String,
-        namespace: String,
-    ) -> Self {
-        Self {
-            arguments,
-            client,
-            around,
-            name,
-            namespace,
-        }
-    }
-
+impl Terminal<'_> {
     async fn run<C: Connection>(&self, api: &Api<C>) -> anyhow::Result<()> {
         let object = self.look(api).await?;
         let view = object.view();
@@ -158,20 +163,13 @@ impl<'a> Terminal<'a> {
             say(&format!("{} is Ready: nothing needs to be done", self.name));
             return Ok(());
         }
-        let Some(app) = oauth.app_secret_ref.as_ref() else {
-            let name = &self.name;
-            match consent_url {
-                Some(url) => bail!(
-                    "{name} has no OAuth app of its own; open {url} in a browser, where the operator's is used"
-                ),
-                None => bail!("{name} names no OAuth app; set spec.auth.oauth.appSecretRef"),
-            }
-        };
-        let app = self.app(&app.name).await?;
+        let own = oauth.app_secret_ref.as_ref().map(|app| app.name.as_str());
+        let app = self.app(own, consent_url).await?;
+        self.may_store(&object.grants_secret_name()).await?;
         let wanted = view.organization_slug.map(str::to_owned);
         let grants = Grants::new(
-            self.client.clone(),
-            self.namespace.clone(),
+            self.outside.client.clone(),
+            self.namespace.to_owned(),
             object.grants_secret_name(),
             object.uid().unwrap_or_default(),
         );
@@ -181,16 +179,33 @@ impl<'a> Terminal<'a> {
 
     async fn look<C: Connection>(&self, api: &Api<C>) -> anyhow::Result<C> {
         let kind = C::KIND.as_str();
-        kubernetes::get(api, &self.name)
+        kubernetes::get(api, self.name)
             .await
             .map_err(|error| self.right(error, "get", &C::plural(&())))?
             .with_context(|| format!("there is no {kind} {}; apply one first", self.name))
     }
 
-    async fn app(&self, secret: &str) -> anyhow::Result<OAuthApp> {
-        match app::read(&self.client, &self.namespace, secret).await {
+    /// The app that the connection names, or the operator's, if the person names that.
+    async fn app(&self, own: Option<&str>, consent_url: Option<&str>) -> anyhow::Result<OAuthApp> {
+        let name = self.name;
+        let (namespace, secret) = match (own, &self.arguments.app_secret, consent_url) {
+            (Some(own), None, _) => (self.namespace, own),
+            (None, Some(given), _) => (given.namespace.as_str(), given.name.as_str()),
+            (Some(own), Some(_), _) => {
+                bail!("{name} has its own OAuth app, in the Secret {own}; leave --app-secret out")
+            }
+            (None, None, Some(url)) => bail!(
+                "{name} has no OAuth app of its own; open {url} in a browser, where the operator's is used, or name its \
+                 Secret with --app-secret"
+            ),
+            (None, None, None) => bail!(
+                "{name} names no OAuth app; set spec.auth.oauth.appSecretRef, or, if the operator carries one, name its \
+                 Secret with --app-secret"
+            ),
+        };
+        match app::read(&self.outside.client, namespace, secret).await {
             Ok(app) => Ok(app),
-            Err(NoApp::Kubernetes(error)) => Err(self.right(error, "get", "secrets")),
+            Err(NoApp::Kubernetes(error)) => Err(rights::told(error, "get", "secrets", namespace)),
             Err(error) => Err(error.into()),
         }
     }
@@ -211,12 +226,12 @@ impl<'a> Terminal<'a> {
             )
         })?;
         let redirect_uri = format!("http://127.0.0.1:{port}/callback");
-        let random = self.around.random.as_ref();
+        let random = self.outside.random.as_ref();
         let verifier = Verifier::draw(random);
         let state = pkce::name(random);
         let url = self.address(app, &redirect_uri, &state, &verifier, wanted);
         let ends_at = self
-            .around
+            .outside
             .clock
             .now()
             .checked_add(SignedDuration::try_from(FLOW)?)?;
@@ -279,7 +294,7 @@ impl<'a> Terminal<'a> {
             code_challenge: &verifier.challenge(),
             organization_slug: wanted,
         }
-        .url(&self.around.base)
+        .url(self.outside.management.base())
     }
 
     async fn redeem(
@@ -291,10 +306,10 @@ impl<'a> Terminal<'a> {
         wanted: Option<&str>,
     ) -> anyhow::Result<Vec<Organization>> {
         let means = Means {
-            management: &self.around.management,
+            management: &self.outside.management,
             grants,
             app,
-            clock: self.around.clock.as_ref(),
+            clock: self.outside.clock.as_ref(),
         };
         let refused = match means.redeem(flow, code, wanted).await {
             Ok(seen) => return Ok(seen),
@@ -311,9 +326,9 @@ impl<'a> Terminal<'a> {
 
     /// Asks for a pass, and waits for what comes of it.
     async fn await_ready<C: Connection>(&self, api: &Api<C>) -> anyhow::Result<()> {
-        let asked = self.around.clock.now().to_string();
+        let asked = self.outside.clock.now().to_string();
         // Without the right to do so, the operator looks by itself within its interval.
-        let hurried = kubernetes::request_reconcile(api, &self.name, &asked).await;
+        let hurried = kubernetes::request_reconcile(api, self.name, &asked).await;
         drop(hurried);
         say("Waiting for the operator …");
         let ready = async {
@@ -344,16 +359,8 @@ impl<'a> Terminal<'a> {
         Ok(())
     }
 
-    /// An error of the API server; a missing right is named.
     fn right(&self, error: Error, verb: &str, resource: &str) -> anyhow::Error {
-        if matches!(error, Error::Forbidden(Refusal::Rights)) {
-            anyhow::anyhow!(
-                "your user may not {verb} {resource} in the namespace {}; ask for that right",
-                self.namespace
-            )
-        } else {
-            anyhow::Error::new(error).context(format!("asking the API server to {verb} {resource}"))
-        }
+        rights::told(error, verb, resource, self.namespace)
     }
 }
 

@@ -212,6 +212,11 @@ impl Browser {
         heading.text().await.unwrap()
     }
 
+    /// The heading must be this.
+    pub async fn assert_heading(&self, expected: &str) {
+        assert_eq!(self.heading().await, expected, "{}", self.text().await);
+    }
+
     /// Its markup.
     pub async fn source(&self) -> String {
         self.client.source().await.unwrap()

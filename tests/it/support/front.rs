@@ -1,5 +1,5 @@
-//! What stands before the consent pages in a cluster: TLS, and one address for all replicas. It chooses the replica by the
-//! path, so that a story can have each step served by another one, and remembers what it passed on.
+//! What stands before the consent pages in a cluster: TLS, and one address for all replicas, as the chart's Ingress has it. It
+//! chooses the replica by the path, so that a story can have each step served by another one, and remembers what it passed on.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
@@ -17,6 +17,7 @@ use rustls::pki_types::PrivateKeyDer;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
+use super::install::Rule;
 use super::operator::Operator;
 
 const PASSING_ON: Duration = Duration::from_secs(60);
@@ -25,6 +26,7 @@ const LARGEST: usize = 1024 * 1024;
 /// The replicas and who serves what.
 #[derive(Debug, Default)]
 struct Plan {
+    rule: Rule,
     replicas: Vec<SocketAddr>,
     pages: usize,
     callbacks: usize,
@@ -97,6 +99,11 @@ impl Front {
         format!("{}/callback", self.url())
     }
 
+    /// Passes on what this rule lets through, and nothing else.
+    pub fn admits(&self, rule: Rule) {
+        self.plan.lock().unwrap().rule = rule;
+    }
+
     /// Passes on to these replicas: pages to the first, callbacks to the last.
     pub fn serves(&self, replicas: &[&Operator]) {
         let mut plan = self.plan.lock().unwrap();
@@ -125,8 +132,13 @@ async fn pass_on(
 ) -> Response {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path_and_query().unwrap().as_str().to_owned();
+    let host = parts.headers["host"].to_str().unwrap_or_default();
+    let host = host.split(':').next().unwrap_or_default().to_owned();
     let replica = {
         let mut plan = plan.lock().unwrap();
+        if !plan.rule.admits(&host, parts.uri.path()) {
+            return (axum::http::StatusCode::NOT_FOUND, "not let through").into_response();
+        }
         plan.seen.push(path.clone());
         let index = if path.contains("/callback") {
             plan.callbacks

@@ -2,6 +2,7 @@
 //! of the installed Deployment and a token of the chart's own `ServiceAccount`. Nothing is invented here, so
 //! that every test proves the chart.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,6 +20,23 @@ use super::programs::{ensure, repository, succeed};
 const NAME: &str = "supabase-operator";
 /// Longer than any test.
 const TOKEN_LIFE: Duration = Duration::from_secs(60 * 60);
+
+/// What an Ingress lets through.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rule {
+    /// The host.
+    pub host: String,
+    /// The path, and what is below it.
+    pub path: String,
+}
+
+impl Rule {
+    /// Whether a request is let through.
+    pub fn admits(&self, host: &str, path: &str) -> bool {
+        let below = path.strip_prefix(self.path.trim_end_matches('/'));
+        host == self.host && below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+}
 
 /// An installed chart.
 #[derive(Debug)]
@@ -86,6 +104,42 @@ impl Release {
             .iter()
             .find(|(known, _)| *known == name)
             .map(|(_, value)| value.as_str())
+    }
+
+    /// What the chart's Ingress lets through to the consent pages: it must lead to the Service, and that to the port on which
+    /// the container serves them.
+    pub async fn ingress(&self, cluster: &Cluster) -> Rule {
+        let name = format!("{NAME}-consent");
+        let ingress = cluster
+            .get(("networking.k8s.io/v1", "Ingress"), &name)
+            .await;
+        let spec = ingress.expect("the chart makes an Ingress")["spec"].clone();
+        let rule = &spec["rules"][0];
+        let path = &rule["http"]["paths"][0];
+        assert_eq!(spec["tls"][0]["hosts"], json!([rule["host"]]));
+        assert_eq!(path["pathType"], "Prefix");
+        let backend = &path["backend"]["service"];
+        assert_eq!(backend["name"], name.as_str());
+        let service = cluster.get(("v1", "Service"), &name).await.unwrap();
+        let deployment = cluster.get(("apps/v1", "Deployment"), NAME).await.unwrap();
+        let template = &deployment["spec"]["template"];
+        for (key, value) in service["spec"]["selector"].as_object().unwrap() {
+            assert_eq!(&template["metadata"]["labels"][key], value);
+        }
+        let of_name = |ports: &Value, name: &Value| {
+            let ports = ports.as_array().unwrap().iter();
+            let found = ports.clone().find(|port| port["name"] == *name);
+            found.unwrap_or_else(|| panic!("no port {name}")).clone()
+        };
+        let port = of_name(&service["spec"]["ports"], &backend["port"]["name"]);
+        let containers = &template["spec"]["containers"];
+        let port = of_name(&containers[0]["ports"], &port["targetPort"]);
+        let listen: SocketAddr = self.variable("CONSENT_LISTEN").unwrap().parse().unwrap();
+        assert_eq!(port["containerPort"], listen.port());
+        Rule {
+            host: rule["host"].as_str().unwrap().to_owned(),
+            path: path["path"].as_str().unwrap().to_owned(),
+        }
     }
 
     /// All that the `ServiceAccount` may do by the bindings that name it.

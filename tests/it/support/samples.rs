@@ -35,10 +35,12 @@ pub fn token_connection(name: &str) -> Sample {
 /// A connection with the OAuth app and tokens of the Secrets `supabase-oauth-app` and
 /// `supabase-oauth-tokens`.
 pub fn oauth_connection(name: &str) -> Sample {
-    let app = json!({"name": "supabase-oauth-app"});
-    let tokens = json!({"name": "supabase-oauth-tokens"});
-    let oauth = json!({"oauth": {"appSecretRef": app, "tokenSecretRef": tokens}});
-    connection("SupabaseConnection", name, &oauth)
+    connection("SupabaseConnection", name, &oauth_auth())
+}
+
+/// A cluster connection with such an app and such tokens, in the operator's namespace.
+pub fn cluster_oauth_connection(name: &str) -> Sample {
+    connection("ClusterSupabaseConnection", name, &oauth_auth())
 }
 
 /// A cluster connection with the personal access token of the Secret `supabase-token` in the operator's
@@ -55,6 +57,12 @@ pub fn secret(name: &str, data: &[(&str, &str)]) -> Sample {
         .collect();
     let metadata = json!({"name": name});
     Sample(json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data}))
+}
+
+fn oauth_auth() -> Value {
+    let app = json!({"name": "supabase-oauth-app"});
+    let tokens = json!({"name": "supabase-oauth-tokens"});
+    json!({"oauth": {"appSecretRef": app, "tokenSecretRef": tokens}})
 }
 
 fn token_auth() -> Value {

@@ -15,7 +15,8 @@ use supabase_operator::api::ObjectKey;
 use supabase_operator::controller::pass;
 use supabase_operator::leader::Leadership;
 use supabase_operator::options::Options;
-use supabase_operator::run::{Outside, Term};
+use supabase_operator::outside::Outside;
+use supabase_operator::run::Term;
 use supabase_operator::telemetry::Metrics;
 use tokio::time::Instant;
 

@@ -1,0 +1,59 @@
+//! What the person may do in the cluster: asked before the browser opens, since a code that cannot be stored is lost.
+
+use anyhow::bail;
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+};
+use kube::Api;
+
+use super::Terminal;
+use crate::kubernetes::{self, Error, Refusal};
+
+/// What is done with the grants Secret.
+const VERBS: [&str; 3] = ["get", "create", "update"];
+
+impl Terminal<'_> {
+    /// Whether the person may store what the browser brings back. Where that cannot be asked, the flow goes on.
+    pub(super) async fn may_store(&self, secret: &str) -> anyhow::Result<()> {
+        let api: Api<SelfSubjectAccessReview> = Api::all(self.outside.client.clone());
+        for verb in VERBS {
+            let attributes = ResourceAttributes {
+                namespace: Some(self.namespace.to_owned()),
+                verb: Some(verb.to_owned()),
+                resource: Some("secrets".to_owned()),
+                // RBAC knows no name of what is yet to be made.
+                name: (verb != "create").then(|| secret.to_owned()),
+                ..ResourceAttributes::default()
+            };
+            let review = SelfSubjectAccessReview {
+                spec: SelfSubjectAccessReviewSpec {
+                    resource_attributes: Some(attributes),
+                    ..SelfSubjectAccessReviewSpec::default()
+                },
+                ..SelfSubjectAccessReview::default()
+            };
+            let answer = kubernetes::create(&api, &review).await;
+            if let Ok(review) = answer
+                && review.status.is_some_and(|status| !status.allowed)
+            {
+                bail!(
+                    "your user may not {verb} the Secret {secret} in the namespace {}, through which the tokens reach the \
+                     operator; ask for that right",
+                    self.namespace
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An error of the API server; a missing right is named.
+pub(super) fn told(error: Error, verb: &str, resource: &str, namespace: &str) -> anyhow::Error {
+    if matches!(error, Error::Forbidden(Refusal::Rights)) {
+        anyhow::anyhow!(
+            "your user may not {verb} {resource} in the namespace {namespace}; ask for that right"
+        )
+    } else {
+        anyhow::Error::new(error).context(format!("asking the API server to {verb} {resource}"))
+    }
+}

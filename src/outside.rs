@@ -1,0 +1,30 @@
+//! The outside world: everything that is reached through the network, and the clock and the dice.
+//!
+//! `main` makes the real one, tests make simulated ones; whoever needs it is given it, and nothing else in the crate
+//! reads a clock or draws at random.
+
+use std::sync::Arc;
+
+use kube::Client;
+
+use crate::management;
+use crate::rules::ambient::{Clock, Random};
+
+/// The outside world.
+#[derive(Clone)]
+pub struct Outside {
+    /// The API server.
+    pub client: Client,
+    /// The platform.
+    pub management: management::Client,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub random: Arc<dyn Random>,
+}
+
+impl std::fmt::Debug for Outside {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Outside").finish_non_exhaustive()
+    }
+}
