@@ -315,6 +315,25 @@ fn a_seed_that_must_not_be_sent_is_not() {
 }
 
 #[test]
+fn nobody_is_sent_to_authorize_for_an_app_that_is_not_there() {
+    let missing = Problem::new(Reason::SecretInvalid, "no usable key client_id");
+    for (app, reason) in [
+        (Read::NotNamed, Reason::SecretNotFound),
+        (Read::Bad(missing), Reason::SecretInvalid),
+    ] {
+        let mut fresh = oauth(None);
+        let mut dead = judged(with(oauth(None), spent()), "A", REJECTED);
+        for observed in [&mut fresh, &mut dead] {
+            observed.credentials = Credentials::OAuth {
+                app: app.clone(),
+                seed: Read::NotNamed,
+            };
+            assert_eq!(outcome(observed), (Some(Step::Install), reason));
+        }
+    }
+}
+
+#[test]
 fn a_working_pair_is_kept_with_a_remark_about_a_seed_that_is_not() {
     let mut refused = spent();
     refused.consumed = vec![consumed("T", true)];

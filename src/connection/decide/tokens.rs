@@ -240,18 +240,25 @@ impl Case<'_> {
         }
     }
 
+    /// The app, or why there is none.
+    fn usable_app(&self) -> Result<&App, Problem> {
+        match self.app {
+            Read::There(app) => Ok(app),
+            Read::Bad(problem) => Err(problem.clone()),
+            Read::NotNamed => Err(Problem::new(
+                Reason::SecretNotFound,
+                "there is no OAuth app, without which tokens can be neither got nor refreshed; name its Secret in \
+                 spec.auth.oauth.appSecretRef",
+            )),
+        }
+    }
+
     /// Why a refresh token is not to be spent now. `urgent` waives the distance between token calls, nothing else.
     pub(super) fn hold(&self, token: &Token, urgent: bool) -> Option<Hold> {
         let memory = &self.observed.memory;
-        let app = match self.app {
-            Read::There(app) => app,
-            Read::Bad(problem) => return Some(Hold::Stalled(problem.clone())),
-            Read::NotNamed => {
-                return Some(Hold::Stalled(Problem::new(
-                    Reason::SecretNotFound,
-                    "tokens cannot be refreshed without an OAuth app; name its Secret in spec.auth.oauth.appSecretRef",
-                )));
-            }
+        let app = match self.usable_app() {
+            Ok(app) => app,
+            Err(problem) => return Some(Hold::Stalled(problem)),
         };
         debug_assert!(
             !self.state.is_consumed(&token.digest, Some(&app.digest)),
@@ -394,24 +401,28 @@ impl Case<'_> {
 
     fn nothing_left(&self, offer: &Offer<'_>) -> Problem {
         let had_tokens = self.state.access.is_some() || !self.state.consumed.is_empty();
-        match offer {
-            Offer::Shared => shared(),
-            Offer::Borrowed(_) => Problem::new(
+        match (offer, self.usable_app()) {
+            (Offer::Shared, _) => shared(),
+            (Offer::Borrowed(_), _) => Problem::new(
                 Reason::Unauthorized,
                 "the platform does not accept the access token; it may have expired or been revoked: put a new one, \
                  or a refresh token, into the Secret of spec.auth.oauth.tokenSecretRef",
             ),
-            Offer::Nothing(Some(problem)) if !had_tokens => problem.clone(),
-            Offer::Nothing(None) if !had_tokens => Problem::new(
+            (Offer::Nothing(Some(problem)), _) if !had_tokens => problem.clone(),
+            // Nobody can authorize for it before that is mended.
+            (_, Err(problem)) => problem,
+            (Offer::Nothing(None), _) if !had_tokens => Problem::new(
                 Reason::ReauthorizationRequired,
                 "there are no tokens yet; run 'supabase-operator connect', or put a refresh token into a Secret and \
                  name it in spec.auth.oauth.tokenSecretRef",
             ),
-            Offer::Spent => reauthorize("the refresh token in the seed Secret was used before"),
-            Offer::Refused(_) => {
+            (Offer::Spent, _) => {
+                reauthorize("the refresh token in the seed Secret was used before")
+            }
+            (Offer::Refused(_), _) => {
                 reauthorize("the platform refused the refresh token in the seed Secret")
             }
-            Offer::Nothing(_) | Offer::Current | Offer::Fresh(..) => {
+            (Offer::Nothing(_) | Offer::Current | Offer::Fresh(..), _) => {
                 reauthorize("the platform does not accept the tokens any more")
             }
         }

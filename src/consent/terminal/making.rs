@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal as _, Write as _};
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -12,6 +12,7 @@ use super::Terminal;
 use crate::api::SupabaseConnection;
 use crate::kubernetes;
 use crate::management::OrganizationSlug;
+use crate::session::custody::credential;
 
 /// The Secret that a new connection names for its app.
 const APP: &str = "supabase-oauth-app";
@@ -48,8 +49,14 @@ impl Terminal<'_> {
                 self.arguments.port
             ));
             let client_id = ask("client_id: ")?;
+            // What basic authentication cannot carry (RFC 7617 §2).
+            if credential(&client_id).is_none() || client_id.contains(':') {
+                bail!("that is no client_id: it has spaces or a colon in it, or is too long");
+            }
             let client_secret =
                 SecretString::from(rpassword::prompt_password("client_secret (not shown): ")?);
+            let client_secret = credential(client_secret.expose_secret())
+                .context("that is no client_secret: it is empty, too long, or has spaces in it")?;
             let secret: Secret = serde_json::from_value(json!({
                 "metadata": {"name": APP, "namespace": namespace},
                 "type": "Opaque",

@@ -1,9 +1,9 @@
 //! What users live through, on a real API server, under the chart's `ServiceAccount`, against the simulated
 //! platform. Every story ends with [`Stage::finish`]: nothing leaked, nothing asked beyond the chart.
 
-mod consent;
 mod consent_attacks;
 mod consent_pages;
+mod consent_terminal;
 mod deletion;
 mod first_project;
 mod installs;

@@ -14,3 +14,4 @@ pub mod platform;
 pub mod programs;
 pub mod samples;
 pub mod stage;
+pub mod terminal;

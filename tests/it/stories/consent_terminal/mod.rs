@@ -1,11 +1,13 @@
 //! Consent from a terminal: the real command, with the browser's part played by the test.
 
+mod dialogue;
+
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::Stdio;
 use std::time::Duration;
 
-use serde_json::json;
-use simulated_platform::{ALL_SCOPES, Consent};
+use serde_json::{Value, json};
+use simulated_platform::{ALL_SCOPES, App, Consent};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
@@ -14,7 +16,7 @@ use super::ready_project;
 use crate::support::cluster::kinds::{CONNECTION, SECRET};
 use crate::support::leaks::{Text, assert_no_leaks};
 use crate::support::platform::ORGANIZATION;
-use crate::support::samples::{oauth_connection, secret};
+use crate::support::samples::{Sample, oauth_connection, secret};
 use crate::support::stage::{Reach, Stage};
 
 const SOON: Duration = Duration::from_secs(60);
@@ -27,34 +29,47 @@ fn free_port() -> u16 {
 
 /// Registers an app that comes back to a port, and makes a connection for it that has no tokens.
 async fn unconnected(stage: &Stage, port: u16) {
+    let app = registered(stage, port);
+    stage.cluster.apply(app_secret("connect-app", &app)).await;
+    unconnected_with(
+        stage,
+        json!({"appSecretRef": {"name": "connect-app"}}),
+        "ReauthorizationRequired",
+    )
+    .await;
+}
+
+/// An app that comes back to a port.
+fn registered(stage: &Stage, port: u16) -> App {
     let redirect = format!("http://127.0.0.1:{port}/callback");
-    let app = stage
+    stage
         .platform
         .world()
-        .register_app(&[&redirect], ALL_SCOPES);
+        .register_app(&[&redirect], ALL_SCOPES)
+}
+
+fn app_secret(name: &str, app: &App) -> Sample {
     let entries = [
         ("client_id", app.client_id.as_str()),
         ("client_secret", app.client_secret.as_str()),
     ];
-    stage.cluster.apply(secret("connect-app", &entries)).await;
+    secret(name, &entries)
+}
+
+/// A connection that is not Ready for a reason.
+async fn unconnected_with(stage: &Stage, oauth: Value, reason: &str) {
     let connection = oauth_connection("acme")
-        .with(
-            "auth/oauth",
-            json!({"appSecretRef": {"name": "connect-app"}}),
-        )
+        .with("auth/oauth", oauth)
         .with("organizationSlug", ORGANIZATION);
     stage.cluster.apply(connection).await;
     stage
         .cluster
-        .wait_condition(CONNECTION, "acme", "Ready", "False/ReauthorizationRequired")
+        .wait_condition(CONNECTION, "acme", "Ready", &format!("False/{reason}"))
         .await;
 }
 
-/// The command, waiting for consent, and the address that it shows.
-async fn connect(
-    stage: &Stage,
-    port: u16,
-) -> (Child, BufReader<tokio::process::ChildStdout>, String) {
+/// The command for the connection `acme`.
+fn command(stage: &Stage, port: u16) -> Command {
     let mut command: Command = stage
         .plane
         .command(env!("CARGO_BIN_EXE_supabase-operator").as_ref());
@@ -62,7 +77,21 @@ async fn connect(
         .args(["connect", "acme", "--no-browser", "--namespace"])
         .arg(&stage.cluster.namespace)
         .args(["--port", &port.to_string()])
-        .args(["--management-api-endpoint", &stage.platform.endpoint()])
+        .args(["--management-api-endpoint", &stage.platform.endpoint()]);
+    command
+}
+
+/// The command for `acme`, waiting for consent.
+async fn connect(
+    stage: &Stage,
+    port: u16,
+) -> (Child, BufReader<tokio::process::ChildStdout>, String) {
+    waiting(command(stage, port)).await
+}
+
+/// A command that waits for consent, and the address that it shows.
+async fn waiting(mut command: Command) -> (Child, BufReader<tokio::process::ChildStdout>, String) {
+    command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
