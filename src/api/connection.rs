@@ -175,6 +175,8 @@ pub struct Auth {
 pub struct OAuth {
     /// Secret with the keys `client_id` and `client_secret` of the OAuth app. Without it the operator's own app is
     /// used, if it was installed with one; without either only an access token that somebody else renews can be used.
+    /// When you take it out with server-side apply, write `revokeOnDelete: false` in its place: an `oauth` that becomes
+    /// empty would go too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app_secret_ref: Option<SecretRef>,
     /// Secret with the keys `access_token` and/or `refresh_token`, and optionally `expires_at` (RFC 3339 or

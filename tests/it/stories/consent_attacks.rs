@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use reqwest::{Client, Response, StatusCode};
 use serde_json::json;
-use simulated_platform::{ALL_SCOPES, Config, Consent};
+use simulated_platform::{ALL_SCOPES, Config, Consent, Fault, FaultKind};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::support::audit::{Grant, not_used, requests};
 use crate::support::cluster::kinds::{CONNECTION, SECRET};
+use crate::support::eventually::eventually;
 use crate::support::operator::Operator;
 use crate::support::platform::ORGANIZATION;
 use crate::support::samples::{oauth_connection, secret};
@@ -301,6 +302,42 @@ async fn nothing_of_a_query_is_echoed_and_no_line_gets_into_a_header() {
     let answer = scene.get(lines).await;
     assert_eq!(answer.status(), StatusCode::NOT_FOUND);
     assert!(!answer.headers().contains_key("set-cookie"));
+    scene.finish().await;
+}
+
+#[tokio::test]
+async fn neither_a_browser_that_goes_away_nor_the_end_of_the_process_cuts_an_exchange_short() {
+    const EXCHANGE: &str = "/v1/oauth/token";
+    let mut scene = Scene::new().await;
+    let (back, cookie) = scene.consented().await;
+    let slow = FaultKind::Delay(Duration::from_secs(3));
+    let fault = Fault::on("POST", EXCHANGE, slow);
+    scene.stage.platform.world().script(fault);
+    let request = scene.client.get(scene.address(&back));
+    let browser = tokio::spawn(request.header("cookie", &cookie).send());
+    eventually("the exchange", SOON, async || {
+        (scene.exchanges() == 1).then_some(()).ok_or("not begun")
+    })
+    .await;
+    browser.abort();
+    assert!(browser.await.unwrap_err().is_cancelled(), "it was waiting");
+    let second = scene.stage.launch("second", &[]);
+    let first = std::mem::replace(&mut scene.operator, second);
+    assert!(first.terminate(SOON).await.success());
+    let grants = scene.stage.cluster.data(SECRET, "acme-oauth-grants").await;
+    let kept = grants.unwrap_or_default();
+    assert!(
+        kept.values().any(|entry| entry.contains("refresh_token")),
+        "what was exchanged is stored before the process ends: {:?}",
+        kept.keys()
+    );
+    scene.operator.ready().await;
+    scene
+        .stage
+        .cluster
+        .wait_condition(CONNECTION, "acme", "Ready", "True")
+        .await;
+    assert_eq!(scene.exchanges(), 1);
     scene.finish().await;
 }
 

@@ -135,7 +135,9 @@ async fn the_operators_app_serves_whoever_may_read_it() {
         "{said}"
     );
 
-    unconnected_with(&stage, json!({}), "ReauthorizationRequired").await;
+    // Not an empty object: server-side apply takes that away with the last field that was in it.
+    let operators = json!({"revokeOnDelete": false});
+    unconnected_with(&stage, operators, "ReauthorizationRequired").await;
 
     let object = stage.cluster.get(CONNECTION, "acme").await.unwrap();
     let url = object["status"]["consentURL"].as_str().unwrap();
