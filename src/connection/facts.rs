@@ -133,6 +133,8 @@ pub struct Observed {
     pub process: String,
     /// Who uses the connection; read only when it is leaving.
     pub users: Option<Users>,
+    /// The command with which somebody consents in a terminal.
+    pub connect: String,
     /// Where consent can be given for the connection, if at all.
     pub consent_url: Option<String>,
     /// Whether the authorization is to be revoked before the connection goes.

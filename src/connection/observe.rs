@@ -11,6 +11,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::facts::{Credentials, Granted, Observed, Origin, Problem, Read, Seed, Users};
 use super::{Connections, decide, users};
 use crate::api::connection::{Connection, OAuth, PersonalAccessToken};
+use crate::api::project::ConnectionKind;
 use crate::api::reference::SecretRef;
 use crate::api::{ObjectKey, Reason, annotations};
 use crate::kubernetes::{self, Error};
@@ -77,6 +78,7 @@ pub async fn observe<C: Connection>(room: &Connections<C>, object: &C) -> Result
         credentials,
         grants,
         revokes,
+        connect: reading.connect(),
         consent_url: reading.consent_url(),
         of_another_key,
         state,
@@ -286,6 +288,29 @@ impl<C: Connection> Reading<'_, C> {
             || self.session.memory().has_grants
             || status.is_some_and(|status| status.consent_url.is_some())
             || asked.is_some_and(|asked| Some(asked) != handled)
+    }
+
+    /// The command with which somebody consents in a terminal.
+    fn connect(&self) -> String {
+        let name = self.object.name_any();
+        let namespace = self.room.sessions.namespace_of(self.id);
+        let cluster = match C::KIND {
+            ConnectionKind::SupabaseConnection => "",
+            ConnectionKind::ClusterSupabaseConnection => " --cluster",
+        };
+        let view = self.object.view();
+        let lacks_app = view
+            .auth
+            .oauth
+            .as_ref()
+            .is_some_and(|oauth| oauth.app_secret_ref.is_none());
+        let app = match &self.room.consent.app_secret {
+            Some(secret) if lacks_app => {
+                format!(" --app-secret {}/{secret}", self.room.sessions.namespace())
+            }
+            _ => String::new(),
+        };
+        format!("supabase-operator connect {name} --namespace {namespace}{cluster}{app}")
     }
 
     /// Where consent can be given: only for OAuth, and only where the organization is named.

@@ -75,6 +75,7 @@ const REJECTED: Verdict = Verdict::Rejected { worked: true };
 
 fn observed(credentials: Credentials) -> Observed {
     Observed {
+        connect: "supabase-operator connect acme --namespace team".to_owned(),
         consent_url: None,
         grants: None,
         revokes: false,
@@ -317,6 +318,11 @@ fn a_seed_that_must_not_be_sent_is_not() {
 #[test]
 fn nobody_is_sent_to_authorize_for_an_app_that_is_not_there() {
     let missing = Problem::new(Reason::SecretInvalid, "no usable key client_id");
+    let told = planned(&oauth(None)).report.health;
+    let Health::Stalled(problem) = told else {
+        panic!("{told:?}")
+    };
+    assert!(problem.message.contains("connect acme --namespace team"));
     for (app, reason) in [
         (Read::NotNamed, Reason::SecretNotFound),
         (Read::Bad(missing), Reason::SecretInvalid),

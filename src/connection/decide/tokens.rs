@@ -307,9 +307,9 @@ impl Case<'_> {
         let mut held = None;
         if due && let Some(token) = self.spendable() {
             if self.is_refused_anew() {
-                return Course::rest(Report::stalled(reauthorize(
-                    "the platform refuses tokens that it has just granted",
-                )));
+                return Course::rest(Report::stalled(
+                    self.reauthorize("the platform refuses tokens that it has just granted"),
+                ));
             }
             match self.hold(token, false) {
                 None => return self.refresh(Source::State),
@@ -399,6 +399,17 @@ impl Case<'_> {
         })
     }
 
+    fn reauthorize(&self, why: &str) -> Problem {
+        Problem::new(
+            Reason::ReauthorizationRequired,
+            format!(
+                "{why}; authorize again with '{}', or put a new refresh token into the Secret of \
+                 spec.auth.oauth.tokenSecretRef",
+                self.observed.connect
+            ),
+        )
+    }
+
     fn nothing_left(&self, offer: &Offer<'_>) -> Problem {
         let had_tokens = self.state.access.is_some() || !self.state.consumed.is_empty();
         match (offer, self.usable_app()) {
@@ -413,17 +424,20 @@ impl Case<'_> {
             (_, Err(problem)) => problem,
             (Offer::Nothing(None), _) if !had_tokens => Problem::new(
                 Reason::ReauthorizationRequired,
-                "there are no tokens yet; run 'supabase-operator connect', or put a refresh token into a Secret and \
-                 name it in spec.auth.oauth.tokenSecretRef",
+                format!(
+                    "there are no tokens yet; run '{}', or put a refresh token into a Secret and name it in \
+                     spec.auth.oauth.tokenSecretRef",
+                    self.observed.connect
+                ),
             ),
             (Offer::Spent, _) => {
-                reauthorize("the refresh token in the seed Secret was used before")
+                self.reauthorize("the refresh token in the seed Secret was used before")
             }
             (Offer::Refused(_), _) => {
-                reauthorize("the platform refused the refresh token in the seed Secret")
+                self.reauthorize("the platform refused the refresh token in the seed Secret")
             }
             (Offer::Nothing(_) | Offer::Current | Offer::Fresh(..), _) => {
-                reauthorize("the platform does not accept the tokens any more")
+                self.reauthorize("the platform does not accept the tokens any more")
             }
         }
     }
@@ -431,16 +445,6 @@ impl Case<'_> {
 
 pub(super) fn is_over(moment: Option<Timestamp>, now: Timestamp) -> bool {
     moment.is_some_and(|moment| moment <= now)
-}
-
-fn reauthorize(why: &str) -> Problem {
-    Problem::new(
-        Reason::ReauthorizationRequired,
-        format!(
-            "{why}; authorize again with 'supabase-operator connect', or put a new refresh token into the Secret of \
-             spec.auth.oauth.tokenSecretRef"
-        ),
-    )
 }
 
 fn shared() -> Problem {

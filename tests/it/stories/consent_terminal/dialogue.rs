@@ -126,7 +126,8 @@ async fn the_operators_app_serves_whoever_may_read_it() {
 
     // What has an app of its own is not connected with another one.
     let tenants = json!({"appSecretRef": {"name": "tenants-app"}});
-    unconnected_with(&stage, tenants, "SecretNotFound").await;
+    let message = unconnected_with(&stage, tenants, "SecretNotFound").await;
+    assert!(message.contains("tenants-app"), "{message}");
     let said = refusal(with_app(&own)).await;
     assert!(said.contains("leave --app-secret out"), "{said}");
     let said = refusal(command(&stage, port)).await;
@@ -137,8 +138,11 @@ async fn the_operators_app_serves_whoever_may_read_it() {
 
     // Not an empty object: server-side apply takes that away with the last field that was in it.
     let operators = json!({"revokeOnDelete": false});
-    unconnected_with(&stage, operators, "ReauthorizationRequired").await;
-
+    let message = unconnected_with(&stage, operators, "ReauthorizationRequired").await;
+    assert!(
+        message.contains(&format!("--app-secret {own}")),
+        "{message}"
+    );
     let object = stage.cluster.get(CONNECTION, "acme").await.unwrap();
     let url = object["status"]["consentURL"].as_str().unwrap();
     let said = refusal(command(&stage, port)).await;

@@ -13,6 +13,7 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use super::ready_project;
+use crate::support::cluster::condition;
 use crate::support::cluster::kinds::{CONNECTION, SECRET};
 use crate::support::leaks::{Text, assert_no_leaks};
 use crate::support::platform::ORGANIZATION;
@@ -31,12 +32,10 @@ fn free_port() -> u16 {
 async fn unconnected(stage: &Stage, port: u16) {
     let app = registered(stage, port);
     stage.cluster.apply(app_secret("connect-app", &app)).await;
-    unconnected_with(
-        stage,
-        json!({"appSecretRef": {"name": "connect-app"}}),
-        "ReauthorizationRequired",
-    )
-    .await;
+    let oauth = json!({"appSecretRef": {"name": "connect-app"}});
+    let message = unconnected_with(stage, oauth, "ReauthorizationRequired").await;
+    let command = format!("connect acme --namespace {}'", stage.cluster.namespace);
+    assert!(message.contains(&command), "{message}");
 }
 
 /// An app that comes back to a port.
@@ -56,16 +55,17 @@ fn app_secret(name: &str, app: &App) -> Sample {
     secret(name, &entries)
 }
 
-/// A connection that is not Ready for a reason.
-async fn unconnected_with(stage: &Stage, oauth: Value, reason: &str) {
+/// A connection that is not Ready for a reason; gives what it says.
+async fn unconnected_with(stage: &Stage, oauth: Value, reason: &str) -> String {
     let connection = oauth_connection("acme")
         .with("auth/oauth", oauth)
         .with("organizationSlug", ORGANIZATION);
     stage.cluster.apply(connection).await;
-    stage
+    let told = stage
         .cluster
         .wait_condition(CONNECTION, "acme", "Ready", &format!("False/{reason}"))
         .await;
+    condition(&told, "Ready").unwrap()["message"].to_string()
 }
 
 /// The command for the connection `acme`.
