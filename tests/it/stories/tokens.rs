@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::ready_project;
+use super::{goes, ready_project};
+use crate::support::cluster::SOON;
 use crate::support::cluster::kinds::{CONNECTION, SECRET};
 use crate::support::samples::{oauth_connection, secret};
 use crate::support::stage::{Reach, Stage};
@@ -85,5 +86,32 @@ async fn a_spent_seed_that_comes_back_is_not_sent_again() {
         .cluster
         .wait_condition(CONNECTION, "again", "Ready", told)
         .await;
+    stage.finish(vec![operator]).await;
+}
+
+#[tokio::test]
+async fn access_ends_with_the_connection_once_no_project_needs_it() {
+    const REVOKE: &str = "POST /v1/oauth/revoke";
+    let mut stage = Stage::new(Reach::Namespace).await;
+    let operator = stage.operator().await;
+    let connection = oauth_connection("acme").with("auth/oauth/revokeOnDelete", true);
+    stage.cluster.apply(connection).await;
+    ready_project(&stage, "orders").await;
+    stage.cluster.delete(CONNECTION, "acme").await;
+    stage
+        .cluster
+        .wait_condition(CONNECTION, "acme", "DeletionBlocked", "True/InUse")
+        .await;
+    assert!(!stage.platform.calls_since(0).contains_key(REVOKE));
+    goes(&stage, "orders").await;
+    stage.cluster.gone(CONNECTION, "acme", SOON).await;
+    assert_eq!(stage.platform.calls_since(0)[REVOKE], 1);
+    let left = stage.platform.world().acceptable_refresh_tokens();
+    assert!(left.is_empty(), "the authorization has ended");
+    let events = stage.cluster.event_reasons("acme").await;
+    assert!(
+        events.iter().any(|reason| reason == "Revoked"),
+        "{events:?}"
+    );
     stage.finish(vec![operator]).await;
 }

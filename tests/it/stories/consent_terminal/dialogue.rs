@@ -6,9 +6,10 @@ use serde_json::json;
 use simulated_platform::Config;
 use tempfile::NamedTempFile;
 use tokio::process::Command;
+use tokio::time::timeout;
 
 use super::{
-    app_secret, browse, command, ending, free_port, grant, registered, unconnected,
+    SOON, app_secret, browse, command, ending, free_port, grant, registered, unconnected,
     unconnected_with, waiting,
 };
 use crate::support::cluster::kinds::{CONNECTION, SECRET};
@@ -19,11 +20,11 @@ use crate::support::terminal::Terminal;
 
 /// What a command that asks nothing says, and that it failed.
 async fn refusal(mut command: Command) -> String {
-    let output = command
+    command
         .stdin(std::process::Stdio::null())
-        .output()
-        .await
-        .unwrap();
+        .kill_on_drop(true);
+    let output = timeout(SOON, command.output()).await;
+    let output = output.expect("it ends at once").unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success(), "{said}");
     said
