@@ -35,7 +35,10 @@ pub enum Why {
     #[error("the cluster does not answer at the moment; try again in a minute")]
     Cluster(#[source] kubernetes::Error),
     /// The state was not made here, or was changed.
-    #[error("this address was not made by this operator, or was changed on its way; begin again")]
+    #[error(
+        "this address was not made by this operator, or was changed on its way; begin again at the address in the \
+         connection's status"
+    )]
     Tampered,
     /// The flow took too long.
     #[error("more than ten minutes have passed since the button was pressed; begin again")]
