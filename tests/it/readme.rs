@@ -93,6 +93,35 @@ fn the_chart_sets_every_option_and_no_other_variable() {
     assert_eq!(set, known);
 }
 
+/// The story that stops an attack on the consent pages is there by its name, or "the same" as the one above.
+#[test]
+fn every_attack_has_its_story() {
+    let stories = ["consent_attacks.rs", "consent_pages/mod.rs"].map(|file| {
+        let file = repository().join("tests/it/stories").join(file);
+        std::fs::read_to_string(file).unwrap()
+    });
+    let readme = readme();
+    let table = readme
+        .split("| attack | what stops it | test |\n")
+        .nth(1)
+        .unwrap();
+    let rows: Vec<_> = table
+        .lines()
+        .skip(1)
+        .take_while(|line| line.starts_with('|'))
+        .collect();
+    assert!(rows.len() > 10, "{rows:#?}");
+    for row in rows {
+        let cell = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+        let named: Vec<_> = cell.split('`').skip(1).step_by(2).collect();
+        assert!(!named.is_empty() || cell.starts_with("the same"), "{row}");
+        for name in named {
+            let story = format!("async fn {name}()");
+            assert!(stories.iter().any(|text| text.contains(&story)), "{name}");
+        }
+    }
+}
+
 #[test]
 fn every_file_that_the_readme_links_to_is_there() {
     let readme = readme();
