@@ -45,6 +45,14 @@ form{margin:0 0 1.5rem}\
 .small{color:var(--soft);font-size:.9rem}\
 @media(max-width:30rem){dl{grid-template-columns:1fr;gap:0}dd{margin:0 0 .6rem}.action{display:block;width:100%;text-align:center}}";
 
+/// An error's words as the beginning of a sentence.
+pub fn capitalized(words: &str) -> String {
+    let mut letters = words.chars();
+    let first = letters.next().map(char::to_uppercase);
+    let capital: String = first.into_iter().flatten().collect();
+    format!("{capital}{}", letters.as_str())
+}
+
 /// The policy of pages: the style above, nothing else, and forms only to where they must go.
 pub fn policy(form_action: &str) -> String {
     static HASH: LazyLock<String> = LazyLock::new(|| STANDARD.encode(Sha256::digest(STYLE)));
@@ -188,6 +196,12 @@ fn page(title: &str, body: &Markup) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_become_a_sentence() {
+        assert_eq!(capitalized("more than that"), "More than that");
+        assert_eq!(capitalized(""), "");
+    }
 
     #[test]
     fn nothing_is_echoed_as_markup() {

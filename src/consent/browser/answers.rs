@@ -223,7 +223,7 @@ fn failed(site: &Site, why: &Stopped) -> Response {
 }
 
 fn stopped(stopped: &Stopped) -> Response {
-    let sentence = sentence(&stopped.why.to_string());
+    let sentence = format!("{}.", pages::capitalized(&stopped.why.to_string()));
     let message = Message {
         title: stopped.why.title(),
         about: stopped.about.as_ref(),
@@ -234,14 +234,6 @@ fn stopped(stopped: &Stopped) -> Response {
             .map(|address| ("Begin again", address)),
     };
     pages::answer(stopped.why.status(), pages::message(&message))
-}
-
-/// An error's words as a sentence.
-fn sentence(words: &str) -> String {
-    let mut letters = words.chars();
-    let first = letters.next().map(char::to_uppercase);
-    let capital: String = first.into_iter().flatten().collect();
-    format!("{capital}{}.", letters.as_str())
 }
 
 /// `location` is an address that was parsed and written again: there is no line end in it.
@@ -295,10 +287,5 @@ mod tests {
         ] {
             assert!(!said(forged), "{forged:?}");
         }
-    }
-
-    #[test]
-    fn words_become_a_sentence() {
-        assert_eq!(sentence("more than that"), "More than that.");
     }
 }

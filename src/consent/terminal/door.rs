@@ -77,7 +77,10 @@ async fn callback(State(door): State<Arc<Door>>, Query(returned): Query<Returned
         Some(Err(problem)) => shown(
             StatusCode::BAD_REQUEST,
             "Not connected",
-            &[&problem, "The terminal says more."],
+            &[
+                &format!("{}.", pages::capitalized(&problem)),
+                "The terminal says more.",
+            ],
         ),
         None => shown(
             StatusCode::CONFLICT,

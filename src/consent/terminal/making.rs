@@ -9,7 +9,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 
 use super::Terminal;
-use crate::api::SupabaseConnection;
+use crate::api::connection::Connection;
+use crate::api::project::ConnectionKind;
+use crate::consent::pages::capitalized;
 use crate::kubernetes;
 use crate::management::OrganizationSlug;
 use crate::session::custody::credential;
@@ -19,69 +21,105 @@ const APP: &str = "supabase-oauth-app";
 
 impl Terminal<'_> {
     /// Makes a connection that is not there, and its app's Secret, if the person wants it.
-    pub(super) async fn make(&self, api: &Api<SupabaseConnection>) -> anyhow::Result<()> {
-        let Self {
-            name, namespace, ..
-        } = self;
+    pub(super) async fn make<C: Connection>(&self, api: &Api<C>) -> anyhow::Result<()> {
+        let (kind, name, namespace) = (C::KIND.as_str(), self.name, self.namespace);
+        let is_shared = C::KIND == ConnectionKind::ClusterSupabaseConnection;
+        let place = if is_shared {
+            String::new()
+        } else {
+            format!(" in the namespace {namespace}")
+        };
+        let missing = format!("there is no {kind} {name}{place}");
         if !std::io::stdin().is_terminal() {
             bail!(
-                "there is no SupabaseConnection {name} in the namespace {namespace}; apply one first, or run this \
-                 command in a terminal, where it offers to make one"
+                "{missing}; apply one first, or run this command in a terminal, where it offers to make one"
             );
         }
-        if !agrees(&format!(
-            "There is no SupabaseConnection {name} in the namespace {namespace}. Make one?"
-        ))? {
-            bail!("nothing was made");
-        }
+        offer(&missing, "Make one?")?;
         let slug: OrganizationSlug =
             ask("Organization (the last part of its dashboard address): ")?
                 .parse()
                 .map_err(|_| anyhow::anyhow!("that is no organization slug"))?;
-        let secrets: Api<Secret> = Api::namespaced(self.outside.client.clone(), namespace);
-        let there = kubernetes::get(&secrets, APP)
-            .await
-            .map_err(|error| self.right(error, "get", "secrets"))?;
-        if there.is_none() {
-            say(&format!(
-                "The OAuth app's credentials go into the Secret {APP}. Register it with the redirect address \
-                 http://127.0.0.1:{}/callback.",
-                self.arguments.port
-            ));
-            let client_id = ask("client_id: ")?;
-            // What basic authentication cannot carry (RFC 7617 §2).
-            if credential(&client_id).is_none() || client_id.contains(':') {
-                bail!("that is no client_id: it has spaces or a colon in it, or is too long");
-            }
-            let client_secret =
-                SecretString::from(rpassword::prompt_password("client_secret (not shown): ")?);
-            let client_secret = credential(client_secret.expose_secret())
-                .context("that is no client_secret: it is empty, too long, or has spaces in it")?;
-            let secret: Secret = serde_json::from_value(json!({
-                "metadata": {"name": APP, "namespace": namespace},
-                "type": "Opaque",
-                "stringData": {"client_id": client_id, "client_secret": client_secret.expose_secret()},
-            }))?;
-            kubernetes::create(&secrets, &secret)
+        let oauth = if self.arguments.app_secret.is_some() {
+            json!({})
+        } else {
+            let there = kubernetes::get(&self.secrets(), APP)
                 .await
-                .map_err(|error| self.right(error, "create", "secrets"))?;
-            say(&format!("The Secret {APP} was made."));
-        }
-        let connection: SupabaseConnection = serde_json::from_value(json!({
-            "apiVersion": "supabase-operator.dev/v1alpha1",
-            "kind": "SupabaseConnection",
-            "metadata": {"name": name, "namespace": namespace},
-            "spec": {
-                "auth": {"oauth": {"appSecretRef": {"name": APP}}},
-                "organizationSlug": slug.as_str(),
-            },
+                .map_err(|error| self.right(error, "get", "secrets"))?;
+            if there.is_none() {
+                self.make_app(APP).await?;
+            }
+            json!({"appSecretRef": {"name": APP}})
+        };
+        let metadata = if is_shared {
+            json!({"name": name})
+        } else {
+            json!({"name": name, "namespace": namespace})
+        };
+        let connection: C = serde_json::from_value(json!({
+            "apiVersion": C::api_version(&()),
+            "kind": kind,
+            "metadata": metadata,
+            "spec": {"auth": {"oauth": oauth}, "organizationSlug": slug.as_str()},
         }))?;
         kubernetes::create(api, &connection)
             .await
-            .map_err(|error| self.right(error, "create", "supabaseconnections"))?;
-        say(&format!("The SupabaseConnection {name} was made."));
+            .map_err(|error| self.right(error, "create", &C::plural(&())))?;
+        say(&format!("The {kind} {name} was made."));
+        if is_shared {
+            say("No namespace may use it yet: name those that may in spec.allowedNamespaces.");
+        }
         Ok(())
     }
+
+    /// Makes the Secret of an app that a connection names, if the person wants it.
+    pub(super) async fn offer_app(&self, missing: &str, secret: &str) -> anyhow::Result<()> {
+        if !std::io::stdin().is_terminal() {
+            bail!("{missing}");
+        }
+        offer(missing, "Make it now?")?;
+        self.make_app(secret).await
+    }
+
+    async fn make_app(&self, name: &str) -> anyhow::Result<()> {
+        say(&format!(
+            "The OAuth app's credentials go into the Secret {name}. Register the app with the redirect address \
+             http://127.0.0.1:{}/callback.",
+            self.arguments.port
+        ));
+        let client_id = ask("client_id: ")?;
+        // What basic authentication cannot carry (RFC 7617 §2).
+        if credential(&client_id).is_none() || client_id.contains(':') {
+            bail!("that is no client_id: it has spaces or a colon in it, or is too long");
+        }
+        let client_secret =
+            SecretString::from(rpassword::prompt_password("client_secret (not shown): ")?);
+        let client_secret = credential(client_secret.expose_secret())
+            .context("that is no client_secret: it is empty, too long, or has spaces in it")?;
+        let secret: Secret = serde_json::from_value(json!({
+            "metadata": {"name": name, "namespace": self.namespace},
+            "type": "Opaque",
+            "stringData": {"client_id": client_id, "client_secret": client_secret.expose_secret()},
+        }))?;
+        kubernetes::create(&self.secrets(), &secret)
+            .await
+            .map_err(|error| self.right(error, "create", "secrets"))?;
+        say(&format!("The Secret {name} was made."));
+        Ok(())
+    }
+
+    fn secrets(&self) -> Api<Secret> {
+        Api::namespaced(self.outside.client.clone(), self.namespace)
+    }
+}
+
+/// Says what is missing, and asks whether it shall be made.
+fn offer(missing: &str, question: &str) -> anyhow::Result<()> {
+    let answer = ask(&format!("{}. {question} [y/n] ", capitalized(missing)))?;
+    if !matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes") {
+        bail!("nothing was made");
+    }
+    Ok(())
 }
 
 /// Says something to the person; whoever closed the output hears nothing.
@@ -102,9 +140,4 @@ fn ask(question: &str) -> anyhow::Result<String> {
         bail!("an answer is needed");
     }
     Ok(line.to_owned())
-}
-
-fn agrees(question: &str) -> anyhow::Result<bool> {
-    let answer = ask(&format!("{question} [y/n] "))?;
-    Ok(matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes"))
 }

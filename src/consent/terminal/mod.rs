@@ -126,17 +126,11 @@ pub async fn connect(arguments: &Arguments, outside: &Outside) -> anyhow::Result
     };
     if arguments.cluster {
         let api: Api<ClusterSupabaseConnection> = Api::all(client.clone());
-        return terminal.run(&api).await;
+        terminal.run(&api).await
+    } else {
+        let api: Api<SupabaseConnection> = Api::namespaced(client.clone(), terminal.namespace);
+        terminal.run(&api).await
     }
-    let api: Api<SupabaseConnection> = Api::namespaced(client.clone(), terminal.namespace);
-    if kubernetes::get(&api, terminal.name)
-        .await
-        .map_err(|error| terminal.right(error, "get", "supabaseconnections"))?
-        .is_none()
-    {
-        terminal.make(&api).await?;
-    }
-    terminal.run(&api).await
 }
 
 struct Terminal<'a> {
@@ -149,6 +143,13 @@ struct Terminal<'a> {
 
 impl Terminal<'_> {
     async fn run<C: Connection>(&self, api: &Api<C>) -> anyhow::Result<()> {
+        let found = kubernetes::get(api, self.name).await;
+        if found
+            .map_err(|error| self.right(error, "get", &C::plural(&())))?
+            .is_none()
+        {
+            self.make(api).await?;
+        }
         let object = self.look(api).await?;
         let view = object.view();
         let Some(oauth) = view.auth.oauth.as_ref() else {
@@ -182,7 +183,7 @@ impl Terminal<'_> {
         kubernetes::get(api, self.name)
             .await
             .map_err(|error| self.right(error, "get", &C::plural(&())))?
-            .with_context(|| format!("there is no {kind} {}; apply one first", self.name))
+            .with_context(|| format!("the {kind} {} is gone", self.name))
     }
 
     /// The app that the connection names, or the operator's, if the person names that.
@@ -203,7 +204,14 @@ impl Terminal<'_> {
                  Secret with --app-secret"
             ),
         };
-        match app::read(&self.outside.client, namespace, secret).await {
+        let mut read = app::read(&self.outside.client, namespace, secret).await;
+        if let Err(missing @ NoApp::Missing { .. }) = &read
+            && own.is_some()
+        {
+            self.offer_app(&missing.to_string(), secret).await?;
+            read = app::read(&self.outside.client, namespace, secret).await;
+        }
+        match read {
             Ok(app) => Ok(app),
             Err(NoApp::Kubernetes(error)) => Err(rights::told(error, "get", "secrets", namespace)),
             Err(error) => Err(error.into()),

@@ -3,16 +3,17 @@
 use std::io::Write as _;
 
 use serde_json::json;
-use simulated_platform::Config;
+use simulated_platform::{App, Config};
 use tempfile::NamedTempFile;
 use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::{
-    SOON, app_secret, browse, command, ending, free_port, grant, registered, unconnected,
-    unconnected_with, waiting,
+    SOON, app_secret, browse, command, command_of, ending, free_port, grant, registered,
+    unconnected, unconnected_with, waiting,
 };
-use crate::support::cluster::kinds::{CONNECTION, SECRET};
+use crate::support::cluster::condition;
+use crate::support::cluster::kinds::{CLUSTER_CONNECTION, CONNECTION, SECRET};
 use crate::support::leaks::{Text, assert_no_leaks};
 use crate::support::platform::ORGANIZATION;
 use crate::support::stage::{Reach, Stage};
@@ -42,28 +43,95 @@ async fn a_person_who_has_nothing_is_led_to_a_connection_that_is_ready() {
     terminal.types("y").await;
     terminal.shows("Organization").await;
     terminal.types(ORGANIZATION).await;
-    terminal.shows("client_id:").await;
-    terminal.types(&app.client_id).await;
-    terminal.shows("client_secret (not shown):").await;
-    terminal.hides().await;
-    terminal.types(&app.client_secret).await;
-    terminal
-        .shows("The Secret supabase-oauth-app was made")
-        .await;
-    terminal.shows("The SupabaseConnection acme was made").await;
-    terminal.shows("http://").await;
-    let address = terminal.shows("\r\n").await;
-    let (status, page, _) = browse(&stage, &format!("http://{address}"), grant(ORGANIZATION)).await;
-    assert_eq!(status, 200, "{page}");
-    let (worked, shown) = terminal.ending().await;
-    assert!(worked && shown.contains("acme is Ready"), "{shown}");
-    assert!(!shown.contains(&app.client_secret), "it was typed unseen");
+    let shown = led_on(&stage, terminal, &app).await;
+    for made in ["Secret supabase-oauth-app", "SupabaseConnection acme"] {
+        assert!(shown.contains(&format!("The {made} was made.")), "{shown}");
+    }
     assert_no_leaks(
         &stage.platform.canaries(),
         &[Text::new("the terminal", shown)],
     );
     let object = stage.cluster.get(CONNECTION, "acme").await.unwrap();
     assert_eq!(object["spec"]["organizationSlug"], ORGANIZATION);
+    stage.finish(vec![operator]).await;
+}
+
+/// Goes on from the question for the app until the connection is Ready. Gives all that the terminal showed.
+async fn led_on(stage: &Stage, mut terminal: Terminal, app: &App) -> String {
+    terminal.shows("client_id:").await;
+    terminal.types(&app.client_id).await;
+    terminal.shows("client_secret (not shown):").await;
+    terminal.hides().await;
+    terminal.types(&app.client_secret).await;
+    terminal.shows("in a browser on this machine:").await;
+    terminal.shows("http://").await;
+    let address = terminal.shows("\r\n").await;
+    let (status, page, _) = browse(stage, &format!("http://{address}"), grant(ORGANIZATION)).await;
+    assert_eq!(status, 200, "{page}");
+    let (worked, shown) = terminal.ending().await;
+    assert!(worked && shown.contains("acme is Ready"), "{shown}");
+    assert!(!shown.contains(&app.client_secret), "it was typed unseen");
+    shown
+}
+
+#[tokio::test]
+async fn an_app_that_a_connection_names_and_that_is_not_there_is_asked_for() {
+    let mut stage = Stage::new(Reach::Namespace).await;
+    let operator = stage.operator().await;
+    let port = free_port();
+    let app = registered(&stage, port);
+    let oauth = json!({"appSecretRef": {"name": "not-there-yet"}});
+    unconnected_with(&stage, oauth, "SecretNotFound").await;
+    let mut terminal = Terminal::start(&command(&stage, port));
+    terminal
+        .shows("The Secret not-there-yet of the OAuth app does not exist")
+        .await;
+    terminal.shows("[y/n]").await;
+    terminal.types("yes").await;
+    led_on(&stage, terminal, &app).await;
+    stage.finish(vec![operator]).await;
+}
+
+#[tokio::test]
+async fn a_connection_of_the_cluster_is_made_and_brought_back_as_its_status_says() {
+    let mut stage = Stage::new(Reach::Cluster).await;
+    stage.system.delete(SECRET, "supabase-oauth-app").await;
+    let operator = stage.operator().await;
+    let port = free_port();
+    let app = registered(&stage, port);
+    let first = format!("acme --cluster --namespace {}", stage.system.namespace);
+    let mut terminal = Terminal::start(&command_of(&stage, &first, port));
+    terminal
+        .shows("There is no ClusterSupabaseConnection acme.")
+        .await;
+    terminal.types("y").await;
+    terminal.shows("address):").await;
+    terminal.types(ORGANIZATION).await;
+    let shown = led_on(&stage, terminal, &app).await;
+    assert!(shown.contains("spec.allowedNamespaces"), "{shown}");
+
+    // Somebody removes the app in the dashboard.
+    stage
+        .platform
+        .world()
+        .revoke_authorization(&app, ORGANIZATION);
+    let dead = "False/ReauthorizationRequired";
+    let object = stage
+        .cluster
+        .wait_condition(CLUSTER_CONNECTION, "acme", "Ready", dead)
+        .await;
+    let message = condition(&object, "Ready").unwrap()["message"].clone();
+    let message = message.as_str().unwrap();
+    let named = message
+        .split("'supabase-operator connect ")
+        .nth(1)
+        .and_then(|rest| rest.split('\'').next());
+    let named = named.unwrap_or_else(|| panic!("no command: {message}"));
+    let (child, lines, address) = waiting(command_of(&stage, named, port)).await;
+    let (status, page, _) = browse(&stage, &address, grant(ORGANIZATION)).await;
+    assert_eq!(status, 200, "{page}");
+    let (worked, said) = ending(child, lines).await;
+    assert!(worked && said.contains("acme is Ready"), "{said}");
     stage.finish(vec![operator]).await;
 }
 
