@@ -13,9 +13,10 @@ use super::{
     unconnected, unconnected_with, waiting,
 };
 use crate::support::cluster::condition;
-use crate::support::cluster::kinds::{CLUSTER_CONNECTION, CONNECTION, SECRET};
+use crate::support::cluster::kinds::{CLUSTER_CONNECTION, CONNECTION, PROJECT, SECRET};
 use crate::support::leaks::{Text, assert_no_leaks};
 use crate::support::platform::ORGANIZATION;
+use crate::support::samples::project;
 use crate::support::stage::{Reach, Stage};
 use crate::support::terminal::Terminal;
 
@@ -95,7 +96,6 @@ async fn an_app_that_a_connection_names_and_that_is_not_there_is_asked_for() {
 #[tokio::test]
 async fn a_connection_of_the_cluster_is_made_and_brought_back_as_its_status_says() {
     let mut stage = Stage::new(Reach::Cluster).await;
-    stage.system.delete(SECRET, "supabase-oauth-app").await;
     let operator = stage.operator().await;
     let port = free_port();
     let app = registered(&stage, port);
@@ -110,11 +110,18 @@ async fn a_connection_of_the_cluster_is_made_and_brought_back_as_its_status_says
     let shown = led_on(&stage, terminal, &app).await;
     assert!(shown.contains("spec.allowedNamespaces"), "{shown}");
 
-    // Somebody removes the app in the dashboard.
+    // Somebody removes the app in the dashboard; the first project notices.
     stage
         .platform
         .world()
         .revoke_authorization(&app, ORGANIZATION);
+    let admitted = json!({"spec": {"allowedNamespaces": {"names": [stage.cluster.namespace]}}});
+    stage
+        .cluster
+        .merge(CLUSTER_CONNECTION, "acme", admitted)
+        .await;
+    let lent = project("orders").of_cluster_connection("acme");
+    stage.cluster.apply(lent).await;
     let dead = "False/ReauthorizationRequired";
     let object = stage
         .cluster
@@ -132,6 +139,10 @@ async fn a_connection_of_the_cluster_is_made_and_brought_back_as_its_status_says
     assert_eq!(status, 200, "{page}");
     let (worked, said) = ending(child, lines).await;
     assert!(worked && said.contains("acme is Ready"), "{said}");
+    stage
+        .cluster
+        .wait_condition(PROJECT, "orders", "Ready", "True")
+        .await;
     stage.finish(vec![operator]).await;
 }
 
