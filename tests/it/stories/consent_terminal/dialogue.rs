@@ -99,8 +99,13 @@ async fn a_connection_of_the_cluster_is_made_and_brought_back_as_its_status_says
     let operator = stage.operator().await;
     let port = free_port();
     let app = registered(&stage, port);
+    let without_browser = |arguments: &str| {
+        let mut command = command_of(&stage, arguments, port);
+        command.arg("--no-browser");
+        command
+    };
     let first = format!("acme --cluster --namespace {}", stage.system.namespace);
-    let mut terminal = Terminal::start(&command_of(&stage, &first, port));
+    let mut terminal = Terminal::start(&without_browser(&first));
     terminal
         .shows("There is no ClusterSupabaseConnection acme.")
         .await;
@@ -134,7 +139,7 @@ async fn a_connection_of_the_cluster_is_made_and_brought_back_as_its_status_says
         .nth(1)
         .and_then(|rest| rest.split('\'').next());
     let named = named.unwrap_or_else(|| panic!("no command: {message}"));
-    let (child, lines, address) = waiting(command_of(&stage, named, port)).await;
+    let (child, lines, address) = waiting(without_browser(named)).await;
     let (status, page, _) = browse(&stage, &address, grant(ORGANIZATION)).await;
     assert_eq!(status, 200, "{page}");
     let (worked, said) = ending(child, lines).await;

@@ -1,6 +1,9 @@
 //! Consent from a terminal: the real command, with the browser's part played by the test.
 
 mod dialogue;
+// Browsers are opened by other programs on other systems.
+#[cfg(target_os = "linux")]
+mod opening;
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::Stdio;
@@ -70,7 +73,8 @@ async fn unconnected_with(stage: &Stage, oauth: Value, reason: &str) -> String {
 
 /// The command for the connection `acme`.
 fn command(stage: &Stage, port: u16) -> Command {
-    let arguments = format!("acme --namespace {}", stage.cluster.namespace);
+    let namespace = &stage.cluster.namespace;
+    let arguments = format!("acme --no-browser --namespace {namespace}");
     command_of(stage, &arguments, port)
 }
 
@@ -82,7 +86,7 @@ fn command_of(stage: &Stage, arguments: &str, port: u16) -> Command {
     command
         .arg("connect")
         .args(arguments.split(' '))
-        .args(["--no-browser", "--port", &port.to_string()])
+        .args(["--port", &port.to_string()])
         .args(["--management-api-endpoint", &stage.platform.endpoint()]);
     command
 }
