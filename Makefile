@@ -2,7 +2,7 @@
 #
 #   make quickstart          a control plane, a simulated platform and the operator, to watch and play with
 #   make test                every check; stops at the first that fails
-#   make mutations           breaks one rule of the protocols at a time: do the tests notice? Half an hour
+#   make mutations           breaks one rule of the protocols at a time: do the tests notice? An hour
 #   make advisories          known vulnerabilities; needs the network or ADVISORY_DB
 .DEFAULT_GOAL := help
 .PHONY: help quickstart test mutations lint unit deny advisories crds chart shell dockerfile size
