@@ -89,7 +89,7 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
             apply: Some(Crds::Apply),
         } => {
             use std::io::Write as _;
-            for name in crds::apply(client().await?).await? {
+            for name in crds::apply(client(None).await?).await? {
                 writeln!(std::io::stdout(), "{name} applied")?;
             }
             Ok(())
@@ -97,10 +97,21 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
     }
 }
 
-async fn client() -> anyhow::Result<kube::Client> {
-    let config = kube::Config::infer().await.context(
-        "no cluster is configured: neither a kubeconfig nor a ServiceAccount of a Pod was found",
-    )?;
+async fn client(context: Option<String>) -> anyhow::Result<kube::Client> {
+    let config = if let Some(context) = context {
+        let unknown = format!("the kubeconfig has no usable context {context}");
+        let options = kube::config::KubeConfigOptions {
+            context: Some(context),
+            ..kube::config::KubeConfigOptions::default()
+        };
+        kube::Config::from_kubeconfig(&options)
+            .await
+            .context(unknown)?
+    } else {
+        kube::Config::infer().await.context(
+            "no cluster is configured: neither a kubeconfig nor a ServiceAccount of a Pod was found",
+        )?
+    };
     kubernetes::client(config).context("making a client of the API server")
 }
 
@@ -109,21 +120,23 @@ async fn operate(options: Options) -> anyhow::Result<()> {
     telemetry::start_logging(&options.log_level, options.log_format == LogFormat::Json)
         .map_err(anyhow::Error::msg)?;
     let outside = outside(
+        client(None).await?,
         &options.management_api_endpoint,
         options.management_api_proxy.as_deref(),
-    );
-    Box::pin(run(outside.await?, options, stop_signal())).await
+    )?;
+    Box::pin(run(outside, options, stop_signal())).await
 }
 
 async fn connect(arguments: terminal::Arguments) -> anyhow::Result<()> {
     let outside = outside(
+        client(arguments.context.clone()).await?,
         &arguments.management_api_endpoint,
         arguments.management_api_proxy.as_deref(),
-    );
-    terminal::connect(&arguments, &outside.await?).await
+    )?;
+    terminal::connect(&arguments, &outside).await
 }
 
-async fn outside(endpoint: &str, proxy: Option<&str>) -> anyhow::Result<Outside> {
+fn outside(client: kube::Client, endpoint: &str, proxy: Option<&str>) -> anyhow::Result<Outside> {
     let base: management::BaseUrl = endpoint
         .parse()
         .context("--management-api-endpoint cannot be used")?;
@@ -135,7 +148,7 @@ async fn outside(endpoint: &str, proxy: Option<&str>) -> anyhow::Result<Outside>
     let network = management::Network::new(&base, proxy.as_ref())
         .context("making a client of the Management API")?;
     Ok(Outside {
-        client: client().await?,
+        client,
         management: management::Client::new(base, Arc::new(network)),
         clock: Arc::new(SystemClock { begun: begun() }),
         random: Arc::new(SystemRandom),

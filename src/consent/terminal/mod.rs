@@ -53,6 +53,10 @@ pub struct Arguments {
     #[arg(long, short)]
     pub namespace: Option<String>,
 
+    /// Context of the kubeconfig. Default: the current one
+    #[arg(long)]
+    pub context: Option<String>,
+
     /// It is a `ClusterSupabaseConnection`
     #[arg(long)]
     pub cluster: bool,

@@ -186,6 +186,10 @@ async fn nothing_is_made_without_a_yes_or_for_what_is_no_organization() {
         let made = stage.cluster.get(SECRET, "supabase-oauth-app").await;
         assert!(made.is_none(), "{answers:?}");
     }
+    let mut elsewhere = command(&stage, port);
+    elsewhere.args(["--context", "elsewhere"]);
+    let said = refusal(elsewhere).await;
+    assert!(said.contains("no usable context elsewhere"), "{said}");
     let said = refusal(command(&stage, port)).await;
     assert!(said.contains("apply one first"), "{said}");
     assert!(said.contains("in a terminal"), "{said}");
@@ -255,9 +259,11 @@ async fn a_missing_right_is_named_before_the_browser_opens() {
     unconnected(&stage, port).await;
     let person = format!("person-{port}");
     let file = kubeconfig_of(&stage, &person);
+    let context = stage.plane.kubeconfig().current_context.unwrap();
     let as_person = || {
         let mut command = command(&stage, port);
         command.env("KUBECONFIG", file.path());
+        command.args(["--context", &context]);
         command
     };
     let mut rules = Vec::new();
