@@ -74,6 +74,11 @@ async fn consent_in_a_browser_connects_whichever_replica_serves_it() {
     let age = scene.operators[0].metrics().await;
     assert!(age.contains("token_expiry_timestamp_seconds{"), "{age}");
 
+    let unknown = format!("{}/connect/unknown", scene.front.url());
+    browser.open(&unknown).await;
+    browser.assert_heading("Not found").await;
+    browser.inspect("not-found").await;
+
     // Nothing is left to be done there.
     browser.open(&url).await;
     browser.assert_heading("Already connected").await;

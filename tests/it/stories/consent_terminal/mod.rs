@@ -16,6 +16,7 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use super::ready_project;
+use crate::support::browser::Browser;
 use crate::support::cluster::condition;
 use crate::support::cluster::kinds::{CONNECTION, SECRET};
 use crate::support::leaks::{Text, assert_no_leaks};
@@ -208,6 +209,30 @@ async fn consent_from_a_terminal_makes_a_connection_ready() {
     );
     assert!(back.contains("state="));
     ready_project(&stage, "orders").await;
+    stage.finish(vec![operator]).await;
+}
+
+#[tokio::test]
+async fn a_browser_shows_what_became_of_it() {
+    let mut stage = Stage::new(Reach::Namespace).await;
+    stage.platform.serve_dashboard();
+    let operator = stage.operator().await;
+    let port = free_port();
+    unconnected(&stage, port).await;
+    let browser = Browser::start().await;
+    for (button, heading, picture) in [
+        ("deny", "Not connected", "terminal-denied"),
+        ("approve", "Connected", "terminal-connected"),
+    ] {
+        let (child, lines, address) = connect(&stage, port).await;
+        browser.open(&address).await;
+        browser.press(&format!("button[value={button}]")).await;
+        browser.assert_heading(heading).await;
+        browser.inspect(picture).await;
+        let (worked, said) = ending(child, lines).await;
+        assert_eq!(worked, heading == "Connected", "{said}");
+    }
+    browser.close().await;
     stage.finish(vec![operator]).await;
 }
 
