@@ -62,7 +62,7 @@ impl Look {
 #[derive(Debug)]
 pub struct Browser {
     client: Client,
-    _profile: TempDir,
+    profile: TempDir,
     _driver: Child,
 }
 
@@ -137,7 +137,7 @@ impl Browser {
             .unwrap();
         Self {
             client,
-            _profile: profile,
+            profile,
             _driver: driver,
         }
     }
@@ -306,6 +306,16 @@ impl Browser {
     /// Ends it.
     pub async fn close(self) {
         // It is killed with its driver otherwise.
-        let _ = timeout(STARTING, self.client.close()).await;
+        let _ = timeout(STARTING, self.client.clone().close()).await;
+    }
+}
+
+/// A driver that is killed leaves its browser behind: it is found by its profile, which nobody else has.
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let profile = format!("--user-data-dir={}", self.profile.path().display());
+        let mut kill = std::process::Command::new("pkill");
+        // Where there is no such program, it is left behind.
+        let _ = kill.args(["-KILL", "-f", "--", &profile]).status();
     }
 }
