@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use simulated_platform::Effect;
+use simulated_platform::{Effect, Fault, FaultKind};
 
 use crate::sim::{Driver, Ending, Faults, PROJECTS, SECRETS, Scene, Seed, simulate};
 
@@ -132,5 +132,29 @@ fn an_object_edited_after_it_was_read_is_read_again_before_anything_is_created()
         assert!(name.starts_with("another-"), "{name}");
         assert_eq!(size.as_deref(), Some("large"));
         assert_eq!(world.project(&reference).unwrap().name, "another");
+    });
+}
+
+#[test]
+fn a_supplied_password_that_changes_under_an_open_create_call_does_not_replace_its_own() {
+    simulate(async || {
+        let scene = Scene::new(&Seed::default());
+        scene.secret("supplied", &[("password", "first-of-the-two-passwords")]);
+        let supplied = json!({"secretKeyRef": {"name": "supplied", "key": "password"}});
+        scene.project("orders", json!({"database": {"password": supplied}}));
+        let lost = Fault::on("POST", "/v1/projects", FaultKind::DropBefore);
+        scene.world().script(lost);
+        scene.when(is_about_to_create, |scene| {
+            scene.secret("supplied", &[("password", "second-of-the-two-passwords")]);
+        });
+        until_ready(&scene).await;
+        let world = scene.world();
+        let calls = world.ledger().count(&http::Method::POST, "/v1/projects");
+        assert_eq!(calls, 2, "the first one was lost");
+        let reference = world.ledger().created().next().map(str::to_owned);
+        assert_eq!(
+            world.accepted_password(&reference.unwrap()),
+            Some("first-of-the-two-passwords")
+        );
     });
 }
