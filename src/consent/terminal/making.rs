@@ -21,7 +21,7 @@ const APP: &str = "supabase-oauth-app";
 
 impl Terminal<'_> {
     /// Makes a connection that is not there, and its app's Secret, if the person wants it.
-    pub(super) async fn make<C: Connection>(&self, api: &Api<C>) -> anyhow::Result<()> {
+    pub(super) async fn make<C: Connection>(&self, api: &Api<C>) -> anyhow::Result<C> {
         let (kind, name, namespace) = (C::KIND.as_str(), self.name, self.namespace);
         let is_shared = C::KIND == ConnectionKind::ClusterSupabaseConnection;
         let place = if is_shared {
@@ -62,14 +62,14 @@ impl Terminal<'_> {
             "metadata": metadata,
             "spec": {"auth": {"oauth": oauth}, "organizationSlug": slug.as_str()},
         }))?;
-        kubernetes::create(api, &connection)
+        let made = kubernetes::create(api, &connection)
             .await
             .map_err(|error| self.right(error, "create", &C::plural(&())))?;
         say(&format!("The {kind} {name} was made."));
         if is_shared {
             say("No namespace may use it yet: name those that may in spec.allowedNamespaces.");
         }
-        Ok(())
+        Ok(made)
     }
 
     /// Makes the Secret of an app that a connection names, if the person wants it.

@@ -147,14 +147,10 @@ struct Terminal<'a> {
 
 impl Terminal<'_> {
     async fn run<C: Connection>(&self, api: &Api<C>) -> anyhow::Result<()> {
-        let found = kubernetes::get(api, self.name).await;
-        if found
-            .map_err(|error| self.right(error, "get", &C::plural(&())))?
-            .is_none()
-        {
-            self.make(api).await?;
-        }
-        let object = self.look(api).await?;
+        let object = match self.find(api).await? {
+            Some(object) => object,
+            None => self.make(api).await?,
+        };
         let view = object.view();
         let Some(oauth) = view.auth.oauth.as_ref() else {
             bail!(
@@ -182,11 +178,16 @@ impl Terminal<'_> {
         self.await_ready(api).await
     }
 
-    async fn look<C: Connection>(&self, api: &Api<C>) -> anyhow::Result<C> {
-        let kind = C::KIND.as_str();
+    async fn find<C: Connection>(&self, api: &Api<C>) -> anyhow::Result<Option<C>> {
         kubernetes::get(api, self.name)
             .await
-            .map_err(|error| self.right(error, "get", &C::plural(&())))?
+            .map_err(|error| self.right(error, "get", &C::plural(&())))
+    }
+
+    async fn look<C: Connection>(&self, api: &Api<C>) -> anyhow::Result<C> {
+        let kind = C::KIND.as_str();
+        self.find(api)
+            .await?
             .with_context(|| format!("the {kind} {} is gone", self.name))
     }
 

@@ -9,7 +9,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::{
-    SOON, app_secret, browse, command, command_of, ending, free_port, grant, registered,
+    SOON, app_secret, browse, command, command_of, consented, free_port, grant, registered,
     unconnected, unconnected_with, waiting,
 };
 use crate::support::cluster::condition;
@@ -139,11 +139,7 @@ async fn a_connection_of_the_cluster_is_made_and_brought_back_as_its_status_says
         .nth(1)
         .and_then(|rest| rest.split('\'').next());
     let named = named.unwrap_or_else(|| panic!("no command: {message}"));
-    let (child, lines, address) = waiting(without_browser(named)).await;
-    let (status, page, _) = browse(&stage, &address, grant(ORGANIZATION)).await;
-    assert_eq!(status, 200, "{page}");
-    let (worked, said) = ending(child, lines).await;
-    assert!(worked && said.contains("acme is Ready"), "{said}");
+    consented(&stage, waiting(without_browser(named)).await).await;
     stage
         .cluster
         .wait_condition(PROJECT, "orders", "Ready", "True")
@@ -243,11 +239,7 @@ async fn the_operators_app_serves_whoever_may_read_it() {
     let said = refusal(with_app("operators-app")).await;
     assert!(said.contains("<namespace>/<name>"), "{said}");
 
-    let (child, lines, address) = waiting(with_app(&own)).await;
-    let (status, page, _) = browse(&stage, &address, grant(ORGANIZATION)).await;
-    assert_eq!(status, 200, "{page}");
-    let (worked, said) = ending(child, lines).await;
-    assert!(worked && said.contains("acme is Ready"), "{said}");
+    consented(&stage, waiting(with_app(&own)).await).await;
     stage.finish(vec![operator]).await;
 }
 
@@ -292,11 +284,7 @@ async fn a_missing_right_is_named_before_the_browser_opens() {
             .contains_key("GET /v1/oauth/authorize")
     );
     // Nothing more is needed: without the right to patch, the operator looks by itself.
-    let (child, lines, address) = waiting(as_person()).await;
-    let (status, page, _) = browse(&stage, &address, grant(ORGANIZATION)).await;
-    assert_eq!(status, 200, "{page}");
-    let (worked, said) = ending(child, lines).await;
-    assert!(worked && said.contains("acme is Ready"), "{said}");
+    consented(&stage, waiting(as_person()).await).await;
     stage.finish(vec![operator]).await;
 }
 

@@ -92,16 +92,16 @@ fn command_of(stage: &Stage, arguments: &str, port: u16) -> Command {
     command
 }
 
+/// A command that waits for consent, what it prints, and the address that it shows.
+type Waiting = (Child, BufReader<tokio::process::ChildStdout>, String);
+
 /// The command for `acme`, waiting for consent.
-async fn connect(
-    stage: &Stage,
-    port: u16,
-) -> (Child, BufReader<tokio::process::ChildStdout>, String) {
+async fn connect(stage: &Stage, port: u16) -> Waiting {
     waiting(command(stage, port)).await
 }
 
-/// A command that waits for consent, and the address that it shows.
-async fn waiting(mut command: Command) -> (Child, BufReader<tokio::process::ChildStdout>, String) {
+/// Starts a command, and reads on until it shows an address.
+async fn waiting(mut command: Command) -> Waiting {
     command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -157,6 +157,14 @@ fn grant(organization: &str) -> Consent {
         organization: organization.to_owned(),
         projects: None,
     }
+}
+
+/// Consents to what a waiting command asks for: the connection becomes Ready.
+async fn consented(stage: &Stage, (child, lines, address): Waiting) {
+    let (status, page, _) = browse(stage, &address, grant(ORGANIZATION)).await;
+    assert_eq!(status, 200, "{page}");
+    let (worked, said) = ending(child, lines).await;
+    assert!(worked && said.contains("acme is Ready"), "{said}");
 }
 
 /// All that the command still says, and whether it succeeded.

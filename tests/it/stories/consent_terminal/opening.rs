@@ -6,9 +6,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use super::{SOON, browse, command, command_of, ending, free_port, grant, unconnected, waiting};
+use super::{SOON, command, command_of, consented, free_port, unconnected, waiting};
 use crate::support::eventually::eventually;
-use crate::support::platform::ORGANIZATION;
 use crate::support::stage::{Reach, Stage};
 
 #[tokio::test]
@@ -24,16 +23,13 @@ async fn a_browser_is_opened_unless_that_is_not_wanted() {
 
     let arguments = format!("acme --namespace {}", stage.cluster.namespace);
     let command = desktop.in_path_of(command_of(&stage, &arguments, port));
-    let (child, lines, address) = waiting(command).await;
+    let waits = waiting(command).await;
     eventually("the browser", SOON, async || {
         let opened = desktop.opened();
-        (opened == address).then_some(()).ok_or(opened)
+        (opened == waits.2).then_some(()).ok_or(opened)
     })
     .await;
-    let (status, page, _) = browse(&stage, &address, grant(ORGANIZATION)).await;
-    assert_eq!(status, 200, "{page}");
-    let (worked, said) = ending(child, lines).await;
-    assert!(worked, "{said}");
+    consented(&stage, waits).await;
     stage.finish(vec![operator]).await;
 }
 
