@@ -3,52 +3,37 @@
 
 use std::sync::Arc;
 
-use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Secret;
-use kube::core::PartialObjectMeta;
-use kube::runtime::reflector::Store;
-use kube::runtime::{WatchStreamExt as _, watcher};
-use kube::{Api, Client, ResourceExt as _};
-use tracing::warn;
+use tokio::sync::watch;
 
-use crate::api::connection::Connection;
 use crate::api::project::ConnectionKind;
-use crate::api::{
-    ClusterSupabaseConnection, ObjectKey, SupabaseConnection, SupabaseProject, labels,
-};
-use crate::controller::{Changes, OnChange, Wakes};
-use crate::rules::conditions;
+use crate::controller::{Change, OnChange, Source, Store, Wakes, sources};
+use crate::kubernetes::{Bare, Lean as _, Shape};
+use crate::seen::{SeenConnection, SeenProject};
 use crate::telemetry::Metrics;
-use crate::watching::apis;
 
 /// Wakes the projects that use a connection whose state changed.
 #[derive(Clone)]
 pub(crate) struct Dependents {
-    pub(crate) projects: Store<SupabaseProject>,
+    pub(crate) projects: Store<SeenProject>,
     pub(crate) wakes: Wakes,
 }
 
 impl Dependents {
-    pub(crate) fn of<C: Connection>(self, kind: ConnectionKind) -> OnChange<C> {
-        let changes = Changes::default();
-        Arc::new(move |connection: &C| {
-            let key = ObjectKey::of(connection);
-            let status = connection.status();
-            let ready = status.and_then(|status| conditions::find(&status.conditions, "Ready"));
-            let state = (
-                connection.meta().uid.clone(),
-                connection.meta().generation,
-                ready.map(|ready| (ready.status.clone(), ready.reason.clone())),
-            );
-            if !changes.is_new(&key, state) {
+    pub(crate) fn of(self, kind: ConnectionKind) -> OnChange<SeenConnection> {
+        Arc::new(move |change: &Change<SeenConnection>| {
+            let state = |seen: &Option<Arc<SeenConnection>>| {
+                seen.as_ref().map(|seen| {
+                    let meta = seen.meta();
+                    (meta.uid().to_owned(), meta.generation, seen.ready.clone())
+                })
+            };
+            if state(&change.before) == state(&change.now) {
                 return;
             }
-            for project in self.projects.state() {
-                let reference = &project.spec.connection_ref;
-                let near = kind == ConnectionKind::ClusterSupabaseConnection
-                    || project.metadata.namespace == key.namespace;
-                if reference.kind == kind && reference.name == key.name && near {
-                    self.wakes.wake(ObjectKey::of(&*project));
+            for project in self.projects.all() {
+                if project.uses(kind, &change.key) {
+                    self.wakes.wake(project.meta().key());
                 }
             }
         })
@@ -56,98 +41,65 @@ impl Dependents {
 }
 
 /// Who cares about a Secret that changed.
+#[derive(Clone)]
 pub(crate) struct SecretChanges {
-    pub(crate) projects: Store<SupabaseProject>,
+    pub(crate) projects: Store<SeenProject>,
     pub(crate) project_wakes: Wakes,
-    pub(crate) connections: Store<SupabaseConnection>,
+    pub(crate) connections: Store<SeenConnection>,
     pub(crate) connection_wakes: Wakes,
-    pub(crate) cluster_connections: Option<Store<ClusterSupabaseConnection>>,
+    pub(crate) cluster_connections: Store<SeenConnection>,
     pub(crate) cluster_wakes: Wakes,
     pub(crate) namespace: String,
-    pub(crate) metrics: Metrics,
 }
 
 impl SecretChanges {
-    fn tell(&self, secret: &PartialObjectMeta<Secret>) {
-        let name = secret.name_any();
-        let namespace = secret.namespace();
-        for project in self.projects.state() {
-            if project.metadata.namespace != namespace {
+    fn tell(&self, change: &Change<Bare>) {
+        let key = &change.key;
+        let owners = [&change.before, &change.now].map(|seen| {
+            seen.as_ref()
+                .and_then(|seen| seen.meta().owner().map(str::to_owned))
+        });
+        for project in self.projects.all() {
+            let meta = project.meta();
+            if meta.key().namespace != key.namespace {
                 continue;
             }
-            let supplied = project.spec.database.password.secret_key_ref.as_ref();
-            let owned = secret.labels().get(labels::OWNER_UID) == project.metadata.uid.as_ref();
-            let wanted = || {
-                project
-                    .wanted_outputs()
-                    .iter()
-                    .any(|output| output.name == name)
-            };
-            if owned
-                || supplied.is_some_and(|supplied| supplied.name == name)
-                || project.password_secret_name() == name
-                || wanted()
-            {
-                self.project_wakes.wake(ObjectKey::of(&*project));
+            let owned = owners.iter().flatten().any(|owner| owner == meta.uid());
+            if owned || project.cares_for(&key.name) {
+                self.project_wakes.wake(meta.key());
             }
         }
-        for connection in self.connections.state() {
-            if connection.metadata.namespace == namespace && uses(&*connection, &name) {
-                self.connection_wakes.wake(ObjectKey::of(&*connection));
+        for connection in self.connections.all() {
+            let meta = connection.meta();
+            if meta.key().namespace == key.namespace && connection.reads(&key.name) {
+                self.connection_wakes.wake(meta.key());
             }
         }
-        if namespace.as_deref() == Some(&self.namespace) {
-            for connection in self.cluster_connections.iter().flat_map(Store::state) {
-                if uses(&*connection, &name) {
-                    self.cluster_wakes.wake(ObjectKey::of(&*connection));
+        if key.namespace.as_deref() == Some(&self.namespace) {
+            for connection in self.cluster_connections.all() {
+                if connection.reads(&key.name) {
+                    self.cluster_wakes.wake(connection.meta().key());
                 }
             }
         }
     }
 }
 
-/// Whether a connection reads a Secret of this name. Its own state Secret counts too: somebody may delete it.
-fn uses<C: Connection>(connection: &C, name: &str) -> bool {
-    let auth = connection.view().auth;
-    let oauth = auth.oauth.as_ref();
-    let app = oauth.and_then(|oauth| oauth.app_secret_ref.as_ref());
-    let seed = oauth.and_then(|oauth| oauth.token_secret_ref.as_ref());
-    let pat = auth
-        .personal_access_token
-        .as_ref()
-        .map(|pat| &pat.secret_key_ref.name);
-    [app.map(|app| &app.name), seed.map(|seed| &seed.name), pat]
-        .into_iter()
-        .flatten()
-        .any(|used| used == name)
-}
-
-/// Watches the metadata of Secrets, and tells whoever cares. Events before the first list has ended tell nothing:
+/// Watches the metadata of Secrets, and tells whoever cares. None of them is listed or kept: there may be very many, and
 /// everything gets its first pass anyhow.
 pub(crate) async fn watch_secrets(
-    client: Client,
+    client: kube::Client,
     namespaces: Option<Vec<String>>,
     changes: SecretChanges,
+    metrics: Metrics,
 ) {
-    let apis: Vec<Api<PartialObjectMeta<Secret>>> = apis(&client, namespaces.as_deref());
-    let config = || watcher::Config::default().page_size(50);
-    let watches = apis
-        .into_iter()
-        .map(|api| watcher(api, config()).default_backoff().boxed());
-    let mut events = futures::stream::select_all(watches);
-    while let Some(event) = events.next().await {
-        match event {
-            Ok(watcher::Event::Apply(secret) | watcher::Event::Delete(secret)) => {
-                changes.tell(&secret);
-            }
-            Ok(watcher::Event::Init | watcher::Event::InitApply(_) | watcher::Event::InitDone) => {}
-            Err(error) => {
-                changes.metrics.watch_failed("Secret");
-                warn!(
-                    error = &error as &dyn std::error::Error,
-                    "watching Secrets failed; trying again"
-                );
-            }
-        }
-    }
+    let all: Vec<Source<Secret>> =
+        sources(&client, "Secret", Shape::Metadata, namespaces.as_deref());
+    let tell: OnChange<Bare> = Arc::new(move |change: &Change<Bare>| changes.tell(change));
+    let following = all.into_iter().map(|source| {
+        let (tried, _) = watch::channel(false);
+        let source = source.keeping_nothing();
+        source.follow(Store::default(), Arc::clone(&tell), metrics.clone(), tried)
+    });
+    futures::future::join_all(following).await;
 }

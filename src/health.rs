@@ -1,6 +1,6 @@
 //! `/livez`, `/readyz` and `/metrics`. Readiness names what it waits for.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,15 +15,15 @@ use crate::telemetry::Metrics;
 
 /// What the process still waits for. Cheap to clone; all clones are one.
 #[derive(Clone, Debug, Default)]
-pub struct Readiness(Arc<Mutex<BTreeSet<&'static str>>>);
+pub struct Readiness(Arc<Mutex<BTreeMap<&'static str, String>>>);
 
 impl Readiness {
-    /// Not ready until `what` is there.
-    pub fn wait_for(&self, what: &'static str) {
+    /// Not ready until `what` is there; `why` says what stands in the way.
+    pub fn wait_for(&self, what: &'static str, why: &str) {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(what);
+            .insert(what, why.to_owned());
     }
 
     /// `what` is there.
@@ -34,12 +34,10 @@ impl Readiness {
             .remove(what);
     }
 
-    fn missing(&self) -> Vec<&'static str> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-            .copied()
+    fn missing(&self) -> Vec<String> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter()
+            .map(|(what, why)| format!("{what} ({why})"))
             .collect()
     }
 }

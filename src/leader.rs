@@ -277,11 +277,13 @@ impl Holder {
             spec.acquire_time = Some(now);
             spec.lease_transitions = Some(transitions);
         }
-        if lease.metadata.resource_version.is_some() {
-            self.bounded(kubernetes::replace(&self.api, &lease)).await
+        let written = if lease.metadata.resource_version.is_some() {
+            self.bounded(kubernetes::replace(&self.api, &lease)).await?
         } else {
-            self.bounded(kubernetes::create(&self.api, &lease)).await
-        }
+            self.bounded(kubernetes::create(&self.api, &lease)).await?
+        };
+        lease.metadata.resource_version = Some(written.version().to_owned());
+        Ok(lease)
     }
 
     /// No call to the API server may outlast the claim.

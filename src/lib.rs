@@ -17,7 +17,8 @@
 //! | [`leader`] | the claim to lead, which expires by itself |
 //! | [`keys`] | the keys that the operator makes for itself |
 //! | [`kubernetes`] | the few calls to the API server, with errors that say what to do next |
-//! | [`watching`] | watches of one or several namespaces as one |
+//! | [`seen`] | what the cache holds of our kinds |
+//! | [`slots`] | a slot to work in, given back while waiting |
 //! | [`outside`] | cluster, platform, time and randomness, as `main` or a test makes them |
 //! | [`options`] | every tunable, once |
 //! | [`health`] | probes and metrics over HTTP |
@@ -42,7 +43,8 @@ pub mod outside;
 pub mod project;
 pub mod rules;
 pub mod run;
+pub mod seen;
 pub mod serving;
 pub mod session;
+pub mod slots;
 pub mod telemetry;
-pub mod watching;

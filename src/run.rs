@@ -17,11 +17,13 @@ use crate::api::project::ConnectionKind;
 use crate::api::{ClusterSupabaseConnection, SupabaseConnection, SupabaseProject};
 use crate::connection::{Connections, Consent};
 use crate::consent::browser;
-use crate::controller::{Looking, Reporter, Shell, ShellParts, Wakes, look};
+use crate::controller::{
+    OnChange, Reporter, Shell, ShellParts, Source, Store, Wakes, look, on_change, sources,
+};
 use crate::dependents::{Dependents, SecretChanges, watch_secrets};
 use crate::health::{self, Readiness};
 use crate::keys;
-use crate::kubernetes;
+use crate::kubernetes::{self, Lean, Shape, Stored};
 use crate::leader::{Holder, Leadership, LeaseOptions, last_words};
 use crate::options::{Options, Scope};
 use crate::outside::Outside;
@@ -29,9 +31,9 @@ use crate::project::refs::Refs;
 use crate::project::{ProjectParts, Projects};
 use crate::rules::ambient::{Random, draw};
 use crate::rules::link::ConsentLinks;
-use crate::session::{SessionOptions, Sessions, SessionsParts};
+use crate::seen::{SeenConnection, SeenProject};
+use crate::session::{ConnectionId, SessionOptions, Sessions, SessionsParts};
 use crate::telemetry::Metrics;
-use crate::watching::apis;
 
 /// How long answers in flight are stored after a stop or a lost claim.
 const LAST_WORDS: Duration = Duration::from_secs(30);
@@ -39,6 +41,8 @@ const LAST_WORDS: Duration = Duration::from_secs(30);
 const RETRY: Duration = Duration::from_secs(2);
 /// How long one pass may read.
 const READING: Duration = Duration::from_secs(90);
+/// How long taking over may last: somebody else may fare better.
+const TAKEOVER: Duration = Duration::from_secs(120);
 
 /// Everything that lives for as long as this process leads.
 #[derive(Clone, Debug)]
@@ -55,11 +59,132 @@ pub struct Term {
     pub connections: Connections<SupabaseConnection>,
     /// Connections of the cluster; none in a namespaced install.
     pub cluster_connections: Option<Connections<ClusterSupabaseConnection>>,
+    /// What was seen of all objects when this term began, and where more is to be seen.
+    pub seen: Caches,
+}
+
+/// The caches of one term.
+#[derive(Clone, Debug)]
+pub struct Caches {
+    /// Projects.
+    pub projects: Cache<SupabaseProject, SeenProject>,
+    /// Connections of namespaces.
+    pub connections: Cache<SupabaseConnection, SeenConnection>,
+    /// Connections of the cluster.
+    pub cluster_connections: Cache<ClusterSupabaseConnection, SeenConnection>,
+}
+
+/// The cache of one kind.
+#[derive(Clone, Debug)]
+pub struct Cache<K, S> {
+    /// What it holds.
+    pub store: Store<S>,
+    sources: Vec<Source<K>>,
+}
+
+impl<K: Stored, S: Lean> Cache<K, S> {
+    fn new(sources: Vec<Source<K>>) -> Self {
+        Self {
+            store: Store::default(),
+            sources,
+        }
+    }
+
+    /// Lists everything. A namespace that cannot be read is left out, as long as another one can: it is named, and tried
+    /// again while the others are served.
+    async fn list(&mut self) -> Result<(), kubernetes::Error> {
+        let mut failed = None;
+        let mut listed = false;
+        for source in &mut self.sources {
+            match source.list(&self.store, None).await {
+                Ok(()) => listed = true,
+                Err(error) => {
+                    warn!(
+                        of = source.place(),
+                        error = &error as &dyn std::error::Error,
+                        "objects cannot be listed"
+                    );
+                    failed = Some(error);
+                }
+            }
+        }
+        match failed {
+            Some(error) if !listed => Err(error),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Follows every source, for ever, and asks for a first look at everything that is known.
+    fn follow(
+        self,
+        wakes: &Wakes,
+        also: Option<OnChange<S>>,
+        metrics: &Metrics,
+    ) -> impl Future<Output = ()> + Send + use<K, S> {
+        for key in self.store.keys() {
+            wakes.wake(key);
+        }
+        let tell = on_change(wakes, also);
+        let all = self.sources.into_iter().map(move |source| {
+            let (tried, _) = watch::channel(false);
+            source.follow(
+                self.store.clone(),
+                Arc::clone(&tell),
+                metrics.clone(),
+                tried,
+            )
+        });
+        let all: Vec<_> = all.collect();
+        async move {
+            futures::future::join_all(all).await;
+        }
+    }
+}
+
+impl Caches {
+    fn new(client: &Client, namespaces: Option<&[String]>) -> Self {
+        let cluster = || {
+            let api = Api::all(client.clone());
+            Source::new(api, "ClusterSupabaseConnection", Shape::Whole, None)
+        };
+        Self {
+            projects: Cache::new(sources(client, "SupabaseProject", Shape::Whole, namespaces)),
+            connections: Cache::new(sources(
+                client,
+                "SupabaseConnection",
+                Shape::Whole,
+                namespaces,
+            )),
+            cluster_connections: Cache::new(
+                namespaces.is_none().then(cluster).into_iter().collect(),
+            ),
+        }
+    }
+
+    async fn list(&mut self) -> Result<(), kubernetes::Error> {
+        self.projects.list().await?;
+        self.connections.list().await?;
+        self.cluster_connections.list().await
+    }
+
+    fn all_connections(&self) -> Vec<(ConnectionId, Arc<SeenConnection>)> {
+        let of = |store: &Store<SeenConnection>, kind: ConnectionKind| {
+            let all = store.all().into_iter();
+            all.map(move |seen| (ConnectionId::new(kind, &seen.meta().key()), seen))
+                .collect::<Vec<_>>()
+        };
+        let mut all = of(&self.connections.store, ConnectionKind::SupabaseConnection);
+        all.extend(of(
+            &self.cluster_connections.store,
+            ConnectionKind::ClusterSupabaseConnection,
+        ));
+        all
+    }
 }
 
 impl Term {
-    /// Takes over: reads the operator's key, builds the index of refs and the index of consumed tokens. Both are
-    /// complete before anything is done.
+    /// Takes over: reads the operator's key, lists every object once, and builds of that the index of refs and the index
+    /// of consumed tokens. Both are complete before anything is done.
     pub async fn begin(
         outside: &Outside,
         options: &Options,
@@ -104,9 +229,13 @@ impl Term {
             metrics: metrics.clone(),
             wake: project_wakes.clone(),
         });
+        let mut seen = Caches::new(&client, namespaces.as_deref());
+        seen.list().await?;
         let refs = Refs::default();
-        let held = refs.build(&client, namespaces.as_deref()).await?;
-        sessions.takeover().await;
+        let projects = seen.projects.store.all();
+        let held = refs.build(projects.iter().map(AsRef::as_ref));
+        drop(projects);
+        sessions.takeover(seen.all_connections()).await?;
         info!(refs = held, "took over");
         let projects = Projects::new(
             ProjectParts {
@@ -139,6 +268,7 @@ impl Term {
             project_wakes,
             connections,
             cluster_connections,
+            seen,
         })
     }
 }
@@ -151,7 +281,7 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let metrics = Metrics::default();
     let readiness = Readiness::default();
-    readiness.wait_for("kinds");
+    readiness.wait_for("kinds", "not looked for yet");
     let served = health::serve(options.listen, readiness.clone(), metrics.clone())
         .await
         .with_context(|| format!("listening on {}", options.listen))?;
@@ -159,7 +289,7 @@ pub async fn run(
     let mut stop = Box::pin(stop.fuse());
     tokio::select! {
         () = &mut stop => return Ok(()),
-        () = wait_for_kinds(&outside.client, &options) => {}
+        () = wait_for_kinds(&outside.client, &options, &readiness) => {}
     }
     say_what_is_not_watched(&options);
     let pages = tokio::select! {
@@ -167,7 +297,7 @@ pub async fn run(
         pages = consent_pages(&outside, &options, &metrics) => pages?,
     };
     readiness.has("kinds");
-    let led = Box::pin(lead(outside, options, metrics, &mut stop)).await;
+    let led = Box::pin(lead(outside, options, metrics, readiness, &mut stop)).await;
     if let Some(pages) = pages {
         pages.end().await;
     }
@@ -209,6 +339,7 @@ async fn lead(
     outside: Outside,
     options: Options,
     metrics: Metrics,
+    readiness: Readiness,
     mut stop: impl Future<Output = ()> + Unpin + Send,
 ) -> anyhow::Result<()> {
     let leadership = Leadership::new(Arc::clone(&outside.clock));
@@ -228,6 +359,7 @@ async fn lead(
         options.clone(),
         leadership.clone(),
         metrics.clone(),
+        readiness,
         stopped,
     ));
     let lost = tokio::select! {
@@ -283,36 +415,52 @@ fn lease(options: &Options, random: &dyn Random) -> LeaseOptions {
     }
 }
 
-/// Waits until the API server serves every kind.
-async fn wait_for_kinds(client: &Client, options: &Options) {
-    async fn served<K>(apis: Vec<Api<K>>) -> Result<(), kubernetes::Error>
+/// Waits until the API server serves every kind; of several namespaces, one that can be listed is enough.
+async fn wait_for_kinds(client: &Client, options: &Options, readiness: &Readiness) {
+    async fn served<K>(
+        client: &Client,
+        kind: &'static str,
+        namespaces: Option<&[String]>,
+    ) -> Result<(), (String, kubernetes::Error)>
     where
-        K: kubernetes::Stored,
+        K: Stored + kube::Resource<Scope = kube::core::NamespaceResourceScope>,
     {
-        for api in apis {
-            api.list(&kube::api::ListParams::default().limit(1)).await?;
+        let mut failed = None;
+        for source in sources::<K>(client, kind, Shape::Metadata, namespaces) {
+            match source.is_served().await {
+                Ok(()) => return Ok(()),
+                Err(error) => failed = Some((source.place(), error)),
+            }
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
     let namespaces = options.namespaces();
     loop {
         let found = async {
-            served(apis::<SupabaseProject>(client, namespaces.as_deref())).await?;
-            served(apis::<SupabaseConnection>(client, namespaces.as_deref())).await?;
+            let namespaces = namespaces.as_deref();
+            served::<SupabaseProject>(client, "SupabaseProject", namespaces).await?;
+            served::<SupabaseConnection>(client, "SupabaseConnection", namespaces).await?;
             if options.scope == Scope::Cluster {
-                served(vec![Api::<ClusterSupabaseConnection>::all(client.clone())]).await?;
+                let kind = "ClusterSupabaseConnection";
+                let api = Api::<ClusterSupabaseConnection>::all(client.clone());
+                let source = Source::new(api, kind, Shape::Metadata, None);
+                let served = source.is_served().await;
+                served.map_err(|error| (source.place(), error))?;
             }
-            Ok::<_, kubernetes::Error>(())
+            Ok::<_, (String, kubernetes::Error)>(())
         };
         match found.await {
             Ok(()) => return,
-            Err(kubernetes::Error::NotFound) => {
+            Err((place, kubernetes::Error::NotFound)) => {
+                readiness.wait_for("kinds", &format!("{place} is not served"));
                 warn!(
                     "the CustomResourceDefinitions are not installed; run 'supabase-operator crds apply'"
                 );
             }
-            Err(error) => {
+            Err((place, error)) => {
+                readiness.wait_for("kinds", &format!("{place}: {error}"));
                 warn!(
+                    of = place,
                     error = &error as &dyn std::error::Error,
                     "the operator's kinds cannot be listed yet"
                 );
@@ -337,87 +485,88 @@ async fn work(
     options: Options,
     leadership: Leadership,
     metrics: Metrics,
+    readiness: Readiness,
     mut stop: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
+    let begun = outside.clock.uptime();
+    readiness.wait_for("takeover", "listing every object");
     let term = loop {
+        let left = TAKEOVER.saturating_sub(outside.clock.uptime().saturating_sub(begun));
+        if left.is_zero() {
+            anyhow::bail!("taking over has lasted too long; another process may fare better");
+        }
+        let taking = Term::begin(&outside, &options, leadership.clone(), &metrics);
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return Ok(()),
-            begun = Term::begin(&outside, &options, leadership.clone(), &metrics) => match begun {
-                Ok(term) => break term,
-                Err(error) => warn!(error = %format!("{error:#}"), "taking over failed; trying again"),
+            begun = tokio::time::timeout(left, taking) => match begun {
+                Ok(Ok(term)) => break term,
+                Ok(Err(error)) => {
+                    readiness.wait_for("takeover", &format!("{error:#}"));
+                    warn!(error = %format!("{error:#}"), "taking over failed; trying again");
+                }
+                Err(_) => {}
             }
         }
         tokio::time::sleep(RETRY).await;
     };
-    let (client, namespaces) = (&outside.client, options.namespaces());
-    let mut running: FuturesUnordered<BoxFuture<'static, ()>> = FuturesUnordered::new();
-
-    let looked = look(Looking {
-        kind: term.projects.clone(),
-        shell: term.shell.clone(),
-        apis: apis(client, namespaces.as_deref()),
-        wakes: term.project_wakes.clone(),
-        concurrency: options.concurrency,
-        metrics: metrics.clone(),
-        on_change: Arc::new(|_: &SupabaseProject| {}),
-        stop: stop.clone(),
-    });
-    running.push(looked.running);
-    let projects = looked.store;
-
-    let connection_wakes = term.sessions.connection_wakes().clone();
-    let dependents = Dependents {
-        projects: projects.clone(),
-        wakes: term.project_wakes.clone(),
+    readiness.has("takeover");
+    let Term {
+        shell,
+        sessions,
+        projects,
+        project_wakes,
+        connections,
+        cluster_connections,
+        seen,
+    } = term;
+    let connection_wakes = sessions.connection_wakes().clone();
+    let cluster_wakes = sessions.cluster_connection_wakes().clone();
+    let secrets = SecretChanges {
+        projects: seen.projects.store.clone(),
+        project_wakes: project_wakes.clone(),
+        connections: seen.connections.store.clone(),
+        connection_wakes: connection_wakes.clone(),
+        cluster_connections: seen.cluster_connections.store.clone(),
+        cluster_wakes: cluster_wakes.clone(),
+        namespace: options.namespace.clone(),
     };
-    let looked = look(Looking {
-        kind: term.connections.clone(),
-        shell: term.shell.clone(),
-        apis: apis(client, namespaces.as_deref()),
-        wakes: connection_wakes.clone(),
-        concurrency: options.concurrency,
-        metrics: metrics.clone(),
-        on_change: dependents.clone().of(ConnectionKind::SupabaseConnection),
-        stop: stop.clone(),
-    });
-    running.push(looked.running);
-    let connections = looked.store;
-
-    let cluster_wakes = term.sessions.cluster_connection_wakes().clone();
-    let mut cluster_connections = None;
-    if let Some(kind) = term.cluster_connections.clone() {
-        let looked = look(Looking {
-            kind,
-            shell: term.shell.clone(),
-            apis: vec![Api::all(client.clone())],
-            wakes: cluster_wakes.clone(),
-            concurrency: options.concurrency,
-            metrics: metrics.clone(),
-            on_change: dependents.of(ConnectionKind::ClusterSupabaseConnection),
-            stop: stop.clone(),
-        });
-        running.push(looked.running);
-        cluster_connections = Some(looked.store);
-    }
+    let dependents = Dependents {
+        projects: seen.projects.store.clone(),
+        wakes: project_wakes.clone(),
+    };
+    let of = |kind| Some(dependents.clone().of(kind));
+    let Caches {
+        projects: project_cache,
+        connections: connection_cache,
+        cluster_connections: cluster_cache,
+    } = seen;
+    let mut following: FuturesUnordered<BoxFuture<'static, ()>> = FuturesUnordered::new();
+    following.push(project_cache.follow(&project_wakes, None, &metrics).boxed());
+    let told = of(ConnectionKind::SupabaseConnection);
+    following.push(
+        connection_cache
+            .follow(&connection_wakes, told, &metrics)
+            .boxed(),
+    );
+    let told = of(ConnectionKind::ClusterSupabaseConnection);
+    following.push(cluster_cache.follow(&cluster_wakes, told, &metrics).boxed());
     if options.watches_secrets() {
-        let secrets = SecretChanges {
-            projects,
-            project_wakes: term.project_wakes.clone(),
-            connections,
-            connection_wakes,
-            cluster_connections,
-            cluster_wakes,
-            namespace: options.namespace.clone(),
-            metrics,
-        };
-        let watching = watch_secrets(client.clone(), namespaces, secrets);
-        running.push(Box::pin(async move {
-            tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => {}
-                () = watching => {}
-            }
-        }));
+        let (client, namespaces) = (outside.client.clone(), options.namespaces());
+        following.push(watch_secrets(client, namespaces, secrets, metrics.clone()).boxed());
     }
-    while running.next().await.is_some() {}
+    let mut looking: FuturesUnordered<BoxFuture<'static, ()>> = FuturesUnordered::new();
+    let many = options.concurrency;
+    let (at, until) = (|| shell.clone(), || stop.clone());
+    looking.push(look(projects, at(), project_wakes, many, until()).boxed());
+    looking.push(look(connections, at(), connection_wakes, many, until()).boxed());
+    if let Some(kind) = cluster_connections {
+        looking.push(look(kind, at(), cluster_wakes, many, until()).boxed());
+    }
+    // What follows never ends by itself, and is not needed while the last reconciles end.
+    let following = tokio::spawn(async move { while following.next().await.is_some() {} });
+    while looking.next().await.is_some() {}
+    following.abort();
+    // The last task of a session ends with it.
+    drop(sessions);
     Ok(())
 }

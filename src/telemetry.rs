@@ -69,6 +69,8 @@ pub struct Metrics {
     call_duration: Histogram,
     refreshes: Family<OutcomeLabel, Counter>,
     watch_failures: Family<KindLabel, Counter>,
+    unreadable: Family<KindLabel, Counter>,
+    not_stored: Family<KindLabel, Counter>,
     consents: Family<OutcomeLabel, Counter>,
     granted: Family<ConnectionLabels, Gauge>,
     expires: Family<ConnectionLabels, Gauge>,
@@ -93,6 +95,8 @@ impl Default for Metrics {
         let call_duration = Histogram::new(exponential_buckets(0.01, 2.0, 14));
         let refreshes = Family::default();
         let watch_failures = Family::default();
+        let unreadable = Family::default();
+        let not_stored = Family::default();
         let granted = Family::default();
         let expires = Family::default();
         let leader = Gauge::default();
@@ -125,6 +129,16 @@ impl Default for Metrics {
             "Failures of watches",
             watch_failures.clone(),
         );
+        registry.register(
+            "unreadable_objects",
+            "Looks at objects that hold what only a newer version of the operator knows",
+            unreadable.clone(),
+        );
+        registry.register(
+            "refused_writes",
+            "Writes of finalizers and statuses that the API server did not take",
+            not_stored.clone(),
+        );
         let consents = consents(&mut registry);
         registry.register_with_unit(
             "token_granted_timestamp",
@@ -153,6 +167,8 @@ impl Default for Metrics {
             call_duration,
             refreshes,
             watch_failures,
+            unreadable,
+            not_stored,
             consents,
             granted,
             expires,
@@ -216,6 +232,16 @@ impl Metrics {
     /// A watch failed and is tried again.
     pub fn watch_failed(&self, kind: &'static str) {
         self.watch_failures.get_or_create(&KindLabel { kind }).inc();
+    }
+
+    /// An object is not understood.
+    pub fn unreadable(&self, kind: &'static str) {
+        self.unreadable.get_or_create(&KindLabel { kind }).inc();
+    }
+
+    /// A write of an object's finalizers or status was not taken.
+    pub fn not_stored(&self, kind: &'static str) {
+        self.not_stored.get_or_create(&KindLabel { kind }).inc();
     }
 
     /// A consent flow was begun, finished, or stopped for a reason.

@@ -173,6 +173,8 @@ reasons! {
     RemoteRefused,
     /// Other objects still use this one.
     InUse,
+    /// The object holds fields or values that only a newer version of the operator knows.
+    NewerVersion,
 }
 
 #[cfg(test)]

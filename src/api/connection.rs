@@ -308,9 +308,31 @@ pub trait Connection:
     /// Whether the organization may be used, apart from what the credential sees.
     fn admits_organization(&self, slug: &str) -> bool;
     /// Name of the Secret that holds the operator's current pair of tokens.
-    fn state_secret_name(&self) -> String;
+    fn state_secret_name(&self) -> String {
+        Self::KIND.state_secret_of(self.meta().name.as_deref().unwrap_or_default())
+    }
     /// Name of the Secret that holds what a consent has given, until that is in custody.
-    fn grants_secret_name(&self) -> String;
+    fn grants_secret_name(&self) -> String {
+        Self::KIND.grants_secret_of(self.meta().name.as_deref().unwrap_or_default())
+    }
+}
+
+impl ConnectionKind {
+    /// The Secret that holds the current pair of tokens of a connection of this kind and name.
+    pub fn state_secret_of(self, name: &str) -> String {
+        match self {
+            Self::SupabaseConnection => format!("{name}-oauth-state"),
+            Self::ClusterSupabaseConnection => format!("{name}-oauth-cluster-state"),
+        }
+    }
+
+    /// The Secret that holds what a consent has given to it.
+    pub fn grants_secret_of(self, name: &str) -> String {
+        match self {
+            Self::SupabaseConnection => format!("{name}-oauth-grants"),
+            Self::ClusterSupabaseConnection => format!("{name}-oauth-cluster-grants"),
+        }
+    }
 }
 
 impl Connection for SupabaseConnection {
@@ -330,18 +352,6 @@ impl Connection for SupabaseConnection {
             .organization_slug
             .as_deref()
             .is_none_or(|pin| pin == slug)
-    }
-    fn state_secret_name(&self) -> String {
-        format!(
-            "{}-oauth-state",
-            self.metadata.name.as_deref().unwrap_or_default()
-        )
-    }
-    fn grants_secret_name(&self) -> String {
-        format!(
-            "{}-oauth-grants",
-            self.metadata.name.as_deref().unwrap_or_default()
-        )
     }
 }
 
@@ -367,18 +377,6 @@ impl Connection for ClusterSupabaseConnection {
                 .allowed_organizations
                 .as_ref()
                 .is_none_or(|allowed| allowed.iter().any(|name| name == slug))
-    }
-    fn state_secret_name(&self) -> String {
-        format!(
-            "{}-oauth-cluster-state",
-            self.metadata.name.as_deref().unwrap_or_default()
-        )
-    }
-    fn grants_secret_name(&self) -> String {
-        format!(
-            "{}-oauth-cluster-grants",
-            self.metadata.name.as_deref().unwrap_or_default()
-        )
     }
 }
 

@@ -25,7 +25,7 @@ pub use connection::{
     SupabaseConnectionSpec,
 };
 pub use output::{Endpoint, Output, OutputKind, OutputValue, Preset};
-pub use project::{ProjectStatus, SupabaseProject, SupabaseProjectSpec};
+pub use project::{DeletionPolicy, ProjectStatus, SupabaseProject, SupabaseProjectSpec};
 pub use reference::ObjectKey;
 
 /// API group of every kind.

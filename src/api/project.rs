@@ -287,10 +287,17 @@ pub enum OnLost {
 impl SupabaseProject {
     /// Name of the Secret that keeps the database password.
     pub fn password_secret_name(&self) -> String {
-        format!(
-            "{}{PASSWORD_SUFFIX}",
-            self.metadata.name.as_deref().unwrap_or_default()
-        )
+        Self::password_secret_of(self.metadata.name.as_deref().unwrap_or_default())
+    }
+
+    /// The password Secret of a project of this name.
+    pub fn password_secret_of(name: &str) -> String {
+        format!("{name}{PASSWORD_SUFFIX}")
+    }
+
+    /// The output of a project of this name that declares none.
+    pub fn default_output_of(name: &str) -> String {
+        format!("{name}-supabase")
     }
 
     /// The name that the project shall have on the platform.
@@ -317,7 +324,7 @@ impl SupabaseProject {
     pub fn wanted_outputs(&self) -> Vec<Output> {
         self.spec.outputs.clone().unwrap_or_else(|| {
             let name = self.metadata.name.as_deref().unwrap_or_default();
-            vec![Output::named(&format!("{name}-supabase"))]
+            vec![Output::named(&Self::default_output_of(name))]
         })
     }
 

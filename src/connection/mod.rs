@@ -17,25 +17,21 @@ use kube::{Api, Client};
 
 use crate::api::connection::Connection;
 use crate::api::{ClusterSupabaseConnection, ConnectionStatus, ObjectKey, SupabaseConnection};
-use crate::controller::{Decision, Inputs, Kind, Managed, Outcome, Pass};
-use crate::kubernetes;
+use crate::controller::{Decision, Inputs, Kind, Managed, Outcome, Parting, Pass};
+use crate::kubernetes::{self, Partly};
 use crate::rules::ambient::Clock;
 use crate::rules::link::ConsentLinks;
+use crate::seen::SeenConnection;
 use crate::session::{ConnectionId, Sessions};
 use facts::{Observed, Step};
 
 /// One of the two kinds.
 pub trait Room: Connection + Managed<Status = ConnectionStatus> {
-    /// The kind's name.
-    const NAME: &'static str;
-
     /// Where its objects are.
     fn api(client: &Client, namespace: Option<&str>) -> Api<Self>;
 }
 
 impl Room for SupabaseConnection {
-    const NAME: &'static str = "SupabaseConnection";
-
     fn api(client: &Client, namespace: Option<&str>) -> Api<Self> {
         match namespace {
             Some(namespace) => Api::namespaced(client.clone(), namespace),
@@ -45,14 +41,14 @@ impl Room for SupabaseConnection {
 }
 
 impl Room for ClusterSupabaseConnection {
-    const NAME: &'static str = "ClusterSupabaseConnection";
-
     fn api(client: &Client, _: Option<&str>) -> Api<Self> {
         Api::all(client.clone())
     }
 }
 
 impl Managed for SupabaseConnection {
+    const NAME: &'static str = "SupabaseConnection";
+
     type Status = ConnectionStatus;
 
     fn status(&self) -> Option<&ConnectionStatus> {
@@ -69,6 +65,8 @@ impl Managed for SupabaseConnection {
 }
 
 impl Managed for ClusterSupabaseConnection {
+    const NAME: &'static str = "ClusterSupabaseConnection";
+
     type Status = ConnectionStatus;
 
     fn status(&self) -> Option<&ConnectionStatus> {
@@ -116,10 +114,9 @@ impl<C> Connections<C> {
 
 impl<C: Room> Kind for Connections<C> {
     type Object = C;
+    type Seen = SeenConnection;
     type Observed = Observed;
     type Step = Step;
-
-    const NAME: &'static str = <C as Room>::NAME;
 
     fn api(&self, namespace: Option<&str>) -> Api<C> {
         C::api(self.sessions.client(), namespace)
@@ -165,6 +162,14 @@ impl<C: Room> Kind for Connections<C> {
         status: ConnectionStatus,
     ) -> Outcome<ConnectionStatus> {
         perform::perform(self, pass, step, observed, status).await
+    }
+
+    fn parting(&self, _: &SeenConnection, partly: &Partly<C>) -> Parting {
+        // Its status proves nothing that its deletion needs; its Secrets hang on its name and UID.
+        if partly.rest.is_some() {
+            return Parting::Proceed;
+        }
+        Parting::Block("update the operator: it must remove the Secret with the tokens".to_owned())
     }
 
     fn forget(&self, key: &ObjectKey) {

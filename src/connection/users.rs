@@ -1,14 +1,14 @@
 //! Who uses a connection. Reads projects, past every cache.
 
-use kube::api::ListParams;
-use kube::{Api, ResourceExt as _};
+use kube::Api;
 
 use super::Connections;
 use super::facts::Users;
 use crate::api::SupabaseProject;
 use crate::api::connection::Connection;
 use crate::api::project::ConnectionKind;
-use crate::kubernetes::Error;
+use crate::kubernetes::{self, Error, Lean as _, Shape};
+use crate::seen::SeenProject;
 use crate::session::ConnectionId;
 
 /// How many are named.
@@ -31,30 +31,19 @@ pub(super) async fn of<C: Connection>(
             .collect(),
     };
     let mut users = Users::default();
+    let key = id.key();
     for api in apis {
-        let list = api
-            .list(&ListParams::default())
-            .await
-            .map_err(Error::from)?;
-        for project in list.items.iter().filter(|project| needs(project, id)) {
+        kubernetes::list(&api, Shape::Whole, |project: SeenProject| {
+            if !project.is_bound() || !project.uses(id.kind, &key) {
+                return;
+            }
             users.count += 1;
             // Other namespaces are nobody's business.
             if id.kind == ConnectionKind::SupabaseConnection && users.names.len() < NAMED {
-                users.names.push(project.name_any());
+                users.names.push(project.meta().key().name);
             }
-        }
+        })
+        .await?;
     }
     Ok(users)
-}
-
-fn needs(project: &SupabaseProject, id: &ConnectionId) -> bool {
-    let status = project.status.as_ref();
-    let bound = status.is_some_and(|status| {
-        let attempted = status
-            .creation
-            .as_ref()
-            .is_some_and(|creation| !creation.attempts.is_empty());
-        status.reference.is_some() || attempted
-    });
-    bound && ConnectionId::of(project) == *id
 }

@@ -1,12 +1,15 @@
-//! THE SHELL: one generic pass for every kind.
+//! THE SHELL: one generic pass for every kind, and whose turn it is.
 //!
 //! A kind says how to observe (reads only), how to decide (pure) and how to perform one step; everything else
 //! (fresh read, finalizer, the one status write, events, metrics, backoff) is done here, once. May touch the
 //! API server; knows nothing of the platform.
 
 mod pass;
+pub mod queue;
 mod report;
 mod shell;
+mod store;
+mod unreadable;
 mod wakes;
 mod watch;
 
@@ -22,14 +25,19 @@ use serde::Serialize;
 pub use pass::{Pass, pass};
 pub use report::Reporter;
 pub use shell::{Shell, ShellParts};
+pub use store::{Change, OnChange, Source, Store, sources};
+pub use unreadable::Parting;
 pub use wakes::Wakes;
-pub use watch::{Changes, Looked, Looking, OnChange, look};
+pub use watch::{Changes, look, on_change};
 
-use crate::kubernetes::{self, Stored};
+use crate::kubernetes::{self, Lean, Partly, Stored};
 use crate::rules::ambient::Random;
 
 /// An object of ours: it has a status with conditions.
 pub trait Managed: Stored {
+    /// The kind's name, for logs and metrics.
+    const NAME: &'static str;
+
     /// Its status.
     type Status: Clone + Debug + Default + PartialEq + Serialize + Send + Sync;
 
@@ -45,13 +53,15 @@ pub trait Managed: Stored {
 pub trait Kind: Send + Sync + 'static {
     /// The kind's object.
     type Object: Managed;
+    /// What is seen of an object that is not read whole.
+    type Seen: Lean;
     /// All that a pass reads.
     type Observed: Send;
     /// What a pass may do.
     type Step: Send + StepName;
 
     /// The kind's name, for logs and metrics.
-    const NAME: &'static str;
+    const NAME: &'static str = <Self::Object as Managed>::NAME;
 
     /// Where its objects are. `namespace` is none for cluster-wide kinds.
     fn api(&self, namespace: Option<&str>) -> Api<Self::Object>;
@@ -85,6 +95,9 @@ pub trait Kind: Send + Sync + 'static {
         observed: Self::Observed,
         status: <Self::Object as Managed>::Status,
     ) -> impl Future<Output = Outcome<<Self::Object as Managed>::Status>> + Send;
+
+    /// PURE: what becomes of an object that is being deleted and not wholly understood.
+    fn parting(&self, seen: &Self::Seen, partly: &Partly<Self::Object>) -> Parting;
 
     /// The object is not there any more: forget what is held for it in memory.
     fn forget(&self, key: &crate::api::ObjectKey) {

@@ -6,12 +6,15 @@ use std::time::Duration;
 use kube::{Api, Resource as _, ResourceExt as _};
 use tracing::{info, warn};
 
+use super::unreadable::{self, Handled};
 use super::{Again, Decision, Kind, Managed, Note, Outcome, Shell, StepName as _};
 use crate::api::{FINALIZER, ObjectKey};
-use crate::kubernetes;
+use crate::kubernetes::{self, Read};
+use crate::slots;
 
-/// Between two tries to store what must not be lost.
+/// Between two tries to store what must not be lost: at first, and at most.
 const INSIST_EVERY: Duration = Duration::from_millis(500);
+const INSIST_MOST: Duration = Duration::from_secs(5);
 
 /// The object of a pass as it is stored now.
 #[derive(Debug)]
@@ -48,20 +51,40 @@ impl<O: Managed> Pass<O> {
         let name = self.object.name_any();
         let version = self.object.resource_version().unwrap_or_default();
         let old = self.object.status();
-        self.object = kubernetes::write_status(&self.api, &name, &version, old, status).await?;
+        let written = kubernetes::write_status(&self.api, &name, &version, old, status).await?;
+        self.object.meta_mut().resource_version = Some(written.version().to_owned());
         // Defaults and rounding of the API server must not look like a difference the next time.
         self.object.set_status(status.clone());
         Ok(())
     }
 
+    /// Replaces the finalizers, and only if nobody wrote the object since it was read.
+    async fn set_finalizers(&mut self, finalizers: Vec<String>) -> Result<(), kubernetes::Error> {
+        let written = kubernetes::set_finalizers(&self.api, &self.object, &finalizers).await?;
+        let meta = self.object.meta_mut();
+        meta.resource_version = Some(written.version().to_owned());
+        meta.finalizers = Some(finalizers);
+        Ok(())
+    }
+
     /// Stores what must not be lost: `change` is applied to the status as it is, whoever wrote it, and again until it
-    /// is stored. It gives none where nothing is left to store. Gives up only when the object is gone.
+    /// is stored. It gives none where nothing is left to store. Gives up only when the object is gone. The slot is
+    /// others' meanwhile, the claim to lead is not.
     pub async fn insist(
         &mut self,
         shell: &Shell,
         change: impl Fn(O::Status) -> Option<O::Status> + Send,
     ) -> Result<(), kubernetes::Error> {
         let _held = shell.leadership.hold();
+        slots::waiting(self.insist_in_turn(shell, change)).await
+    }
+
+    async fn insist_in_turn(
+        &mut self,
+        shell: &Shell,
+        change: impl Fn(O::Status) -> Option<O::Status> + Send,
+    ) -> Result<(), kubernetes::Error> {
+        let mut pause = INSIST_EVERY;
         loop {
             let Some(changed) = change(self.stored()) else {
                 return Ok(());
@@ -72,10 +95,13 @@ impl<O: Managed> Pass<O> {
                 Err(error) => error,
             };
             warn!(
+                object = %ObjectKey::of(&self.object),
                 error = &error as &dyn std::error::Error,
                 "status could not be stored yet"
             );
-            tokio::time::sleep(INSIST_EVERY).await;
+            shell.reporter.not_stored(&self.object, &error).await;
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(INSIST_MOST);
             match kubernetes::get(&self.api, &self.object.name_any()).await {
                 Ok(Some(there)) if there.uid() == self.object.uid() => self.object = there,
                 Ok(_) => return Err(kubernetes::Error::NotFound),
@@ -149,9 +175,19 @@ async fn run<K: Kind>(
     key: &ObjectKey,
 ) -> Result<Option<(String, Again)>, Failure> {
     let api = kind.api(key.namespace.as_deref());
-    let Some(mut object) = kubernetes::get(&api, &key.name).await? else {
-        return Ok(None);
+    let object = match slots::waiting(kubernetes::read(&api, &key.name)).await? {
+        None => return Ok(None),
+        Some(Read::Whole(object)) => object,
+        Some(Read::Partly(partly)) => {
+            match unreadable::handle(kind, shell, &api, key, partly).await? {
+                Handled::Proceed(rest) => *rest,
+                Handled::Told(uid) => return Ok(Some((uid, Again::OnChange))),
+                Handled::Gone => return Ok(None),
+            }
+        }
     };
+    let mut pass = Pass { api, object };
+    let object = &pass.object;
     let uid = object.uid().unwrap_or_default();
     let ours = |finalizer: &String| finalizer == FINALIZER;
     let held = object.finalizers().iter().any(ours);
@@ -159,22 +195,27 @@ async fn run<K: Kind>(
     if leaving && !held {
         return Ok(Some((uid, Again::OnChange)));
     }
-    if !leaving && !held && kind.needs_finalizer(&object).await? {
+    if !leaving && !held && kind.needs_finalizer(object).await? {
         let mut finalizers = object.finalizers().to_vec();
         finalizers.push(FINALIZER.to_owned());
-        object = kubernetes::set_finalizers(&api, &object, &finalizers).await?;
+        let held = pass.set_finalizers(finalizers).await;
+        if let Err(error) = &held {
+            shell.reporter.not_stored(&pass.object, error).await;
+        }
+        held?;
     }
+    let object = &pass.object;
 
-    if let Some(named) = shell.misspelt(key, &object) {
+    if let Some(named) = shell.misspelt(key, object) {
         let message = format!("no annotation of this operator is named {named}; it has no effect");
         shell
             .reporter
-            .tell(&object, &Note::warning("UnknownAnnotation", message))
+            .tell(object, &Note::warning("UnknownAnnotation", message))
             .await;
     }
 
     // Only the reads are cut short: what a step began must be recorded, however long that takes.
-    let observed = tokio::time::timeout(shell.pass_deadline, kind.observe(&object)).await??;
+    let observed = tokio::time::timeout(shell.pass_deadline, kind.observe(object)).await??;
     let inputs = shell.inputs(K::NAME, key);
     let Decision {
         step,
@@ -182,9 +223,8 @@ async fn run<K: Kind>(
         again,
         notes,
         release,
-    } = kind.decide(&object, &observed, &inputs);
+    } = kind.decide(object, &observed, &inputs);
     let before = object.status().cloned().unwrap_or_default();
-    let mut pass = Pass { api, object };
     let outcome = match step {
         None => Outcome {
             status,
@@ -210,7 +250,12 @@ async fn run<K: Kind>(
     match written {
         Ok(()) => {}
         Err(kubernetes::Error::NotFound) => return Ok(None),
-        Err(error) => return Err(error.into()),
+        // An object that is about to go has nothing more to say.
+        Err(kubernetes::Error::TooLarge) if release => {}
+        Err(error) => {
+            shell.reporter.not_stored(&pass.object, &error).await;
+            return Err(error.into());
+        }
     }
     shell
         .reporter
@@ -219,8 +264,8 @@ async fn run<K: Kind>(
     if release {
         let mut finalizers = pass.object.finalizers().to_vec();
         finalizers.retain(|finalizer| !ours(finalizer));
-        return match kubernetes::set_finalizers(&pass.api, &pass.object, &finalizers).await {
-            Ok(_) | Err(kubernetes::Error::NotFound) => Ok(None),
+        return match pass.set_finalizers(finalizers).await {
+            Ok(()) | Err(kubernetes::Error::NotFound) => Ok(None),
             Err(error) => Err(error.into()),
         };
     }

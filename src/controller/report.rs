@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
-use kube::runtime::events::{Event, EventType, Recorder, Reporter as EventReporter};
+use kube::runtime::events::{Event, Recorder, Reporter as EventReporter};
 use tracing::debug;
 
+use super::unreadable::event_type;
 use super::{Managed, Note};
 use crate::api::{ConditionType, FIELD_MANAGER};
+use crate::kubernetes::{self, Meta, Stored};
 use crate::rules::conditions;
 use crate::telemetry::Metrics;
 
@@ -48,22 +51,52 @@ impl Reporter {
         self.metrics.performed(kind, step, worked);
     }
 
+    /// An object holds something that is not understood.
+    pub(super) fn unreadable(&self, kind: &'static str) {
+        self.metrics.unreadable(kind);
+    }
+
+    /// Something about an object could not be stored. Where no status fits, an event says so.
+    pub(super) async fn not_stored<O: Managed>(&self, object: &O, error: &kubernetes::Error) {
+        self.metrics.not_stored(O::NAME);
+        if matches!(error, kubernetes::Error::TooLarge) {
+            let message = "the object is so large that the API server takes no status for it; take away annotations and \
+                           managed fields that nobody needs";
+            self.tell(object, &Note::warning("ObjectTooLarge", message))
+                .await;
+        }
+    }
+
     pub(super) async fn tell<O: Managed>(&self, object: &O, note: &Note) {
+        self.publish(note, object.object_ref(&())).await;
+    }
+
+    /// The same for an object that is not read whole.
+    pub(super) async fn tell_of<O: Stored>(&self, meta: &Meta, note: &Note) {
+        let key = meta.key();
+        let object = ObjectReference {
+            api_version: Some(O::api_version(&()).into_owned()),
+            kind: Some(O::kind(&()).into_owned()),
+            name: Some(key.name),
+            namespace: key.namespace,
+            uid: Some(meta.uid().to_owned()),
+            ..ObjectReference::default()
+        };
+        self.publish(note, object).await;
+    }
+
+    async fn publish(&self, note: &Note, object: ObjectReference) {
         let event = Event {
-            type_: if note.warning {
-                EventType::Warning
-            } else {
-                EventType::Normal
-            },
+            type_: event_type(note.warning),
             reason: note.reason.to_owned(),
             note: Some(cut(&note.message)),
             action: "Reconcile".to_owned(),
             secondary: None,
         };
-        if let Err(error) = self.recorder.publish(&event, &object.object_ref(&())).await {
+        if let Err(error) = self.recorder.publish(&event, &object).await {
             // A namespace that is being deleted takes no events; neither does a cluster in trouble.
             debug!(
-                error = &error as &dyn std::error::Error,
+                error = &kubernetes::Error::from(error) as &dyn std::error::Error,
                 "event not published"
             );
         }
@@ -90,11 +123,7 @@ impl Reporter {
             }
             let blocked = kind == ConditionType::DeletionBlocked.as_str();
             let event = Event {
-                type_: if blocked || stalled {
-                    EventType::Warning
-                } else {
-                    EventType::Normal
-                },
+                type_: event_type(blocked || stalled),
                 reason: now.reason.clone(),
                 note: Some(cut(&now.message)).filter(|text| !text.is_empty()),
                 action: kind.to_owned(),
@@ -102,7 +131,7 @@ impl Reporter {
             };
             if let Err(error) = self.recorder.publish(&event, &object.object_ref(&())).await {
                 debug!(
-                    error = &error as &dyn std::error::Error,
+                    error = &kubernetes::Error::from(error) as &dyn std::error::Error,
                     "event not published"
                 );
             }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::{DefaultHasher, Hasher as _};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -40,6 +41,7 @@ pub struct Shell {
     parts: Arc<ShellParts>,
     failures: Arc<Mutex<HashMap<(&'static str, ObjectKey), u32>>>,
     misspelt: Arc<Changes>,
+    news: Arc<Mutex<HashMap<(&'static str, ObjectKey), u64>>>,
 }
 
 impl fmt::Debug for Shell {
@@ -63,6 +65,7 @@ impl Shell {
             parts: Arc::new(parts),
             failures: Arc::default(),
             misspelt: Arc::default(),
+            news: Arc::default(),
         }
     }
 
@@ -128,11 +131,38 @@ impl Shell {
             .map(String::as_str)
             .collect();
         let named = unknown.join(", ");
-        (!unknown.is_empty() && self.misspelt.is_new(key, &named)).then_some(named)
+        if unknown.is_empty() {
+            self.misspelt.forget(key);
+            return None;
+        }
+        self.misspelt.is_new(key, &named).then_some(named)
+    }
+
+    /// Whether this was not said of the object before.
+    pub(super) fn is_news(
+        &self,
+        kind: &'static str,
+        key: &ObjectKey,
+        said: impl std::hash::Hash,
+    ) -> bool {
+        let mut hasher = DefaultHasher::new();
+        said.hash(&mut hasher);
+        let hash = hasher.finish();
+        let mut news = self.news.lock().unwrap_or_else(PoisonError::into_inner);
+        news.insert((kind, key.clone()), hash) != Some(hash)
+    }
+
+    /// What was said of an object did not arrive.
+    pub(super) fn forget_news(&self, kind: &'static str, key: &ObjectKey) {
+        let mut news = self.news.lock().unwrap_or_else(PoisonError::into_inner);
+        news.remove(&(kind, key.clone()));
     }
 
     pub(super) fn forget(&self, kind: &'static str, key: &ObjectKey) {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         failures.remove(&(kind, key.clone()));
+        drop(failures);
+        self.forget_news(kind, key);
+        self.misspelt.forget(key);
     }
 }

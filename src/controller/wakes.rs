@@ -1,10 +1,9 @@
 //! Objects that somebody inside the operator wants looked at again: a set, so that it is never larger than the
-//! number of objects, and a stream for the queue of the controller.
+//! number of objects.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures::Stream;
 use tokio::sync::Notify;
 
 use crate::api::ObjectKey;
@@ -34,15 +33,13 @@ impl Wakes {
             .pop_first()
     }
 
-    /// All objects as they are asked for. There is one listener.
-    pub fn stream(&self) -> impl Stream<Item = ObjectKey> + Send + use<> {
-        futures::stream::unfold(self.clone(), |wakes| async move {
-            loop {
-                if let Some(key) = wakes.take() {
-                    return Some((key, wakes));
-                }
-                wakes.arrival.notified().await;
+    /// The next object, as soon as one is asked for. There is one listener.
+    pub async fn next(&self) -> ObjectKey {
+        loop {
+            if let Some(key) = self.take() {
+                return key;
             }
-        })
+            self.arrival.notified().await;
+        }
     }
 }

@@ -1,167 +1,187 @@
-//! From watches to passes: one queue a kind, fed by changes that matter, by wakes from inside, and by the wait that
-//! every pass asks for.
+//! From changes to reconciles: one queue a kind, fed by changes that matter, by wakes from inside, and by the wait that
+//! every reconcile asks for.
 
 use std::collections::HashMap;
-use std::convert::Infallible;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::hash::{DefaultHasher, Hasher as _};
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use futures::StreamExt as _;
+use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use kube::runtime::controller::{self, Action, Config};
-use kube::runtime::reflector::{self, ObjectRef, Store};
-use kube::runtime::{Controller, PredicateConfig, WatchStreamExt as _};
-use kube::{Api, Resource};
-use tracing::{debug, warn};
+use tokio::sync::{Notify, oneshot, watch};
+use tokio::task::JoinSet;
+use tracing::error;
 
-use super::{Kind, Shell, Wakes, pass};
-use crate::api::{ObjectKey, annotations};
-use crate::telemetry::Metrics;
-use crate::watching::events;
+use super::queue::{Limits, Next, Queue};
+use super::store::{Change, OnChange};
+use super::{Again, Kind, Shell, Wakes, pass};
+use crate::api::ObjectKey;
+use crate::kubernetes::Lean;
+use crate::seen::significance;
+use crate::slots::{self, Place};
 
-/// One kind's watch and queue.
-pub struct Looked<K: Kind> {
-    /// The objects as the watch last saw them, without what nobody needs.
-    pub store: Store<K::Object>,
-    /// Runs until the stop signal has come and all passes under way have ended.
-    pub running: BoxFuture<'static, ()>,
+/// The changes that ask for a reconcile: those that are significant, and that an object is gone. `also` is told of all.
+pub fn on_change<S: Lean>(wakes: &Wakes, also: Option<OnChange<S>>) -> OnChange<S> {
+    let wakes = wakes.clone();
+    Arc::new(move |change: &Change<S>| {
+        if let Some(also) = &also {
+            also(change);
+        }
+        let significance = |seen: &Option<Arc<S>>| seen.as_ref().map(|s| significance(s.meta()));
+        if significance(&change.before) != significance(&change.now) {
+            wakes.wake(change.key.clone());
+        }
+    })
 }
 
-impl<K: Kind> std::fmt::Debug for Looked<K> {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("Looked")
-            .field("kind", &K::NAME)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Told of every change of an object.
-pub type OnChange<O> = Arc<dyn Fn(&O) + Send + Sync>;
-
-/// What a watch and its queue need.
-pub struct Looking<K: Kind> {
-    /// The kind.
-    pub kind: K,
-    /// The shell.
-    pub shell: Shell,
-    /// Where its objects are: one API, or one a namespace.
-    pub apis: Vec<Api<K::Object>>,
-    /// Passes that are asked for from inside.
-    pub wakes: Wakes,
-    /// Passes at the same time.
-    pub concurrency: u16,
-    /// Metrics.
-    pub metrics: Metrics,
-    /// Told of every change of an object, before its pass.
-    pub on_change: OnChange<K::Object>,
-    /// Becomes true when it is time to stop.
-    pub stop: tokio::sync::watch::Receiver<bool>,
-}
-
-impl<K: Kind> std::fmt::Debug for Looking<K> {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("Looking")
-            .field("kind", &K::NAME)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Begins to look after a kind.
-pub fn look<K: Kind>(looking: Looking<K>) -> Looked<K> {
-    let Looking {
-        kind,
-        shell,
-        apis,
-        wakes,
-        concurrency,
-        metrics,
-        on_change,
-        mut stop,
-    } = looking;
-    let (store, writer) = reflector::store();
-    let changes = events(apis)
-        .reflect(writer)
-        .applied_objects()
-        .inspect(move |change| match change {
-            Ok(object) => on_change(object),
-            Err(error) => {
-                metrics.watch_failed(K::NAME);
-                warn!(
-                    kind = K::NAME,
-                    error = error as &dyn std::error::Error,
-                    "watch failed; trying again"
-                );
+/// Looks after the objects of a kind as they are asked for, until `stop` and until what is under way has ended.
+pub async fn look<K: Kind + Clone>(
+    kind: K,
+    shell: Shell,
+    wakes: Wakes,
+    concurrency: u16,
+    mut stop: watch::Receiver<bool>,
+) {
+    let hall = Hall::new(Limits::of(usize::from(concurrency)));
+    let mut under_way: JoinSet<(ObjectKey, Option<Duration>)> = JoinSet::new();
+    let mut stopped = false;
+    loop {
+        let now = shell.clock.uptime();
+        while let Some(key) = hall.next(now, stopped) {
+            let (kind, shell) = (kind.clone(), shell.clone());
+            let place = hall.place(&key);
+            under_way.spawn(async move {
+                let wait = slots::within(place, guarded(&kind, &shell, &key)).await;
+                (key, wait)
+            });
+        }
+        if stopped && under_way.is_empty() {
+            return;
+        }
+        let due = hall.due().filter(|_| !stopped);
+        let timer = async {
+            match due {
+                Some(at) => tokio::time::sleep(at.saturating_sub(now)).await,
+                None => std::future::pending().await,
             }
+        };
+        tokio::select! {
+            Some(ended) = under_way.join_next(), if !under_way.is_empty() => {
+                if let Ok((key, wait)) = ended {
+                    hall.queue().done(&key, shell.clock.uptime(), wait);
+                }
+            }
+            key = wakes.next(), if !stopped => hall.queue().add(key),
+            () = hall.bell.notified() => {}
+            () = timer => {}
+            _ = stop.wait_for(|stop| *stop), if !stopped => stopped = true,
+        }
+    }
+}
+
+/// A reconcile that panics is one that failed: the object is tried again, and nobody else notices.
+async fn guarded<K: Kind>(kind: &K, shell: &Shell, key: &ObjectKey) -> Option<Duration> {
+    let pass = AssertUnwindSafe(pass(kind, shell, key)).catch_unwind();
+    if let Ok(wait) = pass.await {
+        return wait;
+    }
+    error!(object = %key, kind = K::NAME, "a reconcile panicked; the object is tried again later");
+    shell.reporter.passed(K::NAME, "panicked", Duration::ZERO);
+    Some(shell.next(K::NAME, key, &key.to_string(), Again::Backoff))
+}
+
+/// A queue and those who wait in front of its slots. Cheap to clone; all clones are one.
+#[derive(Clone)]
+struct Hall {
+    queue: Arc<Mutex<Queue>>,
+    returning: Arc<Mutex<HashMap<ObjectKey, oneshot::Sender<()>>>>,
+    bell: Arc<Notify>,
+}
+
+impl Hall {
+    fn new(limits: Limits) -> Self {
+        Self {
+            queue: Arc::new(Mutex::new(Queue::new(limits))),
+            returning: Arc::default(),
+            bell: Arc::default(),
+        }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn due(&self) -> Option<Duration> {
+        self.queue().due()
+    }
+
+    /// The next object whose reconcile begins. Those that go on are told on the way. Nothing begins any more once it is
+    /// `stopped`.
+    fn next(&self, now: Duration, stopped: bool) -> Option<ObjectKey> {
+        loop {
+            let next = if stopped {
+                self.queue().next_return()
+            } else {
+                self.queue().next(now)
+            };
+            match next? {
+                Next::Begin(key) => return Some(key),
+                Next::GoOn(key) => {
+                    let mut returning = self
+                        .returning
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner);
+                    if let Some(waiting) = returning.remove(&key) {
+                        // Nobody waits where a deadline came first.
+                        let _ = waiting.send(());
+                    }
+                }
+            }
+        }
+    }
+
+    fn place(&self, key: &ObjectKey) -> Arc<dyn Place> {
+        Arc::new(Seat {
+            hall: self.clone(),
+            key: key.clone(),
         })
-        .predicate_filter(significant, PredicateConfig::default());
-    let asked = wakes.stream().map(|key| reference::<K>(&key));
-    let context = Arc::new((kind, shell));
-    let forgetting = Arc::clone(&context);
-    let running = Controller::for_stream(changes, store.clone())
-        .with_config(Config::default().concurrency(concurrency))
-        .reconcile_on(asked)
-        .graceful_shutdown_on(async move {
-            // An error means that nobody is left to say so.
-            let _ = stop.wait_for(|stop| *stop).await;
-        })
-        .run(
-            |object: Arc<K::Object>, context: Arc<(K, Shell)>| async move {
-                let key = ObjectKey::of(&*object);
-                let next = pass(&context.0, &context.1, &key).await;
-                Ok::<_, Infallible>(next.map_or_else(Action::await_change, Action::requeue))
-            },
-            |_, never, _| match *never {},
-            context,
-        )
-        .for_each(move |result| {
-            if let Err(controller::Error::ObjectNotFound(gone)) = &result {
-                // It went by the time its turn came, without a pass that would have seen it go.
-                let key = ObjectKey {
-                    namespace: gone.namespace.clone(),
-                    name: gone.name.clone(),
-                };
-                forgetting.1.forget(K::NAME, &key);
-                forgetting.0.forget(&key);
-            }
-            if let Err(error) = result {
-                debug!(
-                    kind = K::NAME,
-                    error = &error as &dyn std::error::Error,
-                    "no pass"
-                );
-            }
-            std::future::ready(())
-        });
-    Looked {
-        store,
-        running: Box::pin(running),
     }
 }
 
-fn reference<K: Kind>(key: &ObjectKey) -> ObjectRef<K::Object> {
-    let reference = ObjectRef::new(&key.name);
-    match &key.namespace {
-        Some(namespace) => reference.within(namespace),
-        None => reference,
-    }
+/// The slot of one reconcile.
+struct Seat {
+    hall: Hall,
+    key: ObjectKey,
 }
 
-/// What must have changed for a pass: the spec, our annotations, or the wish to be deleted. Our own writes of
-/// status and finalizer change none of these, so the operator does not wake itself.
-#[expect(clippy::unnecessary_wraps, reason = "the shape of a predicate")]
-fn significant<O: Resource>(object: &O) -> Option<u64> {
-    let mut hasher = DefaultHasher::new();
-    let meta = object.meta();
-    meta.uid.hash(&mut hasher);
-    meta.generation.hash(&mut hasher);
-    meta.deletion_timestamp.is_some().hash(&mut hasher);
-    let ours = meta.annotations.iter().flatten();
-    for (key, value) in ours.filter(|(key, _)| key.starts_with(annotations::PREFIX)) {
-        (key, value).hash(&mut hasher);
+impl Place for Seat {
+    fn leave(&self) {
+        self.hall.queue().leave(&self.key);
+        self.hall.bell.notify_one();
     }
-    Some(hasher.finish())
+
+    fn come_back(&self) -> BoxFuture<'static, ()> {
+        let (tell, told) = oneshot::channel();
+        self.hall
+            .returning
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(self.key.clone(), tell);
+        self.hall.queue().wants_back(self.key.clone());
+        self.hall.bell.notify_one();
+        // An error means that the queue has ended, with the process.
+        async move { drop(told.await) }.boxed()
+    }
+
+    fn come_back_at_once(&self) {
+        self.hall.queue().is_back(&self.key);
+        self.hall
+            .returning
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.key);
+    }
 }
 
 /// Remembers one value an object, and says when it changed.
@@ -176,5 +196,11 @@ impl Changes {
         let hash = hasher.finish();
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         seen.insert(key.clone(), hash) != Some(hash)
+    }
+
+    /// The object is gone, or has nothing to remember any more.
+    pub fn forget(&self, key: &ObjectKey) {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.remove(key);
     }
 }

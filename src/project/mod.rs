@@ -19,9 +19,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Api, Resource as _};
 
 use crate::api::{ObjectKey, ProjectStatus, SupabaseProject};
-use crate::controller::{Decision, Inputs, Kind, Managed, Outcome, Pass, Shell};
-use crate::kubernetes;
+use crate::controller::{Decision, Inputs, Kind, Managed, Outcome, Parting, Pass, Shell};
+use crate::kubernetes::{self, Partly};
 use crate::rules::digest::DigestKey;
+use crate::seen::SeenProject;
 use crate::session::Sessions;
 use facts::{Observed, Step};
 use memory::Memory;
@@ -76,6 +77,8 @@ impl std::ops::Deref for Projects {
 }
 
 impl Managed for SupabaseProject {
+    const NAME: &'static str = "SupabaseProject";
+
     type Status = ProjectStatus;
 
     fn status(&self) -> Option<&ProjectStatus> {
@@ -93,10 +96,9 @@ impl Managed for SupabaseProject {
 
 impl Kind for Projects {
     type Object = SupabaseProject;
+    type Seen = SeenProject;
     type Observed = Observed;
     type Step = Step;
-
-    const NAME: &'static str = "SupabaseProject";
 
     fn api(&self, namespace: Option<&str>) -> Api<SupabaseProject> {
         let client = self.shell.client.clone();
@@ -139,6 +141,10 @@ impl Kind for Projects {
             self.sessions.unfollow(&key);
         }
         outcome
+    }
+
+    fn parting(&self, seen: &SeenProject, partly: &Partly<SupabaseProject>) -> Parting {
+        decide::parting(seen, partly)
     }
 
     fn forget(&self, key: &ObjectKey) {

@@ -6,13 +6,11 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use kube::{Api, Client, Resource as _, ResourceExt as _};
+use kube::{Api, Client};
 
 use crate::api::{ObjectKey, SupabaseProject};
-use crate::kubernetes;
-
-/// Objects a page.
-const PAGE: u32 = 50;
+use crate::kubernetes::{self, Lean as _};
+use crate::seen::SeenProject;
 
 /// The index.
 #[derive(Debug, Default)]
@@ -25,46 +23,19 @@ struct Holder {
 }
 
 impl Refs {
-    /// Fills the index from the API server. Must be complete before the first pass.
-    pub async fn build(
-        &self,
-        client: &Client,
-        namespaces: Option<&[String]>,
-    ) -> Result<usize, kubernetes::Error> {
-        let apis: Vec<Api<SupabaseProject>> = match namespaces {
-            None => vec![Api::all(client.clone())],
-            Some(names) => names
-                .iter()
-                .map(|name| Api::namespaced(client.clone(), name))
-                .collect(),
-        };
-        let mut found = HashMap::new();
-        for api in apis {
-            let mut parameters = kube::api::ListParams::default().limit(PAGE);
-            loop {
-                let list = api.list(&parameters).await?;
-                for project in &list.items {
-                    let reference = project
-                        .status
-                        .as_ref()
-                        .and_then(|status| status.reference.clone());
-                    if let Some(reference) = reference {
-                        let holder = Holder {
-                            key: ObjectKey::of(project),
-                            uid: project.uid().unwrap_or_default(),
-                        };
-                        found.insert(reference, holder);
-                    }
-                }
-                match list.metadata.continue_.filter(|token| !token.is_empty()) {
-                    Some(token) => parameters = parameters.continue_token(&token),
-                    None => break,
-                }
-            }
-        }
-        let count = found.len();
-        *self.lock() = found;
-        Ok(count)
+    /// Fills the index from a consistent list. Must be complete before the first pass.
+    pub fn build<'a>(&self, projects: impl IntoIterator<Item = &'a SeenProject>) -> usize {
+        let carried = projects.into_iter().filter_map(|project| {
+            let meta = project.meta();
+            let holder = Holder {
+                key: meta.key(),
+                uid: meta.uid().to_owned(),
+            };
+            Some((project.reference.clone()?, holder))
+        });
+        let mut index = self.lock();
+        index.extend(carried);
+        index.len()
     }
 
     /// Who else carries a ref, looked at live; whoever does not carry it any more is forgotten.
@@ -80,10 +51,9 @@ impl Refs {
         };
         let namespace = holder.key.namespace.clone().unwrap_or_default();
         let api: Api<SupabaseProject> = Api::namespaced(client.clone(), &namespace);
-        let there = kubernetes::get(&api, &holder.key.name).await?;
+        let there = kubernetes::see::<_, SeenProject>(&api, &holder.key.name).await?;
         let carries = there.is_some_and(|there| {
-            there.meta().uid.as_deref() == Some(&holder.uid)
-                && there.status.and_then(|status| status.reference).as_deref() == Some(reference)
+            there.meta().uid() == holder.uid && there.reference.as_deref() == Some(reference)
         });
         if carries {
             return Ok(Some(holder.key));

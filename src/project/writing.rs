@@ -247,7 +247,11 @@ fn refused(name: &str, error: &Error) -> (Problem, bool) {
             ),
             true,
         ),
-        Error::NotFound | Error::Terminating | Error::Unavailable(_) => (
+        Error::NotFound
+        | Error::Terminating
+        | Error::TooLarge
+        | Error::Unreadable(_)
+        | Error::Unavailable(_) => (
             Problem::new(Reason::Retrying, format!("writing {name}: {error}")),
             true,
         ),

@@ -18,10 +18,12 @@ use super::tasks::{Spawner, Tasks};
 use crate::api::ObjectKey;
 use crate::api::project::ConnectionKind;
 use crate::controller::Wakes;
+use crate::kubernetes;
 use crate::leader::Leadership;
 use crate::management;
 use crate::rules::ambient::{Clock, Random};
 use crate::rules::digest::DigestKey;
+use crate::seen::SeenConnection;
 use crate::telemetry::Metrics;
 
 /// Tunables.
@@ -241,14 +243,22 @@ impl Sessions {
         matches!(timeout(at_most, settled).await, Ok(Ok(_)))
     }
 
-    /// Reads which connection holds which tokens. Must have ended before any pass: until then no refresh token is
-    /// sent. Tries until it works.
-    pub async fn takeover(&self) {
-        let known = custody::index_all(self).await;
+    /// Reads which of the connections that exist holds which tokens. Must have ended before any pass: until then no
+    /// refresh token is sent.
+    ///
+    /// # Errors
+    /// Where nothing can be read.
+    pub async fn takeover(
+        &self,
+        connections: Vec<(ConnectionId, Arc<SeenConnection>)>,
+    ) -> Result<(), kubernetes::Error> {
+        let known = connections.iter().map(|(id, _)| id.clone()).collect();
+        custody::index_all(self, connections).await?;
         self.0.shared.progress.send_modify(|progress| {
             progress.known = known;
             progress.taken_over = true;
         });
+        Ok(())
     }
 
     /// Whether [`Sessions::takeover`] has ended.

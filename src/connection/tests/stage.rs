@@ -9,10 +9,10 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use http::{Method, Request, Response};
 use jiff::{SignedDuration, Timestamp};
+use kube::Api;
 use serde_json::{Value, json};
 use simulated_apiserver::{ApiServer, Fate, Resource, Service};
 use simulated_platform::{App, Config, Delivery, Plan, TokenMode, TokenPair, World};
@@ -20,13 +20,16 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::api::project::ConnectionKind;
 use crate::api::{GROUP, ObjectKey, SupabaseConnection, VERSION};
 use crate::connection::{Connections, Consent};
-use crate::controller::{Reporter, Shell, ShellParts, Wakes, pass};
+use crate::controller::{Reporter, Shell, ShellParts, Source, Store, Wakes, pass};
+use crate::kubernetes::{Lean as _, Shape};
 use crate::leader::Leadership;
 use crate::management::{BaseUrl, Client, Limits, Sent, Transport, TransportError, TransportKind};
 use crate::rules::ambient::{Clock, Random};
 use crate::rules::digest::DigestKey;
+use crate::seen::SeenConnection;
 use crate::session::{ConnectionId, SessionOptions, Sessions, SessionsParts};
 use crate::telemetry::Metrics;
 
@@ -463,10 +466,23 @@ pub fn id(name: &str) -> ConnectionId {
 
 /// What the controller does: passes over every connection, when they are due or asked for.
 async fn run(stage: Stage, sessions: Sessions, shell: Shell, clock: Arc<Time>, nudge: Arc<Notify>) {
-    sessions.takeover().await;
+    loop {
+        let store = Store::<SeenConnection>::default();
+        let api = Api::<SupabaseConnection>::all(shell.client.clone());
+        let mut source = Source::new(api, "SupabaseConnection", Shape::Whole, None);
+        if source.list(&store, None).await.is_ok() {
+            let kind = ConnectionKind::SupabaseConnection;
+            let known = store.all().into_iter();
+            let known = known.map(|seen| (ConnectionId::new(kind, &seen.meta().key()), seen));
+            if sessions.takeover(known.collect()).await.is_ok() {
+                break;
+            }
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
     let room =
         Connections::<SupabaseConnection>::new(sessions.clone(), clock.clone(), Consent::default());
-    let mut wakes = Box::pin(sessions.connection_wakes().clone().stream());
+    let wakes = sessions.connection_wakes().clone();
     let mut due: BTreeMap<ObjectKey, Duration> = BTreeMap::new();
     loop {
         let there: Vec<ObjectKey> = {
@@ -500,7 +516,7 @@ async fn run(stage: Stage, sessions: Sessions, shell: Shell, clock: Arc<Time>, n
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             () = nudge.notified() => due.values_mut().for_each(|at| *at = Duration::ZERO),
-            Some(key) = wakes.next() => {
+            key = wakes.next() => {
                 due.insert(key, Duration::ZERO);
             }
         }

@@ -139,16 +139,18 @@ impl Keyring {
             if !due {
                 return Ok(keys);
             }
-            let written = if let Some(mut secret) = there {
+            let (secret, written) = if let Some(mut secret) = there {
                 secret.data = Some(self.renewed(secret.data.as_ref(), now));
-                kubernetes::replace(&self.api(), &secret).await
+                let written = kubernetes::replace(&self.api(), &secret).await;
+                (secret, written)
             } else {
                 let data = self.renewed(None, now);
                 let secret = keys::secret(&self.namespace, NAME, data);
-                kubernetes::create(&self.api(), &secret).await
+                let written = kubernetes::create(&self.api(), &secret).await;
+                (secret, written)
             };
             match written {
-                Ok(secret) => return Ok(keys_of(&secret)),
+                Ok(_) => return Ok(keys_of(&secret)),
                 // Another replica was faster: its key counts.
                 Err(Error::Conflict | Error::Exists | Error::NotFound) => {}
                 Err(error) => return Err(error),

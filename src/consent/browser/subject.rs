@@ -2,22 +2,21 @@
 
 use std::sync::Arc;
 
+use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use futures::{FutureExt as _, StreamExt as _};
-use kube::runtime::WatchStreamExt as _;
-use kube::runtime::reflector::{self, Store};
-use kube::{Api, Client, ResourceExt as _};
+use kube::{Api, Client};
+use tokio::sync::watch;
 use tracing::warn;
 
 use crate::api::connection::Connection;
 use crate::api::project::ConnectionKind;
-use crate::api::{ClusterSupabaseConnection, ConditionType, SupabaseConnection};
-use crate::kubernetes::{self, Error, Stored};
-use crate::rules::conditions;
+use crate::api::{ClusterSupabaseConnection, SupabaseConnection};
+use crate::controller::{Change, OnChange, Source, Store, sources};
+use crate::kubernetes::{self, Error, Lean as _, Shape, Stored};
 use crate::rules::link::ConsentLinks;
+use crate::seen::SeenConnection;
 use crate::session::custody::Grants;
 use crate::telemetry::Metrics;
-use crate::watching::{apis, events};
 
 /// A connection, as far as the consent flow is concerned with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,27 +41,21 @@ pub struct Subject {
 
 impl Subject {
     /// What consent can be asked for: OAuth, pinned to an organization, and not on its way out.
-    fn of<C: Connection>(object: &C) -> Option<Self> {
-        let view = object.view();
-        let oauth = view.auth.oauth.as_ref()?;
-        let organization = view.organization_slug?.to_owned();
-        if object.meta().deletion_timestamp.is_some() {
+    fn of(kind: ConnectionKind, seen: &SeenConnection) -> Option<Self> {
+        let meta = seen.meta();
+        if !seen.is_oauth || meta.is_leaving() {
             return None;
         }
-        let status = Connection::status(object);
-        let offered = status.is_some_and(|status| status.consent_url.is_some());
-        let ready = status.is_some_and(|status| {
-            conditions::is_true(&status.conditions, ConditionType::Ready.as_str())
-        });
+        let key = meta.key();
         Some(Self {
-            kind: C::KIND,
-            namespace: object.namespace(),
-            name: object.name_any(),
-            uid: object.uid()?,
-            organization,
-            app_secret: oauth.app_secret_ref.as_ref().map(|app| app.name.clone()),
-            grants_secret: object.grants_secret_name(),
-            wants_consent: offered || !ready,
+            kind,
+            organization: seen.organization.clone()?,
+            uid: Some(meta.uid().to_owned()).filter(|uid| !uid.is_empty())?,
+            app_secret: seen.app_secret.clone(),
+            grants_secret: kind.grants_secret_of(&key.name),
+            wants_consent: seen.offers_consent || !seen.is_ready(),
+            namespace: key.namespace,
+            name: key.name,
         })
     }
 
@@ -80,8 +73,10 @@ pub struct Subjects {
     client: Client,
     /// The operator's namespace, where the Secrets of the cluster's connections are.
     own: String,
-    namespaced: Store<SupabaseConnection>,
-    cluster: Option<Store<ClusterSupabaseConnection>>,
+    namespaced: Store<SeenConnection>,
+    cluster: Store<SeenConnection>,
+    /// Whether each source was tried once.
+    tried: Vec<watch::Receiver<bool>>,
 }
 
 impl Subjects {
@@ -92,29 +87,48 @@ impl Subjects {
         namespaces: Option<&[String]>,
         metrics: &Metrics,
     ) -> (Self, BoxFuture<'static, ()>) {
-        let (store, running) = watch(apis(client, namespaces), metrics.clone());
-        let mut all = vec![running];
-        let cluster = namespaces.is_none().then(|| {
-            let (store, running) = watch(vec![Api::all(client.clone())], metrics.clone());
-            all.push(running);
-            store
-        });
-        let subjects = Self {
+        let mut subjects = Self {
             client: client.clone(),
             own: own.to_owned(),
-            namespaced: store,
-            cluster,
+            namespaced: Store::default(),
+            cluster: Store::default(),
+            tried: Vec::new(),
         };
+        let mut all = Vec::new();
+        let kind = ConnectionKind::SupabaseConnection.as_str();
+        for source in sources::<SupabaseConnection>(client, kind, Shape::Whole, namespaces) {
+            let store = subjects.namespaced.clone();
+            all.push(subjects.follow(source, store, metrics));
+        }
+        if namespaces.is_none() {
+            let kind = ConnectionKind::ClusterSupabaseConnection.as_str();
+            let api = Api::<ClusterSupabaseConnection>::all(client.clone());
+            let store = subjects.cluster.clone();
+            let source = Source::new(api, kind, Shape::Whole, None);
+            all.push(subjects.follow(source, store, metrics));
+        }
         let running = futures::future::join_all(all).map(|_| ()).boxed();
         (subjects, running)
     }
 
-    /// Waits until the connections were listed once.
+    fn follow<K: Stored>(
+        &mut self,
+        source: Source<K>,
+        store: Store<SeenConnection>,
+        metrics: &Metrics,
+    ) -> BoxFuture<'static, ()> {
+        let (tell, told) = watch::channel(false);
+        self.tried.push(told);
+        let nothing: OnChange<SeenConnection> = Arc::new(|_: &Change<SeenConnection>| {});
+        source.follow(store, nothing, metrics.clone(), tell).boxed()
+    }
+
+    /// Waits until the connections were listed once, or that was tried: one namespace that cannot be listed keeps nobody
+    /// from the others.
     pub async fn listed(&self) {
-        // An error means that the watch has ended, with the process.
-        let _ = self.namespaced.wait_until_ready().await;
-        if let Some(cluster) = &self.cluster {
-            let _ = cluster.wait_until_ready().await;
+        for tried in &self.tried {
+            // An error means that the watch has ended, with the process.
+            let _ = tried.clone().wait_for(|tried| *tried).await;
         }
     }
 
@@ -129,14 +143,12 @@ impl Subjects {
     }
 
     fn find(&self, is_it: impl Fn(&str) -> bool) -> Option<Subject> {
-        fn within<C: Connection>(store: &Store<C>, is_it: impl Fn(&str) -> bool) -> Option<Arc<C>> {
-            store.find(|object| object.meta().uid.as_deref().is_some_and(&is_it))
+        let within = |store: &Store<SeenConnection>| store.find(|seen| is_it(seen.meta().uid()));
+        if let Some(found) = within(&self.namespaced) {
+            return Subject::of(ConnectionKind::SupabaseConnection, &found);
         }
-        if let Some(found) = within(&self.namespaced, &is_it) {
-            return Subject::of(&*found);
-        }
-        let cluster = self.cluster.as_ref()?;
-        within(cluster, &is_it).and_then(|found| Subject::of(&*found))
+        let found = within(&self.cluster)?;
+        Subject::of(ConnectionKind::ClusterSupabaseConnection, &found)
     }
 
     /// The same connection as the API server has it now; none if it is gone, or cannot be consented for any more.
@@ -148,8 +160,8 @@ impl Subjects {
             api: Api<C>,
             seen: &Subject,
         ) -> Result<Option<Subject>, Error> {
-            let found = kubernetes::get(&api, &seen.name).await?;
-            let subject = found.as_ref().and_then(Subject::of);
+            let found = kubernetes::see::<_, SeenConnection>(&api, &seen.name).await?;
+            let subject = found.and_then(|found| Subject::of(C::KIND, &found));
             Ok(subject.filter(|subject| subject.uid == seen.uid))
         }
         match &seen.namespace {
@@ -199,26 +211,4 @@ impl Subjects {
             );
         }
     }
-}
-
-fn watch<C: Connection + Stored>(
-    apis: Vec<Api<C>>,
-    metrics: Metrics,
-) -> (Store<C>, BoxFuture<'static, ()>) {
-    let (store, writer) = reflector::store();
-    let running = events(apis)
-        .reflect(writer)
-        .for_each(move |event| {
-            if let Err(error) = event {
-                metrics.watch_failed(C::KIND.as_str());
-                warn!(
-                    kind = C::KIND.as_str(),
-                    error = &error as &dyn std::error::Error,
-                    "watch of the consent pages failed; trying again"
-                );
-            }
-            std::future::ready(())
-        })
-        .boxed();
-    (store, running)
 }

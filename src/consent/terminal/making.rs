@@ -56,20 +56,21 @@ impl Terminal<'_> {
         } else {
             json!({"name": name, "namespace": namespace})
         };
-        let connection: C = serde_json::from_value(json!({
+        let mut connection: C = serde_json::from_value(json!({
             "apiVersion": C::api_version(&()),
             "kind": kind,
             "metadata": metadata,
             "spec": {"auth": {"oauth": oauth}, "organizationSlug": slug.as_str()},
         }))?;
-        let made = kubernetes::create(api, &connection)
+        let written = kubernetes::create(api, &connection)
             .await
             .map_err(|error| self.right(error, "create", &C::plural(&())))?;
+        connection.meta_mut().uid = Some(written.uid().to_owned());
         say(&format!("The {kind} {name} was made."));
         if is_shared {
             say("No namespace may use it yet: name those that may in spec.allowedNamespaces.");
         }
-        Ok(made)
+        Ok(connection)
     }
 
     /// Makes the Secret of an app that a connection names, if the person wants it.

@@ -32,7 +32,7 @@ impl Terminal<'_> {
                 },
                 ..SelfSubjectAccessReview::default()
             };
-            let answer = kubernetes::create(&api, &review).await;
+            let answer = kubernetes::answered::<_, SelfSubjectAccessReview>(&api, &review).await;
             if let Ok(review) = answer
                 && review.status.is_some_and(|status| !status.allowed)
             {

@@ -25,6 +25,7 @@ mod record;
 mod resolve;
 mod settle;
 mod trouble;
+mod unreadable;
 
 use std::time::Duration;
 
@@ -37,6 +38,7 @@ pub(super) use password::password_is_settled;
 pub(super) use record::is_waited_for;
 pub use settle::{Written, conflict, settle};
 pub use trouble::trouble;
+pub(super) use unreadable::parting;
 
 use super::draft::Draft;
 use super::facts::{Observed, Step};

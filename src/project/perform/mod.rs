@@ -116,6 +116,8 @@ impl Hand<'_> {
             | kubernetes::Error::Terminating
             | kubernetes::Error::Forbidden(_)
             | kubernetes::Error::Invalid
+            | kubernetes::Error::TooLarge
+            | kubernetes::Error::Unreadable(_)
             | kubernetes::Error::Unavailable(_) => {
                 let mut draft = self.draft(status);
                 draft.progressing(Reason::Retrying, &format!("{doing}: {error}"));

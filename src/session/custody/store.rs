@@ -14,12 +14,13 @@ use super::index::Index;
 use super::tokens::TokenState;
 use crate::api::project::ConnectionKind;
 use crate::api::{ClusterSupabaseConnection, FIELD_MANAGER, FINALIZER, SupabaseConnection, labels};
-use crate::kubernetes::{self, Error};
+use crate::kubernetes::{self, Bare, Error, Lean as _};
 use crate::rules::digest::DigestKey;
 use crate::session::ConnectionId;
 
-/// Between two tries to store what must not be lost.
+/// Between two tries to store what must not be lost: at first, and at most.
 const INSIST_EVERY: Duration = Duration::from_millis(500);
+const INSIST_MOST: Duration = Duration::from_secs(1);
 
 /// A state Secret as it was read.
 #[derive(Clone, Debug)]
@@ -142,10 +143,13 @@ impl Store {
             }
         }
         secret.data = Some(state.data());
-        match before {
-            Some(_) => kubernetes::replace(&self.api(), &secret).await,
-            None => kubernetes::create(&self.api(), &secret).await,
-        }
+        let written = match before {
+            Some(_) => kubernetes::replace(&self.api(), &secret).await?,
+            None => kubernetes::create(&self.api(), &secret).await?,
+        };
+        secret.metadata.uid = Some(written.uid().to_owned());
+        secret.metadata.resource_version = Some(written.version().to_owned());
+        Ok(secret)
     }
 
     /// Stores what must not be lost, whatever else happens to the Secret. `merge` says what to store over a state
@@ -160,6 +164,7 @@ impl Store {
         merge: impl Fn(&TokenState) -> Option<TokenState> + Send,
         lives: impl Fn(&str) -> bool + Send + Sync,
     ) -> Option<TokenState> {
+        let mut pause = INSIST_EVERY;
         loop {
             match self.write(before.as_ref(), &next).await {
                 Ok(_) => return Some(next),
@@ -170,7 +175,6 @@ impl Store {
                         error = &error as &dyn std::error::Error,
                         "tokens could not be stored yet"
                     );
-                    tokio::time::sleep(INSIST_EVERY).await;
                 }
             }
             // Whatever the answer was, the write may have happened.
@@ -190,7 +194,8 @@ impl Store {
                 Ok(StateRead::Foreign) => return None,
                 Err(_) => {}
             }
-            tokio::time::sleep(INSIST_EVERY).await;
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(INSIST_MOST);
         }
     }
 
@@ -201,11 +206,11 @@ impl Store {
         freed
             .finalizers_mut()
             .retain(|finalizer| finalizer != FINALIZER);
-        let freed = match kubernetes::replace(&self.api(), &freed).await {
-            Ok(freed) => freed,
+        match kubernetes::replace(&self.api(), &freed).await {
+            Ok(written) => freed.metadata.resource_version = Some(written.version().to_owned()),
             Err(Error::NotFound) => return Ok(()),
             Err(error) => return Err(error),
-        };
+        }
         kubernetes::delete(&self.api(), &freed).await
     }
 
@@ -215,18 +220,14 @@ impl Store {
             ConnectionKind::SupabaseConnection => {
                 let namespace = self.id.namespace.as_deref().unwrap_or_default();
                 let api = Api::<SupabaseConnection>::namespaced(self.client.clone(), namespace);
-                kubernetes::get(&api, name)
-                    .await?
-                    .and_then(|found| found.uid())
+                kubernetes::see::<_, Bare>(&api, name).await?
             }
             ConnectionKind::ClusterSupabaseConnection => {
                 let api = Api::<ClusterSupabaseConnection>::all(self.client.clone());
-                kubernetes::get(&api, name)
-                    .await?
-                    .and_then(|found| found.uid())
+                kubernetes::see::<_, Bare>(&api, name).await?
             }
         };
-        Ok(found.as_deref() == Some(self.uid.as_str()))
+        Ok(found.is_some_and(|found| found.meta().uid() == self.uid))
     }
 }
 

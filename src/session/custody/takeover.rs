@@ -1,100 +1,93 @@
 //! At takeover: which connection holds which refresh token.
 //!
-//! Reads connections, their state Secrets and their seeds, past every cache.
+//! Reads the state Secrets and seeds of connections, past every cache.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{StreamExt as _, stream};
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::ListParams;
-use kube::{Api, ResourceExt as _};
+use kube::Api;
 use tracing::warn;
 
 use super::index::Holder;
 use super::store::{StateRead, Store};
 use super::tokens::{Token, credential};
-use crate::api::connection::Connection;
-use crate::api::project::ConnectionKind;
-use crate::api::{ClusterSupabaseConnection, ObjectKey, SupabaseConnection};
-use crate::kubernetes::{self, Error};
+use crate::kubernetes::{self, Error, Lean as _};
+use crate::seen::SeenConnection;
 use crate::session::{ConnectionId, Sessions};
 
-const PAUSE: Duration = Duration::from_secs(1);
-const PAUSE_MOST: Duration = Duration::from_secs(30);
 /// Connections read at a time.
 const AT_A_TIME: usize = 8;
+/// How often a connection whose Secrets cannot be read is tried before the others go on without it.
+const TRIES: u32 = 10;
+const PAUSE: Duration = Duration::from_secs(1);
 
-/// Fills the index, and gives the connections that exist.
-pub(in crate::session) async fn index_all(sessions: &Sessions) -> BTreeSet<ConnectionId> {
-    let mut pause = PAUSE;
-    loop {
-        match all(sessions).await {
-            Ok(known) => return known,
-            Err(error) => warn!(
-                error = &error as &dyn std::error::Error,
-                "connections could not be read; trying again"
-            ),
-        }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(PAUSE_MOST);
-    }
-}
-
-async fn all(sessions: &Sessions) -> Result<BTreeSet<ConnectionId>, Error> {
-    let client = || sessions.client().clone();
-    let mut known = BTreeSet::new();
-    if let Some(namespaces) = &sessions.options().namespaces {
-        for namespace in namespaces {
-            let api = Api::<SupabaseConnection>::namespaced(client(), namespace);
-            known.extend(of_kind(sessions, &api, ConnectionKind::SupabaseConnection).await?);
-        }
-    } else {
-        let api = Api::<SupabaseConnection>::all(client());
-        known.extend(of_kind(sessions, &api, ConnectionKind::SupabaseConnection).await?);
-        let api = Api::<ClusterSupabaseConnection>::all(client());
-        known.extend(of_kind(sessions, &api, ConnectionKind::ClusterSupabaseConnection).await?);
-    }
-    Ok(known)
-}
-
-async fn of_kind<C: Connection>(
+/// Fills the index with what these connections hold. One whose Secrets cannot be read is named, and keeps nobody from
+/// the others: nothing is sent for it before its own reconcile has read them.
+///
+/// # Errors
+/// Where nothing at all can be read.
+pub(in crate::session) async fn index_all(
     sessions: &Sessions,
-    api: &Api<C>,
-    kind: ConnectionKind,
-) -> Result<Vec<ConnectionId>, Error> {
-    let list = api
-        .list(&ListParams::default())
-        .await
-        .map_err(Error::from)?;
-    stream::iter(list.items)
-        .map(|connection| async move {
-            let id = ConnectionId::new(kind, &ObjectKey::of(&connection));
-            if connection.view().auth.oauth.is_some() {
-                let holder = holder(sessions, &id, &connection).await?;
-                sessions.index().note(&id, holder);
+    connections: Vec<(ConnectionId, Arc<SeenConnection>)>,
+) -> Result<(), Error> {
+    let read: Vec<Result<(), Error>> = stream::iter(connections)
+        .filter(|(_, connection)| std::future::ready(connection.is_oauth))
+        .map(|(id, connection)| async move {
+            let holder = patiently(sessions, &id, &connection).await;
+            if let Err(error) = &holder {
+                warn!(
+                    connection = %id,
+                    error = error as &dyn std::error::Error,
+                    "the Secrets of a connection cannot be read"
+                );
             }
-            Ok(id)
+            holder.map(|holder| sessions.index().note(&id, holder))
         })
         .buffer_unordered(AT_A_TIME)
-        .try_collect()
-        .await
+        .collect()
+        .await;
+    let any = read.is_empty() || read.iter().any(|one| !one.as_ref().is_err_and(is_passing));
+    let failed = read.into_iter().find_map(Result::err);
+    failed.filter(|_| !any).map_or(Ok(()), Err)
 }
 
-async fn holder<C: Connection>(
+async fn patiently(
     sessions: &Sessions,
     id: &ConnectionId,
-    connection: &C,
+    connection: &SeenConnection,
+) -> Result<Holder, Error> {
+    let mut tries = 1;
+    loop {
+        match holder(sessions, id, connection).await {
+            Err(error) if tries < TRIES && is_passing(&error) => tries += 1,
+            done => return done,
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Whether trying again soon may help.
+const fn is_passing(error: &Error) -> bool {
+    matches!(error, Error::Unavailable(_))
+}
+
+async fn holder(
+    sessions: &Sessions,
+    id: &ConnectionId,
+    connection: &SeenConnection,
 ) -> Result<Holder, Error> {
     let namespace = sessions.namespace_of(id);
-    let uid = connection.uid().unwrap_or_default();
+    let uid = connection.meta().uid().to_owned();
     let store = Store::new(
         sessions.client().clone(),
         sessions.digest_key().clone(),
         id.clone(),
         uid.clone(),
         namespace.clone(),
-        connection.state_secret_name(),
+        id.kind.state_secret_of(&id.name),
     );
     // An owner that is gone is told apart by its connection's own pass; here every digest counts.
     let mut source_unknown = false;
@@ -105,17 +98,11 @@ async fn holder<C: Connection>(
         }
         StateRead::Absent | StateRead::Foreign | StateRead::Damaged(_) => BTreeSet::new(),
     };
-    let reference = connection
-        .view()
-        .auth
-        .oauth
-        .as_ref()
-        .and_then(|oauth| oauth.token_secret_ref.as_ref());
-    let seed = match reference {
+    let seed = match &connection.seed_secret {
         None => None,
-        Some(reference) => {
+        Some(name) => {
             let api = Api::<Secret>::namespaced(sessions.client().clone(), &namespace);
-            let secret = kubernetes::get(&api, &reference.name).await?;
+            let secret = kubernetes::get(&api, name).await?;
             let data = secret.and_then(|secret| secret.data).unwrap_or_default();
             data.get("refresh_token")
                 .and_then(|bytes| std::str::from_utf8(&bytes.0).ok())
@@ -127,7 +114,7 @@ async fn holder<C: Connection>(
     stored.extend(seed.clone().filter(|_| source_unknown));
     Ok(Holder {
         uid,
-        created: connection.creation_timestamp().map(|time| time.0),
+        created: connection.meta().created(),
         stored,
         seed,
     })

@@ -2,7 +2,6 @@
 //! is woken from inside, and when its last pass asked for the next.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::pin::pin;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -171,7 +170,6 @@ impl<'a> Process<'a> {
                 Err(_) => tokio::time::sleep(Duration::from_secs(2)).await,
             }
         };
-        let mut wakes = pin!(term.project_wakes.stream());
         let mut seen = BTreeMap::new();
         let mut due: BTreeMap<Target, Instant> = BTreeMap::new();
         let mut again: BTreeSet<Target> = BTreeSet::new();
@@ -215,7 +213,7 @@ impl<'a> Process<'a> {
                         due.insert(target, Instant::now() + wait);
                     }
                 }
-                Some(key) = wakes.next() => {
+                key = term.project_wakes.next() => {
                     due.insert((Of::Project, key), Instant::now());
                 }
                 () = timer => {}

@@ -1,0 +1,68 @@
+//! The API server: a client with deadlines, and what the operator reads and writes there.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`error`] | why a call did not work, by what the caller must do |
+//! | [`lean`] | what is kept of an object that may hold anything |
+//! | [`listing`], [`watching`] | lists page by page, and watches, of lean objects |
+//! | [`reading`] | one object, past every cache |
+//! | [`writing`] | the few writes that the operator makes |
+//! | [`decode`], [`transport`] | from the bytes of an answer to an object; no answer is ever logged |
+//!
+//! Nothing here trusts an answer to be readable: one object that is not must not keep anybody from the others.
+
+mod decode;
+mod error;
+pub mod lean;
+mod listing;
+mod reading;
+mod transport;
+mod watching;
+mod writing;
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use kube::{Client, Config, Resource};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use decode::{Partly, Read};
+pub use error::{Error, Refusal};
+pub use lean::{Bare, Lean, Meta, Text};
+pub use listing::{Shape, current_version, list};
+pub use reading::{get, read, see};
+pub use watching::{Event, Watch};
+pub use writing::{
+    Written, answered, create, delete, release, replace, request_reconcile, set_finalizers,
+    write_status,
+};
+
+/// How long the API server may take to begin an answer. Watches begin theirs at once and may then be silent.
+pub const ANSWER_WITHIN: Duration = Duration::from_secs(15);
+
+/// What every stored type that we touch can do.
+pub trait Stored:
+    Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned + Send + Sync + 'static
+{
+}
+
+impl<K> Stored for K where
+    K: Resource<DynamicType = ()>
+        + Clone
+        + Debug
+        + Serialize
+        + DeserializeOwned
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+/// A client whose calls end: the default one waits for ever.
+pub fn client(config: Config) -> Result<Client, kube::Error> {
+    let layer = tower::timeout::TimeoutLayer::new(ANSWER_WITHIN);
+    Ok(kube::client::ClientBuilder::try_from(config)?
+        .with_layer(&layer)
+        .build())
+}

@@ -1,0 +1,56 @@
+//! One object, read past every cache.
+
+use bytes::Bytes;
+use kube::Api;
+use kube::api::GetParams;
+use kube::core::Request;
+
+use super::decode::{self, Read};
+use super::lean::Lean;
+use super::{Error, Stored, transport};
+
+/// Reads an object. What cannot be a name names nothing.
+///
+/// # Errors
+/// [`Error::Unreadable`] where something in it is not understood.
+pub async fn get<K: Stored>(api: &Api<K>, name: &str) -> Result<Option<K>, Error> {
+    match read(api, name).await? {
+        None => Ok(None),
+        Some(Read::Whole(object)) => Ok(Some(object)),
+        Some(Read::Partly(partly)) => Err(Error::Unreadable(partly.named())),
+    }
+}
+
+/// Reads an object, as far as it is understood.
+pub async fn read<K: Stored>(api: &Api<K>, name: &str) -> Result<Option<Read<K>>, Error> {
+    match bytes(api, name).await? {
+        None => Ok(None),
+        Some(body) => decode::object(&body).ok_or_else(Error::broken).map(Some),
+    }
+}
+
+/// Reads what is kept of an object that may hold anything.
+pub async fn see<K: Stored, L: Lean>(api: &Api<K>, name: &str) -> Result<Option<L>, Error> {
+    match bytes(api, name).await? {
+        None => Ok(None),
+        Some(body) => serde_json::from_slice(&body)
+            .map(Some)
+            .map_err(|_| Error::broken()),
+    }
+}
+
+async fn bytes<K: Stored>(api: &Api<K>, name: &str) -> Result<Option<Bytes>, Error> {
+    // It must not get into a path.
+    let is_part = |letter: char| {
+        letter.is_ascii_lowercase() || letter.is_ascii_digit() || "-.".contains(letter)
+    };
+    if name.is_empty() || name.starts_with('.') || !name.chars().all(is_part) {
+        return Ok(None);
+    }
+    let request = Request::new(api.resource_url()).get(name, &GetParams::default());
+    match transport::one(api.clone().into_client(), transport::built(request)?).await {
+        Ok(body) => Ok(Some(body)),
+        Err(Error::NotFound) => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,171 @@
+//! A connection of either kind as the cache holds it.
+
+use serde::Deserialize;
+
+use crate::kubernetes::{Lean, Meta, Text};
+
+/// A connection.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(from = "Wire")]
+pub struct SeenConnection {
+    meta: Meta,
+    /// Whether it has OAuth credentials.
+    pub is_oauth: bool,
+    /// The Secret of its app.
+    pub app_secret: Option<String>,
+    /// The Secret of its seed.
+    pub seed_secret: Option<String>,
+    /// The Secret of its personal access token.
+    pub token_secret: Option<String>,
+    /// The organization that it is pinned to.
+    pub organization: Option<String>,
+    /// Whether its status offers consent.
+    pub offers_consent: bool,
+    /// Status and reason of `Ready`.
+    pub ready: Option<(String, String)>,
+}
+
+impl Lean for SeenConnection {
+    fn meta(&self) -> &Meta {
+        &self.meta
+    }
+}
+
+impl SeenConnection {
+    /// Whether it reads a Secret of this name.
+    pub fn reads(&self, name: &str) -> bool {
+        [&self.app_secret, &self.seed_secret, &self.token_secret]
+            .into_iter()
+            .any(|known| known.as_deref() == Some(name))
+    }
+
+    /// Whether it is ready.
+    pub fn is_ready(&self) -> bool {
+        self.ready
+            .as_ref()
+            .is_some_and(|(status, _)| status == "True")
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Wire {
+    metadata: Meta,
+    spec: Spec,
+    status: Status,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Spec {
+    auth: Auth,
+    organization_slug: Text,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Auth {
+    oauth: Option<OAuth>,
+    personal_access_token: Option<Token>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct OAuth {
+    app_secret_ref: Option<Named>,
+    token_secret_ref: Option<Named>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Token {
+    secret_key_ref: Option<Named>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Named {
+    name: Text,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Status {
+    #[serde(rename = "consentURL")]
+    consent_url: Option<serde::de::IgnoredAny>,
+    conditions: Option<Vec<Condition>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Condition {
+    r#type: Text,
+    status: Text,
+    reason: Text,
+}
+
+impl From<Wire> for SeenConnection {
+    fn from(wire: Wire) -> Self {
+        let Wire {
+            metadata,
+            spec,
+            status,
+        } = wire;
+        let name = |named: Option<Named>| named.and_then(|named| named.name.0);
+        let is_oauth = spec.auth.oauth.is_some();
+        let oauth = spec.auth.oauth.unwrap_or_default();
+        let token = spec.auth.personal_access_token.unwrap_or_default();
+        let mut conditions = status.conditions.into_iter().flatten();
+        let ready = conditions.find(|one| one.r#type.0.as_deref() == Some("Ready"));
+        Self {
+            is_oauth,
+            app_secret: name(oauth.app_secret_ref),
+            seed_secret: name(oauth.token_secret_ref),
+            token_secret: name(token.secret_key_ref),
+            organization: spec.organization_slug.0,
+            offers_consent: status.consent_url.is_some(),
+            ready: ready.map(|one| {
+                (
+                    one.status.0.unwrap_or_default(),
+                    one.reason.0.unwrap_or_default(),
+                )
+            }),
+            meta: metadata,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_connection_of_any_version_is_seen() {
+        let seen: SeenConnection = serde_json::from_value(json!({
+            "metadata": {"name": "acme", "namespace": "team", "uid": "u"},
+            "spec": {
+                "auth": {"oauth": {"appSecretRef": {"name": "app"}, "tokenSecretRef": {"name": "seed"}, "flow": "New"}},
+                "adoption": "Sometimes", "organizationSlug": "acme",
+            },
+            "status": {"consentURL": "https://c", "conditions": [
+                {"type": "Stalled", "status": "True"}, {"type": "Ready", "status": "False", "reason": "Retrying"},
+            ]},
+        }))
+        .unwrap();
+        assert!(seen.is_oauth && seen.reads("app") && seen.reads("seed") && !seen.reads("acme"));
+        assert!(seen.offers_consent && !seen.is_ready());
+        assert_eq!(
+            seen.ready,
+            Some(("False".to_owned(), "Retrying".to_owned()))
+        );
+        let seen: SeenConnection = serde_json::from_value(json!({
+            "spec": {"auth": {"personalAccessToken": {"secretKeyRef": {"name": "pat", "key": "t"}}}},
+        }))
+        .unwrap();
+        assert!(
+            !seen.is_oauth && seen.reads("pat") && !seen.offers_consent && seen.ready.is_none()
+        );
+    }
+}
