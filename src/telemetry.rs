@@ -290,25 +290,37 @@ impl Metrics {
     }
 }
 
+/// Whether a line of the log quotes no answer of the API server: the client library logs, at every level, answers that
+/// it cannot decode, Secrets among them. What it has to say of a call that failed is in the error that it gives.
+fn quotes_no_answer(line: &tracing::Metadata<'_>) -> bool {
+    line.target() != "kube_client::client"
+}
+
 /// Starts logging to standard output, and makes panics say where, never what.
 pub fn start_logging(level: &str, json: bool) -> Result<(), String> {
     use tracing_subscriber::EnvFilter;
+    use tracing_subscriber::filter::filter_fn;
+    use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+    use tracing_subscriber::util::SubscriberInitExt as _;
 
     let filter = EnvFilter::try_new(level).map_err(|_| {
         "--log-level must be error, warn, info, debug, trace or directives like info,supabase_operator=debug"
             .to_owned()
     })?;
-    let logs = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stdout);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stdout);
+    let logs = tracing_subscriber::registry().with(filter);
     let started = if json {
-        logs.json()
+        let lines = lines
+            .json()
             .flatten_event(true)
             .with_current_span(true)
-            .with_span_list(false)
+            .with_span_list(false);
+        logs.with(lines.with_filter(filter_fn(quotes_no_answer)))
             .try_init()
     } else {
-        logs.with_ansi(false).try_init()
+        let lines = lines.with_ansi(false);
+        logs.with(lines.with_filter(filter_fn(quotes_no_answer)))
+            .try_init()
     };
     started.map_err(|_| "logging was started twice".to_owned())?;
     std::panic::set_hook(Box::new(|info| {

@@ -157,6 +157,26 @@ pub struct Creation {
     /// The create calls whose outcome mattered, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attempts: Vec<Attempt>,
+    /// Filler, there while a create call is under way: the ref takes its place, so that storing it never makes the object
+    /// larger than what the API server has accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096))]
+    pub room: Option<String>,
+}
+
+impl Creation {
+    /// Bytes that are kept free for the ref and what is stored with it.
+    pub const ROOM: usize = 4096;
+
+    /// Keeps room for the answer of a create call, or gives it away where none is awaited.
+    pub fn keep_room(&mut self) {
+        let open = |attempt: &Attempt| attempt.outcome == AttemptOutcome::Pending;
+        self.room = self
+            .attempts
+            .iter()
+            .any(open)
+            .then(|| ".".repeat(Self::ROOM));
+    }
 }
 
 /// One create call, recorded before it was made.

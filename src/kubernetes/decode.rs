@@ -10,6 +10,8 @@ use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, IgnoredAny, Map
 use serde_json::{Map, Value};
 use serde_path_to_error::Segment;
 
+use super::lean::{Bare, Lean, Meta};
+
 /// How many fields are taken away before an object counts as not understood at all.
 const FIELDS: usize = 32;
 
@@ -40,7 +42,7 @@ impl<K> Partly<K> {
 
 /// Reads an object. None if the bytes are no object at all.
 pub(super) fn object<K: DeserializeOwned>(body: &[u8]) -> Option<Read<K>> {
-    let Stripped(value) = serde_json::from_slice(body).ok()?;
+    let Stripped { object: value, .. } = serde_json::from_slice(body).ok()?;
     // Most are whole: only what is not pays for the search.
     match K::deserialize(&value) {
         Ok(whole) => Some(Read::Whole(whole)),
@@ -127,14 +129,26 @@ fn shown(path: &[Step]) -> String {
     text
 }
 
-/// An object without managed fields.
-struct Stripped(Value);
+/// An object without managed fields, whatever else it holds.
+pub(super) struct Stripped {
+    pub(super) object: Value,
+    meta: Meta,
+}
+
+impl Lean for Stripped {
+    fn meta(&self) -> &Meta {
+        &self.meta
+    }
+}
 
 impl<'de> Deserialize<'de> for Stripped {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Without(&["metadata", "managedFields"])
-            .deserialize(deserializer)
-            .map(Self)
+        let object = Without(&["metadata", "managedFields"]).deserialize(deserializer)?;
+        let meta = Bare::deserialize(&object).unwrap_or_default();
+        Ok(Self {
+            meta: meta.meta().clone(),
+            object,
+        })
     }
 }
 

@@ -5,7 +5,9 @@ use kube::Api;
 use kube::api::ListParams;
 use kube::core::Request;
 use serde::Deserialize;
+use tracing::warn;
 
+use super::decode::Stripped;
 use super::lean::{Bare, Lean, Text};
 use super::transport::{self, Answer};
 use super::{Error, Stored};
@@ -57,9 +59,9 @@ pub async fn list<K: Stored, L: Lean>(
             }
         };
         let size = body.len();
-        let Page { metadata, items } = decoded::<L>(&body)?;
+        let Page { metadata, items } = page_of::<L>(&body)?;
         drop(body);
-        items.into_iter().for_each(&mut each);
+        items.into_iter().flatten().for_each(&mut each);
         match metadata.r#continue.0.filter(|token| !token.is_empty()) {
             Some(more) => token = Some(more),
             None => return Ok(metadata.resource_version.0.unwrap_or_default()),
@@ -98,6 +100,26 @@ async fn page<K: Stored>(
     transport::exchange(api.clone().into_client(), request, most).await
 }
 
+/// A page; what cannot be read on it is left out, and named.
+fn page_of<L: Lean>(body: &Bytes) -> Result<Page<L>, Error> {
+    if let Ok(page) = decoded::<L>(body) {
+        return Ok(page);
+    }
+    let Page { metadata, items } = decoded::<Stripped>(body)?;
+    let read = |item: Stripped| match L::deserialize(&item.object) {
+        Ok(read) => Some(read),
+        Err(_) => {
+            warn!(object = %item.meta().key(), "an object cannot be read; it is left alone");
+            None
+        }
+    };
+    let items = items.into_iter().flatten().filter_map(read).collect();
+    Ok(Page {
+        metadata,
+        items: Some(items),
+    })
+}
+
 fn decoded<L: Lean>(body: &Bytes) -> Result<Page<L>, Error> {
     serde_json::from_slice(body).map_err(|_| Error::broken())
 }
@@ -106,7 +128,9 @@ fn decoded<L: Lean>(body: &Bytes) -> Result<Page<L>, Error> {
 #[serde(bound(deserialize = "L: Lean"))]
 struct Page<L> {
     metadata: PageMeta,
-    items: Vec<L>,
+    /// Absent or null where there is none.
+    #[serde(default)]
+    items: Option<Vec<L>>,
 }
 
 #[derive(Deserialize)]

@@ -87,12 +87,15 @@ fn attempt(outcome: AttemptOutcome, listed_at: Timestamp) -> Attempt {
 }
 
 fn tried(attempts: Vec<Attempt>) -> ProjectStatus {
+    let mut creation = Creation {
+        name: "team-a-orders-nnnnnnnnnn".into(),
+        attempts,
+        room: None,
+    };
+    creation.keep_room();
     ProjectStatus {
         organization_slug: Some("acme".into()),
-        creation: Some(Creation {
-            name: "team-a-orders-nnnnnnnnnn".into(),
-            attempts,
-        }),
+        creation: Some(creation),
         ..ProjectStatus::default()
     }
 }

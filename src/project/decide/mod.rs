@@ -75,6 +75,9 @@ pub fn decide(
             attempt.outcome = AttemptOutcome::NotSent;
         }
     }
+    if let Some(creation) = &mut draft.status.creation {
+        creation.keep_room();
+    }
     let needs_link = !(project.spec.suspend || leave::goes_without_looking(project));
     if observed.unsettled && needs_link {
         // Nothing is said of a connection before it is known.

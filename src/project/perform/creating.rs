@@ -80,6 +80,7 @@ impl Hand<'_> {
         creation
             .attempts
             .push(self.attempt(&order, &new, &digest, call.deadline()));
+        creation.keep_room();
         // K3: refused if anybody wrote the object since it was read, before the list was begun.
         if let Err(error) = pass.write(&status).await {
             // The write may have been applied all the same; the call was certainly not made.
@@ -374,6 +375,9 @@ impl Hand<'_> {
             api_url: Some(SupabaseProject::api_url(&claim.reference)),
             ..Endpoints::default()
         });
+        if let Some(creation) = &mut status.creation {
+            creation.room = None;
+        }
         let mut draft = self.draft(status);
         let how = if claim.own {
             Reason::Created
@@ -423,6 +427,9 @@ fn settle_attempt(
         attempt.outcome = outcome;
         attempt.http_status = http;
         found = true;
+    }
+    if let Some(creation) = status.creation.as_mut().filter(|_| found) {
+        creation.keep_room();
     }
     found
 }

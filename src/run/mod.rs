@@ -2,6 +2,9 @@
 //!
 //! A process that lost its claim exits and is started anew: no state of an earlier term can leak into a later one.
 
+mod caches;
+mod term;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,265 +16,29 @@ use kube::{Api, Client};
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
+pub use caches::{Cache, Caches};
+pub use term::Term;
+
 use crate::api::project::ConnectionKind;
 use crate::api::{ClusterSupabaseConnection, SupabaseConnection, SupabaseProject};
-use crate::connection::{Connections, Consent};
 use crate::consent::browser;
-use crate::controller::{
-    OnChange, Reporter, Shell, ShellParts, Source, Store, Wakes, look, on_change, sources,
-};
+use crate::controller::{Source, look, sources};
 use crate::dependents::{Dependents, SecretChanges, watch_secrets};
 use crate::health::{self, Readiness};
 use crate::keys;
-use crate::kubernetes::{self, Lean, Shape, Stored};
+use crate::kubernetes::{self, Shape, Stored};
 use crate::leader::{Holder, Leadership, LeaseOptions, last_words};
 use crate::options::{Options, Scope};
 use crate::outside::Outside;
-use crate::project::refs::Refs;
-use crate::project::{ProjectParts, Projects};
 use crate::rules::ambient::{Random, draw};
-use crate::rules::link::ConsentLinks;
-use crate::seen::{SeenConnection, SeenProject};
-use crate::session::{ConnectionId, SessionOptions, Sessions, SessionsParts};
 use crate::telemetry::Metrics;
 
 /// How long answers in flight are stored after a stop or a lost claim.
 const LAST_WORDS: Duration = Duration::from_secs(30);
 /// Between two tries to find the kinds, or to take over.
 const RETRY: Duration = Duration::from_secs(2);
-/// How long one pass may read.
-const READING: Duration = Duration::from_secs(90);
 /// How long taking over may last: somebody else may fare better.
 const TAKEOVER: Duration = Duration::from_secs(120);
-
-/// Everything that lives for as long as this process leads.
-#[derive(Clone, Debug)]
-pub struct Term {
-    /// The shell.
-    pub shell: Shell,
-    /// The live credentials.
-    pub sessions: Sessions,
-    /// Projects.
-    pub projects: Projects,
-    /// Projects that somebody inside wants looked at.
-    pub project_wakes: Wakes,
-    /// Connections of namespaces.
-    pub connections: Connections<SupabaseConnection>,
-    /// Connections of the cluster; none in a namespaced install.
-    pub cluster_connections: Option<Connections<ClusterSupabaseConnection>>,
-    /// What was seen of all objects when this term began, and where more is to be seen.
-    pub seen: Caches,
-}
-
-/// The caches of one term.
-#[derive(Clone, Debug)]
-pub struct Caches {
-    /// Projects.
-    pub projects: Cache<SupabaseProject, SeenProject>,
-    /// Connections of namespaces.
-    pub connections: Cache<SupabaseConnection, SeenConnection>,
-    /// Connections of the cluster.
-    pub cluster_connections: Cache<ClusterSupabaseConnection, SeenConnection>,
-}
-
-/// The cache of one kind.
-#[derive(Clone, Debug)]
-pub struct Cache<K, S> {
-    /// What it holds.
-    pub store: Store<S>,
-    sources: Vec<Source<K>>,
-}
-
-impl<K: Stored, S: Lean> Cache<K, S> {
-    fn new(sources: Vec<Source<K>>) -> Self {
-        Self {
-            store: Store::default(),
-            sources,
-        }
-    }
-
-    /// Lists everything. A namespace that cannot be read is left out, as long as another one can: it is named, and tried
-    /// again while the others are served.
-    async fn list(&mut self) -> Result<(), kubernetes::Error> {
-        let mut failed = None;
-        let mut listed = false;
-        for source in &mut self.sources {
-            match source.list(&self.store, None).await {
-                Ok(()) => listed = true,
-                Err(error) => {
-                    warn!(
-                        of = source.place(),
-                        error = &error as &dyn std::error::Error,
-                        "objects cannot be listed"
-                    );
-                    failed = Some(error);
-                }
-            }
-        }
-        match failed {
-            Some(error) if !listed => Err(error),
-            Some(_) | None => Ok(()),
-        }
-    }
-
-    /// Follows every source, for ever, and asks for a first look at everything that is known.
-    fn follow(
-        self,
-        wakes: &Wakes,
-        also: Option<OnChange<S>>,
-        metrics: &Metrics,
-    ) -> impl Future<Output = ()> + Send + use<K, S> {
-        for key in self.store.keys() {
-            wakes.wake(key);
-        }
-        let tell = on_change(wakes, also);
-        let all = self.sources.into_iter().map(move |source| {
-            let (tried, _) = watch::channel(false);
-            source.follow(
-                self.store.clone(),
-                Arc::clone(&tell),
-                metrics.clone(),
-                tried,
-            )
-        });
-        let all: Vec<_> = all.collect();
-        async move {
-            futures::future::join_all(all).await;
-        }
-    }
-}
-
-impl Caches {
-    fn new(client: &Client, namespaces: Option<&[String]>) -> Self {
-        let cluster = || {
-            let api = Api::all(client.clone());
-            Source::new(api, "ClusterSupabaseConnection", Shape::Whole, None)
-        };
-        Self {
-            projects: Cache::new(sources(client, "SupabaseProject", Shape::Whole, namespaces)),
-            connections: Cache::new(sources(
-                client,
-                "SupabaseConnection",
-                Shape::Whole,
-                namespaces,
-            )),
-            cluster_connections: Cache::new(
-                namespaces.is_none().then(cluster).into_iter().collect(),
-            ),
-        }
-    }
-
-    async fn list(&mut self) -> Result<(), kubernetes::Error> {
-        self.projects.list().await?;
-        self.connections.list().await?;
-        self.cluster_connections.list().await
-    }
-
-    fn all_connections(&self) -> Vec<(ConnectionId, Arc<SeenConnection>)> {
-        let of = |store: &Store<SeenConnection>, kind: ConnectionKind| {
-            let all = store.all().into_iter();
-            all.map(move |seen| (ConnectionId::new(kind, &seen.meta().key()), seen))
-                .collect::<Vec<_>>()
-        };
-        let mut all = of(&self.connections.store, ConnectionKind::SupabaseConnection);
-        all.extend(of(
-            &self.cluster_connections.store,
-            ConnectionKind::ClusterSupabaseConnection,
-        ));
-        all
-    }
-}
-
-impl Term {
-    /// Takes over: reads the operator's key, lists every object once, and builds of that the index of refs and the index
-    /// of consumed tokens. Both are complete before anything is done.
-    pub async fn begin(
-        outside: &Outside,
-        options: &Options,
-        leadership: Leadership,
-        metrics: &Metrics,
-    ) -> anyhow::Result<Self> {
-        let Outside {
-            client,
-            management,
-            clock,
-            random,
-        } = outside.clone();
-        let process = draw(random.as_ref(), b"abcdefghijklmnopqrstuvwxyz0123456789", 12);
-        let digest_key = keys::digest_key(&client, &options.namespace, random.as_ref()).await?;
-        let reporter = Reporter::new(client.clone(), &options.identity, metrics.clone());
-        let shell = Shell::new(ShellParts {
-            client: client.clone(),
-            clock: Arc::clone(&clock),
-            random: Arc::clone(&random),
-            leadership: leadership.clone(),
-            reporter,
-            resync: options.resync_interval,
-            pass_deadline: READING,
-        });
-        let namespaces = options.namespaces();
-        let project_wakes = Wakes::default();
-        let sessions = Sessions::new(SessionsParts {
-            client: client.clone(),
-            management,
-            clock,
-            random,
-            leadership,
-            digest_key: digest_key.clone(),
-            process: process.clone(),
-            namespace: options.namespace.clone(),
-            options: SessionOptions {
-                namespaces: namespaces.clone(),
-                transition_interval: options.transition_interval,
-                rest_interval: options.rest_interval,
-                credentials_interval: options.credentials_interval,
-            },
-            metrics: metrics.clone(),
-            wake: project_wakes.clone(),
-        });
-        let mut seen = Caches::new(&client, namespaces.as_deref());
-        seen.list().await?;
-        let refs = Refs::default();
-        let projects = seen.projects.store.all();
-        let held = refs.build(projects.iter().map(AsRef::as_ref));
-        drop(projects);
-        sessions.takeover(seen.all_connections()).await?;
-        info!(refs = held, "took over");
-        let projects = Projects::new(
-            ProjectParts {
-                shell: shell.clone(),
-                sessions: sessions.clone(),
-                digest_key: digest_key.clone(),
-                process,
-                cluster_connections: options.scope == Scope::Cluster,
-                transition_interval: options.transition_interval,
-                rest_interval: options.rest_interval,
-                drift_interval: options.drift_interval,
-            },
-            refs,
-        );
-        let consent = Consent {
-            links: options
-                .consent_url
-                .as_ref()
-                .map(|url| ConsentLinks::new(url.to_string(), digest_key)),
-            app_secret: options.oauth_app_secret.clone(),
-        };
-        let clock = || Arc::clone(&shell.clock);
-        let connections = Connections::new(sessions.clone(), clock(), consent.clone());
-        let cluster_connections = (options.scope == Scope::Cluster)
-            .then(|| Connections::new(sessions.clone(), clock(), consent));
-        Ok(Self {
-            shell,
-            sessions,
-            projects,
-            project_wakes,
-            connections,
-            cluster_connections,
-            seen,
-        })
-    }
-}
 
 /// Runs until `stop` ends or the claim to lead is lost. The latter is an error, so that the process is restarted.
 pub async fn run(

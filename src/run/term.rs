@@ -1,0 +1,134 @@
+//! What one term of leadership consists of, and taking over.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::info;
+
+use super::caches::Caches;
+use crate::api::{ClusterSupabaseConnection, SupabaseConnection};
+use crate::connection::{Connections, Consent};
+use crate::controller::{Reporter, Shell, ShellParts, Wakes};
+use crate::keys;
+use crate::leader::Leadership;
+use crate::options::{Options, Scope};
+use crate::outside::Outside;
+use crate::project::refs::Refs;
+use crate::project::{ProjectParts, Projects};
+use crate::rules::ambient::draw;
+use crate::rules::link::ConsentLinks;
+use crate::session::{SessionOptions, Sessions, SessionsParts};
+use crate::telemetry::Metrics;
+
+/// How long one pass may read.
+const READING: Duration = Duration::from_secs(90);
+
+/// Everything that lives for as long as this process leads.
+#[derive(Clone, Debug)]
+pub struct Term {
+    /// The shell.
+    pub shell: Shell,
+    /// The live credentials.
+    pub sessions: Sessions,
+    /// Projects.
+    pub projects: Projects,
+    /// Projects that somebody inside wants looked at.
+    pub project_wakes: Wakes,
+    /// Connections of namespaces.
+    pub connections: Connections<SupabaseConnection>,
+    /// Connections of the cluster; none in a namespaced install.
+    pub cluster_connections: Option<Connections<ClusterSupabaseConnection>>,
+    /// What was seen of all objects when this term began, and where more is to be seen.
+    pub seen: Caches,
+}
+
+impl Term {
+    /// Takes over: reads the operator's key, lists every object once, and builds of that the index of refs and the index
+    /// of consumed tokens. Both are complete before anything is done.
+    pub async fn begin(
+        outside: &Outside,
+        options: &Options,
+        leadership: Leadership,
+        metrics: &Metrics,
+    ) -> anyhow::Result<Self> {
+        let Outside {
+            client,
+            management,
+            clock,
+            random,
+        } = outside.clone();
+        let process = draw(random.as_ref(), b"abcdefghijklmnopqrstuvwxyz0123456789", 12);
+        let digest_key = keys::digest_key(&client, &options.namespace, random.as_ref()).await?;
+        let reporter = Reporter::new(client.clone(), &options.identity, metrics.clone());
+        let shell = Shell::new(ShellParts {
+            client: client.clone(),
+            clock: Arc::clone(&clock),
+            random: Arc::clone(&random),
+            leadership: leadership.clone(),
+            reporter,
+            resync: options.resync_interval,
+            pass_deadline: READING,
+        });
+        let namespaces = options.namespaces();
+        let project_wakes = Wakes::default();
+        let sessions = Sessions::new(SessionsParts {
+            client: client.clone(),
+            management,
+            clock,
+            random,
+            leadership,
+            digest_key: digest_key.clone(),
+            process: process.clone(),
+            namespace: options.namespace.clone(),
+            options: SessionOptions {
+                namespaces: namespaces.clone(),
+                transition_interval: options.transition_interval,
+                rest_interval: options.rest_interval,
+                credentials_interval: options.credentials_interval,
+            },
+            metrics: metrics.clone(),
+            wake: project_wakes.clone(),
+        });
+        let mut seen = Caches::new(&client, namespaces.as_deref());
+        seen.list().await?;
+        let refs = Refs::default();
+        let projects = seen.projects.store.all();
+        let held = refs.build(projects.iter().map(AsRef::as_ref));
+        drop(projects);
+        sessions.takeover(seen.all_connections()).await?;
+        info!(refs = held, "took over");
+        let projects = Projects::new(
+            ProjectParts {
+                shell: shell.clone(),
+                sessions: sessions.clone(),
+                digest_key: digest_key.clone(),
+                process,
+                cluster_connections: options.scope == Scope::Cluster,
+                transition_interval: options.transition_interval,
+                rest_interval: options.rest_interval,
+                drift_interval: options.drift_interval,
+            },
+            refs,
+        );
+        let consent = Consent {
+            links: options
+                .consent_url
+                .as_ref()
+                .map(|url| ConsentLinks::new(url.to_string(), digest_key)),
+            app_secret: options.oauth_app_secret.clone(),
+        };
+        let clock = || Arc::clone(&shell.clock);
+        let connections = Connections::new(sessions.clone(), clock(), consent.clone());
+        let cluster_connections = (options.scope == Scope::Cluster)
+            .then(|| Connections::new(sessions.clone(), clock(), consent));
+        Ok(Self {
+            shell,
+            sessions,
+            projects,
+            project_wakes,
+            connections,
+            cluster_connections,
+            seen,
+        })
+    }
+}
