@@ -25,7 +25,7 @@ impl Dependents {
             let state = |seen: &Option<Arc<SeenConnection>>| {
                 seen.as_ref().map(|seen| {
                     let meta = seen.meta();
-                    (meta.uid().to_owned(), meta.generation, seen.ready.clone())
+                    (meta.uid().to_owned(), meta.generation(), seen.ready.clone())
                 })
             };
             if state(&change.before) == state(&change.now) {

@@ -131,7 +131,7 @@ async fn tell<K: Kind>(
     }
     let before = rest.status().cloned().unwrap_or_default();
     let mut conditions = K::Object::conditions(&before).to_vec();
-    let (generation, now) = (meta.generation, shell.clock.now());
+    let (generation, now) = (meta.generation(), shell.clock.now());
     let mut set = |kind: ConditionType, truth, reason: Reason| {
         let (kind, reason) = (kind.as_str(), reason.as_str());
         conditions::set(

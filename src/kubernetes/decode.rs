@@ -6,14 +6,16 @@
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{
+    DeserializeOwned, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 use serde_json::{Map, Value};
 use serde_path_to_error::Segment;
 
-use super::lean::{Bare, Lean, Meta};
-
 /// How many fields are taken away before an object counts as not understood at all.
 const FIELDS: usize = 32;
+/// Levels that are read: no object of ours has a tenth of them, and the parser goes a little deeper.
+const DEEPEST: usize = 100;
 
 /// An object as it was read.
 #[derive(Debug)]
@@ -42,7 +44,10 @@ impl<K> Partly<K> {
 
 /// Reads an object. None if the bytes are no object at all.
 pub(super) fn object<K: DeserializeOwned>(body: &[u8]) -> Option<Read<K>> {
-    let Stripped { object: value, .. } = serde_json::from_slice(body).ok()?;
+    let Stripped(value) = serde_json::from_slice(body).ok()?;
+    if !value.is_object() {
+        return None;
+    }
     // Most are whole: only what is not pays for the search.
     match K::deserialize(&value) {
         Ok(whole) => Some(Read::Whole(whole)),
@@ -129,64 +134,107 @@ fn shown(path: &[Step]) -> String {
     text
 }
 
-/// An object without managed fields, whatever else it holds.
-pub(super) struct Stripped {
-    pub(super) object: Value,
-    meta: Meta,
-}
-
-impl Lean for Stripped {
-    fn meta(&self) -> &Meta {
-        &self.meta
-    }
-}
+/// An object without managed fields.
+struct Stripped(Value);
 
 impl<'de> Deserialize<'de> for Stripped {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let object = Without(&["metadata", "managedFields"]).deserialize(deserializer)?;
-        let meta = Bare::deserialize(&object).unwrap_or_default();
-        Ok(Self {
-            meta: meta.meta().clone(),
-            object,
-        })
+        let all = Shallow {
+            without: &["metadata", "managedFields"],
+            depth: DEEPEST,
+        };
+        all.deserialize(deserializer).map(Self)
     }
 }
 
-/// Reads everything but one field, given by its path.
+/// Reads a value without one field, given by its path, and no deeper than so many levels: below is null.
 #[derive(Clone, Copy)]
-struct Without(&'static [&'static str]);
+struct Shallow {
+    without: &'static [&'static str],
+    depth: usize,
+}
 
-impl<'de> DeserializeSeed<'de> for Without {
+impl Shallow {
+    /// How to read the field of this name; none if it is left out.
+    fn within(self, key: &str) -> Option<Self> {
+        let depth = self.depth - 1;
+        match self.without {
+            [last] if key == *last => None,
+            [first, rest @ ..] if key == *first => Some(Self {
+                without: rest,
+                depth,
+            }),
+            _ => Some(Self {
+                without: &[],
+                depth,
+            }),
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Shallow {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_map(self)
+        if self.depth == 0 {
+            // Skipped in a loop, at any depth.
+            deserializer.deserialize_ignored_any(IgnoredAny)?;
+            return Ok(Value::Null);
+        }
+        deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Without {
+impl<'de> Visitor<'de> for Shallow {
     type Value = Value;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("an object")
+        formatter.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut all = Vec::new();
+        let item = Self {
+            without: &[],
+            depth: self.depth - 1,
+        };
+        while let Some(value) = items.next_element_seed(item)? {
+            all.push(value);
+        }
+        Ok(Value::Array(all))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
         while let Some(key) = entries.next_key::<String>()? {
-            match self.0 {
-                [last] if key == *last => {
-                    // Skipped in a loop, at any depth.
-                    entries.next_value::<IgnoredAny>()?;
-                }
-                [first, rest @ ..] if !rest.is_empty() && key == *first => {
-                    let value = entries.next_value_seed(Without(rest))?;
-                    map.insert(key, value);
-                }
-                _ => {
-                    let value = entries.next_value()?;
-                    map.insert(key, value);
-                }
+            if let Some(within) = self.within(&key) {
+                map.insert(key, entries.next_value_seed(within)?);
+            } else {
+                entries.next_value::<IgnoredAny>()?;
             }
         }
         Ok(Value::Object(map))
@@ -222,6 +270,23 @@ mod tests {
         };
         assert_eq!(read.metadata.name.as_deref(), Some("orders"));
         assert_eq!(read.metadata.managed_fields, None);
+    }
+
+    #[test]
+    fn what_is_nested_too_deep_elsewhere_is_named_like_anything_that_is_not_understood() {
+        let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
+        let spec = "\"spec\":{";
+        let text = project().to_string();
+        let unknown = text.replacen(spec, &format!("{spec}\"new\":{deep},"), 1);
+        assert!(matches!(
+            object::<SupabaseProject>(unknown.as_bytes()),
+            Some(Read::Whole(_))
+        ));
+        let known = text.replacen(spec, &format!("{spec}\"powerState\":{deep},"), 1);
+        let Some(Read::Partly(read)) = object::<SupabaseProject>(known.as_bytes()) else {
+            panic!("not partly");
+        };
+        assert_eq!(read.fields, ["spec.powerState"]);
     }
 
     #[test]

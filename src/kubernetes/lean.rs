@@ -5,9 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::marker::PhantomData;
 
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::api::{FINALIZER, ObjectKey, annotations, labels};
@@ -33,13 +35,12 @@ pub struct Meta {
     pub uid: Text,
     /// The version that was seen.
     pub resource_version: Text,
-    /// Counts changes of the spec.
-    pub generation: Option<i64>,
+    generation: Number,
     creation_timestamp: Text,
     deletion_timestamp: Text,
-    finalizers: Option<Vec<Text>>,
-    annotations: Requests,
-    labels: Labels,
+    finalizers: Many<Text>,
+    annotations: Entries<Requests>,
+    labels: Entries<Owner>,
 }
 
 impl Meta {
@@ -61,6 +62,11 @@ impl Meta {
         self.resource_version.0.as_deref().unwrap_or_default()
     }
 
+    /// Counts changes of the spec.
+    pub const fn generation(&self) -> Option<i64> {
+        self.generation.0
+    }
+
     /// When it was created.
     pub fn created(&self) -> Option<Timestamp> {
         self.creation_timestamp.0.as_deref()?.parse().ok()
@@ -73,7 +79,7 @@ impl Meta {
 
     /// Its finalizers.
     pub fn finalizers(&self) -> impl Iterator<Item = &str> {
-        let all = self.finalizers.iter().flatten();
+        let all = self.finalizers.0.iter();
         all.filter_map(|Text(finalizer)| finalizer.as_deref())
     }
 
@@ -94,7 +100,7 @@ impl Meta {
 
     /// The UID that our label names as owner.
     pub fn owner(&self) -> Option<&str> {
-        self.labels.0.as_deref()
+        self.labels.0.values().next().map(String::as_str)
     }
 }
 
@@ -102,109 +108,200 @@ impl Meta {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Text(pub Option<String>);
 
-impl<'de> Deserialize<'de> for Text {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Any;
-        impl<'de> Visitor<'de> for Any {
-            type Value = Text;
+/// A number, or nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Number(pub Option<i64>);
 
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("anything")
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Text, E> {
-                Ok(Text((text.len() <= LONGEST).then(|| text.to_owned())))
-            }
-            fn visit_bool<E>(self, _: bool) -> Result<Text, E> {
-                Ok(Text(None))
-            }
-            fn visit_i64<E>(self, _: i64) -> Result<Text, E> {
-                Ok(Text(None))
-            }
-            fn visit_u64<E>(self, _: u64) -> Result<Text, E> {
-                Ok(Text(None))
-            }
-            fn visit_f64<E>(self, _: f64) -> Result<Text, E> {
-                Ok(Text(None))
-            }
-            fn visit_unit<E>(self) -> Result<Text, E> {
-                Ok(Text(None))
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Text, A::Error> {
-                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Text(None))
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Text, A::Error> {
-                while seq.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Text(None))
-            }
-        }
-        deserializer.deserialize_any(Any)
+/// An object with some fields, or its default: what is no object counts as empty.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Maybe<T>(pub T);
+
+/// A list, or an empty one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Many<T>(pub Vec<T>);
+
+impl<T> Default for Many<T> {
+    fn default() -> Self {
+        Self(Vec::new())
     }
 }
 
-/// The annotations under our prefix.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Requests(BTreeMap<String, String>);
+/// Takes anything; what is not wanted of it is the default.
+trait Lenient<'de>: Default {
+    fn text(_: &str) -> Self {
+        Self::default()
+    }
+    fn number(_: Option<i64>) -> Self {
+        Self::default()
+    }
+    fn map<A: MapAccess<'de>>(mut map: A) -> Result<Self, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Self::default())
+    }
+    fn seq<A: SeqAccess<'de>>(mut seq: A) -> Result<Self, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Self::default())
+    }
+}
 
-impl<'de> Deserialize<'de> for Requests {
+struct Anything<T>(PhantomData<T>);
+
+impl<'de, T: Lenient<'de>> Visitor<'de> for Anything<T> {
+    type Value = T;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("anything")
+    }
+    fn visit_str<E>(self, text: &str) -> Result<T, E> {
+        Ok(T::text(text))
+    }
+    fn visit_bool<E>(self, _: bool) -> Result<T, E> {
+        Ok(T::default())
+    }
+    fn visit_i64<E>(self, number: i64) -> Result<T, E> {
+        Ok(T::number(Some(number)))
+    }
+    fn visit_u64<E>(self, number: u64) -> Result<T, E> {
+        Ok(T::number(i64::try_from(number).ok()))
+    }
+    fn visit_f64<E>(self, _: f64) -> Result<T, E> {
+        Ok(T::default())
+    }
+    fn visit_unit<E>(self) -> Result<T, E> {
+        Ok(T::default())
+    }
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+        T::map(map)
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<T, A::Error> {
+        T::seq(seq)
+    }
+}
+
+fn leniently<'de, T: Lenient<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    deserializer.deserialize_any(Anything(PhantomData))
+}
+
+impl Lenient<'_> for Text {
+    fn text(text: &str) -> Self {
+        Self((text.len() <= LONGEST).then(|| text.to_owned()))
+    }
+}
+
+impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let kept = entries(deserializer, |key| key.starts_with(annotations::PREFIX))?;
-        Ok(Self(kept.into_iter().collect()))
+        leniently(deserializer)
+    }
+}
+
+impl Lenient<'_> for Number {
+    fn number(number: Option<i64>) -> Self {
+        Self(number)
+    }
+}
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        leniently(deserializer)
+    }
+}
+
+impl<'de, T: Default + Deserialize<'de>> Lenient<'de> for Maybe<T> {
+    fn map<A: MapAccess<'de>>(map: A) -> Result<Self, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(Self)
+    }
+}
+
+impl<'de, T: Default + Deserialize<'de>> Deserialize<'de> for Maybe<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        leniently(deserializer)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Lenient<'de> for Many<T> {
+    fn seq<A: SeqAccess<'de>>(mut seq: A) -> Result<Self, A::Error> {
+        let mut all = Vec::new();
+        while let Some(one) = seq.next_element()? {
+            if all.len() < LONGEST {
+                all.push(one);
+            }
+        }
+        Ok(Self(all))
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Many<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        leniently(deserializer)
+    }
+}
+
+/// Entries of a map of texts that are wanted.
+trait Wanted {
+    fn wants(key: &str) -> bool;
+}
+
+/// The wanted entries of a map of texts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Entries<W>(BTreeMap<String, String>, PhantomData<W>);
+
+impl<W> Default for Entries<W> {
+    fn default() -> Self {
+        Self(BTreeMap::new(), PhantomData)
+    }
+}
+
+impl<'de, W: Wanted> Lenient<'de> for Entries<W> {
+    fn map<A: MapAccess<'de>>(mut map: A) -> Result<Self, A::Error> {
+        let mut kept = Self::default();
+        while let Some(key) = map.next_key::<String>()? {
+            if W::wants(&key) && key.len() <= LONGEST {
+                let Text(value) = map.next_value()?;
+                kept.0.extend(value.map(|value| (key, value)));
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(kept)
+    }
+}
+
+impl<'de, W: Wanted> Deserialize<'de> for Entries<W> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        leniently(deserializer)
+    }
+}
+
+/// Annotations under our prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Requests;
+
+impl Wanted for Requests {
+    fn wants(key: &str) -> bool {
+        key.starts_with(annotations::PREFIX)
     }
 }
 
 /// The one label that is needed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Labels(Option<String>);
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Owner;
 
-impl<'de> Deserialize<'de> for Labels {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let kept = entries(deserializer, |key| key == labels::OWNER_UID)?;
-        Ok(Self(kept.into_iter().next().map(|(_, value)| value)))
+impl Wanted for Owner {
+    fn wants(key: &str) -> bool {
+        key == labels::OWNER_UID
     }
-}
-
-/// The entries of a map of texts whose keys are wanted.
-fn entries<'de, D: Deserializer<'de>>(
-    deserializer: D,
-    wanted: fn(&str) -> bool,
-) -> Result<Vec<(String, String)>, D::Error> {
-    struct Some(fn(&str) -> bool);
-    impl<'de> Visitor<'de> for Some {
-        type Value = Vec<(String, String)>;
-
-        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-            formatter.write_str("a map of texts")
-        }
-        fn visit_unit<E>(self) -> Result<Self::Value, E> {
-            Ok(Vec::new())
-        }
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut kept = Vec::new();
-            while let Option::Some(key) = map.next_key::<String>()? {
-                if self.0(&key) && key.len() <= LONGEST {
-                    let Text(value) = map.next_value()?;
-                    kept.extend(value.map(|value| (key, value)));
-                } else {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
-            Ok(kept)
-        }
-    }
-    deserializer.deserialize_any(Some(wanted))
 }
 
 /// The metadata of an object, and nothing else of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Bare {
-    metadata: Meta,
+    metadata: Maybe<Meta>,
 }
 
 impl Lean for Bare {
     fn meta(&self) -> &Meta {
-        &self.metadata
+        &self.metadata.0
     }
 }
 
@@ -223,10 +320,12 @@ mod tests {
             "labels":{{"supabase-operator.dev/owner-uid":"o"}}}}}}"#,
             "x".repeat(100_000)
         );
-        let Bare { metadata } = serde_json::from_str(&text).unwrap();
+        let Bare {
+            metadata: Maybe(metadata),
+        } = serde_json::from_str(&text).unwrap();
         assert_eq!(metadata.key().to_string(), "a/n");
         assert_eq!(
-            (metadata.uid(), metadata.version(), metadata.generation),
+            (metadata.uid(), metadata.version(), metadata.generation()),
             ("u", "7", Some(3))
         );
         assert!(metadata.is_leaving() && metadata.is_held() && metadata.created().is_some());
@@ -240,9 +339,13 @@ mod tests {
         for text in [
             "{}",
             r#"{"metadata":{}}"#,
+            r#"{"metadata":7}"#,
+            r#"{"metadata":{"name":[1],"finalizers":"x","annotations":[{}],"labels":1.5,"generation":true}}"#,
             r#"{"metadata":{"name":null,"finalizers":null,"annotations":null,"labels":null,"generation":null}}"#,
         ] {
-            let Bare { metadata } = serde_json::from_str(text).unwrap();
+            let Bare {
+                metadata: Maybe(metadata),
+            } = serde_json::from_str(text).unwrap();
             assert_eq!(metadata, Meta::default(), "{text}");
             assert!(!metadata.is_held() && !metadata.is_leaving());
         }

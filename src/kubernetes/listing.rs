@@ -5,9 +5,7 @@ use kube::Api;
 use kube::api::ListParams;
 use kube::core::Request;
 use serde::Deserialize;
-use tracing::warn;
 
-use super::decode::Stripped;
 use super::lean::{Bare, Lean, Text};
 use super::transport::{self, Answer};
 use super::{Error, Stored};
@@ -59,7 +57,7 @@ pub async fn list<K: Stored, L: Lean>(
             }
         };
         let size = body.len();
-        let Page { metadata, items } = page_of::<L>(&body)?;
+        let Page { metadata, items } = decoded::<L>(&body)?;
         drop(body);
         items.into_iter().flatten().for_each(&mut each);
         match metadata.r#continue.0.filter(|token| !token.is_empty()) {
@@ -98,26 +96,6 @@ async fn page<K: Stored>(
     };
     let request = transport::built(request)?;
     transport::exchange(api.clone().into_client(), request, most).await
-}
-
-/// A page; what cannot be read on it is left out, and named.
-fn page_of<L: Lean>(body: &Bytes) -> Result<Page<L>, Error> {
-    if let Ok(page) = decoded::<L>(body) {
-        return Ok(page);
-    }
-    let Page { metadata, items } = decoded::<Stripped>(body)?;
-    let read = |item: Stripped| match L::deserialize(&item.object) {
-        Ok(read) => Some(read),
-        Err(_) => {
-            warn!(object = %item.meta().key(), "an object cannot be read; it is left alone");
-            None
-        }
-    };
-    let items = items.into_iter().flatten().filter_map(read).collect();
-    Ok(Page {
-        metadata,
-        items: Some(items),
-    })
 }
 
 fn decoded<L: Lean>(body: &Bytes) -> Result<Page<L>, Error> {

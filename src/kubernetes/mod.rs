@@ -29,7 +29,7 @@ use serde::de::DeserializeOwned;
 
 pub use decode::{Partly, Read};
 pub use error::{Error, Refusal};
-pub use lean::{Bare, Lean, Meta, Text};
+pub use lean::{Bare, Lean, Many, Maybe, Meta, Text};
 pub use listing::{Shape, current_version, list};
 pub use reading::{get, read, see};
 pub use watching::{Event, Watch};

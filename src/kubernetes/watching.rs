@@ -12,9 +12,8 @@ use kube::api::WatchParams;
 use kube::client::Body;
 use kube::core::{Request, Status};
 use serde::Deserialize;
-use tracing::warn;
 
-use super::lean::{Bare, Lean, Text};
+use super::lean::{Lean, Text};
 use super::listing::Shape;
 use super::transport;
 use super::{Error, Stored};
@@ -144,21 +143,15 @@ fn read<L: Lean>(line: &[u8]) -> Result<Option<Event<L>>, Error> {
         return Ok(None);
     }
     let Kind { r#type } = serde_json::from_slice(line).map_err(|_| Error::broken())?;
-    let object = || -> Result<Option<L>, Error> {
-        match serde_json::from_slice::<Of<L>>(line) {
-            Ok(of) => Ok(Some(of.object)),
-            // One object that cannot be read is left out, and named; a line that is none breaks the watch.
-            Err(_) => {
-                let of = serde_json::from_slice::<Of<Bare>>(line).map_err(|_| Error::broken())?;
-                warn!(object = %of.object.meta().key(), "an object cannot be read; it is left alone");
-                Ok(None)
-            }
-        }
+    let object = || {
+        serde_json::from_slice::<Of<L>>(line)
+            .map(|of| of.object)
+            .map_err(|_| Error::broken())
     };
     match r#type.0.as_deref() {
-        Some("ADDED" | "MODIFIED") => Ok(object()?.map(Event::Applied)),
-        Some("DELETED") => Ok(object()?.map(Event::Deleted)),
-        Some("BOOKMARK") => Ok(object()?.map(Event::Bookmark)),
+        Some("ADDED" | "MODIFIED") => Ok(Some(Event::Applied(object()?))),
+        Some("DELETED") => Ok(Some(Event::Deleted(object()?))),
+        Some("BOOKMARK") => Ok(Some(Event::Bookmark(object()?))),
         Some("ERROR") => {
             let status = serde_json::from_slice::<Of<Status>>(line)
                 .map(|of| of.object)

@@ -1,8 +1,9 @@
 //! A connection of either kind as the cache holds it.
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
-use crate::kubernetes::{Lean, Meta, Text};
+use crate::kubernetes::{Lean, Many, Maybe, Meta, Text};
 
 /// A connection.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
@@ -50,36 +51,36 @@ impl SeenConnection {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Wire {
-    metadata: Meta,
-    spec: Spec,
-    status: Status,
+    metadata: Maybe<Meta>,
+    spec: Maybe<Spec>,
+    status: Maybe<Status>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Spec {
-    auth: Auth,
+    auth: Maybe<Auth>,
     organization_slug: Text,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Auth {
-    oauth: Option<OAuth>,
-    personal_access_token: Option<Token>,
+    oauth: Option<Maybe<OAuth>>,
+    personal_access_token: Maybe<Token>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct OAuth {
-    app_secret_ref: Option<Named>,
-    token_secret_ref: Option<Named>,
+    app_secret_ref: Maybe<Named>,
+    token_secret_ref: Maybe<Named>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Token {
-    secret_key_ref: Option<Named>,
+    secret_key_ref: Maybe<Named>,
 }
 
 #[derive(Default, Deserialize)]
@@ -92,8 +93,8 @@ struct Named {
 #[serde(default)]
 struct Status {
     #[serde(rename = "consentURL")]
-    consent_url: Option<serde::de::IgnoredAny>,
-    conditions: Option<Vec<Condition>>,
+    consent_url: Option<IgnoredAny>,
+    conditions: Many<Maybe<Condition>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -107,21 +108,23 @@ struct Condition {
 impl From<Wire> for SeenConnection {
     fn from(wire: Wire) -> Self {
         let Wire {
-            metadata,
-            spec,
-            status,
+            metadata: Maybe(metadata),
+            spec: Maybe(spec),
+            status: Maybe(status),
         } = wire;
-        let name = |named: Option<Named>| named.and_then(|named| named.name.0);
-        let is_oauth = spec.auth.oauth.is_some();
-        let oauth = spec.auth.oauth.unwrap_or_default();
-        let token = spec.auth.personal_access_token.unwrap_or_default();
-        let mut conditions = status.conditions.into_iter().flatten();
+        let Maybe(Auth {
+            oauth,
+            personal_access_token: Maybe(token),
+        }) = spec.auth;
+        let is_oauth = oauth.is_some();
+        let Maybe(oauth) = oauth.unwrap_or_default();
+        let mut conditions = status.conditions.0.into_iter().map(|Maybe(one)| one);
         let ready = conditions.find(|one| one.r#type.0.as_deref() == Some("Ready"));
         Self {
             is_oauth,
-            app_secret: name(oauth.app_secret_ref),
-            seed_secret: name(oauth.token_secret_ref),
-            token_secret: name(token.secret_key_ref),
+            app_secret: oauth.app_secret_ref.0.name.0,
+            seed_secret: oauth.token_secret_ref.0.name.0,
+            token_secret: token.secret_key_ref.0.name.0,
             organization: spec.organization_slug.0,
             offers_consent: status.consent_url.is_some(),
             ready: ready.map(|one| {

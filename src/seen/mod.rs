@@ -18,7 +18,7 @@ use crate::kubernetes::Meta;
 pub fn significance(meta: &Meta) -> u64 {
     let mut hasher = DefaultHasher::new();
     meta.uid().hash(&mut hasher);
-    meta.generation.hash(&mut hasher);
+    meta.generation().hash(&mut hasher);
     meta.is_leaving().hash(&mut hasher);
     meta.annotations().hash(&mut hasher);
     hasher.finish()

@@ -1,10 +1,11 @@
 //! A project as the cache holds it.
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::api::project::ConnectionKind;
 use crate::api::{ObjectKey, SupabaseProject};
-use crate::kubernetes::{Lean, Meta, Text};
+use crate::kubernetes::{Lean, Many, Maybe, Meta, Text};
 
 /// A project.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
@@ -57,17 +58,17 @@ impl SeenProject {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Wire {
-    metadata: Meta,
-    spec: Spec,
-    status: Status,
+    metadata: Maybe<Meta>,
+    spec: Maybe<Spec>,
+    status: Maybe<Status>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Spec {
-    connection_ref: Reference,
-    database: Database,
-    outputs: Option<Vec<Named>>,
+    connection_ref: Maybe<Reference>,
+    database: Maybe<Database>,
+    outputs: Option<Many<Maybe<Named>>>,
     deletion_policy: Text,
 }
 
@@ -81,13 +82,13 @@ struct Reference {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Database {
-    password: Password,
+    password: Maybe<Password>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Password {
-    secret_key_ref: Option<Named>,
+    secret_key_ref: Maybe<Named>,
 }
 
 #[derive(Default, Deserialize)]
@@ -100,46 +101,39 @@ struct Named {
 #[serde(default)]
 struct Status {
     r#ref: Text,
-    creation: Option<Creation>,
+    creation: Maybe<Creation>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Creation {
     name: Text,
-    attempts: Option<Vec<serde::de::IgnoredAny>>,
+    attempts: Many<IgnoredAny>,
 }
 
 impl From<Wire> for SeenProject {
     fn from(wire: Wire) -> Self {
         let Wire {
-            metadata,
-            spec,
-            status,
+            metadata: Maybe(metadata),
+            spec: Maybe(spec),
+            status: Maybe(status),
         } = wire;
         let name = metadata.key().name;
         let mut names = vec![SupabaseProject::password_secret_of(&name)];
-        names.extend(
-            spec.database
-                .password
-                .secret_key_ref
-                .and_then(|named| named.name.0),
-        );
+        names.extend(spec.database.0.password.0.secret_key_ref.0.name.0);
         match spec.outputs {
-            Some(outputs) => names.extend(outputs.into_iter().filter_map(|named| named.name.0)),
+            Some(Many(outputs)) => names.extend(outputs.into_iter().filter_map(|one| one.0.name.0)),
             None => names.push(SupabaseProject::default_output_of(&name)),
         }
-        let creation = status.creation.unwrap_or_default();
+        let Maybe(creation) = status.creation;
         Self {
             connection: (
-                spec.connection_ref.kind.0,
-                spec.connection_ref.name.0.unwrap_or_default(),
+                spec.connection_ref.0.kind.0,
+                spec.connection_ref.0.name.0.unwrap_or_default(),
             ),
             names,
             reference: status.r#ref.0.filter(|text| !text.is_empty()),
-            attempted: creation
-                .attempts
-                .is_some_and(|attempts| !attempts.is_empty()),
+            attempted: !creation.attempts.0.is_empty(),
             deletion_policy: spec.deletion_policy.0,
             create_name: creation.name.0.filter(|text| !text.is_empty()),
             meta: metadata,

@@ -10,6 +10,7 @@
 )]
 
 mod crashes;
+mod hostile;
 mod keys;
 mod life;
 mod races;

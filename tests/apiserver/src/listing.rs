@@ -17,15 +17,19 @@ impl ApiServer {
             .get(target.resource)
             .ok_or_else(|| Refusal::not_found("the resource"))?;
         let (mut labels, mut fields) = (String::new(), String::new());
+        let (mut limit, mut skipped) = (0, 0);
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match name.as_ref() {
                 "labelSelector" => labels = value.into_owned(),
                 "fieldSelector" => fields = value.into_owned(),
+                "limit" => limit = value.parse().unwrap_or_default(),
+                // A token is the number of objects before the page.
+                "continue" => skipped = value.parse().unwrap_or_default(),
                 "watch" => return Err(Refusal::bad_request("watches are not simulated")),
                 _ => {}
             }
         }
-        let items: Vec<&Value> = self
+        let mut items: Vec<&Value> = self
             .objects
             .iter()
             .filter(|((index, namespace, _), _)| {
@@ -39,13 +43,20 @@ impl ApiServer {
                     .strip_prefix("metadata.name=")
                     .is_none_or(|name| text(object, "name") == Some(name))
             })
+            .skip(skipped)
             .collect();
+        let mut metadata = json!({"resourceVersion": self.current_version().to_string()});
+        if limit > 0 && items.len() > limit {
+            metadata["continue"] = json!((skipped + limit).to_string());
+            metadata["remainingItemCount"] = json!(items.len() - limit);
+            items.truncate(limit);
+        }
         Ok(answer(
             200,
             &json!({
                 "kind": format!("{}List", resource.kind),
                 "apiVersion": resource.api_version(),
-                "metadata": {"resourceVersion": self.current_version().to_string()},
+                "metadata": metadata,
                 "items": items,
             }),
         ))

@@ -40,6 +40,11 @@ impl Refusal {
         Self::new(422, "Invalid", format!("{what} is invalid: {why}"))
     }
 
+    /// What the API server makes of etcd's refusal.
+    pub(crate) fn too_large() -> Self {
+        Self::new(500, "InternalError", "etcdserver: request is too large")
+    }
+
     pub(crate) fn bad_request(why: &str) -> Self {
         Self::new(400, "BadRequest", why)
     }

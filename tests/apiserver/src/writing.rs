@@ -9,8 +9,10 @@ use crate::path::Target;
 use crate::server::{ApiServer, Key, finalizers, meta, set, text, time};
 use crate::status::Refusal;
 
-/// The limit of etcd and of Secrets.
-const LARGEST: usize = 1 << 20;
+/// The limit of Secrets.
+const LARGEST_SECRET: usize = 1 << 20;
+/// The limit of etcd.
+const LARGEST: usize = 3 << 19;
 
 /// Which part of an object a write is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -274,8 +276,12 @@ fn secret_data(object: &mut Value) {
 
 /// The few rules that every object must meet.
 fn check(object: &Value, what: &str) -> Result<(), Refusal> {
-    if serde_json::to_vec(&object).map_or(0, |bytes| bytes.len()) > LARGEST {
+    let size = serde_json::to_vec(&object).map_or(0, |bytes| bytes.len());
+    if object.get("data").is_some() && size > LARGEST_SECRET {
         return Err(Refusal::invalid(what, "it is too long"));
+    }
+    if size > LARGEST {
+        return Err(Refusal::too_large());
     }
     for field in ["labels", "annotations"] {
         let texts = match meta(object, field) {

@@ -370,3 +370,28 @@ fn a_lost_answer_leaves_its_effect_and_a_lost_request_none() {
         .collect();
     assert_eq!(kept, [true, false, false, true]);
 }
+
+#[test]
+fn a_list_comes_in_pages_of_the_size_that_is_asked_for() {
+    let mut api = server();
+    for name in ["a", "b", "c"] {
+        let object = json!({"metadata": {"name": name}});
+        assert!(api.create_by_hand(SECRETS, &object).is_some());
+    }
+    let page = |api: &mut ApiServer, query: &str| {
+        let path = format!("{SECRETS}?{query}");
+        let (status, body) = ask(api, "GET", &path, &Value::Null);
+        assert_eq!(status, 200);
+        let names = body["items"].as_array().unwrap().iter();
+        let names: Vec<_> = names.map(|item| item["metadata"]["name"].clone()).collect();
+        (
+            names,
+            body["metadata"]["continue"].as_str().map(str::to_owned),
+        )
+    };
+    let (first, token) = page(&mut api, "limit=2");
+    assert_eq!(first, ["a", "b"]);
+    let (last, none) = page(&mut api, &format!("limit=2&continue={}", token.unwrap()));
+    assert_eq!((last, none), (vec![json!("c")], None));
+    assert_eq!(page(&mut api, "").0.len(), 3);
+}
