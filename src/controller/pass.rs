@@ -9,7 +9,7 @@ use tracing::{info, warn};
 use super::unreadable::{self, Handled};
 use super::{Again, Decision, Kind, Managed, Note, Outcome, Shell, StepName as _};
 use crate::api::{FINALIZER, ObjectKey};
-use crate::kubernetes::{self, Read};
+use crate::kubernetes::{self, Bare, Lean as _, Read};
 use crate::slots;
 
 /// Between two tries to store what must not be lost: at first, and at most.
@@ -36,10 +36,10 @@ impl<O: Managed> Pass<O> {
 
     /// Whether nobody has written the object since it was read.
     pub async fn is_current(&self) -> Result<bool, kubernetes::Error> {
-        let there = kubernetes::get(&self.api, &self.object.name_any()).await?;
+        let there = kubernetes::see::<O, Bare>(&self.api, &self.object.name_any()).await?;
         Ok(there.is_some_and(|there| {
-            there.uid() == self.object.uid()
-                && there.resource_version() == self.object.resource_version()
+            Some(there.meta().uid()) == self.object.uid().as_deref()
+                && Some(there.meta().version()) == self.object.resource_version().as_deref()
         }))
     }
 
@@ -102,7 +102,9 @@ impl<O: Managed> Pass<O> {
             shell.reporter.not_stored(&self.object, &error).await;
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(INSIST_MOST);
-            match kubernetes::get(&self.api, &self.object.name_any()).await {
+            let there = kubernetes::read(&self.api, &self.object.name_any()).await;
+            // What is not understood of it is not written over: a status is merged into what is there.
+            match there.map(|there| there.and_then(Read::understood)) {
                 Ok(Some(there)) if there.uid() == self.object.uid() => self.object = there,
                 Ok(_) => return Err(kubernetes::Error::NotFound),
                 Err(error) => warn!(

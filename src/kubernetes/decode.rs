@@ -35,6 +35,16 @@ pub struct Partly<K> {
     pub fields: Vec<String>,
 }
 
+impl<K> Read<K> {
+    /// What is understood of it, if that makes an object.
+    pub fn understood(self) -> Option<K> {
+        match self {
+            Self::Whole(object) => Some(object),
+            Self::Partly(partly) => partly.rest,
+        }
+    }
+}
+
 impl<K> Partly<K> {
     /// The fields, in words.
     pub fn named(&self) -> String {

@@ -6,6 +6,7 @@ mod consent_pages;
 mod consent_terminal;
 mod deletion;
 mod first_project;
+mod hostile;
 mod installs;
 mod outputs;
 mod password;

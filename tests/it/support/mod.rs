@@ -7,6 +7,7 @@ pub mod cluster;
 pub mod control_plane;
 pub mod eventually;
 pub mod front;
+pub mod gateway;
 pub mod install;
 pub mod leaks;
 pub mod operator;

@@ -67,8 +67,8 @@ impl Operator {
             )
             .env("SUPABASE_OPERATOR_LISTEN", listen.to_string())
             .env("SUPABASE_OPERATOR_CONSENT_LISTEN", consent.to_string())
-            .envs(changed.iter().copied())
             .env("KUBECONFIG", release.kubeconfig())
+            .envs(changed.iter().copied())
             .env("RUST_BACKTRACE", "1")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -142,6 +142,15 @@ impl Operator {
     /// What it has printed so far.
     pub fn printed(&self) -> Printed {
         self.printed.clone()
+    }
+
+    /// The most memory that it has had resident so far, in bytes (`VmHWM` of proc(5)).
+    pub fn peak_memory(&self) -> u64 {
+        let pid = self.child.id().expect("it still runs");
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+        let kibibytes = line.and_then(|line| line.split_whitespace().nth(1));
+        kibibytes.unwrap().parse::<u64>().unwrap() * 1024
     }
 
     /// Whether it still runs.

@@ -1,0 +1,585 @@
+//! One object, namespace or stranger must never stop others: what somebody with the rights of an editor in one namespace
+//! can store, and what breaks on the way to the API server.
+
+use std::time::Duration;
+
+use http::Method;
+use kube::api::DeleteParams;
+use serde_json::{Value, json};
+use simulated_platform::{Config, Fault, FaultKind, Pat, Plan};
+
+use super::{connected_with_token, ready_project};
+use crate::support::cluster::kinds::{CONNECTION, EVENT, Kind, PROJECT, SECRET};
+use crate::support::cluster::{Cluster, SOON, condition};
+use crate::support::control_plane::ControlPlane;
+use crate::support::eventually::eventually;
+use crate::support::gateway::Gateway;
+use crate::support::operator::Operator;
+use crate::support::samples::{project, secret, token_connection};
+use crate::support::stage::{Reach, Stage, apply_kinds};
+
+const CRD: Kind = ("apiextensions.k8s.io/v1", "CustomResourceDefinition");
+const PROJECTS: &str = "supabaseprojects.supabase-operator.dev";
+const CONFIG_MAP: Kind = ("v1", "ConfigMap");
+/// More levels than any parser of ours goes, and fewer than the API server refuses.
+const DEPTH: usize = 1000;
+/// What the chart gives the operator.
+const MEMORY: u64 = 128 * 1024 * 1024;
+
+/// A namespace of somebody else.
+async fn stranger(stage: &Stage) -> Cluster {
+    let namespace = stage.cluster.new_namespace("it-stranger").await;
+    stage.cluster.in_namespace(&namespace)
+}
+
+fn path(namespace: &str, kind: Kind) -> String {
+    let plural = format!("{}s", kind.1.to_lowercase());
+    match kind.0.split_once('/') {
+        Some(_) => format!("/apis/{}/namespaces/{namespace}/{plural}", kind.0),
+        None => format!("/api/{}/namespaces/{namespace}/{plural}", kind.0),
+    }
+}
+
+/// Creates an object whose answer is not read: it may be one that no client of ours can read.
+async fn store(cluster: &Cluster, kind: Kind, object: &Value) -> Result<(), String> {
+    let request = http::Request::post(path(&cluster.namespace, kind))
+        .header("content-type", "application/json")
+        .body(serde_json::to_vec(object).unwrap())
+        .unwrap();
+    let answer = cluster.client.request_text(request).await;
+    answer.map(drop).map_err(|error| error.to_string())
+}
+
+/// The same for its deletion.
+async fn remove(cluster: &Cluster, kind: Kind, name: &str) {
+    let path = format!("{}/{name}", path(&cluster.namespace, kind));
+    let request = http::Request::delete(path).body(Vec::new()).unwrap();
+    cluster.client.request_text(request).await.unwrap();
+}
+
+async fn there(cluster: &Cluster, kind: Kind, name: &str) -> bool {
+    let path = format!("{}/{name}", path(&cluster.namespace, kind));
+    let request = http::Request::get(path).body(Vec::new()).unwrap();
+    cluster.client.request_text(request).await.is_ok()
+}
+
+/// An object with managed fields of somebody else.
+fn managed(kind: Kind, name: &str, spec: Value, fields: Value) -> Value {
+    let manager = json!({
+        "manager": "somebody", "operation": "Update", "apiVersion": kind.0, "time": "2026-01-01T00:00:00Z",
+        "fieldsType": "FieldsV1", "fieldsV1": fields,
+    });
+    let mut object = json!({
+        "apiVersion": kind.0, "kind": kind.1, "metadata": {"name": name, "managedFields": [manager]},
+    });
+    if !spec.is_null() {
+        object["spec"] = spec;
+    }
+    object
+}
+
+fn deep() -> Value {
+    let nested = (0..DEPTH).fold(
+        json!({}),
+        |inner, level| json!({format!("f:a{level}"): inner}),
+    );
+    json!({"f:metadata": nested})
+}
+
+/// So many bytes of managed fields, give or take what frames them.
+fn wide(bytes: usize) -> Value {
+    const EACH: usize = 900;
+    // A field takes its name, two quotes, a colon, two braces and a comma.
+    const FRAME: usize = 6;
+    let whole =
+        (0..bytes / EACH).map(|number| format!("f:{number:0width$}", width = EACH - FRAME - 2));
+    let rest = bytes % EACH;
+    let rest = (rest > FRAME + 3).then(|| format!("f:{}", "r".repeat(rest - FRAME - 2)));
+    let fields = whole.chain(rest).map(|name| (name, json!({})));
+    json!({"f:metadata": Value::Object(fields.collect())})
+}
+
+fn plain() -> Value {
+    json!({"connectionRef": {"name": "acme"}, "region": "eu-central-1", "suspend": true})
+}
+
+fn spec_of(kind: Kind) -> Value {
+    if kind == PROJECT {
+        plain()
+    } else if kind == CONNECTION {
+        let token = json!({"secretKeyRef": {"name": "supabase-token", "key": "token"}});
+        json!({"auth": {"personalAccessToken": token}})
+    } else {
+        Value::Null
+    }
+}
+
+/// The other namespace is served: a new project of it becomes ready, with an operator that starts anew.
+async fn is_served(stage: &mut Stage, operator: Operator, name: &str) -> Operator {
+    operator.kill().await;
+    let operator = stage.operator().await;
+    ready_project(stage, name).await;
+    operator
+}
+
+#[tokio::test]
+async fn managed_fields_of_any_depth_stop_nobody() {
+    let mut stage = Stage::with(
+        Reach::ClusterWatchingSecrets,
+        Config::fast(),
+        &super::short_lease(),
+    )
+    .await;
+    let mut operator = stage.operator().await;
+    connected_with_token(&stage).await;
+    let strange = stranger(&stage).await;
+    let kinds = [PROJECT, CONNECTION, SECRET, CONFIG_MAP];
+    for kind in kinds {
+        let object = managed(kind, "deep", spec_of(kind), deep());
+        store(&strange, kind, &object).await.unwrap();
+        operator = is_served(
+            &mut stage,
+            operator,
+            &format!("beside-{}", kind.1.to_lowercase()),
+        )
+        .await;
+    }
+    // The connection reads Secrets of its own namespace, deep as they are; and what is odd can be deleted.
+    for kind in kinds {
+        remove(&strange, kind, "deep").await;
+        eventually(&format!("the end of {}", kind.1), SOON, async || {
+            if there(&strange, kind, "deep").await {
+                Err("it is there")
+            } else {
+                Ok(())
+            }
+        })
+        .await;
+    }
+    stage.finish(vec![operator]).await;
+}
+
+/// Lets `spec.powerState` and `spec.deletionPolicy` have one more value, as a newer release might.
+async fn newer_kinds(stage: &Stage) {
+    let crd = stage.cluster.get(CRD, PROJECTS).await.unwrap();
+    let mut spec = crd["spec"].clone();
+    let fields =
+        &mut spec["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"];
+    for (field, value) in [("powerState", "Hibernated"), ("deletionPolicy", "Archive")] {
+        fields[field]["enum"]
+            .as_array_mut()
+            .unwrap()
+            .push(json!(value));
+    }
+    stage
+        .cluster
+        .merge(CRD, PROJECTS, json!({"spec": spec}))
+        .await;
+}
+
+async fn events_about(cluster: &Cluster, name: &str) -> String {
+    let events = cluster.list(EVENT).await.into_iter();
+    let about = events.filter(|event| event["regarding"]["name"] == name);
+    about
+        .map(|event| format!("{}: {}\n", event["reason"], event["note"]))
+        .collect()
+}
+
+#[tokio::test]
+async fn what_a_newer_release_has_written_is_told_and_goes_when_it_is_deleted() {
+    let mut stage = Stage::with(Reach::Cluster, Config::fast(), &super::short_lease()).await;
+    let operator = stage.operator().await;
+    connected_with_token(&stage).await;
+    for (name, policy) in [
+        ("hibernated", "Delete"),
+        ("archived", "Delete"),
+        ("kept", "Retain"),
+    ] {
+        stage.cluster.apply(project(name).on_delete(policy)).await;
+        stage
+            .cluster
+            .wait_condition(PROJECT, name, "Ready", "True")
+            .await;
+    }
+    newer_kinds(&stage).await;
+    let young = project("young").with("powerState", "Hibernated");
+    eventually("the newer kind", SOON, async || {
+        stage.cluster.try_apply(young.clone()).await.map(drop)
+    })
+    .await;
+    let newer = json!({"spec": {"powerState": "Hibernated"}});
+    for name in ["hibernated", "kept"] {
+        stage.cluster.merge(PROJECT, name, newer.clone()).await;
+    }
+    for (name, ready) in [("hibernated", "True"), ("kept", "True"), ("young", "False")] {
+        let wanted = format!("{ready}/NewerVersion");
+        let told = stage
+            .cluster
+            .wait_condition(PROJECT, name, "Ready", &wanted)
+            .await;
+        let message = condition(&told, "Stalled").unwrap()["message"]
+            .as_str()
+            .unwrap();
+        assert!(
+            message.contains("newer version of the operator")
+                && message.contains("spec.powerState"),
+            "{message}"
+        );
+    }
+    assert_eq!(
+        stage.platform.created().len(),
+        3,
+        "nothing unknown leads to a create call"
+    );
+    let operator = is_served(&mut stage, operator, "beside").await;
+
+    // What a deletion needs is understood.
+    stage.cluster.delete(PROJECT, "hibernated").await;
+    stage.cluster.gone(PROJECT, "hibernated", SOON).await;
+    stage.cluster.delete(PROJECT, "kept").await;
+    stage.cluster.gone(PROJECT, "kept", SOON).await;
+    stage.cluster.delete(PROJECT, "young").await;
+    stage.cluster.gone(PROJECT, "young", SOON).await;
+    let names = stage.platform.project_names().join(" ");
+    assert!(
+        names.contains("kept") && !names.contains("hibernated"),
+        "{names}"
+    );
+
+    // What shall become of the project is not: somebody must say so.
+    let newer = json!({"spec": {"deletionPolicy": "Archive"}});
+    let archived = stage.cluster.merge(PROJECT, "archived", newer).await;
+    stage.cluster.delete(PROJECT, "archived").await;
+    let blocked = stage
+        .cluster
+        .wait_condition(PROJECT, "archived", "DeletionBlocked", "True/NewerVersion")
+        .await;
+    let reference = archived["status"]["ref"].as_str().unwrap();
+    let message = condition(&blocked, "DeletionBlocked").unwrap()["message"].to_string();
+    assert!(
+        message.contains(reference) && message.contains("force-orphan"),
+        "{message}"
+    );
+    let events = events_about(&stage.cluster, "archived").await;
+    assert!(events.contains("DeletionBlocked"), "{events}");
+    let orphan =
+        json!({"metadata": {"annotations": {"supabase-operator.dev/force-orphan": reference}}});
+    stage.cluster.merge(PROJECT, "archived", orphan).await;
+    stage.cluster.gone(PROJECT, "archived", SOON).await;
+    assert!(
+        stage
+            .platform
+            .project_names()
+            .join(" ")
+            .contains("archived")
+    );
+    apply_kinds(&stage.plane).await;
+    stage.finish(vec![operator]).await;
+}
+
+/// The largest object that etcd takes.
+async fn at_the_brim(cluster: &Cluster, name: &str) -> usize {
+    let (mut fits, mut too_large) = (1_400_000, 3_000_000);
+    while too_large - fits > 60 {
+        let size = usize::midpoint(fits, too_large);
+        let mut spec = plain();
+        spec["suspend"] = json!(false);
+        let object = managed(PROJECT, name, spec, wide(size));
+        match store(cluster, PROJECT, &object).await {
+            Ok(()) => {
+                fits = size;
+                if too_large - fits > 60 {
+                    remove(cluster, PROJECT, name).await;
+                    eventually("the end of a try", SOON, async || {
+                        if there(cluster, PROJECT, name).await {
+                            Err("it is there")
+                        } else {
+                            Ok(())
+                        }
+                    })
+                    .await;
+                }
+            }
+            Err(_) => too_large = size,
+        }
+    }
+    fits
+}
+
+#[tokio::test]
+async fn objects_at_the_brim_of_etcd_are_told_by_events_and_stop_nobody() {
+    let mut stage = Stage::with(Reach::Cluster, Config::fast(), &super::short_lease()).await;
+    let strange = stranger(&stage).await;
+    let size = at_the_brim(&strange, "brim").await;
+    if !there(&strange, PROJECT, "brim").await {
+        let mut spec = plain();
+        spec["suspend"] = json!(false);
+        store(
+            &strange,
+            PROJECT,
+            &managed(PROJECT, "brim", spec, wide(size)),
+        )
+        .await
+        .unwrap();
+    }
+    let operator = stage.operator().await;
+    connected_with_token(&stage).await;
+    ready_project(&stage, "beside").await;
+    eventually("an event", SOON, async || {
+        let events = events_about(&strange, "brim").await;
+        if events.contains("ObjectTooLarge") {
+            Ok(())
+        } else {
+            Err(events)
+        }
+    })
+    .await;
+    assert!(
+        operator
+            .metrics()
+            .await
+            .contains("refused_writes_total{kind=\"SupabaseProject\"}")
+    );
+    remove(&strange, PROJECT, "brim").await;
+    eventually("its end", SOON, async || {
+        if there(&strange, PROJECT, "brim").await {
+            Err("it is there")
+        } else {
+            Ok(())
+        }
+    })
+    .await;
+    stage.finish(vec![operator]).await;
+}
+
+/// Takes the rules out of a schema: without bounds they are too dear for the API server.
+fn without_rules(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            fields.remove("x-kubernetes-validations");
+            fields.values_mut().for_each(without_rules);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_rules),
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn a_hundred_and_fifty_objects_as_large_as_they_get_fit_into_the_memory_of_the_chart() {
+    const OBJECTS: usize = 150;
+    let mut stage = Stage::with(Reach::Cluster, Config::fast(), &super::short_lease()).await;
+    let strange = stranger(&stage).await;
+    // Stored before the kinds had bounds.
+    let crd = stage.cluster.get(CRD, PROJECTS).await.unwrap();
+    let mut spec = crd["spec"].clone();
+    let fields =
+        &mut spec["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"];
+    let annotations = &mut fields["outputs"]["items"]["properties"]["annotations"];
+    *annotations =
+        json!({"type": "object", "additionalProperties": {"type": "string"}, "nullable": true});
+    without_rules(&mut spec);
+    stage
+        .cluster
+        .merge(CRD, PROJECTS, json!({"spec": spec}))
+        .await;
+    let padding: Value = (0..16)
+        .map(|number| (format!("p{number}"), json!("x".repeat(90_000))))
+        .collect::<serde_json::Map<_, _>>()
+        .into();
+    for number in 0..OBJECTS {
+        let mut spec = plain();
+        spec["outputs"] = json!([{"name": "large", "annotations": padding}]);
+        let name = format!("large-{number}");
+        let object = json!({"apiVersion": PROJECT.0, "kind": PROJECT.1, "metadata": {"name": name}, "spec": spec});
+        store(&strange, PROJECT, &object).await.unwrap();
+    }
+    apply_kinds(&stage.plane).await;
+    let operator = stage.operator().await;
+    connected_with_token(&stage).await;
+    ready_project(&stage, "beside").await;
+    // Every one of them was looked at.
+    eventually("a look at each", Duration::from_secs(120), async || {
+        let metrics = operator.metrics().await;
+        let done = metrics.lines().find_map(|line| {
+            line.strip_prefix(
+                "supabase_operator_passes_total{kind=\"SupabaseProject\",outcome=\"done\"} ",
+            )
+        });
+        let done = done.and_then(|count| count.parse().ok()).unwrap_or(0_usize);
+        if done > OBJECTS {
+            Ok(())
+        } else {
+            Err(format!("{done} passes"))
+        }
+    })
+    .await;
+    let peak = operator.peak_memory();
+    println!(
+        "{OBJECTS} objects of 1.4 MB: at most {} MiB resident",
+        peak / 1024 / 1024
+    );
+    assert!(peak <= MEMORY, "{} MiB", peak / 1024 / 1024);
+    let namespace = ("v1", "Namespace");
+    stage
+        .cluster
+        .delete_with(namespace, &strange.namespace, &DeleteParams::background())
+        .await;
+    stage
+        .cluster
+        .gone(namespace, &strange.namespace, Duration::from_secs(120))
+        .await;
+    stage.finish(vec![operator]).await;
+}
+
+#[tokio::test]
+async fn a_flood_of_one_namespace_on_a_slow_platform_delays_another_by_its_share() {
+    const FLOOD: usize = 120;
+    /// Reconciles of one namespace under way at most, with the concurrency of the chart; and those that were at it.
+    const SHARE: usize = 32 + 16;
+    let mut stage = Stage::new(Reach::Cluster).await;
+    let operator = stage.operator().await;
+    connected_with_token(&stage).await;
+    let strange = stranger(&stage).await;
+    let token = {
+        let mut world = stage.platform.world();
+        world.add_organization("bulk", "Bulk", Plan::Pro);
+        world.add_pat(Pat::classic())
+    };
+    let secret = secret("supabase-token", &[("token", &token)]);
+    strange.apply(secret).await;
+    strange
+        .apply(token_connection("acme").with("organizationSlug", "bulk"))
+        .await;
+    strange
+        .wait_condition(CONNECTION, "acme", "Ready", "True")
+        .await;
+    let slow = FaultKind::Delay(Duration::from_millis(400));
+    let calls = Fault::on("GET", "/v1/organizations/bulk/projects", slow).times(100_000);
+    stage.platform.world().script(calls);
+    for number in 0..FLOOD {
+        strange.apply(project(&format!("flood-{number}"))).await;
+    }
+    let before = ready(&strange).await;
+    ready_project(&stage, "orders").await;
+    let meanwhile = ready(&strange).await - before;
+    println!("{meanwhile} of {FLOOD} foreign objects were ready before the one");
+    assert!(meanwhile <= SHARE, "{meanwhile}");
+    for number in 0..FLOOD {
+        strange.delete(PROJECT, &format!("flood-{number}")).await;
+    }
+    stage.finish(vec![operator]).await;
+}
+
+async fn ready(cluster: &Cluster) -> usize {
+    let all = cluster.list(PROJECT).await;
+    let ready =
+        |object: &&Value| condition(object, "Ready").is_some_and(|ready| ready["status"] == "True");
+    all.iter().filter(ready).count()
+}
+
+#[tokio::test]
+async fn a_watched_namespace_without_rights_keeps_nobody_from_the_others() {
+    const BINDING: Kind = ("rbac.authorization.k8s.io/v1", "RoleBinding");
+    let plane = ControlPlane::shared().await;
+    let everything = Cluster::new(plane.client().await);
+    let served = everything.in_namespace(&everything.new_namespace("it-served").await);
+    let lost = everything.in_namespace(&everything.new_namespace("it-lost").await);
+    let mut values = super::short_lease();
+    values["watchNamespaces"] = json!([lost.namespace, served.namespace]);
+    let mut stage = Stage::with(Reach::Namespace, Config::fast(), &values).await;
+    stage.platform.provide_secrets(&served).await;
+    let bindings = lost.list(BINDING).await;
+    let bound = |binding: &&Value| {
+        binding["subjects"]
+            .to_string()
+            .contains(&stage.system.namespace)
+    };
+    let binding = bindings.iter().find(bound).unwrap().clone();
+    lost.delete(BINDING, binding["metadata"]["name"].as_str().unwrap())
+        .await;
+    let operator = stage.operator().await;
+    served.apply(token_connection("acme")).await;
+    served.apply(project("orders")).await;
+    served
+        .wait_condition(PROJECT, "orders", "Ready", "True")
+        .await;
+    let named = |operator: &Operator| {
+        let text = operator.printed().text();
+        let lines = text
+            .lines()
+            .filter(|line| line.contains("\"WARN\"") && line.contains(&lost.namespace));
+        lines.count()
+    };
+    assert!(
+        (1..=12).contains(&named(&operator)),
+        "named {} times",
+        named(&operator)
+    );
+    // The right comes back: so does the service.
+    let mut again = binding;
+    again["metadata"] = json!({"name": again["metadata"]["name"], "namespace": lost.namespace});
+    (again["apiVersion"], again["kind"]) = (json!(BINDING.0), json!(BINDING.1));
+    lost.apply(again).await;
+    stage.platform.provide_secrets(&lost).await;
+    lost.apply(token_connection("acme")).await;
+    lost.wait_for(
+        CONNECTION,
+        "acme",
+        "service",
+        Duration::from_secs(90),
+        |object| {
+            condition(object, "Ready")
+                .filter(|ready| ready["status"] == "True")
+                .cloned()
+        },
+    )
+    .await;
+    // The requests that were refused meanwhile.
+    stage.finish_although(vec![operator], &lost.namespace).await;
+}
+
+#[tokio::test]
+async fn answers_that_are_cut_short_leak_nothing_and_repeat_no_write() {
+    let mut stage = Stage::new(Reach::Cluster).await;
+    // No answer to a write of ours can be read, and some answers to reads of Secrets cannot.
+    fn cut(method: &Method, path: &str) -> bool {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        static READS: AtomicUsize = AtomicUsize::new(0);
+        let ours = path.contains("/secrets") || path.contains("supabase-operator.dev");
+        if *method == Method::GET {
+            path.contains("/secrets/") && READS.fetch_add(1, Ordering::SeqCst) % 7 == 6
+        } else {
+            ours
+        }
+    }
+    let gateway = Gateway::start(&stage.release.kubeconfig(), cut).await;
+    let mut operator = stage.launch("behind", &[("KUBECONFIG", gateway.kubeconfig())]);
+    operator.ready().await;
+    super::connected(&stage).await;
+    stage
+        .cluster
+        .apply(project("orders").on_delete("Delete"))
+        .await;
+    stage
+        .cluster
+        .wait_for(
+            PROJECT,
+            "orders",
+            "Ready",
+            Duration::from_secs(90),
+            |object| {
+                condition(object, "Ready")
+                    .filter(|ready| ready["status"] == "True")
+                    .cloned()
+            },
+        )
+        .await;
+    assert_eq!(stage.platform.created().len(), 1);
+    assert!(gateway.cut() > 10, "{} answers were cut", gateway.cut());
+    stage.cluster.delete(PROJECT, "orders").await;
+    stage
+        .cluster
+        .gone(PROJECT, "orders", Duration::from_secs(90))
+        .await;
+    stage.finish(vec![operator]).await;
+}
