@@ -8,6 +8,8 @@ mod architecture;
 #[cfg(test)]
 mod examples;
 #[cfg(test)]
+mod image;
+#[cfg(test)]
 mod installation;
 #[cfg(test)]
 mod readme;
