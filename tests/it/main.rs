@@ -12,6 +12,8 @@ mod image;
 #[cfg(test)]
 mod installation;
 #[cfg(test)]
+mod process;
+#[cfg(test)]
 mod readme;
 #[cfg(test)]
 mod schema;
