@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]
+mod bounds;
+#[cfg(test)]
 mod examples;
 #[cfg(test)]
 mod image;
