@@ -29,9 +29,8 @@ fn lent(allowed: Value) -> Sample {
     cluster_connection("large").with("allowedNamespaces", allowed)
 }
 
-#[tokio::test]
-async fn what_is_too_large_is_refused() {
-    let (_plane, cluster) = with_kinds().await;
+/// What it is, and an object that is just too large.
+fn too_large() -> Vec<(&'static str, Sample)> {
     let long = "x".repeat(318);
     let expression = json!({"key": "a", "operator": "In", "values": ["x"]});
     let many_values: Vec<_> = (0..65).map(|number| format!("v{number}")).collect();
@@ -44,7 +43,7 @@ async fn what_is_too_large_is_refused() {
             json!({"annotations": annotations}),
         );
     }
-    let table = [
+    vec![
         (
             "a long annotation",
             output(json!({"annotations": {"a": "x".repeat(32_769)}})),
@@ -97,8 +96,13 @@ async fn what_is_too_large_is_refused() {
             ),
         ),
         ("many namespaces", lent(json!({"names": vec!["a"; 257]}))),
-    ];
-    for (what, object) in table {
+    ]
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_refused() {
+    let (_plane, cluster) = with_kinds().await;
+    for (what, object) in too_large() {
         let refusal = cluster.try_apply(object).await;
         let refusal = refusal.map(|_| what).expect_err("it is refused");
         let said = [

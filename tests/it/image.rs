@@ -1,7 +1,7 @@
 //! What `docker build .` is given: enough for the Dockerfile, and nothing that it does not need. No Docker is needed to
 //! tell: `.dockerignore` is applied as Docker applies it, and cargo is asked about exactly the files that are left.
 //!
-//! Besides these files the build needs: BuildKit (the cache mounts), crates.io or a mirror of it, the two images that
+//! Besides these files the build needs: `BuildKit` (the cache mounts), crates.io or a mirror of it, the two images that
 //! the Dockerfile names, and of the first one bash, a C compiler for `ring`, and readelf, all of which
 //! `rust:…-slim-bookworm` has.
 
@@ -196,8 +196,12 @@ fn what_the_source_takes_in_is_let_through() {
 #[test]
 fn nothing_but_sources_and_manifests_is_given_away() {
     for file in context() {
-        let name = file.to_str().unwrap();
-        let known = name.ends_with(".rs") || name.ends_with("Cargo.toml") || name == "Cargo.lock";
-        assert!(known, "{name} is let through");
+        let is_source = file.extension().is_some_and(|extension| extension == "rs");
+        let is_manifest = file.ends_with("Cargo.toml") || file == Path::new("Cargo.lock");
+        assert!(
+            is_source || is_manifest,
+            "{} is let through",
+            file.display()
+        );
     }
 }
