@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client};
 use tracing::warn;
 
-use crate::kubernetes::{self, Error, Refusal};
+use crate::kubernetes::{self, Bare, Error, Lean as _, Refusal};
 
 /// Whether a refusal means that nothing is left to see to: the namespace is being deleted with all that it holds. That
 /// is known only where the operator may still read the namespace (`rbac.outliveNamespaces`); elsewhere it is said what
@@ -17,8 +17,8 @@ pub async fn took_rights(client: &Client, namespace: Option<&str>, error: &Error
         return false;
     };
     let api = Api::<Namespace>::all(client.clone());
-    match kubernetes::get(&api, namespace).await {
-        Ok(Some(found)) if found.metadata.deletion_timestamp.is_some() => {
+    match kubernetes::see::<_, Bare>(&api, namespace).await {
+        Ok(Some(found)) if found.meta().is_leaving() => {
             warn!(
                 namespace,
                 "the namespace is being deleted and took the operator's rights with it; its Secrets go with it"

@@ -116,7 +116,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let readiness = Readiness::default();
-        readiness.wait_for("kinds");
+        readiness.wait_for("kinds", "looking");
         let router = router(readiness, Metrics::default());
         let _server = tokio::spawn(serving::serve(listener, router, Bounds::default()));
         let many = "GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n".repeat(50);
@@ -136,7 +136,7 @@ mod tests {
             let alive = probe(address, "/livez").await;
             assert!(alive.ends_with("ok\n"), "{alive}");
             let ready = probe(address, "/readyz").await;
-            assert!(ready.ends_with("waiting for: kinds\n"), "{ready}");
+            assert!(ready.ends_with("waiting for: kinds (looking)\n"), "{ready}");
         }
         assert!(held.len() > 4 * Bounds::default().connections);
     }

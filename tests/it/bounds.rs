@@ -210,6 +210,7 @@ async fn the_largest_status_that_is_written_is_accepted() {
     use supabase_operator::api::bounds::{
         LONGEST_NAME, LONGEST_REQUEST, LONGEST_URL, MOST_ORGANIZATIONS,
     };
+    use supabase_operator::api::project::Creation;
 
     let (_plane, cluster) = with_kinds().await;
     cluster.apply(project("orders")).await;
@@ -242,7 +243,8 @@ async fn the_largest_status_that_is_written_is_accepted() {
             "transactionPooler": database, "direct": database},
         "services": services, "binding": {"name": "b".repeat(253)}, "outputs": outputs,
         "credentials": {"password": "Generated", "passwordDigest": digest},
-        "creation": {"name": wide(200 + 11), "attempts": vec![attempt; 16]}, "conditions": conditions()});
+        "creation": {"name": wide(200 + 11), "attempts": vec![attempt; 16],
+            "room": ".".repeat(Creation::ROOM)}, "conditions": conditions()});
     write_status(&cluster, PROJECT, "orders", &status)
         .await
         .unwrap();
