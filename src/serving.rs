@@ -7,6 +7,7 @@
 //! server waits for goes ([`places`]). Only requests that are being worked on are never given up.
 
 mod places;
+mod upload;
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use tokio::time::{sleep, timeout};
 use tower::ServiceExt as _;
 
 use places::{Place, Places};
+use upload::Upload;
 
 /// How long to wait after a connection could not be accepted: mostly for want of file descriptors.
 const BREATH: Duration = Duration::from_millis(100);
@@ -74,6 +76,7 @@ pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds) {
 async fn converse(stream: TcpStream, router: Router, bounds: Bounds, place: &Place) {
     let service = service_fn(|request: hyper::Request<Incoming>| {
         place.works();
+        let request = request.map(|body| Upload::new(body, place.turn()));
         let answer = router.clone().oneshot(request);
         async move {
             let answer = answer.await;
@@ -106,7 +109,7 @@ async fn converse(stream: TcpStream, router: Router, bounds: Bounds, place: &Pla
 
 #[cfg(test)]
 mod tests {
-    use axum::routing::get;
+    use axum::routing::{get, post};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::sync::{Semaphore, watch};
     use tokio::time::Instant;
@@ -143,6 +146,7 @@ mod tests {
         };
         let router = Router::new()
             .route("/", get(|| async { "here" }))
+            .route("/form", post(|form: String| async { form }))
             .route("/work", get(work))
             .route("/much", get(|| async { "x".repeat(64 * 1024 * 1024) }));
         let server = tokio::spawn(serve(listener, router, bounds));
@@ -274,6 +278,10 @@ mod tests {
             ("say nothing", ""),
             ("stop within a request", "GET / HTTP/1.1\r\nhost: "),
             ("do not read", "GET /much HTTP/1.1\r\nhost: x\r\n\r\n"),
+            (
+                "stop within a form",
+                "POST /form HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\na",
+            ),
         ];
         for (what, words) in holds {
             let (address, _server) = server(patient(4)).await;

@@ -1,7 +1,7 @@
 //! The places that connections take, and who must leave when there is none.
 //!
 //! Whoever was answered and asks nothing goes first, whoever longest ago; then whoever has not finished its request,
-//! the oldest first: neither sending slowly nor reading slowly keeps a place. A request that is being worked on keeps
+//! the oldest first: neither sending slowly (head or body) nor reading slowly keeps a place. A request that is being worked on keeps
 //! its place, and everybody has a moment for the first one: else a crowd that comes again and again would push
 //! people out before they have said what they want.
 
@@ -131,6 +131,37 @@ impl Book {
     }
 }
 
+/// Whose turn it is while a request is worked on.
+#[derive(Debug)]
+pub(super) struct Turn {
+    places: Arc<Places>,
+    number: u64,
+}
+
+impl Turn {
+    /// More of the request is awaited.
+    pub(super) fn is_the_clients(&self) {
+        self.set(Standing::Served, Standing::Asking(self.number));
+    }
+
+    /// It came.
+    pub(super) fn is_ours(&self) {
+        self.set(Standing::Asking(self.number), Standing::Served);
+    }
+
+    fn set(&self, from: Standing, to: Standing) {
+        {
+            let mut book = self.places.book();
+            let client = book.clients.get_mut(&self.number);
+            let Some(client) = client.filter(|client| client.standing == from) else {
+                return;
+            };
+            client.standing = to;
+        }
+        self.places.changed.notify_one();
+    }
+}
+
 /// The place of one connection; given back when it is dropped.
 #[derive(Debug)]
 pub(super) struct Place {
@@ -155,6 +186,14 @@ impl Place {
         if was_going {
             // It came in at the last moment; somebody else must go.
             self.places.changed.notify_one();
+        }
+    }
+
+    /// For the parts of the request that are still to come.
+    pub(super) fn turn(&self) -> Turn {
+        Turn {
+            places: Arc::clone(&self.places),
+            number: self.number,
         }
     }
 
