@@ -50,6 +50,13 @@ pub async fn serve(
 ) -> std::io::Result<impl Future<Output = ()>> {
     let listener = TcpListener::bind(listen).await?;
     tracing::info!(address = %listener.local_addr()?, "health and metrics are served");
+    let router = router(readiness, metrics);
+    Ok(serving::serve(listener, router, Bounds::default()))
+}
+
+/// All answers are there at once, so that a probe never has to wait for a place: of those that hold one nobody is
+/// being worked for, and the one that has held it longest gives way.
+fn router(readiness: Readiness, metrics: Metrics) -> Router {
     let ready = move || {
         let missing = readiness.missing();
         async move {
@@ -70,9 +77,67 @@ pub async fn serve(
             ([(header::CONTENT_TYPE, kind)], text).into_response()
         }
     };
-    let router = Router::new()
+    Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .route("/metrics", get(numbers));
-    Ok(serving::serve(listener, router, Bounds::default()))
+        .route("/metrics", get(numbers))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// As long as the chart's probes wait.
+    const PROBE: Duration = Duration::from_secs(3);
+
+    /// As the kubelet asks: over a connection of its own.
+    async fn probe(address: SocketAddr, path: &str) -> String {
+        let asking = async {
+            let mut stream = TcpStream::connect(address).await?;
+            let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+            stream.write_all(request.as_bytes()).await?;
+            let mut heard = String::new();
+            stream.read_to_string(&mut heard).await.map(|_| heard)
+        };
+        timeout(PROBE, asking)
+            .await
+            .unwrap_or_else(|_| panic!("{path}: no answer within {PROBE:?}"))
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn probes_are_answered_whoever_holds_connections() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let readiness = Readiness::default();
+        readiness.wait_for("kinds", "looking");
+        let router = router(readiness, Metrics::default());
+        let _server = tokio::spawn(serving::serve(listener, router, Bounds::default()));
+        let many = "GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n".repeat(50);
+        let mut held = Vec::new();
+        for words in [
+            "GET /livez HTTP/1.1\r\nhost: x\r\n\r\n",
+            &many,
+            "GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n",
+            "GET /livez HTTP/1.1\r\nhost: ",
+            "",
+        ] {
+            for _ in 0..Bounds::default().connections {
+                let mut stream = TcpStream::connect(address).await.unwrap();
+                stream.write_all(words.as_bytes()).await.unwrap();
+                held.push(stream);
+            }
+            let alive = probe(address, "/livez").await;
+            assert!(alive.ends_with("ok\n"), "{alive}");
+            let ready = probe(address, "/readyz").await;
+            assert!(ready.ends_with("waiting for: kinds (looking)\n"), "{ready}");
+        }
+        assert!(held.len() > 4 * Bounds::default().connections);
+    }
 }

@@ -19,6 +19,7 @@
 //! | [`kubernetes`] | the few calls to the API server, with errors that say what to do next |
 //! | [`seen`] | what the cache holds of our kinds |
 //! | [`slots`] | a slot to work in, given back while waiting |
+//! | [`ending`] | namespaces that are being deleted and took rights with them |
 //! | [`outside`] | cluster, platform, time and randomness, as `main` or a test makes them |
 //! | [`options`] | every tunable, once |
 //! | [`health`] | probes and metrics over HTTP |
@@ -32,6 +33,7 @@ pub mod consent;
 pub mod controller;
 pub mod crds;
 mod dependents;
+pub mod ending;
 pub mod health;
 pub mod keys;
 pub mod kubernetes;

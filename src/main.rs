@@ -43,6 +43,10 @@ enum Crds {
 }
 
 fn main() -> ExitCode {
+    // Before anything is read that could be secret: what the memory holds must not get onto a disk.
+    if let Err(error) = forbid_core_dumps() {
+        return fail(&anyhow::Error::new(error).context("switching core dumps off"));
+    }
     let program = Program::parse();
     // The only provider in the tree: without it neither client can speak TLS.
     if rustls::crypto::ring::default_provider()
@@ -65,6 +69,21 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
     }
+}
+
+/// No core dump of this process: neither a file, by the limit, nor through a program that the kernel pipes it to, which
+/// the limit does not stop. Processes of the same user can no longer attach to it either (prctl(2)).
+fn forbid_core_dumps() -> std::io::Result<()> {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    setrlimit(Resource::Core, none)?;
+    #[cfg(target_os = "linux")]
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
+    Ok(())
 }
 
 #[expect(

@@ -1,18 +1,29 @@
 //! Serves HTTP within bounds: in connections, in the time of each, and in the size of what is asked.
 //!
-//! Separate because everything that listens shares it: probes and metrics, which anybody in the cluster can reach.
-//! It knows nothing of what is served.
+//! Separate because everything that listens shares it: probes and metrics, which anybody in the cluster can reach, and
+//! the consent pages, which anybody can. It knows nothing of what is served.
+//!
+//! Connections cost a stranger nothing, so holding them must not keep others out: when room runs out, whoever the
+//! server waits for goes ([`places`]). Only requests that are being worked on are never given up.
 
+mod places;
+mod upload;
+
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
+use tower::ServiceExt as _;
+
+use places::{Place, Places};
+use upload::Upload;
 
 /// How long to wait after a connection could not be accepted: mostly for want of file descriptors.
 const BREATH: Duration = Duration::from_millis(100);
@@ -20,7 +31,8 @@ const BREATH: Duration = Duration::from_millis(100);
 /// What a client may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// How many connections at once; more wait until one ends.
+    /// How many connections at once. One more takes the place of one that the server waits for; it waits only where all
+    /// others are being worked for.
     pub connections: usize,
     /// How long a client may take to send a request's line and headers, counted from the end of the answer before.
     pub headers: Duration,
@@ -43,19 +55,16 @@ impl Default for Bounds {
 
 /// Serves until it is dropped.
 pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds) {
-    let places = Arc::new(Semaphore::new(bounds.connections));
+    let places = Arc::new(Places::new(bounds.connections));
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
-            return;
-        };
         match listener.accept().await {
             Ok((stream, _)) => {
+                let place = places.take().await;
                 let router = router.clone();
                 tokio::spawn(async move {
                     // Whatever goes wrong with one client is that client's affair.
-                    let served = timeout(bounds.connection, converse(stream, router, bounds));
-                    drop(served.await);
-                    drop(place);
+                    let _ =
+                        timeout(bounds.connection, converse(stream, router, bounds, &place)).await;
                 });
             }
             Err(_) => sleep(BREATH).await,
@@ -63,19 +72,46 @@ pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds) {
     }
 }
 
-async fn converse(stream: TcpStream, router: Router, bounds: Bounds) -> hyper::Result<()> {
-    http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(bounds.headers)
-        .max_buf_size(bounds.head)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
-        .await
+/// Answers a client until it goes, or must go.
+async fn converse(stream: TcpStream, router: Router, bounds: Bounds, place: &Place) {
+    let service = service_fn(|request: hyper::Request<Incoming>| {
+        place.works();
+        let request = request.map(|body| Upload::new(body, place.turn()));
+        let answer = router.clone().oneshot(request);
+        async move {
+            let answer = answer.await;
+            place.has_answered();
+            answer
+        }
+    });
+    let mut conversation = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(bounds.headers)
+            .max_buf_size(bounds.head)
+            .serve_connection(TokioIo::new(stream), service)
+    );
+    let end = std::future::poll_fn(|context| {
+        let state = conversation.as_mut().poll(context);
+        if state.is_pending() {
+            // Everything was done that could be: unless a request is being worked on, it is the client's turn.
+            place.waits();
+        }
+        state
+    });
+    tokio::select! {
+        biased;
+        // An error is the client's: a reset, say, or a head that cannot be read.
+        _ = end => {}
+        () = place.must_go() => {}
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use axum::routing::get;
+    use axum::routing::{get, post};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::sync::{Semaphore, watch};
     use tokio::time::Instant;
 
     use super::*;
@@ -83,12 +119,77 @@ mod tests {
     const ENOUGH: Duration = Duration::from_secs(20);
 
     async fn server(bounds: Bounds) -> (std::net::SocketAddr, tokio::task::JoinHandle<()>) {
+        let (address, server, _) = server_with_work(bounds).await;
+        (address, server)
+    }
+
+    /// With work that takes until it is let go on: requests for `/work` are counted as they come in.
+    async fn server_with_work(
+        bounds: Bounds,
+    ) -> (
+        std::net::SocketAddr,
+        tokio::task::JoinHandle<()>,
+        (watch::Receiver<usize>, Arc<Semaphore>),
+    ) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        let (begun, seen) = watch::channel(0);
+        let gate = Arc::new(Semaphore::new(0));
+        let held = Arc::clone(&gate);
+        let work = move || {
+            let (begun, held) = (begun.clone(), Arc::clone(&held));
+            async move {
+                begun.send_modify(|number| *number += 1);
+                drop(held.acquire().await);
+                "done"
+            }
+        };
         let router = Router::new()
             .route("/", get(|| async { "here" }))
+            .route("/form", post(|form: String| async { form }))
+            .route("/work", get(work))
             .route("/much", get(|| async { "x".repeat(64 * 1024 * 1024) }));
-        (address, tokio::spawn(serve(listener, router, bounds)))
+        let server = tokio::spawn(serve(listener, router, bounds));
+        (address, server, (seen, gate))
+    }
+
+    /// Nobody is cut off but for want of room.
+    fn patient(connections: usize) -> Bounds {
+        let hour = Duration::from_secs(3600);
+        Bounds {
+            connections,
+            headers: hour,
+            connection: hour,
+            ..Bounds::default()
+        }
+    }
+
+    const ONE: &str = "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    const KEPT: &str = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+
+    /// Somebody who has said this and stays.
+    async fn stays(address: std::net::SocketAddr, words: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(words.as_bytes()).await.unwrap();
+        stream
+    }
+
+    /// Reads until the end of an answer of `/`.
+    async fn answered(stream: &mut TcpStream) {
+        let mut heard = Vec::new();
+        let reading = async {
+            while !heard.ends_with(b"here") {
+                assert!(stream.read_buf(&mut heard).await.unwrap() > 0, "{heard:?}");
+            }
+        };
+        timeout(ENOUGH, reading).await.expect("an answer");
+    }
+
+    /// Somebody who was answered and keeps the connection.
+    async fn idle(address: std::net::SocketAddr) -> TcpStream {
+        let mut stream = stays(address, KEPT).await;
+        answered(&mut stream).await;
+        stream
     }
 
     /// What the server sends to somebody who says just this.
@@ -169,5 +270,94 @@ mod tests {
         );
         let heard = hear(address, &long).await;
         assert!(!heard.contains("200 OK"), "{heard}");
+    }
+
+    #[tokio::test]
+    async fn clients_that_hold_connections_make_room() {
+        let holds = [
+            ("say nothing", ""),
+            ("stop within a request", "GET / HTTP/1.1\r\nhost: "),
+            ("do not read", "GET /much HTTP/1.1\r\nhost: x\r\n\r\n"),
+            (
+                "stop within a form",
+                "POST /form HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\na",
+            ),
+        ];
+        for (what, words) in holds {
+            let (address, _server) = server(patient(4)).await;
+            let mut held = Vec::new();
+            for _ in 0..12 {
+                held.push(stays(address, words).await);
+            }
+            let heard = hear(address, ONE).await;
+            assert!(heard.ends_with("here"), "clients that {what}: {heard}");
+        }
+        let (address, _server) = server(patient(4)).await;
+        let mut held = Vec::new();
+        for _ in 0..12 {
+            held.push(idle(address).await);
+        }
+        let heard = hear(address, ONE).await;
+        assert!(heard.ends_with("here"), "idle clients: {heard}");
+    }
+
+    #[tokio::test]
+    async fn who_was_answered_goes_before_who_still_asks() {
+        let (address, _server) = server(patient(3)).await;
+        let mut asking = stays(address, "GET / HTTP/1.1\r\n").await;
+        let mut first = idle(address).await;
+        let mut second = idle(address).await;
+        assert!(hear(address, ONE).await.ends_with("here"));
+        let left = timeout(ENOUGH, first.read(&mut [0; 16])).await;
+        assert!(matches!(left, Ok(Ok(0) | Err(_))), "{left:?}");
+        // The others have their places still.
+        asking.write_all(b"host: x\r\n\r\n").await.unwrap();
+        answered(&mut asking).await;
+        second.write_all(KEPT.as_bytes()).await.unwrap();
+        answered(&mut second).await;
+    }
+
+    #[tokio::test]
+    async fn no_request_that_is_worked_on_is_given_up() {
+        let (address, _server, (mut begun, gate)) = server_with_work(patient(2)).await;
+        let request = "GET /work HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        let both = async { tokio::join!(hear(address, request), hear(address, request)) };
+        let another = async {
+            begun.wait_for(|number| *number == 2).await.unwrap();
+            let asked = stays(address, ONE).await;
+            // It can only be answered when one of the two has been.
+            gate.add_permits(1);
+            let mut asked = asked;
+            answered(&mut asked).await;
+            gate.add_permits(1);
+        };
+        let ((one, other), ()) = tokio::join!(both, another);
+        assert!(
+            one.ends_with("done") && other.ends_with("done"),
+            "{one} {other}"
+        );
+    }
+
+    /// They come back as soon as they are sent away, as many as there are places, twice over.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn clients_that_come_back_at_once_keep_nobody_out() {
+        let (address, _server) = server(patient(32)).await;
+        let mut crowd = tokio::task::JoinSet::new();
+        for _ in 0..64 {
+            crowd.spawn(async move {
+                loop {
+                    let Ok(mut stream) = TcpStream::connect(address).await else {
+                        continue;
+                    };
+                    // Reset, closed or answered: all the same to them.
+                    let _ = stream.write_all(KEPT.as_bytes()).await;
+                    let _ = stream.read_to_end(&mut Vec::new()).await;
+                }
+            });
+        }
+        for _ in 0..20 {
+            let heard = hear(address, ONE).await;
+            assert!(heard.ends_with("here"), "{heard}");
+        }
     }
 }

@@ -134,6 +134,7 @@ pub struct ClusterSupabaseConnectionSpec {
 /// A union of names and a label selector.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.selector) || !has(self.selector.matchLabels) || self.selector.matchLabels.all(key, key.size() <= 317)").message("the key of a label has at most 317 characters").field_path(".selector.matchLabels"))]
 pub struct AllowedNamespaces {
     /// Namespaces by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -216,6 +217,7 @@ pub struct ConnectionStatus {
     pub observed_generation: Option<i64>,
     /// The last value of the annotation `supabase-operator.dev/reconcile-requested-at` that was acted on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
     pub last_handled_reconcile_at: Option<String>,
     /// How the connection authenticates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -223,10 +225,12 @@ pub struct ConnectionStatus {
     /// The organizations that the credential sees.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["slug".into()]))]
+    #[schemars(length(max = 256))]
     pub organizations: Vec<OrganizationStatus>,
     /// What the credential may do, as far as it was tried.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    #[schemars(length(max = 64))]
     pub capabilities: Vec<Capability>,
     /// When the current access token ends. It moves once a refresh.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -239,6 +243,7 @@ pub struct ConnectionStatus {
         rename = "consentURL",
         skip_serializing_if = "Option::is_none"
     )]
+    #[schemars(length(max = 4096))]
     pub consent_url: Option<String>,
     /// Ready, Reconciling, Stalled and DeletionBlocked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -251,9 +256,11 @@ pub struct ConnectionStatus {
 #[serde(rename_all = "camelCase")]
 pub struct OrganizationStatus {
     /// Its slug, the name in addresses.
+    #[schemars(length(max = 256))]
     pub slug: String,
     /// Its display name.
     #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 512))]
     pub name: String,
 }
 
@@ -262,6 +269,7 @@ pub struct OrganizationStatus {
 #[serde(rename_all = "camelCase")]
 pub struct Capability {
     /// `ListProjects`, `CreateProject`, `ReadKeys`, `ReadPooler`.
+    #[schemars(length(max = 256))]
     pub name: String,
     /// Available, Unavailable, or Unknown while it has not been tried.
     pub status: CapabilityStatus,

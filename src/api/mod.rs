@@ -7,6 +7,7 @@
     reason = "kubectl explain prints these descriptions as plain text"
 )]
 
+pub mod bounds;
 pub mod condition;
 pub mod connection;
 pub mod output;
@@ -47,6 +48,13 @@ pub mod annotations {
     pub const KNOWN: [&str; 2] = [RECONCILE_REQUESTED_AT, FORCE_ORPHAN];
     /// Our prefix: an unknown annotation under it is worth a warning.
     pub const PREFIX: &str = "supabase-operator.dev/";
+
+    /// The pass that was asked for, as `status.lastHandledReconcileAt` will acknowledge it.
+    pub fn requested<K: kube::Resource>(object: &K) -> Option<String> {
+        let annotations = object.meta().annotations.as_ref()?;
+        let asked = annotations.get(RECONCILE_REQUESTED_AT)?;
+        Some(super::bounds::cut(asked, super::bounds::LONGEST_REQUEST))
+    }
 }
 
 /// Labels on every object that the operator writes. Ours win over the user's.
@@ -110,6 +118,7 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
                 status.default = Some(JSON(serde_json::json!({"observedGeneration": -1})));
             }
             drop_integer_formats(schema);
+            bounds::set(schema);
         }
     }
     crds

@@ -17,6 +17,8 @@ use serde::{Deserialize, Serialize};
 #[x_kube(validation = Rule::new("!self.name.endsWith('-supabase-password') && !self.name.endsWith('-oauth-state') && !self.name.endsWith('-oauth-cluster-state') && !self.name.endsWith('-oauth-grants') && !self.name.endsWith('-oauth-cluster-grants')").message("this name is reserved for Secrets of the operator").field_path(".name"))]
 #[x_kube(validation = Rule::new("!has(self.annotations) || self.annotations.all(key, !key.matches('(^|[.])(kubernetes|k8s)[.]io/') && !key.startsWith('supabase-operator.dev/'))").message("annotations of kubernetes.io, k8s.io and supabase-operator.dev cannot be set on outputs").field_path(".annotations"))]
 #[x_kube(validation = Rule::new("!has(self.labels) || self.labels.all(key, !key.matches('(^|[.])(kubernetes|k8s)[.]io/') || key.startsWith('app.kubernetes.io/'))").message("labels of kubernetes.io and k8s.io cannot be set on outputs, except app.kubernetes.io/").field_path(".labels"))]
+#[x_kube(validation = Rule::new("!has(self.annotations) || self.annotations.all(key, key.size() <= 317)").message("the key of an annotation has at most 317 characters").field_path(".annotations"))]
+#[x_kube(validation = Rule::new("!has(self.labels) || self.labels.all(key, key.size() <= 317)").message("the key of a label has at most 317 characters").field_path(".labels"))]
 pub struct Output {
     /// Name of the Secret or ConfigMap. If an object of that name is there and not ours, it is left alone and
     /// reported as Conflict.

@@ -129,6 +129,7 @@ pub struct SupabaseProjectSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    #[x_kube(validation = Rule::new("self.map(output, (has(output.labels) ? output.labels.map(key, key.size() + output.labels[key].size()).sum() : 0) + (has(output.annotations) ? output.annotations.map(key, key.size() + output.annotations[key].size()).sum() : 0)).sum() <= 65536").message("labels and annotations of all outputs together have at most 65536 characters"))]
     pub outputs: Option<Vec<Output>>,
 }
 
@@ -213,7 +214,7 @@ pub struct Adoption {
     /// The project to take over: 20 lowercase letters, the last part of its dashboard address. With CreateOnly
     /// it only settles a creation that is reported as AmbiguousCreate.
     #[serde(default, rename = "ref", skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = r"^[a-z]{20}$"))]
+    #[schemars(length(max = 20), regex(pattern = r"^[a-z]{20}$"))]
     pub reference: Option<String>,
 }
 

@@ -16,28 +16,35 @@ pub struct ProjectStatus {
     pub observed_generation: Option<i64>,
     /// The last value of the annotation `supabase-operator.dev/reconcile-requested-at` that was acted on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
     pub last_handled_reconcile_at: Option<String>,
     /// The project's ref on the platform: 20 lowercase letters. Once it is here, no other project is ever
     /// created for this object.
     #[serde(default, rename = "ref", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
     pub reference: Option<String>,
     /// The project's name on the platform.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
     pub project_name: Option<String>,
     /// The organization that the project belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
     pub organization_slug: Option<String>,
     /// The project's status in the platform's own words, such as COMING_UP or ACTIVE_HEALTHY.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
     pub remote_status: Option<String>,
     /// When the project was first seen in the status above.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote_status_since: Option<Time>,
     /// The version of Postgres, as of the last scheduled look at the project.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
     pub postgres_version: Option<String>,
     /// The region that the project is in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
     pub region: Option<String>,
     /// The project's page in the dashboard.
     #[serde(
@@ -45,6 +52,7 @@ pub struct ProjectStatus {
         rename = "dashboardURL",
         skip_serializing_if = "Option::is_none"
     )]
+    #[schemars(length(max = 4096))]
     pub dashboard_url: Option<String>,
     /// Where the project can be reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -52,6 +60,7 @@ pub struct ProjectStatus {
     /// The project's services, as of the last change of its remote status.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    #[schemars(length(max = 64))]
     pub services: Vec<ServiceStatus>,
     /// The Secret to bind to, as the Service Binding specification wants it: the first output with the preset
     /// ServiceBinding.
@@ -60,6 +69,7 @@ pub struct ProjectStatus {
     /// The outputs that were written.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    #[schemars(length(max = 64))]
     pub outputs: Vec<OutputStatus>,
     /// What is known of the database password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,15 +90,19 @@ pub struct ProjectStatus {
 pub struct Endpoints {
     /// Address of the API.
     #[serde(default, rename = "apiURL", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096))]
     pub api_url: Option<String>,
     /// The shared pooler in session mode: reachable over IPv4, with all features of Postgres.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
     pub session_pooler: Option<String>,
     /// The shared pooler in transaction mode: for many short connections, without prepared statements.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
     pub transaction_pooler: Option<String>,
     /// The database itself: reachable over IPv6 only, unless the project has the IPv4 add-on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
     pub direct: Option<String>,
 }
 
@@ -97,8 +111,10 @@ pub struct Endpoints {
 #[serde(rename_all = "camelCase")]
 pub struct ServiceStatus {
     /// Its name, such as auth or db.
+    #[schemars(length(max = 256))]
     pub name: String,
     /// Its status, such as ACTIVE_HEALTHY, COMING_UP or UNHEALTHY.
+    #[schemars(length(max = 256))]
     pub status: String,
 }
 
@@ -107,6 +123,7 @@ pub struct ServiceStatus {
 #[serde(rename_all = "camelCase")]
 pub struct Binding {
     /// Name of the Secret.
+    #[schemars(length(max = 253))]
     pub name: String,
 }
 
@@ -115,11 +132,13 @@ pub struct Binding {
 #[serde(rename_all = "camelCase")]
 pub struct OutputStatus {
     /// Its name.
+    #[schemars(length(max = 253))]
     pub name: String,
     /// Its kind.
     pub kind: OutputKind,
     /// Keyed digest of what was written, for finding edits. It says nothing about the content to anybody
     /// without the operator's key.
+    #[schemars(length(max = 512))]
     pub digest: String,
 }
 
@@ -132,6 +151,7 @@ pub struct Credentials {
     /// Keyed digest of the password that the platform has. It says nothing about the password to anybody without
     /// the operator's key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
     pub password_digest: Option<String>,
 }
 
@@ -153,9 +173,11 @@ pub enum PasswordOrigin {
 #[serde(rename_all = "camelCase")]
 pub struct Creation {
     /// The name that every create call of this object carries: the wanted name and ten random characters.
+    #[schemars(length(max = 512))]
     pub name: String,
     /// The create calls whose outcome mattered, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
     pub attempts: Vec<Attempt>,
     /// Filler, there while a create call is under way: the ref takes its place, so that storing it never makes the object
     /// larger than what the API server has accepted.
@@ -187,15 +209,19 @@ pub struct Attempt {
     #[schemars(range(min = 1))]
     pub number: i64,
     /// The organization it asked.
+    #[schemars(length(max = 256))]
     pub organization_slug: String,
     /// The region it asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
     pub region: Option<String>,
     /// The group of regions it asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
     pub region_group: Option<String>,
     /// The size it asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
     pub size: Option<String>,
     /// The platform's clock when the organization was last listed before the call.
     pub listed_at: Time,
@@ -203,8 +229,10 @@ pub struct Attempt {
     #[schemars(range(min = 1))]
     pub deadline_seconds: i64,
     /// Keyed digest of the password it sent.
+    #[schemars(length(max = 512))]
     pub password_digest: String,
     /// The operator's process that made it.
+    #[schemars(length(max = 256))]
     pub process: String,
     /// What became of it.
     pub outcome: AttemptOutcome,

@@ -1,15 +1,16 @@
 //! From a report to the status of a connection. PURE.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::ResourceExt as _;
 
 use super::facts::{Credentials, Observed, Problem, Read, Users};
 use super::report::{Health, Report};
 use crate::api::connection::{
     AuthMode, Capability, CapabilityStatus, Connection, OrganizationStatus,
 };
-use crate::api::{ConditionType, ConnectionStatus, Reason, annotations};
+use crate::api::{ConditionType, ConnectionStatus, Reason, annotations, bounds};
 use crate::rules::conditions::{self, Truth};
 use crate::session::Ability;
 use crate::session::custody::StateRead;
@@ -26,10 +27,7 @@ pub fn status<C: Connection>(
     let consent_url = consent_url(observed, report);
     let mut status = ConnectionStatus {
         observed_generation: generation,
-        last_handled_reconcile_at: object
-            .annotations()
-            .get(annotations::RECONCILE_REQUESTED_AT)
-            .cloned()
+        last_handled_reconcile_at: annotations::requested(object)
             .or_else(|| stored.last_handled_reconcile_at.clone()),
         auth_mode: Some(match observed.credentials {
             Credentials::Pat(_) => AuthMode::PersonalAccessToken,
@@ -54,6 +52,9 @@ pub fn status<C: Connection>(
 /// Where consent can be given, while it would help: the tokens are missing or dead, and nothing else stands in the way.
 fn consent_url<'a>(observed: &'a Observed, report: &Report) -> Option<&'a str> {
     let url = observed.consent_url.as_deref()?;
+    if url.len() > bounds::LONGEST_URL {
+        return None;
+    }
     let Credentials::OAuth {
         app: Read::There(_),
         seed,
@@ -168,12 +169,16 @@ impl Writer<'_> {
 }
 
 fn organizations(stored: &ConnectionStatus, report: &Report) -> Vec<OrganizationStatus> {
+    let mut seen = BTreeSet::new();
     match &report.health {
         Health::Usable(organizations) => organizations
             .iter()
+            // The API server refuses a list that names one twice, and one that is too long.
+            .filter(|organization| seen.insert(organization.slug.as_str()))
+            .take(bounds::MOST_ORGANIZATIONS)
             .map(|organization| OrganizationStatus {
                 slug: organization.slug.to_string(),
-                name: organization.name.clone(),
+                name: bounds::cut(&organization.name, bounds::LONGEST_NAME),
             })
             .collect(),
         // What was seen last, while the operator finds out.
@@ -208,4 +213,35 @@ fn capabilities(stored: &ConnectionStatus, observed: &Observed) -> Vec<Capabilit
 
 fn whole_seconds(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::SupabaseConnection;
+    use crate::management::Organization;
+
+    #[test]
+    fn an_endless_list_of_organizations_is_cut_and_names_none_twice() {
+        let seen = (0..1000).map(|number| Organization {
+            slug: format!("org-{}", number / 2).parse().unwrap(),
+            name: "x".repeat(5000),
+        });
+        let report = Report::of(Health::Usable(seen.collect()));
+        let told = organizations(&ConnectionStatus::default(), &report);
+        assert_eq!(told.len(), bounds::MOST_ORGANIZATIONS);
+        let slugs: BTreeSet<_> = told.iter().map(|one| one.slug.as_str()).collect();
+        assert_eq!(slugs.len(), told.len());
+        assert_eq!(told[0].name.len(), bounds::LONGEST_NAME);
+    }
+
+    #[test]
+    fn a_long_request_is_acknowledged_by_its_beginning() {
+        let mut object =
+            SupabaseConnection::new("acme", serde_json::from_str(r#"{"auth":{}}"#).unwrap());
+        let key = annotations::RECONCILE_REQUESTED_AT.to_owned();
+        object.metadata.annotations = Some([(key, "é".repeat(100_000))].into());
+        let asked = annotations::requested(&object).unwrap();
+        assert_eq!(asked.chars().count(), bounds::LONGEST_REQUEST);
+    }
 }

@@ -14,6 +14,7 @@ use crate::api::connection::{Connection, OAuth, PersonalAccessToken};
 use crate::api::project::ConnectionKind;
 use crate::api::reference::SecretRef;
 use crate::api::{ObjectKey, Reason, annotations};
+use crate::ending;
 use crate::kubernetes::{self, Error};
 use crate::management::OAuthApp;
 use crate::session::custody::{
@@ -45,9 +46,11 @@ pub async fn observe<C: Connection>(room: &Connections<C>, object: &C) -> Result
     let store = room.store(object);
     let mut state = StateRead::Absent;
     if auth.oauth.is_some() || leaving {
-        state = store
-            .read(&|uid: &str| room.sessions.index().lives(uid))
-            .await?;
+        let lives = |uid: &str| room.sessions.index().lives(uid);
+        state = match store.read(&lives).await {
+            Err(error) if reading.is_without_rights(&error).await => StateRead::Absent,
+            read => read?,
+        };
     }
     let of_another_key = match &state {
         StateRead::Ours(state, _) => state.is_of_another_key(room.sessions.digest_key()),
@@ -55,7 +58,10 @@ pub async fn observe<C: Connection>(room: &Connections<C>, object: &C) -> Result
     };
     let mut grants = None;
     if (auth.oauth.is_some() && reading.may_have_grants()) || leaving {
-        grants = reading.grants().await?;
+        grants = match reading.grants().await {
+            Err(error) if reading.is_without_rights(&error).await => None,
+            read => read?,
+        };
         session.remember(|memory| memory.has_grants = grants.is_some());
     }
     let mut shared = false;
@@ -132,6 +138,12 @@ struct Reading<'a, C: Connection> {
 type Data = BTreeMap<String, ByteString>;
 
 impl<C: Connection> Reading<'_, C> {
+    /// Whether nothing can be cleaned up because the namespace is going, and took the operator's rights with it.
+    async fn is_without_rights(&self, error: &Error) -> bool {
+        let namespace = self.object.meta().namespace.as_deref();
+        self.leaving && ending::took_rights(self.room.sessions.client(), namespace, error).await
+    }
+
     async fn own_secret(&self, name: &str) -> Result<Result<Data, Problem>, Error> {
         self.secret(&self.room.sessions.namespace_of(self.id), name)
             .await
@@ -280,14 +292,11 @@ impl<C: Connection> Reading<'_, C> {
     fn may_have_grants(&self) -> bool {
         let status = Connection::status(self.object);
         let handled = status.and_then(|status| status.last_handled_reconcile_at.as_ref());
-        let asked = self
-            .object
-            .annotations()
-            .get(annotations::RECONCILE_REQUESTED_AT);
+        let asked = annotations::requested(self.object);
         self.session.state() != SessionState::Usable
             || self.session.memory().has_grants
             || status.is_some_and(|status| status.consent_url.is_some())
-            || asked.is_some_and(|asked| Some(asked) != handled)
+            || asked.is_some_and(|asked| Some(&asked) != handled)
     }
 
     /// The command with which somebody consents in a terminal.
@@ -397,17 +406,14 @@ impl<C: Connection> Reading<'_, C> {
                 matches!(app, Read::Bad(_)) || matches!(seed, Read::Bad(_))
             }
         };
-        let asked = self
-            .object
-            .annotations()
-            .get(annotations::RECONCILE_REQUESTED_AT);
+        let asked = annotations::requested(self.object);
         let handled = Connection::status(self.object)
             .and_then(|status| status.last_handled_reconcile_at.as_ref());
         self.session.remember(|memory| {
             memory.saw_marker(marker.as_ref(), now);
             memory.missing_since = missing.then(|| memory.missing_since.unwrap_or(now));
-            if asked.is_some() && asked != handled && asked != memory.requested.as_ref() {
-                memory.requested = asked.cloned();
+            if asked.is_some() && asked.as_ref() != handled && asked != memory.requested {
+                memory.requested = asked;
                 memory.doubt();
             }
         });

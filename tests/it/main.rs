@@ -6,9 +6,15 @@
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]
+mod bounds;
+#[cfg(test)]
 mod examples;
 #[cfg(test)]
+mod image;
+#[cfg(test)]
 mod installation;
+#[cfg(test)]
+mod process;
 #[cfg(test)]
 mod readme;
 #[cfg(test)]

@@ -124,18 +124,30 @@ fn every_attack_has_its_story() {
 
 #[test]
 fn every_file_that_the_readme_links_to_is_there() {
-    let readme = readme();
-    for link in readme
-        .split("](")
-        .skip(1)
-        .map(|rest| rest.split(')').next().unwrap())
-    {
-        let there = match link.strip_prefix('#') {
-            _ if link.starts_with("http") => true,
-            Some(heading) => readme.lines().any(|line| anchor(line) == heading),
-            None => repository().join(link).exists(),
-        };
-        assert!(there, "README.md links to {link}, which is missing");
+    for file in ["README.md", "charts/supabase-operator/README.md"] {
+        let file = repository().join(file);
+        let text = std::fs::read_to_string(&file).unwrap();
+        let links = text.split("](").skip(1);
+        for link in links.map(|rest| rest.split(')').next().unwrap()) {
+            if link.starts_with("http") {
+                continue;
+            }
+            let (path, heading) = link.split_once('#').unwrap_or((link, ""));
+            let target = match path {
+                "" => file.clone(),
+                path => file.parent().unwrap().join(path),
+            };
+            let headed = || {
+                let text = std::fs::read_to_string(&target).unwrap();
+                text.lines().any(|line| anchor(line) == heading)
+            };
+            let there = target.exists() && (heading.is_empty() || headed());
+            assert!(
+                there,
+                "{} links to {link}, which is missing",
+                file.display()
+            );
+        }
     }
 }
 

@@ -3,6 +3,8 @@
 //! `error` is a text that may hold JSON; the pooler is `not found` while a project is young; a failure to
 //! ask a service is told as its sickness; `rest` is sick when it is switched off.
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -92,7 +94,8 @@ struct Raw {
     error: Value,
 }
 
-/// Reads the health of the services that are known here; others are left out.
+/// Reads the health of the services that are known here; others are left out, and of one that is named twice what is
+/// said first counts: a status cannot hold two of one name.
 pub(in super::super) fn health(_: &str, body: &[u8]) -> Result<Vec<ServiceHealth>, Undecodable> {
     let list: Vec<Raw> = serde_json::from_slice(body)?;
     let known = |raw: &Raw| {
@@ -100,6 +103,7 @@ pub(in super::super) fn health(_: &str, body: &[u8]) -> Result<Vec<ServiceHealth
             .into_iter()
             .find(|service| service.as_str() == raw.name)
     };
+    let mut seen = BTreeSet::new();
     Ok(list
         .iter()
         .filter_map(|raw| {
@@ -108,6 +112,7 @@ pub(in super::super) fn health(_: &str, body: &[u8]) -> Result<Vec<ServiceHealth
                 state: state(service, raw),
             })
         })
+        .filter(|health| seen.insert(health.service))
         .collect())
 }
 
@@ -201,6 +206,15 @@ mod tests {
             let read = health("", json!([entry]).to_string().as_bytes()).unwrap();
             assert_eq!(read[0].state, expected, "{entry}");
         }
+    }
+
+    #[test]
+    fn a_service_that_is_named_twice_counts_once() {
+        let entry = |status: &str| json!({ "name": "auth", "healthy": false, "status": status });
+        let body = json!([entry("COMING_UP"), entry("ACTIVE_HEALTHY")]).to_string();
+        let list = health("", body.as_bytes()).unwrap();
+        let states: Vec<_> = list.iter().map(|health| health.state).collect();
+        assert_eq!(states, [ServiceState::ComingUp]);
     }
 
     #[test]

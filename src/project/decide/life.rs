@@ -23,7 +23,7 @@ use super::record::{has_its_name, is_guarded, is_waited_for, lasted, may_turn_up
 use super::settle::{Written, settle};
 use super::{ProjectDecision, SLOW, act, rest, trouble, unchanged};
 use crate::api::project::PowerState;
-use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject};
+use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject, bounds};
 use crate::controller::{Again, Inputs};
 use crate::management::{Error, Status};
 use crate::project::draft::Draft;
@@ -224,7 +224,7 @@ fn see(status: &mut ProjectStatus, sighting: &Sighting, now: Timestamp) {
         // What is known of the services is known of the state before.
         status.services.clear();
     }
-    status.project_name = Some(sighting.name.clone());
+    status.project_name = Some(bounds::cut(&sighting.name, bounds::LONGEST_NAME));
     if sighting.region.is_some() {
         status.region.clone_from(&sighting.region);
     }

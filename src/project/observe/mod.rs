@@ -99,12 +99,11 @@ pub(super) async fn observe(
 
 /// A pass that was asked for by annotation and has not been acknowledged.
 fn requested(project: &SupabaseProject) -> Option<String> {
-    let asked = project.annotation(annotations::RECONCILE_REQUESTED_AT)?;
+    let asked = annotations::requested(project)?;
     let handled = project
         .status
         .as_ref()
         .and_then(|status| status.last_handled_reconcile_at.as_deref());
-    let asked: String = asked.chars().take(256).collect();
     (handled != Some(asked.as_str())).then_some(asked)
 }
 

@@ -8,7 +8,7 @@ use tracing::{error, warn};
 
 use super::{Done, Hand};
 use crate::api::project::{Attempt, AttemptOutcome, Credentials, Endpoints, PasswordOrigin};
-use crate::api::{ConditionType, ObjectKey, ProjectStatus, Reason, SupabaseProject};
+use crate::api::{ConditionType, ObjectKey, ProjectStatus, Reason, SupabaseProject, bounds};
 use crate::controller::{Again, Note, Outcome, Pass};
 use crate::kubernetes;
 use crate::management::{self, NewProject, OrganizationSlug, Region, Rejection};
@@ -346,7 +346,7 @@ impl Hand<'_> {
         status.reference = Some(claim.reference.clone());
         status.dashboard_url = Some(SupabaseProject::dashboard_url(&claim.reference));
         status.organization_slug = Some(claim.organization.clone());
-        status.project_name = Some(claim.name.clone());
+        status.project_name = Some(bounds::cut(&claim.name, bounds::LONGEST_NAME));
         if claim.region.is_some() {
             status.region.clone_from(&claim.region);
         }

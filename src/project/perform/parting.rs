@@ -5,6 +5,7 @@ use tracing::warn;
 use super::{Done, Hand};
 use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject};
 use crate::controller::{Again, Note, Outcome, Pass};
+use crate::ending;
 use crate::kubernetes;
 use crate::management::{self, Rejection};
 use crate::project::decide::trouble;
@@ -83,6 +84,7 @@ impl Hand<'_> {
         };
         match done {
             Ok(()) => Outcome::done(status),
+            Err(error) if self.namespace_took_rights(&error).await => Outcome::done(status),
             Err(error) => {
                 let message = format!("the password Secret could not be seen to yet: {error}");
                 warn!(
@@ -99,6 +101,12 @@ impl Hand<'_> {
                 Outcome::failed(draft.finish(), Again::Backoff)
             }
         }
+    }
+
+    /// Whether the Secret cannot be seen to because its namespace is going, and the Secret with it.
+    async fn namespace_took_rights(&self, error: &kubernetes::Error) -> bool {
+        let namespace = self.project.metadata.namespace.as_deref();
+        ending::took_rights(&self.projects.shell.client, namespace, error).await
     }
 
     /// Leaves the password Secret behind, with the ref if the password in it is known to be the project's.

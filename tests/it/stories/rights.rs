@@ -1,12 +1,18 @@
 //! The chart's roles hold what the operator needs and nothing more: a tour through everything it does, after
 //! which the rights that were granted and those that were used are compared, both ways.
 
+use kube::api::DeleteParams;
 use serde_json::{Value, json};
+use simulated_platform::Config;
 
-use super::connected;
+use super::{connected, connected_with_token, ready_project};
 use crate::support::audit::{Grant, not_used, requests};
-use crate::support::cluster::kinds::{CLUSTER_CONNECTION, CONFIG_MAP, CONNECTION, PROJECT, SECRET};
+use crate::support::cluster::kinds::{
+    CLUSTER_CONNECTION, CONFIG_MAP, CONNECTION, Kind, NAMESPACE, PROJECT, SECRET,
+};
 use crate::support::cluster::{Cluster, SOON};
+use crate::support::eventually::eventually;
+use crate::support::programs::{ensure, run};
 use crate::support::samples::{cluster_connection, project};
 use crate::support::stage::{Reach, Stage};
 
@@ -108,4 +114,118 @@ async fn the_rights_with_watched_secrets_are_all_needed_and_suffice() {
 #[tokio::test]
 async fn the_rights_within_a_namespace_are_all_needed_and_suffice() {
     tour(Reach::Namespace).await;
+}
+
+/// What a thief of the operator's token would do: applies an object with it. What the API server says to a refusal.
+async fn apply_with_its_token(stage: &Stage, object: &Value) -> Result<(), String> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("object.json");
+    std::fs::write(&file, object.to_string()).unwrap();
+    let mut kubectl = stage.plane.command(&ensure("kubectl").await);
+    kubectl
+        .args(["replace", "--force=false", "--filename"])
+        .arg(&file)
+        .env("KUBECONFIG", stage.release.kubeconfig());
+    let (replaced, said) = run(kubectl).await;
+    if replaced || !said.contains("NotFound") {
+        return if replaced { Ok(()) } else { Err(said) };
+    }
+    let mut kubectl = stage.plane.command(&ensure("kubectl").await);
+    kubectl
+        .args(["create", "--filename"])
+        .arg(&file)
+        .env("KUBECONFIG", stage.release.kubeconfig());
+    match run(kubectl).await {
+        (true, _) => Ok(()),
+        (false, said) => Err(said),
+    }
+}
+
+#[tokio::test]
+async fn a_stolen_token_makes_no_token_of_another_account() {
+    let mut stage = Stage::new(Reach::Cluster).await;
+    let operator = stage.operator().await;
+    let namespace = stage.cluster.namespace.clone();
+    let secret = |name: &str, kind: &str, account: &str| {
+        json!({"apiVersion": "v1", "kind": "Secret", "type": kind,
+            "metadata": {"name": name, "namespace": namespace,
+                "annotations": {"kubernetes.io/service-account.name": account}}})
+    };
+    let token = "kubernetes.io/service-account-token";
+    // A policy takes effect a moment after it was made.
+    eventually("the policy", SOON, async || {
+        match apply_with_its_token(&stage, &secret("token", token, "default")).await {
+            Err(said) if said.contains("supabase-operator-secrets") => Ok(()),
+            Err(said) => Err(said),
+            Ok(()) => {
+                stage.cluster.delete(SECRET, "token").await;
+                Err("the token was made".to_owned())
+            }
+        }
+    })
+    .await;
+    for kind in [
+        "bootstrap.kubernetes.io/token",
+        "helm.sh/release.v1",
+        "example.dev/other",
+    ] {
+        let refused = apply_with_its_token(&stage, &secret("other", kind, "default")).await;
+        let said = refused.expect_err(kind);
+        assert!(said.contains("supabase-operator-secrets"), "{kind}: {said}");
+    }
+    // One that an administrator made is not taken over either.
+    stage
+        .cluster
+        .apply(secret("theirs", "example.dev/theirs", ""))
+        .await;
+    let mut theirs = secret("theirs", "example.dev/theirs", "");
+    theirs["stringData"] = json!({"password": "mine"});
+    let said = apply_with_its_token(&stage, &theirs).await.unwrap_err();
+    assert!(said.contains("supabase-operator-secrets"), "{said}");
+    // The operator's own work goes on, with all that it writes.
+    connected(&stage).await;
+    let outputs =
+        json!([{"name": "binding", "preset": "ServiceBinding"}, {"name": "env", "preset": "Env"}]);
+    stage
+        .cluster
+        .apply(project("orders").with("outputs", outputs))
+        .await;
+    stage
+        .cluster
+        .wait_condition(PROJECT, "orders", "Ready", "True")
+        .await;
+    stage.finish(vec![operator]).await;
+}
+
+/// The worst case of a race: the right is gone before any object was asked to go.
+#[tokio::test]
+async fn a_namespace_whose_role_went_first_ends_where_a_right_outlives_it() {
+    const ROLE_BINDING: Kind = ("rbac.authorization.k8s.io/v1", "RoleBinding");
+
+    let values = json!({"rbac": {"outliveNamespaces": true}});
+    let mut stage = Stage::with(Reach::Namespace, Config::fast(), &values).await;
+    let _operator = stage.operator().await;
+    connected_with_token(&stage).await;
+    ready_project(&stage, "kept").await;
+    stage
+        .cluster
+        .apply(project("preview").on_delete("Delete"))
+        .await;
+    stage
+        .cluster
+        .wait_condition(PROJECT, "preview", "Ready", "True")
+        .await;
+    assert_eq!(stage.platform.project_names().len(), 2);
+    stage
+        .cluster
+        .delete(ROLE_BINDING, "supabase-operator")
+        .await;
+    let namespace = stage.cluster.namespace.clone();
+    stage
+        .cluster
+        .delete_with(NAMESPACE, &namespace, &DeleteParams::background())
+        .await;
+    stage.cluster.gone(NAMESPACE, &namespace, SOON * 3).await;
+    let left = stage.platform.project_names();
+    assert!(left.len() == 1 && left[0].ends_with("kept"), "{left:?}");
 }
