@@ -57,10 +57,15 @@ async fn remove(cluster: &Cluster, kind: Kind, name: &str) {
     cluster.client.request_text(request).await.unwrap();
 }
 
-async fn there(cluster: &Cluster, kind: Kind, name: &str) -> bool {
+/// An object as the API server sends it, if it is there.
+async fn stored(cluster: &Cluster, kind: Kind, name: &str) -> Option<String> {
     let path = format!("{}/{name}", path(&cluster.namespace, kind));
     let request = http::Request::get(path).body(Vec::new()).unwrap();
-    cluster.client.request_text(request).await.is_ok()
+    cluster.client.request_text(request).await.ok()
+}
+
+async fn there(cluster: &Cluster, kind: Kind, name: &str) -> bool {
+    stored(cluster, kind, name).await.is_some()
 }
 
 /// An object with managed fields of somebody else.
@@ -83,20 +88,49 @@ fn deep() -> Value {
         json!({}),
         |inner, level| json!({format!("f:a{level}"): inner}),
     );
-    json!({"f:metadata": nested})
+    json!({"f:spec": nested})
 }
 
-/// So many bytes of managed fields, give or take what frames them.
-fn wide(bytes: usize) -> Value {
-    const EACH: usize = 900;
-    // A field takes its name, two quotes, a colon, two braces and a comma.
-    const FRAME: usize = 6;
-    let whole =
-        (0..bytes / EACH).map(|number| format!("f:{number:0width$}", width = EACH - FRAME - 2));
-    let rest = bytes % EACH;
-    let rest = (rest > FRAME + 3).then(|| format!("f:{}", "r".repeat(rest - FRAME - 2)));
-    let fields = whole.chain(rest).map(|name| (name, json!({})));
-    json!({"f:metadata": Value::Object(fields.collect())})
+/// A project with so many bytes of annotations for its output.
+fn padded(name: &str, bytes: usize, suspend: bool) -> Value {
+    const EACH: usize = 90_000;
+    let pieces = (0..bytes).step_by(EACH).map(|start| {
+        let length = EACH.min(bytes - start);
+        (format!("p{start}"), json!("x".repeat(length)))
+    });
+    let annotations = Value::Object(pieces.collect());
+    let mut spec = plain();
+    spec["suspend"] = json!(suspend);
+    spec["outputs"] = json!([{"name": "large", "annotations": annotations}]);
+    json!({"apiVersion": PROJECT.0, "kind": PROJECT.1, "metadata": {"name": name}, "spec": spec})
+}
+
+/// The kinds as they were before they had bounds, until `apply_kinds`.
+async fn without_bounds(stage: &Stage) {
+    let crd = stage.cluster.get(CRD, PROJECTS).await.unwrap();
+    let mut spec = crd["spec"].clone();
+    let fields =
+        &mut spec["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"];
+    let annotations = &mut fields["outputs"]["items"]["properties"]["annotations"];
+    *annotations =
+        json!({"type": "object", "additionalProperties": {"type": "string"}, "nullable": true});
+    without_rules(&mut spec);
+    stage
+        .cluster
+        .merge(CRD, PROJECTS, json!({"spec": spec}))
+        .await;
+}
+
+/// Takes the rules out of a schema: without bounds they are too dear for the API server.
+fn without_rules(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            fields.remove("x-kubernetes-validations");
+            fields.values_mut().for_each(without_rules);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_rules),
+        _ => {}
+    }
 }
 
 fn plain() -> Value {
@@ -137,6 +171,12 @@ async fn managed_fields_of_any_depth_stop_nobody() {
     for kind in kinds {
         let object = managed(kind, "deep", spec_of(kind), deep());
         store(&strange, kind, &object).await.unwrap();
+        let stored = stored(&strange, kind, "deep").await.unwrap_or_default();
+        assert!(
+            stored.len() > DEPTH * 8,
+            "{}: the managed fields were dropped",
+            kind.1
+        );
         operator = is_served(
             &mut stage,
             operator,
@@ -277,51 +317,47 @@ async fn what_a_newer_release_has_written_is_told_and_goes_when_it_is_deleted() 
     stage.finish(vec![operator]).await;
 }
 
-/// The largest object that etcd takes.
-async fn at_the_brim(cluster: &Cluster, name: &str) -> usize {
-    let (mut fits, mut too_large) = (1_400_000, 3_000_000);
-    while too_large - fits > 60 {
+/// Stores the largest project that etcd takes.
+async fn at_the_brim(cluster: &Cluster, name: &str) {
+    let gone = async || {
+        remove(cluster, PROJECT, name).await;
+        eventually("the end of a try", SOON, async || {
+            if there(cluster, PROJECT, name).await {
+                Err("it is there")
+            } else {
+                Ok(())
+            }
+        })
+        .await;
+    };
+    let (mut fits, mut too_large) = (1_000_000, 2_000_000);
+    while too_large - fits > 30 {
         let size = usize::midpoint(fits, too_large);
-        let mut spec = plain();
-        spec["suspend"] = json!(false);
-        let object = managed(PROJECT, name, spec, wide(size));
-        match store(cluster, PROJECT, &object).await {
+        match store(cluster, PROJECT, &padded(name, size, false)).await {
             Ok(()) => {
                 fits = size;
-                if too_large - fits > 60 {
-                    remove(cluster, PROJECT, name).await;
-                    eventually("the end of a try", SOON, async || {
-                        if there(cluster, PROJECT, name).await {
-                            Err("it is there")
-                        } else {
-                            Ok(())
-                        }
-                    })
-                    .await;
-                }
+                gone().await;
             }
             Err(_) => too_large = size,
         }
     }
-    fits
+    store(cluster, PROJECT, &padded(name, fits, false))
+        .await
+        .unwrap();
+    assert!((1_400_000..1_700_000).contains(&fits), "{fits} bytes");
 }
 
 #[tokio::test]
 async fn objects_at_the_brim_of_etcd_are_told_by_events_and_stop_nobody() {
     let mut stage = Stage::with(Reach::Cluster, Config::fast(), &super::short_lease()).await;
     let strange = stranger(&stage).await;
-    let size = at_the_brim(&strange, "brim").await;
-    if !there(&strange, PROJECT, "brim").await {
-        let mut spec = plain();
-        spec["suspend"] = json!(false);
-        store(
-            &strange,
-            PROJECT,
-            &managed(PROJECT, "brim", spec, wide(size)),
-        )
-        .await
-        .unwrap();
-    }
+    without_bounds(&stage).await;
+    eventually("kinds without bounds", SOON, async || {
+        store(&strange, PROJECT, &padded("try", 1_000_000, true)).await
+    })
+    .await;
+    at_the_brim(&strange, "brim").await;
+    apply_kinds(&stage.plane).await;
     let operator = stage.operator().await;
     connected_with_token(&stage).await;
     ready_project(&stage, "beside").await;
@@ -352,46 +388,18 @@ async fn objects_at_the_brim_of_etcd_are_told_by_events_and_stop_nobody() {
     stage.finish(vec![operator]).await;
 }
 
-/// Takes the rules out of a schema: without bounds they are too dear for the API server.
-fn without_rules(schema: &mut Value) {
-    match schema {
-        Value::Object(fields) => {
-            fields.remove("x-kubernetes-validations");
-            fields.values_mut().for_each(without_rules);
-        }
-        Value::Array(items) => items.iter_mut().for_each(without_rules),
-        _ => {}
-    }
-}
-
 #[tokio::test]
 async fn a_hundred_and_fifty_objects_as_large_as_they_get_fit_into_the_memory_of_the_chart() {
     const OBJECTS: usize = 150;
     let mut stage = Stage::with(Reach::Cluster, Config::fast(), &super::short_lease()).await;
     let strange = stranger(&stage).await;
-    // Stored before the kinds had bounds.
-    let crd = stage.cluster.get(CRD, PROJECTS).await.unwrap();
-    let mut spec = crd["spec"].clone();
-    let fields =
-        &mut spec["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"];
-    let annotations = &mut fields["outputs"]["items"]["properties"]["annotations"];
-    *annotations =
-        json!({"type": "object", "additionalProperties": {"type": "string"}, "nullable": true});
-    without_rules(&mut spec);
-    stage
-        .cluster
-        .merge(CRD, PROJECTS, json!({"spec": spec}))
-        .await;
-    let padding: Value = (0..16)
-        .map(|number| (format!("p{number}"), json!("x".repeat(90_000))))
-        .collect::<serde_json::Map<_, _>>()
-        .into();
+    without_bounds(&stage).await;
     for number in 0..OBJECTS {
-        let mut spec = plain();
-        spec["outputs"] = json!([{"name": "large", "annotations": padding}]);
-        let name = format!("large-{number}");
-        let object = json!({"apiVersion": PROJECT.0, "kind": PROJECT.1, "metadata": {"name": name}, "spec": spec});
-        store(&strange, PROJECT, &object).await.unwrap();
+        let object = padded(&format!("large-{number}"), 1_450_000, true);
+        eventually("a large object", SOON, async || {
+            store(&strange, PROJECT, &object).await
+        })
+        .await;
     }
     apply_kinds(&stage.plane).await;
     let operator = stage.operator().await;
