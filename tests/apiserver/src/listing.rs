@@ -45,10 +45,14 @@ impl ApiServer {
             })
             .skip(skipped)
             .collect();
-        let mut metadata = json!({"resourceVersion": self.current_version().to_string()});
+        let version = self.current_version().to_string();
+        let mut metadata = json!({"resourceVersion": version});
         if limit > 0 && items.len() > limit {
-            metadata["continue"] = json!((skipped + limit).to_string());
-            metadata["remainingItemCount"] = json!(items.len() - limit);
+            metadata = json!({
+                "resourceVersion": version,
+                "continue": (skipped + limit).to_string(),
+                "remainingItemCount": items.len() - limit,
+            });
             items.truncate(limit);
         }
         Ok(answer(
