@@ -58,7 +58,11 @@ impl Hand<'_> {
                 return self.kubernetes(&error, "making the password Secret", pass.stored());
             }
         };
-        let digest = digest(&self.projects.digest_key, sent.expose_secret());
+        let digest = digest(
+            &self.projects.digest_key,
+            self.project,
+            sent.expose_secret(),
+        );
         let new = NewProject {
             name: order.name.clone(),
             organization,
