@@ -333,7 +333,7 @@ mod tests {
 
     const UID: &str = "u1";
 
-    fn project(status: serde_json::Value) -> SupabaseProject {
+    fn project(status: &serde_json::Value) -> SupabaseProject {
         let object = json!({
             "apiVersion": format!("{GROUP}/{VERSION}"), "kind": PROJECT,
             "metadata": {"name": "orders", "namespace": "team-a", "uid": UID},
@@ -344,7 +344,7 @@ mod tests {
     }
 
     fn never_written() -> SupabaseProject {
-        project(json!({}))
+        project(&json!({}))
     }
 
     fn output() -> Output {
@@ -429,9 +429,9 @@ mod tests {
         // What our status records was written by us; somebody took the reference away.
         let written = json!({"outputs": [{"name": "app", "kind": "Secret", "digest": "d"}]});
         let meta = labelled_as_ours(vec![]);
-        assert_eq!(belonging(&meta, &project(written.clone())), Belonging::Ours);
+        assert_eq!(belonging(&meta, &project(&written)), Belonging::Ours);
         let taken = labelled_as_ours(vec![reference(PROJECT, "shop", "u2", true)]);
-        assert_eq!(belonging(&taken, &project(written)), other("shop"));
+        assert_eq!(belonging(&taken, &project(&written)), other("shop"));
     }
 
     #[test]

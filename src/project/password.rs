@@ -8,13 +8,12 @@ use std::collections::BTreeMap;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt as _};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::facts::{Kept, PasswordSecret};
 use crate::api::{ObjectKey, SupabaseProject, labels};
-use crate::kubernetes::{self, Error};
+use crate::kubernetes::{self, Bare, Error, Lean as _, Shape};
 use crate::outputs::{self, Belonging};
 use crate::rules::digest::{DigestKey, is_bound};
 use crate::rules::password;
@@ -128,13 +127,11 @@ impl<'a> Vault<'a> {
 
     /// Whether an object of the namespace has this UID, past every cache.
     async fn lives(&self, uid: &str) -> Result<bool, Error> {
-        let list = self
-            .projects
-            .list_metadata(&ListParams::default())
-            .await
-            .map_err(Error::from)?;
-        let mut all = list.items.iter();
-        Ok(all.any(|project| project.metadata.uid.as_deref() == Some(uid)))
+        let mut lives = false;
+        let look = |project: Bare| lives |= project.meta().uid() == uid;
+        // Seldom needed, and large: not part of every caller.
+        Box::pin(kubernetes::list(&self.projects, Shape::Metadata, look)).await?;
+        Ok(lives)
     }
 
     /// Makes the Secret; [`Error::Exists`] if somebody was faster.

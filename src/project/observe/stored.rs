@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::Reader;
 use crate::api::{OutputKind, ProjectStatus, Reason, SupabaseProject};
-use crate::kubernetes::{self, Error};
+use crate::kubernetes::{self, Bare, Error, Lean as _};
 use crate::outputs::{self, Belonging, Found};
 use crate::project::facts::{Observed, PasswordSecret, Problem, Supplied, Wanted};
 use crate::project::password::{digest, object, unbound};
@@ -139,8 +139,8 @@ impl Reader<'_> {
             Belonging::Other { uid, project } if project == self.project.name_any() => {
                 let api: Api<SupabaseProject> =
                     Api::namespaced(self.projects.shell.client.clone(), &self.tenant());
-                let there = kubernetes::get(&api, &project).await?;
-                Ok(there.is_none_or(|there| there.uid().as_ref() != Some(&uid)))
+                let there: Option<Bare> = kubernetes::see(&api, &project).await?;
+                Ok(there.is_none_or(|there| there.meta().uid() != uid))
             }
             Belonging::Foreign | Belonging::Other { .. } => Ok(false),
         }

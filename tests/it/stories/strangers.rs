@@ -40,11 +40,8 @@ async fn who_claims_the_app_of_another_namespace_has_no_part_in_it() {
     connected(&stage).await;
     let other = stage.cluster.new_namespace("it-stranger").await;
     let other = stage.cluster.in_namespace(&other);
-    let app = stage
-        .cluster
-        .data(crate::support::cluster::kinds::SECRET, "supabase-oauth-app")
-        .await
-        .unwrap();
+    let app = stage.cluster.data(SECRET, "supabase-oauth-app").await;
+    let app = app.unwrap();
     let claimed = [
         ("client_id", app["client_id"].as_str()),
         ("client_secret", "guessed-by-somebody-0123456789"),
