@@ -28,8 +28,8 @@ const RETRY: Duration = Duration::from_secs(2);
 pub enum KeyError {
     /// The Secret is there and holds no key.
     #[error(
-        "the Secret {0} holds no usable key; restore it from a backup, or delete it (a new key is then made; \
-         passwords are taken as they lie in their Secrets, and outputs are compared anew)"
+        "the Secret {0} holds no usable key; restore it from a backup; if there is none, keep a copy and make room \
+         for a new one (passwords are then taken as they lie in their Secrets, and outputs are compared anew)"
     )]
     Unusable(String),
     /// The API server refuses for good.

@@ -22,7 +22,12 @@ pub fn status<C: Connection>(
     report: &Report,
     now: Timestamp,
 ) -> ConnectionStatus {
-    let stored = Connection::status(object).cloned().unwrap_or_default();
+    let mut stored = Connection::status(object).cloned().unwrap_or_default();
+    if report.kept {
+        stored.last_handled_reconcile_at =
+            annotations::requested(object).or_else(|| stored.last_handled_reconcile_at.take());
+        return stored;
+    }
     let generation = object.meta().generation;
     let consent_url = consent_url(observed, report);
     let mut status = ConnectionStatus {
@@ -157,7 +162,8 @@ impl Writer<'_> {
             "projects use"
         };
         let message = format!(
-            "{} {plural} this connection{which}; delete them first, or let them refer to another one",
+            "{} {plural} this connection{which}; let them refer to another one in spec.connectionRef, or wait until \
+             nobody needs them: with deletionPolicy Delete their data go with them",
             users.count
         );
         self.set(

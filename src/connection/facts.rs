@@ -129,6 +129,8 @@ pub struct Observed {
     /// Whether the credential was replaced in this process, so that what the status says of abilities is another
     /// one's.
     pub replaced: bool,
+    /// Whether the status says that the connection as it is declared now is ready.
+    pub was_ready: bool,
     /// This process.
     pub process: String,
     /// Who uses the connection; read only when it is leaving.

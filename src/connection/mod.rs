@@ -7,6 +7,7 @@ mod facts;
 mod observe;
 mod perform;
 mod report;
+mod secrets;
 mod users;
 
 use std::marker::PhantomData;

@@ -1,25 +1,24 @@
 //! What a pass reads: Secrets, live, and who uses the connection. No effects; the memory of this process is
 //! brought up to date.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt as _};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::ExposeSecret as _;
 
 use super::facts::{Credentials, Granted, Observed, Origin, Problem, Read, Seed, Users};
+use super::secrets::{Data, malformed, moment, text};
 use super::{Connections, decide, users};
 use crate::api::connection::{Connection, OAuth, PersonalAccessToken};
 use crate::api::project::ConnectionKind;
 use crate::api::reference::SecretRef;
-use crate::api::{ObjectKey, Reason, annotations};
+use crate::api::{ConditionType, ObjectKey, Reason, annotations};
 use crate::ending;
 use crate::kubernetes::{self, Error};
 use crate::management::OAuthApp;
-use crate::session::custody::{
-    App, Grants, Holder, StateRead, Store, Token, TokenState, credential,
-};
+use crate::rules::conditions::{self, Truth};
+use crate::session::custody::{App, Grants, Holder, StateRead, Store, Token, TokenState};
 use crate::session::{ConnectionId, Session, SessionState};
 
 /// Scoped personal access tokens begin like this, and may be limited to projects.
@@ -93,6 +92,7 @@ pub async fn observe<C: Connection>(room: &Connections<C>, object: &C) -> Result
         memory: session.memory(),
         capabilities: session.capabilities(),
         replaced: session.was_replaced(),
+        was_ready: !leaving && was_ready(object),
         process: room.sessions.process().to_owned(),
         users,
         interval: room.sessions.options().credentials_interval,
@@ -133,9 +133,6 @@ struct Reading<'a, C: Connection> {
     session: &'a Session,
     leaving: bool,
 }
-
-/// The data of a Secret.
-type Data = BTreeMap<String, ByteString>;
 
 impl<C: Connection> Reading<'_, C> {
     /// Whether nothing can be cleaned up because the namespace is going, and took the operator's rights with it.
@@ -279,12 +276,7 @@ impl<C: Connection> Reading<'_, C> {
             .map(|status| status.organizations.as_slice())
             .unwrap_or_default();
         let organizations: Vec<_> = stored.iter().map(|one| one.slug.clone()).collect();
-        wanted
-            && unused
-            && !self
-                .room
-                .sessions
-                .has_sibling(self.id, &app.app.client_id, &organizations)
+        wanted && unused && !self.room.sessions.has_sibling(self.id, app, &organizations)
     }
 
     /// Whether a consent may have brought something: while there is no usable credential, while consent is asked for,
@@ -385,6 +377,7 @@ impl<C: Connection> Reading<'_, C> {
             created: self.object.creation_timestamp().map(|time| time.0),
             stored,
             seed: seed.clone(),
+            ..Holder::default()
         };
         let mut index = self.room.sessions.index();
         index.note(self.id, holder);
@@ -420,32 +413,14 @@ impl<C: Connection> Reading<'_, C> {
     }
 }
 
-/// A credential in a Secret.
-fn text(data: &Data, name: &str, key: &str) -> Result<SecretString, Problem> {
-    let Some(bytes) = data.get(key) else {
-        return Err(Problem::new(
-            Reason::SecretNotFound,
-            format!("the Secret {name} has no key {key}; add it"),
-        ));
-    };
-    let text = std::str::from_utf8(&bytes.0).ok();
-    text.and_then(credential)
-        .ok_or_else(|| malformed(name, key))
-}
-
-fn malformed(name: &str, key: &str) -> Problem {
-    Problem::new(
-        Reason::SecretInvalid,
-        format!(
-            "the key {key} of the Secret {name} holds what cannot be a credential: it is empty, too long, or has \
-             characters other than visible ASCII; write it again"
-        ),
-    )
-}
-
-/// A point in time: RFC 3339, or seconds since 1970.
-fn moment(bytes: &ByteString) -> Option<jiff::Timestamp> {
-    let text = std::str::from_utf8(&bytes.0).ok()?.trim();
-    let seconds = || jiff::Timestamp::from_second(text.parse().ok()?).ok();
-    text.parse().ok().or_else(seconds)
+/// Whether the status says that the connection is ready, and speaks of its present generation.
+fn was_ready<C: Connection>(object: &C) -> bool {
+    let conditions = Connection::status(object).map(|status| status.conditions.as_slice());
+    let ready = conditions::find(
+        conditions.unwrap_or_default(),
+        ConditionType::Ready.as_str(),
+    );
+    ready.is_some_and(|ready| {
+        ready.status == Truth::Yes.as_str() && ready.observed_generation == object.meta().generation
+    })
 }

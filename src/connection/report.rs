@@ -27,6 +27,8 @@ pub struct Report {
     pub in_use: Option<Source>,
     /// When it ends.
     pub expires_at: Option<Timestamp>,
+    /// Whether what the status says goes on for now: what stands in the way may pass before anybody notices.
+    pub kept: bool,
 }
 
 impl Report {
@@ -37,6 +39,7 @@ impl Report {
             remark: None,
             in_use: None,
             expires_at: None,
+            kept: false,
         }
     }
 

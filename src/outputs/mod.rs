@@ -9,6 +9,7 @@ mod render;
 
 pub use facts::{Database, Facts, Keys};
 pub use object::{
-    Belonging, Found, belonging, digest, labels, meta_is_current, to_config_map, to_secret,
+    Belonging, Found, belonging, digest, labelled, labels, meta_is_current, to_config_map,
+    to_secret, unbound_digest,
 };
 pub use render::{Data, Missing, Rendered, password_in, render};

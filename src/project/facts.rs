@@ -95,12 +95,14 @@ pub enum PasswordSecret {
 pub struct Kept {
     /// Whose it is.
     pub belonging: Belonging,
-    /// Whether the object it belongs to is certainly gone: found neither under its UID nor by a live look.
+    /// Whether the object it belongs to is certainly gone: a live look finds no object of the namespace with its UID.
     pub orphaned: bool,
     /// The ref recorded on it.
     pub reference: Option<String>,
-    /// Digest of the password in it, if there is a usable one.
+    /// Digest of the password in it, if there is a usable one, in the form in which the object records digests.
     pub digest: Option<String>,
+    /// The same, bound to the object.
+    pub bound: Option<String>,
     /// Whether a new password is noted in it that the platform has not confirmed.
     pub pending: bool,
     /// The password.
@@ -127,6 +129,8 @@ pub struct Wanted {
     pub writable: bool,
     /// Whether it is exactly what was written last, under the same declaration.
     pub current: bool,
+    /// Its digest, where what is recorded is one from before digests were bound to their object.
+    pub renewed: Option<String>,
 }
 
 /// Keys and endpoints, just read from the platform.
@@ -194,6 +198,15 @@ pub struct Observed {
 }
 
 impl Observed {
+    /// What stands for the password in the digests of outputs: the digest that is recorded, or is about to be.
+    pub fn password_mark<'a>(&'a self, recorded: Option<&'a str>) -> Option<&'a str> {
+        let PasswordSecret::There(kept) = &self.password else {
+            return recorded;
+        };
+        let matched = recorded.is_some() && kept.digest.as_deref() == recorded;
+        kept.bound.as_deref().filter(|_| matched).or(recorded)
+    }
+
     /// The supplied password, if one is declared and it can be used.
     pub fn usable_supplied(&self) -> Option<&Supplied> {
         self.supplied.as_ref()?.as_ref().ok()

@@ -2,8 +2,10 @@
 //! calls and writes, and a new process begins without it.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use crate::api::ObjectKey;
 
 /// What is remembered of one object.
 #[derive(Clone, Debug, Default)]
@@ -28,32 +30,71 @@ pub struct Memo {
     pub drift_due: Option<Duration>,
 }
 
-/// All memos, by UID.
+/// All memos, by UID, and the UID of each object: whoever is gone is known by its name alone.
 #[derive(Debug, Default)]
-pub struct Memory(Mutex<HashMap<String, Memo>>);
+pub struct Memory(Mutex<Memos>);
+
+#[derive(Debug, Default)]
+struct Memos {
+    by_uid: HashMap<String, Memo>,
+    uids: HashMap<ObjectKey, String>,
+}
 
 impl Memory {
+    fn lock(&self) -> MutexGuard<'_, Memos> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An object is about to be looked at. What was remembered of an earlier one of its name is forgotten.
+    pub fn meet(&self, key: &ObjectKey, uid: &str) {
+        let mut memos = self.lock();
+        let before = memos.uids.insert(key.clone(), uid.to_owned());
+        if let Some(before) = before.filter(|before| before != uid) {
+            memos.by_uid.remove(&before);
+        }
+    }
+
     /// What is remembered of an object.
     pub fn recall(&self, uid: &str) -> Memo {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(uid)
-            .cloned()
-            .unwrap_or_default()
+        self.lock().by_uid.get(uid).cloned().unwrap_or_default()
     }
 
     /// Changes what is remembered.
     pub fn note<T>(&self, uid: &str, change: impl FnOnce(&mut Memo) -> T) -> T {
-        let mut memos = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        change(memos.entry(uid.to_owned()).or_default())
+        change(self.lock().by_uid.entry(uid.to_owned()).or_default())
     }
 
-    /// Forgets an object.
-    pub fn forget(&self, uid: &str) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(uid);
+    /// Forgets an object that is gone, however it went.
+    pub fn forget(&self, key: &ObjectKey) {
+        let mut memos = self.lock();
+        if let Some(uid) = memos.uids.remove(key) {
+            memos.by_uid.remove(&uid);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_remembered_of_objects_that_are_gone_however_they_went() {
+        let memory = Memory::default();
+        let key = |number: u32| ObjectKey {
+            namespace: Some("team".to_owned()),
+            name: format!("p{}", number % 10),
+        };
+        for number in 0..1000 {
+            let uid = number.to_string();
+            memory.meet(&key(number), &uid);
+            memory.note(&uid, |memo| memo.posted_at = Some(Duration::ZERO));
+            assert!(memory.recall(&uid).posted_at.is_some());
+        }
+        assert_eq!(memory.lock().by_uid.len(), 10);
+        for number in 0..10 {
+            memory.forget(&key(number));
+        }
+        let memos = memory.lock();
+        assert!(memos.by_uid.is_empty() && memos.uids.is_empty());
     }
 }

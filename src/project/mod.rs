@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::{Api, Resource as _};
+use kube::Api;
 
 use crate::api::{ObjectKey, ProjectStatus, SupabaseProject};
 use crate::controller::{Decision, Inputs, Kind, Managed, Outcome, Parting, Pass, Shell};
@@ -133,11 +133,10 @@ impl Kind for Projects {
         observed: Observed,
         status: ProjectStatus,
     ) -> Outcome<ProjectStatus> {
-        let uid = pass.object().meta().uid.clone().unwrap_or_default();
         let outcome = perform::perform(self, pass, step.clone(), observed, status).await;
         if matches!(step, Step::LetGo(_)) && outcome.worked {
             let key = ObjectKey::of(pass.object());
-            self.memory.forget(&uid);
+            self.memory.forget(&key);
             self.sessions.unfollow(&key);
         }
         outcome
@@ -149,6 +148,7 @@ impl Kind for Projects {
 
     fn forget(&self, key: &ObjectKey) {
         self.refs.free(key);
+        self.memory.forget(key);
         self.sessions.unfollow(key);
     }
 }

@@ -12,10 +12,10 @@ use kube::{Api, Client, ResourceExt as _};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::facts::{Kept, PasswordSecret};
-use crate::api::{SupabaseProject, labels};
-use crate::kubernetes::{self, Error};
+use crate::api::{ObjectKey, SupabaseProject, labels};
+use crate::kubernetes::{self, Bare, Error, Lean as _, Shape};
 use crate::outputs::{self, Belonging};
-use crate::rules::digest::DigestKey;
+use crate::rules::digest::{DigestKey, is_bound};
 use crate::rules::password;
 
 /// Key of the password that the platform has, or is about to be sent.
@@ -23,15 +23,50 @@ const PASSWORD: &str = "password";
 /// Key of a new password that the platform has not confirmed yet.
 const NEXT: &str = "password-next";
 
-/// Digest of a password, for the status.
-pub fn digest(key: &DigestKey, password: &str) -> String {
+/// Digest of a password as an object records it: bound to the object, unless what it records by now is from before
+/// digests were bound. Then it goes on in the old form, so that what is compared is alike; a match is what lets the
+/// new form take its place.
+pub fn digest(key: &DigestKey, project: &SupabaseProject, password: &str) -> String {
+    if records_unbound(project) {
+        unbound(key, password)
+    } else {
+        bound(key, project, password)
+    }
+}
+
+/// Digest of a password, bound to an object: equal passwords of two objects must not be told to be equal.
+pub fn bound(key: &DigestKey, project: &SupabaseProject, password: &str) -> String {
+    key.bound("password", &object(project), [password.as_bytes()])
+}
+
+/// Digest of a password as earlier releases made it.
+pub fn unbound(key: &DigestKey, password: &str) -> String {
     key.digest("password", [password.as_bytes()])
+}
+
+/// What digests are bound to.
+pub fn object(project: &SupabaseProject) -> String {
+    ObjectKey::of(project).to_string()
+}
+
+fn records_unbound(project: &SupabaseProject) -> bool {
+    let Some(status) = &project.status else {
+        return false;
+    };
+    let credentials = status.credentials.as_ref();
+    match credentials.and_then(|known| known.password_digest.as_deref()) {
+        Some(recorded) => !is_bound(recorded),
+        None => status
+            .attempts()
+            .any(|attempt| !is_bound(&attempt.password_digest)),
+    }
 }
 
 /// The Secret of a project.
 #[derive(Debug)]
 pub struct Vault<'a> {
     api: Api<Secret>,
+    projects: Api<SupabaseProject>,
     project: &'a SupabaseProject,
     key: &'a DigestKey,
 }
@@ -42,6 +77,7 @@ impl<'a> Vault<'a> {
         let namespace = project.namespace().unwrap_or_default();
         Self {
             api: Api::namespaced(client.clone(), &namespace),
+            projects: Api::namespaced(client.clone(), &namespace),
             project,
             key,
         }
@@ -53,31 +89,49 @@ impl<'a> Vault<'a> {
 
     /// What is there.
     pub async fn look(&self) -> Result<PasswordSecret, Error> {
-        Ok(self
-            .read()
-            .await?
-            .map_or(PasswordSecret::Missing, |secret| self.kept(&secret)))
+        match self.read().await? {
+            None => Ok(PasswordSecret::Missing),
+            Some(secret) => Ok(PasswordSecret::There(self.kept(&secret).await?)),
+        }
     }
 
-    fn kept(&self, secret: &Secret) -> PasswordSecret {
-        let uid = self.project.metadata.uid.as_deref().unwrap_or_default();
-        let belonging = outputs::belonging(&secret.metadata, labels::ROLE_PASSWORD, uid);
+    async fn kept(&self, secret: &Secret) -> Result<Kept, Error> {
+        let belonging = self.belonging(secret);
         let ours = outputs::labels(self.project, labels::ROLE_PASSWORD, None);
         let password = text(secret, PASSWORD);
-        PasswordSecret::There(Kept {
-            // The name hangs on the project's: whoever had it before us under another UID is gone.
+        let digests = password.as_ref().map(|password| {
+            let password = password.expose_secret();
+            (
+                digest(self.key, self.project, password),
+                bound(self.key, self.project, password),
+            )
+        });
+        let (digest, bound) = digests.unzip();
+        Ok(Kept {
+            // The name hangs on the project's: it was made for an object of our name, unless somebody says that it is
+            // another one's who still lives.
             orphaned: match &belonging {
-                Belonging::Other { project, .. } => Some(project) == ours.get(labels::PROJECT),
+                Belonging::Other { project, uid } => {
+                    Some(project) == ours.get(labels::PROJECT) && !self.lives(uid).await?
+                }
                 Belonging::Ours | Belonging::Foreign => false,
             },
             belonging,
             reference: secret.labels().get(labels::REF).cloned(),
-            digest: password
-                .as_ref()
-                .map(|password| digest(self.key, password.expose_secret())),
+            digest,
+            bound,
             pending: text(secret, NEXT).is_some(),
             password,
         })
+    }
+
+    /// Whether an object of the namespace has this UID, past every cache.
+    async fn lives(&self, uid: &str) -> Result<bool, Error> {
+        let mut lives = false;
+        let look = |project: Bare| lives |= project.meta().uid() == uid;
+        // Seldom needed, and large: not part of every caller.
+        Box::pin(kubernetes::list(&self.projects, Shape::Metadata, look)).await?;
+        Ok(lives)
     }
 
     /// Makes the Secret; [`Error::Exists`] if somebody was faster.
@@ -95,9 +149,7 @@ impl<'a> Vault<'a> {
         match self.read().await? {
             None => self.make(password, reference).await,
             Some(there) => {
-                let PasswordSecret::There(kept) = self.kept(&there) else {
-                    return Err(Error::NotFound);
-                };
+                let kept = self.kept(&there).await?;
                 if kept.belonging != Belonging::Ours && !kept.orphaned {
                     return Err(Error::Exists);
                 }
@@ -133,9 +185,7 @@ impl<'a> Vault<'a> {
         let Some(mut secret) = self.read().await?.filter(|secret| self.is_ours(secret)) else {
             return Ok(());
         };
-        let PasswordSecret::There(kept) = self.kept(&secret) else {
-            return Ok(());
-        };
+        let kept = self.kept(&secret).await?;
         let marks = secret.metadata.labels.get_or_insert_default();
         if known.is_some() && kept.digest.as_deref() == known {
             marks.insert(labels::REF.to_owned(), reference.to_owned());
@@ -154,9 +204,13 @@ impl<'a> Vault<'a> {
         }
     }
 
-    fn is_ours(&self, secret: &Secret) -> bool {
+    fn belonging(&self, secret: &Secret) -> Belonging {
         let uid = self.project.metadata.uid.as_deref().unwrap_or_default();
-        outputs::belonging(&secret.metadata, labels::ROLE_PASSWORD, uid) == Belonging::Ours
+        outputs::labelled(&secret.metadata, labels::ROLE_PASSWORD, uid)
+    }
+
+    fn is_ours(&self, secret: &Secret) -> bool {
+        self.belonging(secret) == Belonging::Ours
     }
 
     fn secret(
@@ -165,7 +219,12 @@ impl<'a> Vault<'a> {
         password: &SecretString,
         reference: Option<&str>,
     ) -> Secret {
-        let mut marks = outputs::labels(self.project, labels::ROLE_PASSWORD, None);
+        // What others have put there stays.
+        let mut marks = there.labels.clone().unwrap_or_default();
+        for ours in [labels::REF, labels::RETAINED] {
+            marks.remove(ours);
+        }
+        marks.extend(outputs::labels(self.project, labels::ROLE_PASSWORD, None));
         marks.extend(reference.map(|reference| (labels::REF.to_owned(), reference.to_owned())));
         let bytes = ByteString(password.expose_secret().as_bytes().to_vec());
         Secret {
@@ -173,9 +232,9 @@ impl<'a> Vault<'a> {
                 name: Some(self.project.password_secret_name()),
                 namespace: self.project.namespace(),
                 labels: Some(marks),
-                resource_version: there.resource_version,
-                finalizers: there.finalizers,
-                ..ObjectMeta::default()
+                // The API server keeps these books.
+                managed_fields: None,
+                ..there
             },
             type_: Some("Opaque".to_owned()),
             data: Some(BTreeMap::from([(PASSWORD.to_owned(), bytes)])),

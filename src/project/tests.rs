@@ -129,6 +129,7 @@ fn kept() -> Kept {
         orphaned: false,
         reference: Some(REF.into()),
         digest: Some("d1".into()),
+        bound: None,
         pending: false,
         password: Some("pw-1".into()),
     }
@@ -471,6 +472,44 @@ mod birth {
             (ready(&decision), &decision.step),
             (("False", "OwnershipConflict"), &None)
         );
+    }
+
+    #[test]
+    fn a_taken_name_is_told_first_and_a_ref_only_if_a_secret_of_ours_names_it() {
+        let look = |reference: &str, orphaned, adoption| {
+            let observed = Observed {
+                password: PasswordSecret::There(Kept {
+                    belonging: Belonging::Other {
+                        uid: "u0".into(),
+                        project: "orders".into(),
+                    },
+                    orphaned,
+                    reference: Some(reference.into()),
+                    ..kept()
+                }),
+                link: Link {
+                    adoption,
+                    ..observed().link
+                },
+                ..listing(vec![listed(OTHER, "team-a-orders")])
+            };
+            let decision = run(&plain(), &observed);
+            assert_eq!(ready(&decision), ("False", "NameConflict"));
+            let conditions = &decision.status.conditions;
+            let ready = conditions.iter().find(|one| one.type_ == "Ready").unwrap();
+            ready.message.clone()
+        };
+        let field = format!("spec.adoption: {{policy: AdoptOnly, ref: {OTHER}}}");
+        let own = look(OTHER, true, true);
+        assert!(own.contains(&field) && !own.contains("Allowed"), "{own}");
+        let forbidden = look(OTHER, true, false);
+        assert!(
+            forbidden.contains(&field) && forbidden.contains("spec.adoption: Allowed"),
+            "{forbidden}"
+        );
+        for foreign in [look(REF, true, true), look(OTHER, false, true)] {
+            assert!(!foreign.contains(OTHER), "{foreign}");
+        }
     }
 
     #[test]

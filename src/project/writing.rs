@@ -8,8 +8,9 @@ use super::Projects;
 use super::decide::{Written, conflict, settle};
 use super::draft::Draft;
 use super::facts::{Observed, PasswordSecret, Problem, Wanted};
+use super::password::object;
 use crate::api::project::Endpoints;
-use crate::api::{Endpoint, OutputKind, ProjectStatus, Reason, SupabaseProject, labels};
+use crate::api::{Endpoint, OutputKind, ProjectStatus, Reason, SupabaseProject};
 use crate::controller::{Again, Outcome};
 use crate::kubernetes::{self, Error};
 use crate::outputs::{self, Belonging, Facts, Missing, Rendered};
@@ -20,7 +21,13 @@ pub(super) async fn write(
     observed: &Observed,
     draft: &mut Draft,
 ) -> Outcome<ProjectStatus> {
-    let writer = Writer { projects, project };
+    let recorded = draft.status.credentials.as_ref();
+    let recorded = recorded.and_then(|known| known.password_digest.as_deref());
+    let writer = Writer {
+        projects,
+        project,
+        mark: observed.password_mark(recorded).map(str::to_owned),
+    };
     let mut written = Vec::new();
     let mut retry = false;
     let mut left = Vec::new();
@@ -118,6 +125,8 @@ const PARTIAL: &str = "partial:";
 struct Writer<'a> {
     projects: &'a Projects,
     project: &'a SupabaseProject,
+    /// What stands for the password in digests.
+    mark: Option<String>,
 }
 
 impl Writer<'_> {
@@ -134,8 +143,8 @@ impl Writer<'_> {
             return (outcome(Err(conflict(&output.name)), None), false);
         }
         let status = self.project.status.as_ref();
-        let password = status.and_then(|status| status.credentials.as_ref());
-        let password = password.and_then(|known| known.password_digest.as_deref());
+        let (key, object) = (&self.projects.digest_key, object(self.project));
+        let mark = self.mark.as_deref();
         let recorded =
             status.and_then(|status| status.outputs.iter().find(|one| one.name == output.name));
         let mut rendered = outputs::render(output, facts);
@@ -145,7 +154,7 @@ impl Writer<'_> {
         let kind = (output.kind == OutputKind::Secret).then_some(rendered.kind);
         let entries = rendered.data.entries().iter();
         let entries = entries.map(|(key, value)| (key.as_str(), value.as_bytes()));
-        let digest = outputs::digest(&self.projects.digest_key, output, password, kind, entries);
+        let digest = outputs::digest(key, &object, output, mark, kind, entries);
         // Incomplete: never taken for current, so that the rest is written as soon as it is known.
         let partial = format!("{PARTIAL}{digest}");
         let in_order = wanted.found.as_ref().is_some_and(|found| {
@@ -154,8 +163,9 @@ impl Writer<'_> {
                 .iter()
                 .map(|(key, value)| (key.as_str(), value.as_slice()));
             let kind = found.kind.as_deref();
-            let there = outputs::digest(&self.projects.digest_key, output, password, kind, entries);
-            let known = recorded.is_some_and(|one| one.digest == digest || one.digest == partial);
+            let there = outputs::digest(key, &object, output, mark, kind, entries);
+            let known = recorded.is_some_and(|one| one.digest == digest || one.digest == partial)
+                || wanted.renewed.as_ref() == Some(&digest);
             known && there == digest && outputs::meta_is_current(self.project, output, found)
         });
         if !in_order && let Err(error) = self.store(wanted, &rendered).await {
@@ -196,10 +206,7 @@ impl Writer<'_> {
     async fn prune(&self, kind: OutputKind, name: &str) -> Result<(), Error> {
         let client = self.projects.shell.client.clone();
         let namespace = self.project.namespace().unwrap_or_default();
-        let uid = self.project.uid().unwrap_or_default();
-        let ours = |meta: &ObjectMeta| {
-            outputs::belonging(meta, labels::ROLE_OUTPUT, &uid) == Belonging::Ours
-        };
+        let ours = |meta: &ObjectMeta| outputs::belonging(meta, self.project) == Belonging::Ours;
         match kind {
             OutputKind::Secret => {
                 let api: Api<Secret> = Api::namespaced(client, &namespace);
@@ -242,7 +249,8 @@ fn refused(name: &str, error: &Error) -> (Problem, bool) {
             Problem::new(
                 Reason::Conflict,
                 format!(
-                    "{name} cannot be written over what is there (immutable, or of another type); delete it"
+                    "{name} cannot be written over what is there (immutable, or of another type); give the output \
+                     another name"
                 ),
             ),
             true,

@@ -2,7 +2,8 @@
 //! guessed from it, into a status.
 //!
 //! Every digest bears the name of its key, `<id>:<hmac>`: what was made with another key can be neither confirmed nor
-//! denied, and must not be taken for an edit.
+//! denied, and must not be taken for an edit. What is shown to people is bound to its object as well,
+//! `<id>-<object>:<hmac>`: equal values of two objects must not be told to be equal.
 
 use std::fmt;
 
@@ -18,7 +19,13 @@ pub const KEY_LENGTH: usize = 32;
 /// Length of the name of a key, in hexadecimal digits.
 const ID_LENGTH: usize = 8;
 
-/// Whether two digests were made with the same key, so that their difference says something.
+/// Whether a digest is bound to an object: those of earlier releases are not.
+pub fn is_bound(digest: &str) -> bool {
+    id(digest).is_some_and(|id| id.contains('-'))
+}
+
+/// Whether two digests were made with the same key and bound to the same object, so that their difference says
+/// something.
 pub fn comparable(one: &str, other: &str) -> bool {
     id(one) == id(other)
 }
@@ -65,9 +72,25 @@ impl DigestKey {
         format!("{}:{}", self.id(), self.hmac(purpose, parts))
     }
 
+    /// The same, bound to an object, given by its namespace and name: those outlive a restore from a backup. Another
+    /// object's digest of the same parts differs, and is not comparable.
+    pub fn bound<'a>(
+        &self,
+        purpose: &'static str,
+        object: &'a str,
+        parts: impl IntoIterator<Item = &'a [u8]>,
+    ) -> String {
+        let object = object.as_bytes();
+        let mut tag = self.hmac("object", [object]);
+        tag.truncate(ID_LENGTH);
+        let hmac = self.hmac(purpose, std::iter::once(object).chain(parts));
+        format!("{}-{tag}:{hmac}", self.id())
+    }
+
     /// Whether a digest was made with this key, so that it says something.
     pub fn made(&self, digest: &str) -> bool {
-        id(digest) == Some(self.id().as_str())
+        let own = self.id();
+        id(digest).is_some_and(|id| id.split('-').next() == Some(own.as_str()))
     }
 
     /// The key's name: it tells keys apart, and nothing about them.
@@ -112,6 +135,19 @@ mod tests {
         assert_ne!(one, key.digest("password", [b"a".as_slice(), b"bc"]));
         assert_ne!(one, key.digest("output", [b"ab".as_slice(), b"c"]));
         assert_ne!(one, other.digest("password", [b"ab".as_slice(), b"c"]));
+    }
+
+    #[test]
+    fn what_is_bound_tells_nothing_about_another_object() {
+        let key = DigestKey::from_bytes(&[7; 32]).unwrap();
+        let of = |object| key.bound("password", object, [b"secret".as_slice()]);
+        assert_eq!(of("a/x"), of("a/x"));
+        let tail = |digest: String| digest.split_once(':').unwrap().1.to_owned();
+        assert_ne!(tail(of("a/x")), tail(of("b/x")));
+        assert!(!comparable(&of("a/x"), &of("b/x")));
+        let former = key.digest("password", [b"secret".as_slice()]);
+        assert!(is_bound(&of("a/x")) && !is_bound(&former) && !is_bound("d1"));
+        assert!(key.made(&of("a/x")) && !comparable(&of("a/x"), &former));
     }
 
     #[test]

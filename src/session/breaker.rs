@@ -1,6 +1,7 @@
 //! The breaker: an endpoint that failed several times in a row is left alone for a while.
 //!
-//! PURE: time is passed in.
+//! PURE: time is passed in. Each connection and tenant finds out for itself: a platform that fails at somebody's
+//! project need not fail at another's.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -15,7 +16,8 @@ const OPEN_MOST: Duration = Duration::from_secs(120);
 /// From so many entries on, closed ones are forgotten.
 const CROWD: usize = 256;
 
-type Key = (String, Endpoint);
+/// A connection, a tenant, an endpoint.
+type Key = (String, String, Endpoint);
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Line {
@@ -25,7 +27,7 @@ struct Line {
     probing: bool,
 }
 
-/// The breakers of all identities and endpoints.
+/// The breakers of all connections, tenants and endpoints.
 #[derive(Debug, Default)]
 pub struct Breakers(HashMap<Key, Line>);
 
@@ -42,8 +44,14 @@ pub enum Verdict {
 
 impl Breakers {
     /// Whether a call may be made. Whoever was allowed must [`Breakers::report`].
-    pub fn allow(&mut self, now: Duration, identity: &str, endpoint: Endpoint) -> bool {
-        let Some(line) = self.0.get_mut(&(identity.to_owned(), endpoint)) else {
+    pub fn allow(
+        &mut self,
+        now: Duration,
+        (own, tenant): (&str, &str),
+        endpoint: Endpoint,
+    ) -> bool {
+        let key = (own.to_owned(), tenant.to_owned(), endpoint);
+        let Some(line) = self.0.get_mut(&key) else {
             return true;
         };
         if line.failures < FAILURES {
@@ -57,8 +65,14 @@ impl Breakers {
     }
 
     /// Tells what came of a call.
-    pub fn report(&mut self, now: Duration, identity: &str, endpoint: Endpoint, verdict: Verdict) {
-        let key = (identity.to_owned(), endpoint);
+    pub fn report(
+        &mut self,
+        now: Duration,
+        (own, tenant): (&str, &str),
+        endpoint: Endpoint,
+        verdict: Verdict,
+    ) {
+        let key = (own.to_owned(), tenant.to_owned(), endpoint);
         match verdict {
             Verdict::Answered => {
                 self.0.remove(&key);
@@ -89,7 +103,7 @@ impl Breakers {
 mod tests {
     use super::*;
 
-    const WHO: &str = "app";
+    const WHO: (&str, &str) = ("team/acme", "team");
     const WHAT: Endpoint = Endpoint::CreateProject;
 
     const fn second(seconds: u64) -> Duration {
@@ -114,7 +128,9 @@ mod tests {
             now += second(open);
             fail(&mut breakers, now);
         }
-        assert!(breakers.allow(now, "other", WHAT));
+        for other in [("team/acme", "neighbour"), ("other/acme", "team")] {
+            assert!(breakers.allow(now, other, WHAT), "{other:?}");
+        }
         assert!(breakers.allow(now, WHO, Endpoint::Health));
     }
 

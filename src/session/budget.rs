@@ -2,8 +2,8 @@
 //!
 //! PURE: time is passed in. A bucket is one identity, scope and endpoint, as the platform counts today; its limit
 //! is learned from the answers. Where the platform counts more coarsely, a 429 closes the bucket, and a second one
-//! within a minute the whole identity. Tenants take turns, so that one with a thousand calls waiting delays
-//! another by one call.
+//! within a minute everything of the connection that was refused: not of others that use the same app, since they
+//! were not. Tenants take turns, so that one with a thousand calls waiting delays another by one call.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::Duration;
@@ -14,7 +14,8 @@ use crate::management::{Endpoint, RateHeaders};
 const LIMIT: u32 = 120;
 /// The platform's window.
 const WINDOW: Duration = Duration::from_secs(60);
-/// How long a 429 closes a bucket if the answer does not say, and at least and at most.
+/// How long a 429 closes a bucket if the answer does not say, and at least and at most. The least doubles with every
+/// 429 in a row: a platform that says "at once" for ever is not asked at once for ever.
 const CLOSED: Duration = WINDOW;
 const CLOSED_LEAST: Duration = Duration::from_secs(1);
 const CLOSED_MOST: Duration = Duration::from_secs(300);
@@ -26,7 +27,7 @@ const CROWD: usize = 256;
 /// What the platform counts by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
-    /// The app's `client_id`, or the digest of a token.
+    /// Whose calls the platform counts together.
     pub identity: String,
     /// A ref, a slug, or nothing.
     pub scope: String,
@@ -52,16 +53,26 @@ struct Bucket {
     remaining: u32,
     resets: Duration,
     closed_until: Duration,
+    /// 429s in a row.
+    refusals: u32,
     in_flight: u32,
     used: Duration,
     turns: VecDeque<String>,
-    waiting: BTreeMap<String, VecDeque<Ticket>>,
+    waiting: BTreeMap<String, VecDeque<Waiting>>,
 }
 
+/// A ticket, and the connection that it is for.
+#[derive(Debug)]
+struct Waiting {
+    ticket: Ticket,
+    own: String,
+}
+
+/// One connection, by all its buckets.
 #[derive(Debug, Default)]
-struct Identity {
+struct Connection {
     closed_until: Duration,
-    /// When buckets were closed lately.
+    /// When it was refused lately.
     closures: Vec<(Key, Duration)>,
 }
 
@@ -69,7 +80,7 @@ struct Identity {
 #[derive(Debug, Default)]
 pub struct Budget {
     buckets: HashMap<Key, Bucket>,
-    identities: HashMap<String, Identity>,
+    connections: HashMap<String, Connection>,
     admitted: HashSet<Ticket>,
     last: Ticket,
 }
@@ -81,6 +92,7 @@ impl Bucket {
             remaining: LIMIT,
             resets: Duration::ZERO,
             closed_until: Duration::ZERO,
+            refusals: 0,
             in_flight: 0,
             used: Duration::ZERO,
             turns: VecDeque::new(),
@@ -95,22 +107,29 @@ impl Bucket {
         }
     }
 
-    fn next(&mut self) -> Option<Ticket> {
-        let tenant = self.turns.pop_front()?;
-        let queue = self.waiting.get_mut(&tenant)?;
-        let ticket = queue.pop_front();
-        if queue.is_empty() {
-            self.waiting.remove(&tenant);
-        } else {
-            self.turns.push_back(tenant);
+    /// Whose turn it is, of those whose connection is open.
+    fn next(&mut self, is_open: impl Fn(&str) -> bool) -> Option<Ticket> {
+        for _ in 0..self.turns.len() {
+            let tenant = self.turns.pop_front()?;
+            let queue = self.waiting.get_mut(&tenant)?;
+            let place = queue.iter().position(|waiting| is_open(&waiting.own));
+            let waiting = place.and_then(|place| queue.remove(place));
+            if queue.is_empty() {
+                self.waiting.remove(&tenant);
+            } else {
+                self.turns.push_back(tenant);
+            }
+            if let Some(waiting) = waiting {
+                return Some(waiting.ticket);
+            }
         }
-        ticket
+        None
     }
 }
 
 impl Budget {
-    /// Takes a place in the queue of a bucket.
-    pub fn enqueue(&mut self, now: Duration, key: &Key, tenant: &str) -> Ticket {
+    /// Takes a place in the queue of a bucket, for a connection and a tenant.
+    pub fn enqueue(&mut self, now: Duration, key: &Key, own: &str, tenant: &str) -> Ticket {
         self.forget(now);
         self.last += 1;
         let bucket = self.buckets.entry(key.clone()).or_insert_with(Bucket::new);
@@ -119,17 +138,28 @@ impl Budget {
         if queue.is_empty() {
             bucket.turns.push_back(tenant.to_owned());
         }
-        queue.push_back(self.last);
+        queue.push_back(Waiting {
+            ticket: self.last,
+            own: own.to_owned(),
+        });
         self.last
     }
 
     /// Whether it is this ticket's turn. Asking lets others have theirs: tell them.
-    pub fn poll(&mut self, now: Duration, key: &Key, ticket: Ticket) -> Turn {
-        let closed = self.closed_until(key);
+    pub fn poll(&mut self, now: Duration, key: &Key, own: &str, ticket: Ticket) -> Turn {
+        let closed = self.closed_until(key, own);
+        let connections = &self.connections;
+        let is_open = |own: &str| {
+            connections
+                .get(own)
+                .is_none_or(|connection| connection.closed_until <= now)
+        };
         if let Some(bucket) = self.buckets.get_mut(key) {
             bucket.roll(now);
-            while closed <= now && bucket.remaining > 0 {
-                let Some(next) = bucket.next() else { break };
+            while bucket.closed_until <= now && bucket.remaining > 0 {
+                let Some(next) = bucket.next(is_open) else {
+                    break;
+                };
                 if bucket.resets <= now {
                     bucket.resets = now + WINDOW;
                 }
@@ -163,12 +193,12 @@ impl Budget {
         let holder = bucket
             .waiting
             .iter()
-            .find(|(_, queue)| queue.contains(&ticket))
+            .find(|(_, queue)| queue.iter().any(|waiting| waiting.ticket == ticket))
             .map(|(tenant, _)| tenant.clone());
         if let Some(tenant) = holder
             && let Some(queue) = bucket.waiting.get_mut(&tenant)
         {
-            queue.retain(|waiting| *waiting != ticket);
+            queue.retain(|waiting| waiting.ticket != ticket);
             if queue.is_empty() {
                 bucket.waiting.remove(&tenant);
                 bucket.turns.retain(|turn| *turn != tenant);
@@ -191,35 +221,59 @@ impl Budget {
         }
     }
 
-    /// The platform said 429. `share` is a random number from 0 to 255.
-    pub fn close(&mut self, now: Duration, key: &Key, retry_after: Option<Duration>, share: u8) {
-        let wait = retry_after
-            .unwrap_or(CLOSED)
-            .clamp(CLOSED_LEAST, CLOSED_MOST);
-        // Everybody who was refused together must not come back together.
-        let until = now + wait + wait / 10 * u32::from(share) / 255;
+    /// The platform let a call of the bucket through, whatever it said to it.
+    pub fn let_through(&mut self, key: &Key) {
         if let Some(bucket) = self.buckets.get_mut(key) {
-            bucket.closed_until = bucket.closed_until.max(until);
+            bucket.refusals = 0;
         }
-        let identity = self.identities.entry(key.identity.clone()).or_default();
-        identity
+    }
+
+    /// The platform said 429 to a connection. `share` is a random number from 0 to 255. Gives the uptime until which
+    /// the bucket is closed.
+    pub fn close(
+        &mut self,
+        now: Duration,
+        key: &Key,
+        own: &str,
+        retry_after: Option<Duration>,
+        share: u8,
+    ) -> Duration {
+        let mut least = CLOSED_LEAST;
+        if let Some(bucket) = self.buckets.get_mut(key) {
+            // What was under way when it closed belongs to the same refusal.
+            if bucket.closed_until <= now {
+                bucket.refusals = bucket.refusals.saturating_add(1);
+            }
+            let doublings = bucket.refusals.saturating_sub(1).min(16);
+            least = (CLOSED_LEAST * (1 << doublings)).min(CLOSED_MOST);
+        }
+        let wait = retry_after.unwrap_or(CLOSED).clamp(least, CLOSED_MOST);
+        // Everybody who was refused together must not come back together.
+        let mut until = now + wait + wait / 10 * u32::from(share) / 255;
+        if let Some(bucket) = self.buckets.get_mut(key) {
+            until = bucket.closed_until.max(until);
+            bucket.closed_until = until;
+        }
+        let connection = self.connections.entry(own.to_owned()).or_default();
+        connection
             .closures
             .retain(|(other, at)| other != key && *at + WINDOW >= now);
-        identity.closures.push((key.clone(), now));
-        if identity.closures.len() > 1 {
-            let longest = identity
+        connection.closures.push((key.clone(), now));
+        if connection.closures.len() > 1 {
+            let longest = connection
                 .closures
                 .iter()
                 .filter_map(|(key, _)| self.buckets.get(key))
                 .map(|bucket| bucket.closed_until)
                 .max();
-            identity.closed_until = identity.closed_until.max(longest.unwrap_or(until));
+            connection.closed_until = connection.closed_until.max(longest.unwrap_or(until));
         }
+        until
     }
 
-    /// How long background work should leave a bucket alone, so that half of it is there for others.
-    pub fn reserve(&mut self, now: Duration, key: &Key) -> Option<Duration> {
-        let closed = self.closed_until(key);
+    /// How long background work of a connection should leave a bucket alone, so that half of it is there for others.
+    pub fn reserve(&mut self, now: Duration, key: &Key, own: &str) -> Option<Duration> {
+        let closed = self.closed_until(key, own);
         let bucket = self.buckets.get_mut(key)?;
         bucket.roll(now);
         let half_used = bucket.remaining <= bucket.limit / 2 && bucket.resets > now;
@@ -236,17 +290,17 @@ impl Budget {
         self.buckets.get(key).map_or(LIMIT, |bucket| bucket.limit)
     }
 
-    fn closed_until(&self, key: &Key) -> Duration {
+    fn closed_until(&self, key: &Key, own: &str) -> Duration {
         let of_bucket = self.buckets.get(key).map(|bucket| bucket.closed_until);
-        let of_identity = self
-            .identities
-            .get(&key.identity)
-            .map(|identity| identity.closed_until);
-        of_bucket.max(of_identity).unwrap_or_default()
+        let of_connection = self
+            .connections
+            .get(own)
+            .map(|connection| connection.closed_until);
+        of_bucket.max(of_connection).unwrap_or_default()
     }
 
     fn forget(&mut self, now: Duration) {
-        if self.buckets.len() < CROWD {
+        if self.buckets.len() + self.connections.len() < CROWD {
             return;
         }
         let recent = |used: Duration| used + FORGET_AFTER > now;
@@ -256,8 +310,8 @@ impl Budget {
                 || bucket.in_flight > 0
                 || !bucket.waiting.is_empty()
         });
-        self.identities.retain(|_, identity| {
-            identity.closed_until > now || identity.closures.iter().any(|(_, at)| recent(*at))
+        self.connections.retain(|_, connection| {
+            connection.closed_until > now || connection.closures.iter().any(|(_, at)| recent(*at))
         });
     }
 }
@@ -265,6 +319,8 @@ impl Budget {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const OWN: &str = "team/acme";
 
     fn key(scope: &str, endpoint: Endpoint) -> Key {
         Key {
@@ -292,8 +348,8 @@ mod tests {
 
     /// One call that is made at once.
     fn call(budget: &mut Budget, now: Duration, key: &Key, rate: Option<RateHeaders>) {
-        let ticket = budget.enqueue(now, key, "t");
-        assert_eq!(budget.poll(now, key, ticket), Turn::Now);
+        let ticket = budget.enqueue(now, key, OWN, "t");
+        assert_eq!(budget.poll(now, key, OWN, ticket), Turn::Now);
         budget.finish(now, key, ticket, rate);
     }
 
@@ -303,11 +359,11 @@ mod tests {
         for _ in 0..LIMIT {
             call(&mut budget, second(7), &bucket(), None);
         }
-        let ticket = budget.enqueue(second(8), &bucket(), "t");
+        let ticket = budget.enqueue(second(8), &bucket(), OWN, "t");
         let full = Turn::NotBefore(second(67));
-        assert_eq!(budget.poll(second(8), &bucket(), ticket), full);
-        assert_eq!(budget.poll(second(66), &bucket(), ticket), full);
-        assert_eq!(budget.poll(second(67), &bucket(), ticket), Turn::Now);
+        assert_eq!(budget.poll(second(8), &bucket(), OWN, ticket), full);
+        assert_eq!(budget.poll(second(66), &bucket(), OWN, ticket), full);
+        assert_eq!(budget.poll(second(67), &bucket(), OWN, ticket), Turn::Now);
     }
 
     #[test]
@@ -315,10 +371,10 @@ mod tests {
         let mut budget = Budget::default();
         call(&mut budget, second(0), &bucket(), Some(rate(3, 1, 30)));
         call(&mut budget, second(0), &bucket(), None);
-        let ticket = budget.enqueue(second(0), &bucket(), "t");
+        let ticket = budget.enqueue(second(0), &bucket(), OWN, "t");
         let full = Turn::NotBefore(second(30));
-        assert_eq!(budget.poll(second(0), &bucket(), ticket), full);
-        assert_eq!(budget.poll(second(30), &bucket(), ticket), Turn::Now);
+        assert_eq!(budget.poll(second(0), &bucket(), OWN, ticket), full);
+        assert_eq!(budget.poll(second(30), &bucket(), OWN, ticket), Turn::Now);
         assert_eq!(budget.limit(&bucket()), 3);
     }
 
@@ -326,15 +382,15 @@ mod tests {
     fn calls_under_way_are_not_given_away_twice() {
         let mut budget = Budget::default();
         let tickets: Vec<_> = (0..3)
-            .map(|_| budget.enqueue(second(0), &bucket(), "t"))
+            .map(|_| budget.enqueue(second(0), &bucket(), OWN, "t"))
             .collect();
         for ticket in &tickets {
-            assert_eq!(budget.poll(second(0), &bucket(), *ticket), Turn::Now);
+            assert_eq!(budget.poll(second(0), &bucket(), OWN, *ticket), Turn::Now);
         }
         // The platform has counted one of three calls, and says that two are left: they are on their way.
         budget.finish(second(0), &bucket(), tickets[0], Some(rate(3, 2, 60)));
-        let late = budget.enqueue(second(0), &bucket(), "t");
-        let turn = budget.poll(second(0), &bucket(), late);
+        let late = budget.enqueue(second(0), &bucket(), OWN, "t");
+        let turn = budget.poll(second(0), &bucket(), OWN, late);
         assert_eq!(turn, Turn::NotBefore(second(60)));
     }
 
@@ -343,26 +399,29 @@ mod tests {
         let mut budget = Budget::default();
         call(&mut budget, second(0), &bucket(), Some(rate(3, 0, 10)));
         let many: Vec<_> = (0..100)
-            .map(|_| budget.enqueue(second(1), &bucket(), "many"))
+            .map(|_| budget.enqueue(second(1), &bucket(), OWN, "many"))
             .collect();
-        let one = budget.enqueue(second(2), &bucket(), "one");
-        assert_eq!(budget.poll(second(10), &bucket(), many[0]), Turn::Now);
-        assert_eq!(budget.poll(second(10), &bucket(), one), Turn::Now);
-        assert_eq!(budget.poll(second(10), &bucket(), many[1]), Turn::Now);
-        assert_ne!(budget.poll(second(10), &bucket(), many[2]), Turn::Now);
+        let one = budget.enqueue(second(2), &bucket(), OWN, "one");
+        assert_eq!(budget.poll(second(10), &bucket(), OWN, many[0]), Turn::Now);
+        assert_eq!(budget.poll(second(10), &bucket(), OWN, one), Turn::Now);
+        assert_eq!(budget.poll(second(10), &bucket(), OWN, many[1]), Turn::Now);
+        assert_ne!(budget.poll(second(10), &bucket(), OWN, many[2]), Turn::Now);
     }
 
     #[test]
     fn who_leaves_keeps_nobody_waiting_and_gives_his_turn_back() {
         let mut budget = Budget::default();
         call(&mut budget, second(0), &bucket(), Some(rate(1, 0, 10)));
-        let first = budget.enqueue(second(1), &bucket(), "a");
-        let second_ticket = budget.enqueue(second(1), &bucket(), "b");
+        let first = budget.enqueue(second(1), &bucket(), OWN, "a");
+        let second_ticket = budget.enqueue(second(1), &bucket(), OWN, "b");
         budget.leave(&bucket(), first);
-        assert_eq!(budget.poll(second(10), &bucket(), second_ticket), Turn::Now);
+        assert_eq!(
+            budget.poll(second(10), &bucket(), OWN, second_ticket),
+            Turn::Now
+        );
         budget.leave(&bucket(), second_ticket);
-        let third = budget.enqueue(second(11), &bucket(), "c");
-        assert_eq!(budget.poll(second(11), &bucket(), third), Turn::Now);
+        let third = budget.enqueue(second(11), &bucket(), OWN, "c");
+        assert_eq!(budget.poll(second(11), &bucket(), OWN, third), Turn::Now);
     }
 
     #[test]
@@ -375,60 +434,89 @@ mod tests {
         ] {
             let mut budget = Budget::default();
             call(&mut budget, second(0), &bucket(), None);
-            budget.close(second(0), &bucket(), said, 0);
-            let ticket = budget.enqueue(second(0), &bucket(), "t");
-            let turn = budget.poll(second(0), &bucket(), ticket);
+            budget.close(second(0), &bucket(), OWN, said, 0);
+            let ticket = budget.enqueue(second(0), &bucket(), OWN, "t");
+            let turn = budget.poll(second(0), &bucket(), OWN, ticket);
             assert_eq!(turn, Turn::NotBefore(second(closed)), "{said:?}");
             let other = key("other", Endpoint::CreateProject);
             call(&mut budget, second(0), &other, None);
         }
         let mut budget = Budget::default();
         call(&mut budget, second(0), &bucket(), None);
-        budget.close(second(0), &bucket(), Some(second(100)), 255);
-        let ticket = budget.enqueue(second(0), &bucket(), "t");
-        let turn = budget.poll(second(0), &bucket(), ticket);
+        budget.close(second(0), &bucket(), OWN, Some(second(100)), 255);
+        let ticket = budget.enqueue(second(0), &bucket(), OWN, "t");
+        let turn = budget.poll(second(0), &bucket(), OWN, ticket);
         assert_eq!(turn, Turn::NotBefore(second(110)));
     }
 
     #[test]
-    fn two_closed_buckets_within_a_minute_close_the_identity() {
+    fn two_closed_buckets_within_a_minute_close_the_connection_and_no_other() {
         let other = key("x", Endpoint::Health);
         let third = key("y", Endpoint::ApiKeys);
         let mut budget = Budget::default();
         for key in [&bucket(), &other, &third] {
             call(&mut budget, second(0), key, None);
         }
-        budget.close(second(0), &bucket(), Some(second(90)), 0);
-        budget.close(second(30), &other, Some(second(10)), 0);
-        let ticket = budget.enqueue(second(31), &third, "t");
-        let turn = budget.poll(second(31), &third, ticket);
+        budget.close(second(0), &bucket(), OWN, Some(second(90)), 0);
+        budget.close(second(30), &other, OWN, Some(second(10)), 0);
+        let ticket = budget.enqueue(second(31), &third, OWN, "t");
+        let turn = budget.poll(second(31), &third, OWN, ticket);
         assert_eq!(turn, Turn::NotBefore(second(90)));
-        let stranger = Key {
-            identity: "another".to_owned(),
-            ..bucket()
-        };
-        call(&mut budget, second(31), &stranger, None);
+        // Another connection of the same app was not refused: it has its turn, also from the same queue.
+        let stranger = budget.enqueue(second(31), &third, "team/other", "t");
+        let turn = budget.poll(second(31), &third, "team/other", stranger);
+        assert_eq!(turn, Turn::Now);
+        let turn = budget.poll(second(31), &third, OWN, ticket);
+        assert_eq!(turn, Turn::NotBefore(second(90)));
 
         let mut budget = Budget::default();
         for key in [&bucket(), &other, &third] {
             call(&mut budget, second(0), key, None);
         }
-        budget.close(second(0), &bucket(), Some(second(5)), 0);
-        budget.close(second(1), &bucket(), Some(second(5)), 0);
-        budget.close(second(62), &other, Some(second(5)), 0);
+        budget.close(second(0), &bucket(), OWN, Some(second(5)), 0);
+        budget.close(second(1), &bucket(), OWN, Some(second(5)), 0);
+        budget.close(second(62), &other, OWN, Some(second(5)), 0);
         call(&mut budget, second(62), &third, None);
+    }
+
+    #[test]
+    fn a_429_that_says_at_once_for_ever_is_asked_later_and_later_until_something_gets_through() {
+        let mut budget = Budget::default();
+        let mut closed = Vec::new();
+        let mut now = Duration::ZERO;
+        for _ in 0..10 {
+            let ticket = budget.enqueue(now, &bucket(), OWN, "t");
+            assert_eq!(budget.poll(now, &bucket(), OWN, ticket), Turn::Now);
+            let late = budget.enqueue(now, &bucket(), OWN, "t");
+            assert_eq!(budget.poll(now, &bucket(), OWN, late), Turn::Now);
+            budget.finish(now, &bucket(), ticket, None);
+            let until = budget.close(now, &bucket(), OWN, Some(Duration::ZERO), 0);
+            // The answer to what was under way then says nothing new.
+            budget.finish(now, &bucket(), late, None);
+            assert_eq!(
+                until,
+                budget.close(now, &bucket(), OWN, Some(Duration::ZERO), 0)
+            );
+            closed.push(until.saturating_sub(now).as_secs());
+            now = until;
+        }
+        assert_eq!(closed, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300]);
+        call(&mut budget, now, &bucket(), None);
+        budget.let_through(&bucket());
+        let until = budget.close(now, &bucket(), OWN, Some(Duration::ZERO), 0);
+        assert_eq!(until, now + second(1));
     }
 
     #[test]
     fn background_work_leaves_half_of_a_bucket_to_others() {
         let mut budget = Budget::default();
-        assert_eq!(budget.reserve(second(0), &bucket()), None);
+        assert_eq!(budget.reserve(second(0), &bucket(), OWN), None);
         call(&mut budget, second(0), &bucket(), Some(rate(120, 61, 40)));
-        assert_eq!(budget.reserve(second(0), &bucket()), None);
+        assert_eq!(budget.reserve(second(0), &bucket(), OWN), None);
         call(&mut budget, second(0), &bucket(), Some(rate(120, 60, 40)));
-        let wait = budget.reserve(second(10), &bucket());
+        let wait = budget.reserve(second(10), &bucket(), OWN);
         assert_eq!(wait, Some(second(30)));
-        assert_eq!(budget.reserve(second(40), &bucket()), None);
+        assert_eq!(budget.reserve(second(40), &bucket(), OWN), None);
     }
 
     #[test]

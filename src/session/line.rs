@@ -15,6 +15,8 @@ use tracing::debug;
 use super::breaker::{Breakers, Verdict};
 use super::budget::{Budget, Key, Ticket, Turn};
 use super::id::ConnectionId;
+use super::identity::Identity;
+use super::refusals::Refusals;
 use crate::leader::Leadership;
 use crate::management::{Call, Client, Endpoint, Error, Exchange, Withheld};
 use crate::rules::ambient::{Clock, Random};
@@ -34,6 +36,7 @@ pub struct Line {
     metrics: Metrics,
     budget: Mutex<Budget>,
     breakers: Mutex<Breakers>,
+    refusals: Mutex<Refusals>,
     turn: Notify,
 }
 
@@ -48,6 +51,8 @@ impl fmt::Debug for Line {
 pub struct Permit {
     line: Arc<Line>,
     key: Key,
+    own: String,
+    tenant: String,
     ticket: Option<Ticket>,
     /// Whether the breaker waits for a verdict.
     watched: bool,
@@ -72,6 +77,7 @@ impl Line {
             metrics,
             budget: Mutex::default(),
             breakers: Mutex::default(),
+            refusals: Mutex::default(),
             turn: Notify::new(),
         }
     }
@@ -82,20 +88,20 @@ impl Line {
     /// [`Error::Throttled`] where no turn came, [`Withheld::Resting`] where the breaker is open.
     pub async fn admit(
         self: &Arc<Self>,
-        identity: &str,
+        identity: &Identity,
         tenant: &str,
         scope: &str,
         endpoint: Endpoint,
     ) -> Result<Permit, Error> {
-        let key = Key {
-            identity: identity.to_owned(),
-            scope: scope.to_owned(),
-            endpoint,
-        };
-        let ticket = self.budget().enqueue(self.clock.uptime(), &key, tenant);
+        let key = key(identity, scope, endpoint);
+        let own = identity.own.as_str();
+        let now = self.clock.uptime();
+        let ticket = self.budget().enqueue(now, &key, own, tenant);
         let mut permit = Permit {
             line: Arc::clone(self),
             key,
+            own: own.to_owned(),
+            tenant: tenant.to_owned(),
             ticket: Some(ticket),
             watched: false,
             begun: false,
@@ -106,7 +112,7 @@ impl Line {
             let mut changed = std::pin::pin!(self.turn.notified());
             changed.as_mut().enable();
             let now = self.clock.uptime();
-            let turn = self.budget().poll(now, &permit.key, ticket);
+            let turn = self.budget().poll(now, &permit.key, own, ticket);
             match turn {
                 Turn::Now => break,
                 // A time that is known to come too late is not worth the wait.
@@ -126,7 +132,7 @@ impl Line {
         // Asking may have given others their turns.
         self.turn.notify_waiters();
         let now = self.clock.uptime();
-        if !self.breakers().allow(now, identity, endpoint) {
+        if !self.breakers().allow(now, (own, tenant), endpoint) {
             return Err(Error::Withheld(Withheld::Resting));
         }
         permit.watched = true;
@@ -146,10 +152,16 @@ impl Line {
         }
         let begun = self.clock.uptime();
         permit.begun = true;
-        let exchange = self.management.send(call, token).await;
+        let mut exchange = self.management.send(call, token).await;
         let now = self.clock.uptime();
+        let closed = permit.used(now, &exchange);
+        if let (Some(until), Err(Error::Throttled { retry_after })) =
+            (closed, &mut exchange.outcome)
+        {
+            // Whoever asks again does so when it can come to something.
+            *retry_after = Some(until.saturating_sub(now));
+        }
         let said = exchange.outcome.as_ref().err();
-        permit.used(now, &exchange);
         let outcome = said.map_or("ok", Error::as_str);
         let took = now.saturating_sub(begun);
         self.metrics.called(call.endpoint().as_str(), outcome, took);
@@ -164,23 +176,30 @@ impl Line {
     }
 
     /// How long background work should leave a bucket alone.
-    pub fn reserve(&self, identity: &str, scope: &str, endpoint: Endpoint) -> Option<Duration> {
-        let key = Key {
-            identity: identity.to_owned(),
-            scope: scope.to_owned(),
-            endpoint,
-        };
-        self.budget().reserve(self.clock.uptime(), &key)
+    pub fn reserve(
+        &self,
+        identity: &Identity,
+        scope: &str,
+        endpoint: Endpoint,
+    ) -> Option<Duration> {
+        let key = key(identity, scope, endpoint);
+        self.budget()
+            .reserve(self.clock.uptime(), &key, &identity.own)
     }
 
     /// How many calls a minute a bucket takes.
-    pub fn limit(&self, identity: &str, scope: &str, endpoint: Endpoint) -> u32 {
-        let key = Key {
-            identity: identity.to_owned(),
-            scope: scope.to_owned(),
-            endpoint,
-        };
-        self.budget().limit(&key)
+    pub fn limit(&self, identity: &Identity, scope: &str, endpoint: Endpoint) -> u32 {
+        self.budget().limit(&key(identity, scope, endpoint))
+    }
+
+    /// The platform refused a credential of a connection.
+    pub fn refused(&self, id: &ConnectionId) {
+        self.refusals().note(self.clock.uptime(), id);
+    }
+
+    /// The uptime before which a connection tries no credential that the platform has not accepted yet.
+    pub fn refused_until(&self, id: &ConnectionId) -> Option<Duration> {
+        self.refusals().until(self.clock.uptime(), id)
     }
 
     /// A token refresh ended.
@@ -226,13 +245,19 @@ impl Line {
         self.budget.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn refusals(&self) -> MutexGuard<'_, Refusals> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn breakers(&self) -> MutexGuard<'_, Breakers> {
         self.breakers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Permit {
-    fn used<T>(&mut self, now: Duration, exchange: &Exchange<T>) {
+    /// Keeps the books. Gives the uptime until which the bucket is closed, if this call has closed it.
+    fn used<T>(&mut self, now: Duration, exchange: &Exchange<T>) -> Option<Duration> {
+        let mut closed = None;
         let error = exchange.outcome.as_ref().err();
         let verdict = match error {
             Some(
@@ -255,17 +280,21 @@ impl Permit {
             budget.finish(now, &self.key, ticket, exchange.rate);
             if let Some(Error::Throttled { retry_after }) = error {
                 let share = self.line.share();
-                budget.close(now, &self.key, *retry_after, share);
+                closed = Some(budget.close(now, &self.key, &self.own, *retry_after, share));
+            } else if verdict == Verdict::Answered {
+                budget.let_through(&self.key);
             }
         }
         self.settle(now, verdict);
         self.line.turn.notify_waiters();
+        closed
     }
 
     fn settle(&mut self, now: Duration, verdict: Verdict) {
         if std::mem::take(&mut self.watched) {
             let mut breakers = self.line.breakers();
-            breakers.report(now, &self.key.identity, self.key.endpoint, verdict);
+            let who = (self.own.as_str(), self.tenant.as_str());
+            breakers.report(now, who, self.key.endpoint, verdict);
         }
     }
 }
@@ -283,6 +312,14 @@ impl Drop for Permit {
             }
             self.line.turn.notify_waiters();
         }
+    }
+}
+
+fn key(identity: &Identity, scope: &str, endpoint: Endpoint) -> Key {
+    Key {
+        identity: identity.counted.clone(),
+        scope: scope.to_owned(),
+        endpoint,
     }
 }
 

@@ -8,23 +8,27 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use secrecy::SecretString;
 use tokio::sync::watch;
 
 use super::capabilities::Capabilities;
-use super::custody::{App, Applied, Index, Memory, Token, TokenState};
+use super::credential::Credential;
+use super::custody::{App, Applied, Index, Memory, TokenState};
 use super::id::ConnectionId;
+use super::identity::Identity;
 use super::line::Line;
 use super::registry::Shared;
 use super::roster::Roster;
 use crate::api::Reason;
 use crate::management::Organization;
+use crate::rules::digest::DigestKey;
 
 /// Whether a session can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionState {
     /// The platform accepts the credential.
     Usable,
+    /// This process does not know yet, and cannot find out now: what was said before goes on.
+    Unknown,
     /// It does not, or not yet.
     Unusable {
         /// Why, as the connection's condition says it.
@@ -32,19 +36,6 @@ pub enum SessionState {
         /// Uptime since when.
         since: Duration,
     },
-}
-
-/// A credential in use.
-#[derive(Clone, Debug)]
-pub struct Credential {
-    /// For the `Authorization` header.
-    pub token: Token,
-    /// Who the rate limit is counted for: the app, or the token.
-    pub identity: String,
-    /// What stays the same when tokens are refreshed: the chain that they belong to.
-    pub lineage: String,
-    /// Whether it may reach only some projects of its organizations.
-    pub limited: bool,
 }
 
 /// A session. Cheap to clone; all clones are one.
@@ -183,6 +174,19 @@ impl Session {
             .clone()
     }
 
+    /// Forgets the rosters of organizations that are not seen any more, unless somebody follows something there.
+    fn drop_rosters(&self) {
+        let seen = self.organizations();
+        let mut rosters = self
+            .0
+            .rosters
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        rosters.retain(|slug, roster| {
+            !roster.is_idle() || seen.iter().any(|one| one.slug.as_str() == slug)
+        });
+    }
+
     fn all_rosters(&self) -> Vec<Roster> {
         let rosters = self
             .0
@@ -192,7 +196,7 @@ impl Session {
         rosters.values().cloned().collect()
     }
 
-    pub(super) fn identity(&self) -> Option<String> {
+    pub(super) fn identity(&self) -> Option<Identity> {
         let core = self.core();
         core.credential
             .as_ref()
@@ -213,8 +217,8 @@ impl Session {
     }
 
     /// Puts a new pair of the chain in use to use.
-    pub(super) fn renew(&self, state: &TokenState, client_id: &str) {
-        let Some(credential) = Credential::of_state(state, client_id) else {
+    pub(super) fn renew(&self, state: &TokenState, app: &App, key: &DigestKey) {
+        let Some(credential) = Credential::of_state(state, Some(app), key, self.id()) else {
             return;
         };
         self.put(Some(credential));
@@ -275,15 +279,18 @@ impl Session {
                 Err(reason) => {
                     let since = match before {
                         SessionState::Unusable { since, .. } => since,
-                        SessionState::Usable => now,
+                        SessionState::Usable | SessionState::Unknown => now,
                     };
                     (SessionState::Unusable { reason, since }, Vec::new())
                 }
             };
             let unusable = match core.state {
-                SessionState::Usable => None,
+                SessionState::Usable | SessionState::Unknown => None,
                 SessionState::Unusable { reason, .. } => Some(reason),
             };
+            if unusable.is_none() {
+                core.memory.waiting_since = None;
+            }
             let token = core
                 .credential
                 .as_ref()
@@ -292,14 +299,38 @@ impl Session {
                 token,
                 unusable,
                 organizations: slugs,
+                kept: false,
             });
             before != core.state
         };
+        // Not under the lock of the core: rosters look at it under theirs.
+        self.drop_rosters();
         self.change();
         self.shared().settle(self.id());
         if changed {
             self.wake_followers();
         }
+    }
+
+    /// Something stands in the way that may pass: calls do not wait for it, and nobody is told.
+    pub(crate) fn keep(&self, reason: Reason) {
+        let now = self.line().uptime();
+        {
+            let mut core = self.core();
+            core.rejection = core.rejection.map(|_| Rejection::Final);
+            if core.state != SessionState::Usable {
+                core.state = SessionState::Unknown;
+            }
+            core.memory.waiting_since.get_or_insert(now);
+            core.memory.applied = Some(Applied {
+                token: None,
+                unusable: Some(reason),
+                organizations: Vec::new(),
+                kept: true,
+            });
+        }
+        self.change();
+        self.shared().settle(self.id());
     }
 
     /// A look at the connection came to nothing; what was known before goes on. Whoever waits for the first look
@@ -328,6 +359,34 @@ impl Session {
         self.core().app.clone()
     }
 
+    /// Whether it may be acting for one of these organizations (none: for any) with this OAuth app. A connection that the
+    /// platform does not accept acts for nobody; one that it has not answered about yet may.
+    pub(super) fn acts_with(&self, app: &App, organizations: &[String]) -> bool {
+        let core = self.core();
+        let same_app = core
+            .app
+            .as_ref()
+            .is_some_and(|theirs| theirs.digest == app.digest);
+        let accepted = match core.state {
+            SessionState::Usable | SessionState::Unknown => true,
+            SessionState::Unusable { reason, .. } => {
+                let open = [
+                    Reason::Retrying,
+                    Reason::PlatformUnavailable,
+                    Reason::RateLimited,
+                ];
+                !core.organizations.is_empty() || open.contains(&reason)
+            }
+        };
+        let apart = !core.organizations.is_empty()
+            && !organizations.is_empty()
+            && core
+                .organizations
+                .iter()
+                .all(|one| !organizations.iter().any(|ours| ours == one.slug.as_str()));
+        same_app && accepted && !apart
+    }
+
     /// Keeps the OAuth app for the time when its Secret is gone and projects still have to be deleted.
     pub(crate) fn remember_app(&self, app: &App) {
         self.core().app = Some(app.clone());
@@ -341,34 +400,6 @@ impl Session {
     /// Whether somebody needs the session.
     pub(crate) fn is_asked_for(&self) -> bool {
         self.core().asked_for
-    }
-}
-
-impl Credential {
-    /// The credential that a stored pair makes.
-    pub(crate) fn of_state(state: &TokenState, client_id: &str) -> Option<Self> {
-        let chain = state.seed.as_deref().unwrap_or_default();
-        Some(Self {
-            token: state.access.clone()?,
-            identity: client_id.to_owned(),
-            lineage: format!("{client_id} {chain}"),
-            limited: state.limited,
-        })
-    }
-
-    /// The credential that a token without a chain makes.
-    pub(crate) fn alone(token: Token, limited: bool) -> Self {
-        Self {
-            identity: token.digest.clone(),
-            lineage: token.digest.clone(),
-            token,
-            limited,
-        }
-    }
-
-    /// The token.
-    pub fn secret(&self) -> &SecretString {
-        &self.token.value
     }
 }
 

@@ -7,17 +7,22 @@
 mod breaker;
 mod budget;
 mod capabilities;
+mod credential;
 pub mod custody;
 mod id;
+mod identity;
 mod line;
 mod live;
+mod refusals;
 mod registry;
 mod roster;
 mod sending;
 mod tasks;
 
 pub use capabilities::{Ability, Capabilities};
+pub use credential::Credential;
 pub use id::ConnectionId;
-pub use live::{Credential, Session, SessionState};
+pub use identity::Identity;
+pub use live::{Session, SessionState};
 pub use registry::{SessionOptions, Sessions, SessionsParts};
 pub use roster::{Pace, Presence, Roster, Sighted, WholeList};

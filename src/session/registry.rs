@@ -9,7 +9,7 @@ use kube::Client;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
-use super::custody::{self, End, Index, Order};
+use super::custody::{self, App, End, Index, Order};
 use super::id::ConnectionId;
 use super::line::Line;
 use super::live::Session;
@@ -118,8 +118,21 @@ impl Shared {
 
     /// The first look at a connection has come to an end, whatever it found.
     pub(super) fn settle(&self, id: &ConnectionId) {
-        self.progress
-            .send_if_modified(|progress| progress.settled.insert(id.clone()));
+        // Of others it is not waited for.
+        self.progress.send_if_modified(|progress| {
+            !progress.is_settled(id) && progress.settled.insert(id.clone())
+        });
+    }
+
+    /// A connection is gone: nobody waits for it any more.
+    fn settle_for_good(&self, id: &ConnectionId) {
+        self.progress.send_if_modified(|progress| {
+            if !progress.taken_over {
+                return progress.settled.insert(id.clone());
+            }
+            let known = progress.known.remove(id);
+            progress.settled.remove(id) || known
+        });
     }
 }
 
@@ -198,13 +211,9 @@ impl Sessions {
     }
 
     /// Whether another connection may be acting for one of these organizations with the same OAuth app. True as long
-    /// as that is not known, right after a takeover.
-    pub fn has_sibling(
-        &self,
-        id: &ConnectionId,
-        client_id: &str,
-        organizations: &[String],
-    ) -> bool {
+    /// as that is not known, right after a takeover. An app is the same if both its halves are: a `client_id` can be
+    /// claimed by anybody.
+    pub fn has_sibling(&self, id: &ConnectionId, app: &App, organizations: &[String]) -> bool {
         let all_known = {
             let progress = self.0.shared.progress.borrow();
             let mut others = progress.known.iter().filter(|known| *known != id);
@@ -212,19 +221,7 @@ impl Sessions {
         };
         let sessions = self.sessions();
         let mut others = sessions.iter().filter(|(other, _)| *other != id);
-        !all_known
-            || others.any(|(_, session)| {
-                let theirs = session.organizations();
-                let same_app = session
-                    .last_app()
-                    .is_some_and(|app| app.app.client_id == client_id);
-                let apart = !theirs.is_empty()
-                    && !organizations.is_empty()
-                    && theirs
-                        .iter()
-                        .all(|one| !organizations.iter().any(|ours| ours == one.slug.as_str()));
-                same_app && !apart
-            })
+        !all_known || others.any(|(_, session)| session.acts_with(app, organizations))
     }
 
     /// An object follows nothing any more, whatever it followed.
@@ -232,6 +229,8 @@ impl Sessions {
         if let Some(roster) = self.0.shared.following.of(object) {
             roster.unfollow(object);
         }
+        // Also where the roster is gone by now.
+        self.0.shared.following.forget(object);
     }
 
     /// Waits until a connection had its first look since this process took over, whatever that found, so that
@@ -288,7 +287,7 @@ impl Sessions {
     pub(crate) fn close(&self, id: &ConnectionId) {
         self.sessions().remove(id);
         self.index().forget(id);
-        self.0.shared.settle(id);
+        self.0.shared.settle_for_good(id);
     }
 
     /// Spends a refresh token, as a task that outlives whoever asked for it. Nothing if this registry ended first.

@@ -8,10 +8,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use super::credential::Credential;
 use super::custody::Verdict;
 use super::line::PATIENCE;
-use super::live::{Credential, Rejection, Session, SessionState};
-use crate::api::Reason;
+use super::live::{Rejection, Session};
 use crate::management::{Answer, Call, Error, Withheld};
 
 /// Reads are repeated so often when the platform does not answer.
@@ -149,7 +149,8 @@ impl Session {
         }
     }
 
-    /// A 401 closes the session, if the token that was sent is still the one in use.
+    /// A 401 holds calls back until the connection's pass has found another token, or that there is none, if the token
+    /// that was sent is still the one in use.
     fn reject(&self, used: &Credential) {
         {
             let mut core = self.core();
@@ -164,14 +165,10 @@ impl Session {
             core.rejection = Some(Rejection::Recovering);
             core.memory
                 .judge(&used.token.digest, Verdict::Rejected { worked: false });
+            // Whether the connection is usable is not known before its pass has tried what is left to try: it tells.
             core.memory.applied = None;
-            core.state = SessionState::Unusable {
-                reason: Reason::Unauthorized,
-                since: self.line().uptime(),
-            };
         }
         self.change();
         self.shared().wake_connection(self.id());
-        self.wake_followers();
     }
 }

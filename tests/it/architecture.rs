@@ -266,3 +266,30 @@ fn every_file_says_what_it_is_for_and_stays_small() {
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
+
+#[test]
+fn no_message_advises_to_take_away_what_may_be_the_only_copy() {
+    let advice = [
+        "delete it",
+        "delete or rename",
+        "delete the Secret",
+        "remove it",
+        "remove or rename",
+        "delete them in",
+        "delete them first",
+    ];
+    let mut seen = 0;
+    for source in sources() {
+        for line in source.text.lines() {
+            let code = line.trim_start();
+            if code.starts_with("//") || !code.contains(' ') {
+                continue;
+            }
+            seen += 1;
+            for words in advice {
+                assert!(!code.contains(words), "{}: {code}", source.path);
+            }
+        }
+    }
+    assert!(seen > 1000, "{seen}");
+}

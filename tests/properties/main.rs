@@ -10,6 +10,7 @@
 )]
 
 mod crashes;
+mod digests;
 mod hostile;
 mod keys;
 mod life;

@@ -19,6 +19,46 @@ fn reason(scene: &Scene, name: &str) -> String {
         .unwrap_or_default()
 }
 
+fn message(scene: &Scene, name: &str) -> String {
+    let object = scene.stored(name).unwrap_or_default();
+    let conditions = object["status"]["conditions"].as_array();
+    let ready = conditions
+        .into_iter()
+        .flatten()
+        .find(|condition| condition["type"] == "Ready");
+    ready
+        .and_then(|ready| ready["message"].as_str())
+        .unwrap_or_default()
+        .to_owned()
+}
+
+/// Whether a message tells people to take away what may be the only copy of something.
+fn destroys(message: &str) -> bool {
+    ["delete", "remove", "replace", "rename"]
+        .iter()
+        .any(|word| message.contains(word))
+}
+
+/// The uid of an object.
+fn uid(scene: &Scene, name: &str) -> String {
+    let object = scene.stored(name).unwrap();
+    object["metadata"]["uid"].as_str().unwrap().to_owned()
+}
+
+/// A Secret that somebody made with the operator's labels on it.
+fn forged(name: &str, role: &str, project: &str, uid: &str) -> serde_json::Value {
+    json!({
+        "metadata": {"name": name, "labels": {
+            "app.kubernetes.io/managed-by": "supabase-operator",
+            "app.kubernetes.io/part-of": "supabase",
+            "supabase-operator.dev/project": project,
+            "supabase-operator.dev/owner-uid": uid,
+            "supabase-operator.dev/role": role,
+        }},
+        "stringData": {"key": "value-of-somebody", "password": "password-of-somebody"},
+    })
+}
+
 async fn until(scene: &Scene, done: impl Fn(&Scene) -> bool) {
     let driver = Driver::new(scene);
     let ending = driver.run(&Faults::new(&[]), LIMIT, done, |_, _| {}).await;
@@ -292,13 +332,33 @@ fn retain_leaves_the_project_and_the_password_and_a_new_object_takes_both_over()
             kept["metadata"]["labels"]["supabase-operator.dev/retained"],
             json!("true")
         );
-        // Applied again without adoption: a clear no, nothing is made.
+        // Applied again without adoption: a clear no that says how, nothing is made, and nothing may be thrown away.
         scene.project("orders", json!({}));
+        until(&scene, |scene| reason(scene, "orders") == "NameConflict").await;
+        assert_eq!(scene.world().ledger().created().count(), 1);
+        let said = message(&scene, "orders");
+        assert!(
+            said.contains(&format!(
+                "spec.adoption: {{policy: AdoptOnly, ref: {reference}}}"
+            )),
+            "{said}"
+        );
+        assert!(!destroys(&said), "{said}");
+        // Where its project has another name by now, the Secret is still not to be touched.
+        assert!(scene.api().change_by_hand(
+            &format!("{PROJECTS}/orders"),
+            &json!({"spec": {"projectName": "free"}})
+        ));
         until(&scene, |scene| {
             reason(scene, "orders") == "PasswordSecretConflict"
         })
         .await;
-        assert_eq!(scene.world().ledger().created().count(), 1);
+        let said = message(&scene, "orders");
+        assert!(said.contains(&reference) && !destroys(&said), "{said}");
+        assert!(scene.api().change_by_hand(
+            &format!("{PROJECTS}/orders"),
+            &json!({"spec": {"projectName": null}})
+        ));
         // With adoption: the same project, the same password.
         let adopt = json!({"spec": {"adoption": {"policy": "AdoptOnly", "ref": reference}}});
         assert!(
@@ -311,5 +371,108 @@ fn retain_leaves_the_project_and_the_password_and_a_new_object_takes_both_over()
             scene.secret_value("orders-supabase", "SUPABASE_DB_PASSWORD"),
             Some(password)
         );
+    });
+}
+
+#[test]
+fn labels_make_nobodys_secret_an_output_of_ours() {
+    simulate(async || {
+        let scene = Scene::new(&instant());
+        scene.project("orders", json!({"outputs": []}));
+        until(&scene, |scene| scene.is_ready("orders")).await;
+        let never = "00000000-0000-4000-8000-000000000000".to_owned();
+        for owner in [uid(&scene, "orders"), never] {
+            let secret = forged("precious", "output", "orders", &owner);
+            scene.api().create_by_hand(SECRETS, &secret).unwrap();
+            let wants = json!({"spec": {"outputs": [{"name": "precious"}]}});
+            let path = format!("{PROJECTS}/orders");
+            assert!(scene.api().change_by_hand(&path, &wants));
+            until(&scene, |scene| reason(scene, "orders") == "Conflict").await;
+            let said = message(&scene, "orders");
+            assert!(!destroys(&said), "{said}");
+            assert_eq!(
+                scene.secret_value("precious", "key").as_deref(),
+                Some("value-of-somebody")
+            );
+            assert!(scene.api().delete_by_hand(&format!("{SECRETS}/precious")));
+            let nothing = json!({"spec": {"outputs": []}});
+            assert!(scene.api().change_by_hand(&path, &nothing));
+            until(&scene, |scene| scene.is_ready("orders")).await;
+        }
+    });
+}
+
+#[test]
+fn an_output_of_a_living_project_whose_long_name_begins_alike_is_not_taken() {
+    simulate(async || {
+        let scene = Scene::new(&instant());
+        let name = |end: &str| format!("{}-{end}", "x".repeat(66));
+        scene.project(
+            &name("one"),
+            json!({"projectName": "one", "outputs": [{"name": "shared"}]}),
+        );
+        until(&scene, |scene| scene.is_ready(&name("one"))).await;
+        let before = scene.get(&format!("{SECRETS}/shared"));
+        scene.project(
+            &name("two"),
+            json!({"projectName": "two", "outputs": [{"name": "shared"}]}),
+        );
+        until(&scene, |scene| reason(scene, &name("two")) == "Conflict").await;
+        assert_eq!(scene.get(&format!("{SECRETS}/shared")), before);
+    });
+}
+
+#[test]
+fn a_password_that_a_living_object_owns_is_not_taken_whatever_its_labels_say() {
+    simulate(async || {
+        let scene = Scene::new(&instant());
+        let now = supabase_operator::rules::ambient::Clock::now(&scene.clock);
+        let reference = scene.world().add_foreign_project("acme", "old", now);
+        scene.project("shop", json!({"outputs": []}));
+        until(&scene, |scene| scene.is_ready("shop")).await;
+        let name = "orders-supabase-password";
+        let mut secret = forged(name, "password", "orders", &uid(&scene, "shop"));
+        secret["metadata"]["labels"]["supabase-operator.dev/ref"] = json!(reference);
+        scene.api().create_by_hand(SECRETS, &secret).unwrap();
+        let before = scene.get(&format!("{SECRETS}/{name}"));
+        let adopt = json!({"adoption": {"policy": "AdoptOnly", "ref": reference}});
+        scene.project("orders", adopt);
+        until(&scene, |scene| {
+            reason(scene, "orders") == "PasswordSecretConflict"
+        })
+        .await;
+        assert_eq!(scene.get(&format!("{SECRETS}/{name}")), before);
+        let said = message(&scene, "orders");
+        assert!(said.contains("keep what it holds"), "{said}");
+    });
+}
+
+#[test]
+fn what_others_put_on_an_output_survives_a_rotation() {
+    simulate(async || {
+        let scene = Scene::new(&instant());
+        scene.project("orders", json!({}));
+        until(&scene, |scene| scene.is_ready("orders")).await;
+        let path = format!("{SECRETS}/orders-supabase");
+        let theirs = json!({
+            "metadata": {
+                "labels": {"team": "theirs"},
+                "annotations": {"reloader": "theirs"},
+                "finalizers": ["example.com/hold"],
+            },
+            "data": {"SUPABASE_URL": "ZWRpdGVk"},
+        });
+        assert!(scene.api().change_by_hand(&path, &theirs));
+        until(&scene, |scene| {
+            scene
+                .secret_value("orders-supabase", "SUPABASE_URL")
+                .is_some_and(|url| url != "edited")
+        })
+        .await;
+        let meta = scene.get(&path).unwrap()["metadata"].clone();
+        assert_eq!(meta["labels"]["team"], "theirs");
+        assert_eq!(meta["annotations"]["reloader"], "theirs");
+        assert_eq!(meta["finalizers"], json!(["example.com/hold"]));
+        assert_eq!(meta["ownerReferences"].as_array().unwrap().len(), 1);
     });
 }

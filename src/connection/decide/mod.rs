@@ -36,9 +36,12 @@
 //! | an open marker whose token is nowhere any more | close it | as before |
 //! | the connection goes, and `revokeOnDelete` | revoke, once | `Deleting` |
 //! | no token is left that could be tried | – | `ReauthorizationRequired`, and **stop** |
+//! | it was ready, and what stands in the way may pass | as above | as before, for five minutes |
+//! | it was ready, and its Secret is away | – | as before, for ten seconds |
 //!
 //! A token call is made at most once a minute, but for the second one after a lost answer when the old access token
-//! is known to be dead: where a platform grants a grace to replayed tokens, it is short.
+//! is known to be dead: where a platform grants a grace to replayed tokens, it is short. Tokens that nothing vouches for
+//! are tried at a growing distance while the platform refuses them (`session::refusals`).
 
 mod admission;
 mod grants;
@@ -62,6 +65,12 @@ use crate::session::custody::{Applied, StateRead, Token, Verdict};
 
 /// An accepted token is asked for its organizations again after so long.
 const RECHECK: Duration = Duration::from_secs(6 * 3600);
+
+/// How long what the status says goes on while something stands in the way that may pass: a platform that is away for
+/// a moment, a refresh whose end is not known. No workload notices.
+const FORBEARANCE: Duration = Duration::from_secs(300);
+/// How long a Secret that is replaced by hand may be away.
+const REPLACED: Duration = Duration::from_secs(10);
 
 /// The time of a decision.
 #[derive(Clone, Copy, Debug)]
@@ -148,9 +157,10 @@ pub fn plan(admission: &Admission<'_>, observed: &Observed, at: At) -> Plan {
     let course = held_back(observed, course, at);
     let Course {
         mut step,
-        report,
+        mut report,
         until,
     } = course;
+    report.kept = forbears(observed, &report.health, at);
     if step.is_none()
         && sweep(observed, at.now).is_some()
         && held_until(observed, &Step::Sweep, at).is_none()
@@ -178,6 +188,25 @@ pub fn plan(admission: &Admission<'_>, observed: &Observed, at: At) -> Plan {
         again: Again::After(wait.min(patience).max(Duration::from_millis(100))),
         release: false,
     }
+}
+
+/// Whether what the status says goes on for now.
+fn forbears(observed: &Observed, health: &Health, at: At) -> bool {
+    let memory = &observed.memory;
+    let passed = |since: Duration| at.uptime.saturating_sub(since);
+    let passing = match health {
+        Health::Usable(_) => false,
+        Health::Waiting(_) => memory
+            .waiting_since
+            .is_none_or(|since| passed(since) < FORBEARANCE),
+        Health::Stalled(problem) => {
+            problem.reason == Reason::SecretNotFound
+                && memory
+                    .missing_since
+                    .is_some_and(|since| passed(since) < REPLACED)
+        }
+    };
+    observed.was_ready && passing
 }
 
 /// A step that failed is not tried again before its time, unless it is about another token by now.
@@ -329,10 +358,11 @@ fn is_applied(observed: &Observed, report: &Report) -> bool {
                     token: token_in_use(observed, report).map(|token| token.digest.clone()),
                     unusable: None,
                     organizations: slugs.into_iter().map(str::to_owned).collect(),
+                    kept: false,
                 }
         }
         Health::Waiting(problem) | Health::Stalled(problem) => {
-            applied.unusable == Some(problem.reason)
+            applied.unusable == Some(problem.reason) && applied.kept == report.kept
         }
     }
 }

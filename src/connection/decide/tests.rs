@@ -87,6 +87,7 @@ fn observed(credentials: Credentials) -> Observed {
         memory: Memory::default(),
         capabilities: Capabilities::default(),
         replaced: false,
+        was_ready: false,
         process: "us".to_owned(),
         users: None,
         interval: Duration::from_secs(30),
@@ -179,6 +180,7 @@ fn step(observed: &Observed) -> Option<Step> {
 fn at_rest() -> Observed {
     let mut observed = judged(with(oauth(Some(("", "S"))), spent()), "A", works());
     observed.memory.applied = Some(Applied {
+        kept: false,
         token: Some(access("A").digest),
         unusable: None,
         organizations: vec!["acme".to_owned()],
@@ -307,6 +309,7 @@ fn a_seed_that_must_not_be_sent_is_not() {
         observed.shared = shared;
         assert_eq!(outcome(&observed), (Some(Step::Install), reason));
         observed.memory.applied = Some(Applied {
+            kept: false,
             token: None,
             unusable: Some(reason),
             organizations: Vec::new(),

@@ -64,8 +64,8 @@ pub(super) fn course(
             return Course::rest(Report::stalled(Problem::new(
                 Reason::SecretInvalid,
                 format!(
-                    "the Secret {name}, in which the operator would keep tokens, belongs to somebody else; delete or \
-                     rename it"
+                    "the Secret {name}, in which the operator would keep tokens, belongs to somebody else and is left \
+                     alone; give the connection another name"
                 ),
             )));
         }
@@ -73,7 +73,8 @@ pub(super) fn course(
             return Course::rest(Report::stalled(Problem::new(
                 Reason::SecretInvalid,
                 format!(
-                    "the Secret {name} was edited and cannot be trusted; delete it, and authorize again"
+                    "the Secret {name} was edited and cannot be trusted; restore what was there. If nobody can, keep \
+                     a copy of it, make room for a new one, and authorize again"
                 ),
             )));
         }

@@ -23,7 +23,7 @@ use crate::rules::backoff;
 use crate::session::custody::{
     App, Consumed, Failure, StateRead, Token, TokenState, Verdict, adopted,
 };
-use crate::session::{ConnectionId, Credential, Session};
+use crate::session::{ConnectionId, Credential, Identity, Session};
 
 /// After a call that was held back.
 const WITHHELD: Duration = Duration::from_secs(60);
@@ -80,7 +80,7 @@ pub async fn perform<C: Room>(
             ..Outcome::go_on(stored)
         };
     }
-    if !worked {
+    if !worked && !plan.report.kept {
         acting.session.looked_in_vain();
     }
     let status = describe::status(&object, &observed, &plan.report, room.clock.now());
@@ -175,11 +175,15 @@ impl<C: Connection> Acting<'_, C> {
         let Some(token) = decide::access_of(observed, source) else {
             return Done::Learned;
         };
+        if let Some(done) = self.held_up(token) {
+            return done;
+        }
         let line = self.room.sessions.line();
-        let identity = identity(observed, token);
+        let identity = self.identity(source, observed, token);
         let call = organizations();
+        let tenant = self.id.namespace.as_deref().unwrap_or_default();
         let outcome = match line
-            .admit(&identity, "", call.scope(), call.endpoint())
+            .admit(&identity, tenant, call.scope(), call.endpoint())
             .await
         {
             Ok(permit) => {
@@ -199,12 +203,62 @@ impl<C: Connection> Acting<'_, C> {
                 at,
                 organizations: None,
             },
-            Err(Error::Unauthorized) => Verdict::Rejected { worked: false },
+            Err(Error::Unauthorized) => {
+                line.refused(&self.id);
+                Verdict::Rejected { worked: false }
+            }
             Err(error) => return failed(&error),
         };
         self.session
             .remember(|memory| memory.judge(&token.digest, verdict));
         Done::Learned
+    }
+
+    /// Why a token is not shown to the platform now: too many were refused lately, and nothing vouches for this one.
+    fn held_up(&self, token: &Token) -> Option<Done> {
+        let line = self.room.sessions.line();
+        let until = line.refused_until(&self.id)?;
+        if self.session.memory().vouches_for(&token.digest) {
+            return None;
+        }
+        let message = "the platform refused several credentials in a row, of this connection or of others in its \
+                       namespace; the next one is tried after a pause, which grows with every refusal";
+        Some(Done::Failed(
+            Problem::new(Reason::Unauthorized, message),
+            Pause::Told(until.saturating_sub(line.uptime())),
+        ))
+    }
+
+    /// Who a call with a token is counted for.
+    fn identity(&self, source: Source, observed: &Observed, token: &Token) -> Identity {
+        let credential = match source {
+            Source::State => {
+                let key = self.room.sessions.digest_key();
+                Credential::of_state(&state(observed), app(observed), key, &self.id)
+            }
+            Source::Pat | Source::Seed => None,
+        };
+        credential.map_or_else(
+            || Identity::of_token(token, &self.id),
+            |credential| credential.identity,
+        )
+    }
+
+    /// The credential that a report says is in use.
+    fn in_use(&self, observed: &Observed, report: &Report) -> Option<Credential> {
+        let token = decide::token_in_use(observed, report)?;
+        match (report.in_use?, &observed.credentials) {
+            (Source::Pat, Credentials::Pat(Read::There((token, scoped)))) => {
+                Some(Credential::alone(token.clone(), *scoped, &self.id))
+            }
+            (Source::State, _) => {
+                let key = self.room.sessions.digest_key();
+                Credential::of_state(&state(observed), app(observed), key, &self.id)
+            }
+            (Source::Pat | Source::Seed, _) => {
+                Some(Credential::alone(token.clone(), false, &self.id))
+            }
+        }
     }
 
     async fn adopt(&mut self, observed: &mut Observed) -> Done {
@@ -309,8 +363,13 @@ impl<C: Connection> Acting<'_, C> {
     }
 
     fn install(&self, observed: &Observed, report: &Report) {
+        if let (true, Health::Waiting(problem) | Health::Stalled(problem)) =
+            (report.kept, &report.health)
+        {
+            return self.session.keep(problem.reason);
+        }
         let credential = match &report.health {
-            Health::Usable(_) => in_use(observed, report),
+            Health::Usable(_) => self.in_use(observed, report),
             Health::Waiting(_) | Health::Stalled(_) => None,
         };
         let outcome = match &report.health {
@@ -342,11 +401,6 @@ fn state(observed: &Observed) -> TokenState {
     }
 }
 
-/// Who the rate limit is counted for.
-fn identity(observed: &Observed, token: &Token) -> String {
-    app(observed).map_or_else(|| token.digest.clone(), |app| app.app.client_id.clone())
-}
-
 fn app(observed: &Observed) -> Option<&App> {
     match &observed.credentials {
         Credentials::OAuth {
@@ -354,24 +408,6 @@ fn app(observed: &Observed) -> Option<&App> {
             ..
         } => Some(app),
         Credentials::OAuth { .. } | Credentials::Pat(_) => None,
-    }
-}
-
-/// The credential that a report says is in use.
-fn in_use(observed: &Observed, report: &Report) -> Option<Credential> {
-    let token = decide::token_in_use(observed, report)?;
-    match (report.in_use?, &observed.credentials) {
-        (Source::Pat, Credentials::Pat(Read::There((token, scoped)))) => {
-            Some(Credential::alone(token.clone(), *scoped))
-        }
-        (Source::State, _) => Credential::of_state(&state(observed), &identity(observed, token)),
-        (Source::Pat | Source::Seed, _) => {
-            let identity = identity(observed, token);
-            Some(Credential {
-                identity,
-                ..Credential::alone(token.clone(), false)
-            })
-        }
     }
 }
 

@@ -28,6 +28,9 @@ impl<C: Connection> Acting<'_, C> {
         let Some(token) = decide::refresh_of(observed, source).cloned() else {
             return Done::Learned;
         };
+        if let Some(done) = self.held_up(&token) {
+            return done;
+        }
         if !self.room.sessions.index().claim(&self.id, &token.digest) {
             observed.shared = true;
             return Done::Learned;
@@ -43,6 +46,9 @@ impl<C: Connection> Acting<'_, C> {
         };
         let end = self.room.sessions.refresh(&self.session, order).await;
         self.notes.extend(end.as_ref().and_then(refresh_failed));
+        if matches!(end, Some(End::Refused | End::WrongApp)) {
+            self.room.sessions.line().refused(&self.id);
+        }
         let uptime = self.room.clock.uptime();
         let done = match end {
             Some(End::Granted | End::Refused) => Done::Learned,

@@ -8,7 +8,8 @@ use crate::api::connection::Connection;
 use crate::connection::decide;
 use crate::connection::facts::{Credentials, Observed, Origin, Read, Source};
 use crate::controller::Note;
-use crate::management::revoke;
+use crate::management::{Error, Withheld, revoke};
+use crate::session::Identity;
 use crate::session::custody::StateRead;
 
 impl<C: Connection> Acting<'_, C> {
@@ -77,13 +78,24 @@ impl<C: Connection> Acting<'_, C> {
         };
         let line = self.room.sessions.line();
         let call = revoke(&app.app, &token.value);
-        let outcome = match line
-            .admit(&app.app.client_id, "", call.scope(), call.endpoint())
-            .await
-        {
+        let client = Identity::of_client(app, &self.id);
+        let tenant = self.id.namespace.as_deref().unwrap_or_default();
+        let admitted = if line.refused_until(&self.id).is_some() {
+            Err(Error::Withheld(Withheld::Resting))
+        } else {
+            line.admit(&client, tenant, call.scope(), call.endpoint())
+                .await
+        };
+        let outcome = match admitted {
             Ok(permit) => line.exchange(permit, &call, None).await.outcome,
             Err(error) => Err(error),
         };
+        if matches!(
+            outcome,
+            Err(Error::Unauthorized | Error::Rejected { .. } | Error::NotFound)
+        ) {
+            line.refused(&self.id);
+        }
         self.notes.push(match outcome {
             Ok(_) => {
                 info!(connection = %self.id, "the authorization was revoked");
@@ -97,7 +109,8 @@ impl<C: Connection> Acting<'_, C> {
                 );
                 Note::warning(
                     "RevocationFailed",
-                    "the app's access could not be ended; remove the app in the organization's settings",
+                    "the app's access could not be ended; if nothing else in the organization uses the app, take it away in \
+                     the organization's settings",
                 )
             }
         });

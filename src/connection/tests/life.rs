@@ -285,6 +285,7 @@ async fn the_state_secret_says_whose_it_is_and_holds_what_is_promised() {
             "consumed",
             "expires_at",
             "granted_at",
+            "granted_by",
             "refresh_at",
             "refresh_token",
             "seed"

@@ -8,3 +8,4 @@ mod roster;
 mod rosters;
 mod sending;
 mod stage;
+mod strangers;

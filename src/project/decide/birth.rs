@@ -17,14 +17,14 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 
+use super::obstacles::{in_the_way, is_foreign, unpostable};
 use super::{GRACE, ProjectDecision, SLOW, act, rest, trouble};
 use crate::api::project::{AdoptionPolicy, Attempt, AttemptOutcome};
 use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject};
 use crate::controller::{Again, Inputs};
 use crate::management::{ListedProject, Status};
-use crate::outputs::Belonging;
 use crate::project::draft::Draft;
-use crate::project::facts::{Claim, Listing, Observed, Order, PasswordSecret, Problem, Step};
+use crate::project::facts::{Claim, Listing, Observed, Order, Problem, Step};
 use crate::rules::ambient;
 use crate::rules::conditions::Truth;
 
@@ -34,6 +34,9 @@ const ABSENT_AT_MOST: usize = 2;
 const NONCE: usize = 10;
 /// The longest wait between two looks for a project that may turn up.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
+/// The same, where each look takes a list.
+const LOOK_AGAIN_LISTING: Duration = Duration::from_secs(60);
 
 /// The project that the object would take, if its ref is free.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -172,7 +175,7 @@ pub(super) fn birth(
             draft.stalled(&Problem::new(Reason::AdoptionTargetNotFound, message));
             rest(draft, Again::After(SLOW))
         }
-        Candidate::InTheWay(_) => in_the_way(project, observed, draft),
+        Candidate::InTheWay(listed) => in_the_way(project, observed, draft, &listed),
         Candidate::None => create(project, observed, inputs, draft, organization, listing),
     }
 }
@@ -243,30 +246,6 @@ fn ambiguous(mut draft: Draft, what: &str) -> ProjectDecision {
     rest(draft, Again::After(SLOW))
 }
 
-/// A project is there that the object may not take. Its ref is not named: it may be another tenant's.
-fn in_the_way(project: &SupabaseProject, observed: &Observed, mut draft: Draft) -> ProjectDecision {
-    let by_ref = project.spec.adoption.reference.is_some();
-    let wants = project.spec.adoption.policy != AdoptionPolicy::CreateOnly || by_ref;
-    let problem = if wants && !observed.link.adoption {
-        Problem::new(
-            Reason::AdoptionForbidden,
-            "adoption is not allowed through this ClusterSupabaseConnection; use a SupabaseConnection, \
-             or ask for spec.adoption: Allowed on the cluster's connection",
-        )
-    } else {
-        Problem::new(
-            Reason::NameConflict,
-            format!(
-                "a project named {:?} exists in the organization already; choose another spec.projectName, or \
-                 take it over with spec.adoption (policy AdoptOrCreate, or AdoptOnly with its ref)",
-                project.wanted_name()
-            ),
-        )
-    };
-    draft.stalled(&problem);
-    rest(draft, Again::After(SLOW))
-}
-
 fn create(
     project: &SupabaseProject,
     observed: &Observed,
@@ -305,7 +284,12 @@ fn create(
     }
     if let Some(problem) = unpostable(project, observed) {
         draft.stalled(&problem);
-        return rest(draft, Again::After(LOOK_AGAIN));
+        let wait = if is_foreign(&observed.password) {
+            LOOK_AGAIN_LISTING
+        } else {
+            LOOK_AGAIN
+        };
+        return rest(draft, Again::After(wait));
     }
     let name = if creation.name.is_empty() {
         let nonce = ambient::draw(inputs.random, b"abcdefghijklmnopqrstuvwxyz", NONCE);
@@ -368,38 +352,6 @@ fn undecidable(
         )
     } else {
         None
-    }
-}
-
-/// Why no create call can be made, whatever the platform says.
-pub(in crate::project) fn unpostable(
-    project: &SupabaseProject,
-    observed: &Observed,
-) -> Option<Problem> {
-    if project.spec.region.is_none() && project.spec.region_group.is_none() {
-        let message = "spec.region or spec.regionGroup is needed to create a project";
-        return Some(Problem::new(Reason::InvalidSpec, message));
-    }
-    if let Some(Err(problem)) = &observed.supplied {
-        return Some(problem.clone());
-    }
-    match &observed.password {
-        PasswordSecret::There(kept) if kept.belonging != Belonging::Ours => Some(Problem::new(
-            Reason::PasswordSecretConflict,
-            format!(
-                "the Secret {} is there and does not belong to this object; if it keeps the password of the \
-                 project that shall be used, adopt that project with spec.adoption.ref, otherwise delete the Secret",
-                project.password_secret_name()
-            ),
-        )),
-        PasswordSecret::There(kept) if kept.digest.is_none() => Some(Problem::new(
-            Reason::PasswordSecretConflict,
-            format!(
-                "the Secret {} was edited and holds no usable password; delete it, no project has that password yet",
-                project.password_secret_name()
-            ),
-        )),
-        PasswordSecret::There(_) | PasswordSecret::Missing => None,
     }
 }
 

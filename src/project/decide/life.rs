@@ -18,7 +18,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
 use super::health::judge_health;
-use super::password::{Password, password};
+use super::password::{Password, password, rebind};
 use super::record::{has_its_name, is_guarded, is_waited_for, lasted, may_turn_up, was_created};
 use super::settle::{Written, settle};
 use super::{ProjectDecision, SLOW, act, rest, trouble, unchanged};
@@ -298,7 +298,8 @@ fn active(
         Again::OnChange
     };
     match password(project, observed, &draft.status) {
-        Password::Fine | Password::Trouble(_) => {}
+        Password::Fine => rebind(observed, &mut draft.status),
+        Password::Trouble(_) => {}
         Password::Keep(source) => {
             return act(Step::KeepPassword(source), draft, Again::Now);
         }

@@ -19,6 +19,7 @@ mod birth;
 mod health;
 mod leave;
 mod life;
+mod obstacles;
 mod parting;
 mod password;
 mod record;
@@ -29,11 +30,11 @@ mod unreadable;
 
 use std::time::Duration;
 
-pub(super) use birth::unpostable;
 pub use birth::{Candidate, candidate};
 pub(super) use health::{all_well, asks_health};
 pub(super) use leave::goes_without_looking;
 pub(super) use life::renames;
+pub(super) use obstacles::needs_no_list;
 pub(super) use password::password_is_settled;
 pub(super) use record::is_waited_for;
 pub use settle::{Written, conflict, settle};

@@ -46,13 +46,7 @@ pub(super) fn password(
             }) {
             Password::Keep(PasswordSource::Retained)
         } else {
-            Password::Trouble(Problem::new(
-                Reason::PasswordSecretConflict,
-                format!(
-                    "the Secret {} is there and does not belong to this object; delete or rename it",
-                    project.password_secret_name()
-                ),
-            ))
+            Password::Trouble(foreign(project, kept.reference.as_deref()))
         };
     }
     if kept.is_some_and(|kept| kept.pending) {
@@ -95,6 +89,48 @@ pub(super) fn password(
         return Password::Keep(PasswordSource::Recovered);
     }
     lost(project, status)
+}
+
+/// The Secret may keep another project's only password: what is advised leaves it where it is.
+fn foreign(project: &SupabaseProject, keeps: Option<&str>) -> Problem {
+    let secret = project.password_secret_name();
+    let whose = keeps.map_or_else(
+        || "does not belong to this object".to_owned(),
+        |reference| format!("keeps the password of project {reference}"),
+    );
+    Problem::new(
+        Reason::PasswordSecretConflict,
+        format!(
+            "the Secret {secret} is there and {whose}, so it is left alone and the password of this project has no \
+             place; keep what it holds in a Secret of another name before you make room, or use an object of another \
+             name that adopts this project"
+        ),
+    )
+}
+
+/// A digest from before digests were bound to their object gives way to one that is, once the password has shown
+/// that it is the one.
+pub(super) fn rebind(observed: &Observed, status: &mut ProjectStatus) {
+    let PasswordSecret::There(kept) = &observed.password else {
+        return;
+    };
+    let (Some(old), Some(new)) = (&kept.digest, &kept.bound) else {
+        return;
+    };
+    let recorded = status
+        .credentials
+        .as_mut()
+        .and_then(|known| known.password_digest.as_mut())
+        .filter(|recorded| *recorded == old);
+    let Some(recorded) = recorded else { return };
+    recorded.clone_from(new);
+    let attempts = status
+        .creation
+        .iter_mut()
+        .flat_map(|creation| &mut creation.attempts);
+    for attempt in attempts.filter(|attempt| attempt.password_digest == *old) {
+        attempt.password_digest.clone_from(new);
+    }
 }
 
 /// Nowhere to be found.

@@ -125,8 +125,8 @@ fn found(
             let problem = Problem::new(
                 Reason::AmbiguousCreate,
                 format!(
-                    "more than one project is named {create_name}; delete them in the dashboard, or set the \
-                     annotation {}: {create_name:?} to leave them behind",
+                    "more than one project is named {create_name}; set spec.adoption.ref to the one that shall be \
+                     deleted, or the annotation {}: {create_name:?} to leave them behind",
                     annotations::FORCE_ORPHAN
                 ),
             );

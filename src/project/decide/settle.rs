@@ -26,7 +26,7 @@ impl Written {
     /// An output that was not touched in this pass.
     pub fn unchanged(wanted: &Wanted) -> Self {
         let result = if wanted.writable {
-            Ok(None)
+            Ok(wanted.renewed.clone())
         } else {
             Err(conflict(&wanted.output.name))
         };
@@ -44,7 +44,7 @@ pub fn conflict(name: &str) -> Problem {
     Problem::new(
         Reason::Conflict,
         format!(
-            "{name} is there and does not belong to this object; delete it, or name the output differently"
+            "{name} is there and does not belong to this object, so it is left alone; give the output another name"
         ),
     )
 }

@@ -72,6 +72,11 @@ pub(super) async fn link(
         problem = match session.as_ref().map(Session::state) {
             None => Some(not_ready("it has not been accepted by the platform yet")),
             Some(SessionState::Usable) => None,
+            // What was said before goes on.
+            Some(SessionState::Unknown) => {
+                observed.unsettled = true;
+                None
+            }
             Some(SessionState::Unusable { reason, .. }) => Some(not_ready(reason.as_str())),
         };
     }

@@ -30,6 +30,7 @@ pub(super) async fn observe(
     project: &SupabaseProject,
 ) -> Result<Observed, Error> {
     let uid = project.uid().unwrap_or_default();
+    projects.memory.meet(&ObjectKey::of(project), &uid);
     let memo = projects.memory.recall(&uid);
     let leaving = project.metadata.deletion_timestamp.is_some();
     let now = projects.shell.clock.uptime();
@@ -182,7 +183,7 @@ impl Reader<'_> {
             observed.supplied = self.supplied().await?;
             // No list for what cannot come to anything yet.
             let creates = self.project.spec.adoption.policy == AdoptionPolicy::CreateOnly;
-            if creates && !open && decide::unpostable(self.project, observed).is_some() {
+            if creates && !open && decide::needs_no_list(self.project, observed) {
                 return Ok(());
             }
         }

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, ResourceExt as _};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::Reader;
-use crate::api::{OutputKind, ProjectStatus, Reason, SupabaseProject, labels};
-use crate::kubernetes::{self, Error};
+use crate::api::{OutputKind, ProjectStatus, Reason, SupabaseProject};
+use crate::kubernetes::{self, Bare, Error, Lean as _};
 use crate::outputs::{self, Belonging, Found};
 use crate::project::facts::{Observed, PasswordSecret, Problem, Supplied, Wanted};
-use crate::project::password::digest;
+use crate::project::password::{digest, object, unbound};
+use crate::rules::digest::is_bound;
 use crate::rules::password;
 
 impl Reader<'_> {
@@ -31,7 +32,7 @@ impl Reader<'_> {
         };
         Ok(Some(match password::check(&bytes.0) {
             Ok(text) => Ok(Supplied {
-                digest: digest(&self.projects.digest_key, text),
+                digest: digest(&self.projects.digest_key, self.project, text),
                 password: SecretString::from(text),
             }),
             Err(unusable) => Err(Problem::new(
@@ -46,10 +47,18 @@ impl Reader<'_> {
 
     pub(super) async fn look_at_outputs(&self, observed: &mut Observed) -> Result<(), Error> {
         let status = self.project.status.clone().unwrap_or_default();
-        let password = status
+        let recorded = status
             .credentials
             .as_ref()
             .and_then(|known| known.password_digest.as_deref());
+        let mark = observed.password_mark(recorded).map(str::to_owned);
+        let former = match &observed.password {
+            PasswordSecret::There(kept) => kept.password.as_ref(),
+            PasswordSecret::Missing => None,
+        };
+        let former = former
+            .map(|password| unbound(&self.projects.digest_key, password.expose_secret()))
+            .or_else(|| recorded.map(str::to_owned));
         let wanted = self.project.wanted_outputs();
         for output in &wanted {
             let found = self.find(output.kind, &output.name).await?;
@@ -57,32 +66,42 @@ impl Reader<'_> {
                 None => true,
                 Some(found) => self.may_write(found).await?,
             };
-            let current = found.as_ref().is_some_and(|found| {
-                let entries = found
-                    .entries
-                    .iter()
-                    .map(|(key, value)| (key.as_str(), value.as_slice()));
-                let digest = outputs::digest(
-                    &self.projects.digest_key,
-                    output,
-                    password,
-                    found.kind.as_deref(),
-                    entries,
-                );
-                let written = status
-                    .outputs
-                    .iter()
-                    .find(|written| written.name == output.name);
-                let uid = self.uid();
-                outputs::belonging(&found.meta, labels::ROLE_OUTPUT, &uid) == Belonging::Ours
-                    && outputs::meta_is_current(self.project, output, found)
-                    && written.is_some_and(|written| written.digest == digest)
-            });
+            let mut current = false;
+            let mut renewed = None;
+            if let Some(found) = &found
+                && outputs::belonging(&found.meta, self.project) == Belonging::Ours
+                && outputs::meta_is_current(self.project, output, found)
+            {
+                let (key, kind) = (&self.projects.digest_key, found.kind.as_deref());
+                let entries = || {
+                    let entries = found.entries.iter();
+                    entries.map(|(key, value)| (key.as_str(), value.as_slice()))
+                };
+                let object = object(self.project);
+                let digest =
+                    outputs::digest(key, &object, output, mark.as_deref(), kind, entries());
+                let mut written = status.outputs.iter();
+                if let Some(written) = written.find(|written| written.name == output.name) {
+                    current = written.digest == digest;
+                    if !current && !is_bound(&written.digest) {
+                        let old = outputs::unbound_digest(
+                            key,
+                            output,
+                            former.as_deref(),
+                            kind,
+                            entries(),
+                        );
+                        current = written.digest == old;
+                        renewed = current.then_some(digest);
+                    }
+                }
+            }
             observed.wanted.push(Wanted {
                 output: output.clone(),
                 found,
                 writable,
                 current,
+                renewed,
             });
         }
         observed.obsolete = status
@@ -113,22 +132,17 @@ impl Reader<'_> {
         })
     }
 
-    /// Ours, or left by an object of the same name that is gone.
+    /// Ours, or left by an object of the same name that is gone: looked up by the name and the UID of its owner.
     pub(super) async fn may_write(&self, found: &Found) -> Result<bool, Error> {
-        match outputs::belonging(&found.meta, labels::ROLE_OUTPUT, &self.uid()) {
+        match outputs::belonging(&found.meta, self.project) {
             Belonging::Ours => Ok(true),
-            Belonging::Foreign => Ok(false),
-            Belonging::Other { uid, project } => {
-                if Some(&project)
-                    != outputs::labels(self.project, labels::ROLE_OUTPUT, None).get(labels::PROJECT)
-                {
-                    return Ok(false);
-                }
+            Belonging::Other { uid, project } if project == self.project.name_any() => {
                 let api: Api<SupabaseProject> =
                     Api::namespaced(self.projects.shell.client.clone(), &self.tenant());
-                let there = kubernetes::get(&api, &project).await?;
-                Ok(there.is_none_or(|there| there.uid().as_ref() != Some(&uid)))
+                let there: Option<Bare> = kubernetes::see(&api, &project).await?;
+                Ok(there.is_none_or(|there| there.meta().uid() != uid))
             }
+            Belonging::Foreign | Belonging::Other { .. } => Ok(false),
         }
     }
 
@@ -158,7 +172,7 @@ impl Reader<'_> {
                 .find_map(|wanted| {
                     let entries: &BTreeMap<_, _> = &wanted.found.as_ref()?.entries;
                     let held = outputs::password_in(&wanted.output, entries).into_iter();
-                    held.filter(|text| digest(key, text) == recorded)
+                    held.filter(|text| digest(key, self.project, text) == recorded)
                         .map(SecretString::from)
                         .next()
                 })

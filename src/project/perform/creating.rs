@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use tracing::{error, warn};
 
 use super::{Done, Hand};
@@ -14,7 +14,6 @@ use crate::kubernetes;
 use crate::management::{self, NewProject, OrganizationSlug, Region, Rejection};
 use crate::outputs::Belonging;
 use crate::project::facts::{Claim, Order, PasswordSecret};
-use crate::project::password::digest;
 use crate::rules::conditions::Truth;
 use crate::rules::password;
 
@@ -58,7 +57,7 @@ impl Hand<'_> {
                 return self.kubernetes(&error, "making the password Secret", pass.stored());
             }
         };
-        let digest = digest(&self.projects.digest_key, sent.expose_secret());
+        let digest = self.digest(&sent);
         let new = NewProject {
             name: order.name.clone(),
             organization,

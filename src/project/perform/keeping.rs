@@ -8,7 +8,7 @@ use crate::api::{ProjectStatus, Reason, SupabaseProject};
 use crate::controller::{Again, Note, Outcome, Pass};
 use crate::management;
 use crate::project::facts::{PasswordSecret, PasswordSource};
-use crate::project::password::digest;
+use crate::project::password::bound;
 use crate::rules::password;
 
 impl Hand<'_> {
@@ -45,7 +45,8 @@ impl Hand<'_> {
             PasswordSource::Retained => known.password = PasswordOrigin::Retained,
             PasswordSource::Recovered | PasswordSource::Kept => {}
         }
-        let digest = digest(&self.projects.digest_key, password.expose_secret());
+        let key = &self.projects.digest_key;
+        let digest = bound(key, self.project, password.expose_secret());
         known.password_digest = Some(digest);
         Outcome::go_on(status)
     }
@@ -92,7 +93,11 @@ impl Hand<'_> {
         {
             return self.platform(&error, "setting a new database password", status);
         }
-        let digest = digest(&self.projects.digest_key, next.expose_secret());
+        let digest = bound(
+            &self.projects.digest_key,
+            self.project,
+            next.expose_secret(),
+        );
         let known = Credentials {
             password: origin,
             password_digest: Some(digest),

@@ -8,12 +8,13 @@ mod parting;
 use std::time::Duration;
 
 use kube::ResourceExt as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use tracing::warn;
 
 use super::decide::trouble;
 use super::draft::Draft;
 use super::facts::{Observed, Step};
-use super::password::Vault;
+use super::password::{self, Vault};
 use super::{Projects, writing};
 use crate::api::{ObjectKey, ProjectStatus, Reason, SupabaseProject};
 use crate::controller::{Again, Note, Outcome, Pass};
@@ -86,6 +87,15 @@ impl Hand<'_> {
             &self.projects.shell.client,
             self.project,
             &self.projects.digest_key,
+        )
+    }
+
+    /// Digest of a password, as the object records it.
+    fn digest(&self, password: &SecretString) -> String {
+        password::digest(
+            &self.projects.digest_key,
+            self.project,
+            password.expose_secret(),
         )
     }
 

@@ -144,7 +144,9 @@ pub enum NotOpened {
     #[error("too many authorizations of this connection are under way")]
     TooMany,
     /// A Secret of somebody else has the name.
-    #[error("the Secret {0} belongs to somebody else; delete or rename it")]
+    #[error(
+        "the Secret {0} belongs to somebody else and is left alone; give the connection another name"
+    )]
     Foreign(String),
     /// The API server refused.
     #[error("the authorization could not be recorded")]

@@ -2,10 +2,11 @@
 //!
 //! PURE. Complete since this process took over, before any token is sent.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use jiff::Timestamp;
 
+use super::tokens::CHAIN;
 use crate::session::ConnectionId;
 
 /// What one connection holds.
@@ -19,6 +20,14 @@ pub struct Holder {
     pub stored: BTreeSet<String>,
     /// Digest of the refresh token in its seed Secret.
     pub seed: Option<String>,
+    /// What it has claimed in this process, oldest first: as many as its state Secret remembers.
+    pub claimed: VecDeque<String>,
+}
+
+impl Holder {
+    fn holds(&self, digest: &str) -> bool {
+        self.stored.contains(digest) || self.claimed.iter().any(|claimed| claimed == digest)
+    }
 }
 
 /// All holders.
@@ -29,7 +38,7 @@ impl Index {
     /// Notes what a connection holds now. What it has claimed stays claimed as long as it is the same object.
     pub fn note(&mut self, id: &ConnectionId, mut holder: Holder) {
         if let Some(before) = self.0.get(id).filter(|before| before.uid == holder.uid) {
-            holder.stored.extend(before.stored.iter().cloned());
+            holder.claimed.clone_from(&before.claimed);
         }
         self.0.insert(id.clone(), holder);
     }
@@ -48,7 +57,7 @@ impl Index {
             .iter()
             .filter(|(other, _)| *other != id)
             .any(|(_, other)| {
-                other.stored.contains(digest)
+                other.holds(digest)
                     || other.seed.as_deref() == Some(digest) && Some(rank(other)) < own
             })
     }
@@ -58,11 +67,12 @@ impl Index {
         if self.has_rival(id, digest) {
             return false;
         }
-        self.0
-            .entry(id.clone())
-            .or_default()
-            .stored
-            .insert(digest.to_owned());
+        let claimed = &mut self.0.entry(id.clone()).or_default().claimed;
+        claimed.retain(|known| known != digest);
+        claimed.push_back(digest.to_owned());
+        if claimed.len() > CHAIN {
+            claimed.pop_front();
+        }
         true
     }
 
@@ -91,7 +101,20 @@ mod tests {
             created: Timestamp::from_second(created).ok(),
             stored: BTreeSet::new(),
             seed: seed.map(str::to_owned),
+            claimed: VecDeque::new(),
         }
+    }
+
+    #[test]
+    fn what_a_connection_has_claimed_is_remembered_as_long_as_its_secret_does() {
+        let mut index = Index::default();
+        for number in 0..1000 {
+            index.note(&id("x"), holder("a", 1, None));
+            assert!(index.claim(&id("x"), &number.to_string()));
+        }
+        let held = index.0.get(&id("x")).unwrap();
+        assert_eq!(held.stored.len() + held.claimed.len(), CHAIN);
+        assert!(index.has_rival(&id("y"), "999") && !index.has_rival(&id("y"), "0"));
     }
 
     #[test]

@@ -69,6 +69,8 @@ pub struct Applied {
     pub unusable: Option<Reason>,
     /// The slugs of the organizations.
     pub organizations: Vec<String>,
+    /// Whether what was said before goes on for now.
+    pub kept: bool,
 }
 
 /// The memory.
@@ -85,6 +87,8 @@ pub struct Memory {
     pub refreshed: Option<Duration>,
     /// Digest of the access token that the last refresh of this process gave.
     pub granted: Option<String>,
+    /// Digest of the refresh token that it gave.
+    pub granted_refresh: Option<String>,
     /// The verdict on its predecessor, which counts until it was tried itself.
     inherited: Option<Verdict>,
     /// Digest of the app that the platform does not know, and the uptime until which it is not tried again.
@@ -95,6 +99,8 @@ pub struct Memory {
     failures: Vec<Failure>,
     /// What the session was told last.
     pub applied: Option<Applied>,
+    /// Uptime since when something that may pass has stood in the way.
+    pub waiting_since: Option<Duration>,
     /// Uptime since when a credential Secret has been missing or unusable.
     pub missing_since: Option<Duration>,
     /// Whether it was looked up who uses the connection.
@@ -172,6 +178,16 @@ impl Memory {
         if self.failures.len() > FAILURES {
             self.failures.remove(0);
         }
+    }
+
+    /// Whether the platform itself has vouched for a token in this process: it has accepted the access token, or given
+    /// the token to us. Any other one may be anything that somebody wrote into a Secret.
+    pub fn vouches_for(&self, digest: &str) -> bool {
+        let granted = [&self.granted, &self.granted_refresh];
+        matches!(self.verdict(digest), Some(Verdict::Works { .. }))
+            || granted
+                .into_iter()
+                .any(|granted| granted.as_deref() == Some(digest))
     }
 
     /// Forgets what was said, so that every token is tried anew.

@@ -17,13 +17,13 @@ use tracing::{info, warn};
 
 use super::memory::CallEnd;
 use super::store::Store;
-use super::tokens::{Consumed, Marker, Token, TokenState};
+use super::tokens::{Consumed, Marker, Token, TokenState, proof};
 use crate::kubernetes;
 use crate::leader::Leadership;
 use crate::management::{Endpoint, Error, OAuthApp, Rejection, TokenGrant, refresh_token};
 use crate::rules::backoff;
 use crate::rules::digest::DigestKey;
-use crate::session::Session;
+use crate::session::{Identity, Session};
 
 /// Life of an access token whose answer says nothing sensible.
 const LIFETIME: Duration = Duration::from_secs(3600);
@@ -118,8 +118,10 @@ pub(in crate::session) async fn run(means: Means, order: Order) -> End {
 
 async fn spend(means: &Means, order: Order) -> End {
     let line = means.session.line();
-    let client_id = &order.app.app.client_id;
-    let permit = match line.admit(client_id, "", "", Endpoint::Token).await {
+    let id = means.session.id();
+    let tenant = id.namespace.as_deref().unwrap_or_default();
+    let client = Identity::of_client(&order.app, id);
+    let permit = match line.admit(&client, tenant, "", Endpoint::Token).await {
         Ok(permit) => permit,
         Err(Error::Throttled { retry_after }) => return End::Throttled(retry_after),
         Err(error) => return End::NotDone(error),
@@ -243,12 +245,14 @@ async fn keep(
     let state = stored.unwrap_or(next);
     let predecessor = order.state.access.as_ref().filter(|_| !order.from_seed);
     means.session.remember(|memory| {
+        let digest = |token: &Option<Token>| token.as_ref().map(|token| token.digest.clone());
+        memory.granted_refresh = digest(&state.refresh);
         memory.grant(
-            state.access.as_ref().map(|token| token.digest.clone()),
+            digest(&state.access),
             predecessor.map(|token| token.digest.as_str()),
         );
     });
-    means.session.renew(&state, &order.app.app.client_id);
+    means.session.renew(&state, &order.app, &means.key);
 }
 
 /// Stores that a token is not accepted any more.
@@ -301,8 +305,10 @@ fn granted(
         .clone()
         .map(|value| Token::refresh(key, value));
     let lifetime = grant.expires_in.unwrap_or(LIFETIME).max(LIFETIME_LEAST);
+    let access = Token::access(key, grant.access_token.clone());
     let mut next = TokenState {
-        access: Some(Token::access(key, grant.access_token.clone())),
+        granted_by: Some(proof(key, &access, &order.app)),
+        access: Some(access),
         refresh: refresh.clone(),
         granted_at: later(now, Duration::ZERO),
         expires_at: later(now, lifetime),
@@ -348,6 +354,7 @@ pub fn adopted(
         seed: Some(refresh.digest.clone()),
         refresh: Some(refresh.clone()),
         limited,
+        granted_by: None,
         consumed: before.consumed.clone(),
         marker: None,
     };

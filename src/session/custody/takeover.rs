@@ -117,5 +117,6 @@ async fn holder(
         created: connection.meta().created(),
         stored,
         seed,
+        ..Holder::default()
     })
 }

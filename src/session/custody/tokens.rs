@@ -10,10 +10,13 @@ use k8s_openapi::ByteString;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
+use super::refresh::App;
 use crate::rules::digest::DigestKey;
 
-/// Digests of refresh tokens that a chain has left behind; those of seeds are kept for ever.
-const CHAIN: usize = 64;
+/// Digests of refresh tokens that a chain has left behind; those of seeds that were spent are kept for ever.
+pub(super) const CHAIN: usize = 64;
+/// Digests of seeds that the platform refused: an older one that comes back is refused once more, and nothing is lost.
+const REFUSED: usize = 256;
 
 /// A token and how it is recognized without being shown.
 #[derive(Clone, Debug)]
@@ -92,6 +95,8 @@ pub struct TokenState {
     pub seed: Option<String>,
     /// Whether the tokens reach only some projects of the organization.
     pub limited: bool,
+    /// Proof that the platform gave the access token to an app: see [`TokenState::is_of`].
+    pub granted_by: Option<String>,
     /// What must not be sent again, oldest first.
     pub consumed: Vec<Consumed>,
     /// The refresh under way, or one whose end is not known.
@@ -109,6 +114,7 @@ const EXPIRES: &str = "expires_at";
 const REFRESH_AT: &str = "refresh_at";
 const SEED: &str = "seed";
 const LIMITED: &str = "limited_to_projects";
+const GRANTED_BY: &str = "granted_by";
 const CONSUMED: &str = "consumed";
 const MARKER: &str = "marker";
 
@@ -148,6 +154,7 @@ impl TokenState {
             refresh_at: text(REFRESH_AT).and_then(|text| text.parse().ok()),
             seed: text(SEED).map(str::to_owned),
             limited: text(LIMITED) == Some("true"),
+            granted_by: text(GRANTED_BY).map(str::to_owned),
             consumed,
             marker,
         })
@@ -173,6 +180,7 @@ impl TokenState {
         put(REFRESH_AT, self.refresh_at.map(|at| at.to_string()));
         put(SEED, self.seed.clone());
         put(LIMITED, self.limited.then(|| "true".to_owned()));
+        put(GRANTED_BY, self.granted_by.clone());
         put(CONSUMED, serde_json::to_string(&self.consumed).ok());
         put(
             MARKER,
@@ -181,6 +189,14 @@ impl TokenState {
                 .and_then(|marker| serde_json::to_string(marker).ok()),
         );
         data
+    }
+
+    /// Whether the platform gave the access token to this app: it answered a refresh that presented both its halves.
+    /// What a Secret claims proves nothing, and neither does this Secret alone: the proof is made with the operator's
+    /// key, for this token and this app.
+    pub fn is_of(&self, key: &DigestKey, app: &App) -> bool {
+        let proof = self.access.as_ref().map(|token| proof(key, token, app));
+        proof.is_some() && proof == self.granted_by
     }
 
     /// Whether a refresh token must not be sent with this app.
@@ -214,14 +230,17 @@ impl TokenState {
         };
         self.consumed.retain(|other| !known(other));
         self.consumed.push(Consumed { seed, ..consumed });
-        let chain = self
-            .consumed
-            .iter()
-            .filter(|consumed| !consumed.seed)
-            .count();
-        let mut surplus = chain.saturating_sub(CHAIN);
+        self.keep_last(CHAIN, |consumed| !consumed.seed);
+        self.keep_last(REFUSED, |consumed| {
+            consumed.seed && consumed.refused.is_some()
+        });
+    }
+
+    fn keep_last(&mut self, most: usize, of: impl Fn(&Consumed) -> bool) {
+        let there = self.consumed.iter().filter(|consumed| of(consumed)).count();
+        let mut surplus = there.saturating_sub(most);
         self.consumed.retain(|consumed| {
-            let drop = !consumed.seed && surplus > 0;
+            let drop = surplus > 0 && of(consumed);
             surplus -= usize::from(drop);
             !drop
         });
@@ -296,6 +315,14 @@ impl TokenState {
     }
 }
 
+/// What only the operator can write beside a token that was granted to an app.
+pub(super) fn proof(key: &DigestKey, access: &Token, app: &App) -> String {
+    key.digest(
+        "granted-by",
+        [access.digest.as_bytes(), app.digest.as_bytes()],
+    )
+}
+
 /// A credential without surrounding white space, if the text can be one: visible ASCII, at most 4 KiB.
 pub fn credential(text: &str) -> Option<SecretString> {
     let text = text.trim();
@@ -310,6 +337,44 @@ mod tests {
 
     fn key() -> DigestKey {
         DigestKey::from_bytes(&[7; 32]).unwrap()
+    }
+
+    #[test]
+    fn seeds_that_were_refused_are_bounded_and_those_that_were_spent_stay() {
+        let mut state = TokenState::default();
+        state.consume(consumed("spent", true, None));
+        for number in 0..1000 {
+            state.consume(consumed(&number.to_string(), true, Some("app")));
+        }
+        assert_eq!(state.consumed.len(), REFUSED + 1);
+        assert!(state.is_consumed("spent", None) && state.is_consumed("999", Some("app")));
+        assert!(!state.is_consumed("0", Some("app")));
+    }
+
+    #[test]
+    fn only_the_operator_can_say_that_a_token_is_of_an_app() {
+        let app = |secret: &str| App {
+            app: crate::management::OAuthApp {
+                client_id: "id".to_owned(),
+                client_secret: secret.into(),
+            },
+            digest: key().digest("oauth-app", [b"id".as_slice(), secret.as_bytes()]),
+        };
+        let token = |text: &str| Token::access(&key(), text.into());
+        let state = |access: &str, granted_by: Option<String>| TokenState {
+            access: Some(token(access)),
+            granted_by,
+            ..TokenState::default()
+        };
+        let proven = proof(&key(), &token("a"), &app("s"));
+        assert!(state("a", Some(proven.clone())).is_of(&key(), &app("s")));
+        // Whoever copies it beside another token, or names the app without its secret, has nothing.
+        assert!(!state("b", Some(proven.clone())).is_of(&key(), &app("s")));
+        assert!(!state("a", Some(proven.clone())).is_of(&key(), &app("guessed")));
+        assert!(!state("a", Some(app("s").digest)).is_of(&key(), &app("s")));
+        assert!(!state("a", None).is_of(&key(), &app("s")));
+        let other = DigestKey::from_bytes(&[8; 32]).unwrap();
+        assert!(!state("a", Some(proven)).is_of(&other, &app("s")));
     }
 
     fn consumed(digest: &str, seed: bool, refused: Option<&str>) -> Consumed {
@@ -329,6 +394,7 @@ mod tests {
             expires_at: "2026-01-01T00:00:00Z".parse().ok(),
             refresh_at: "2025-12-31T18:00:00Z".parse().ok(),
             seed: Some("d1".to_owned()),
+            granted_by: Some("proof".to_owned()),
             limited: true,
             consumed: vec![
                 consumed("d1", true, None),

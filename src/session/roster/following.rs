@@ -35,6 +35,11 @@ impl Following {
         }
     }
 
+    /// An object is gone, wherever it followed something.
+    pub(in crate::session) fn forget(&self, object: &ObjectKey) {
+        self.all().remove(object);
+    }
+
     /// Where an object follows something.
     pub(in crate::session) fn of(&self, object: &ObjectKey) -> Option<Roster> {
         self.all().get(object)?.upgrade().map(Roster)

@@ -17,6 +17,7 @@ use crate::management::{
     Endpoint, Error, ListedProject, OrganizationSlug, ProjectRef, Sort, organization_projects,
     project,
 };
+use crate::session::Identity;
 use crate::session::live::{Session, SessionState};
 
 /// Objects that begin to follow within so short a time share one list.
@@ -136,7 +137,7 @@ impl Roster {
             let wait = match Self::identity(&session) {
                 None => session.shared().options.rest_interval,
                 Some(identity) => {
-                    let key = (identity, self.0.organization.clone());
+                    let key = (identity.counted, self.0.organization.clone());
                     if share.as_ref().is_none_or(|share| share.key != key) {
                         share = Some(session.shared().sharing.take(key));
                     }
@@ -158,7 +159,7 @@ impl Roster {
     }
 
     /// Who the calls are counted for; nobody while there is nothing to call with.
-    fn identity(session: &Session) -> Option<String> {
+    fn identity(session: &Session) -> Option<Identity> {
         let usable = session.state() == SessionState::Usable && session.line().leads();
         session.identity().filter(|_| usable)
     }
@@ -167,9 +168,12 @@ impl Roster {
     fn next(&self, session: &Session, sharers: u32) -> (Look, Duration) {
         let (times, options) = (*self.times(), &session.shared().options);
         let (line, state) = (session.line(), self.state());
-        let identity = session.identity().unwrap_or_default();
+        let identity = session.identity();
+        let identity = identity.as_ref();
         let endpoint = Endpoint::OrganizationProjects;
-        let limit = line.limit(&identity, &self.0.organization, endpoint);
+        let limit = identity.map_or(1, |identity| {
+            line.limit(identity, &self.0.organization, endpoint)
+        });
         // So far apart must calls be for all sharers together to use half of the bucket.
         let apart = Duration::from_secs(60) * 2 * sharers / limit.max(1);
         let now = line.uptime();
@@ -191,7 +195,8 @@ impl Roster {
             }
         }
         if next.1.is_zero()
-            && let Some(wait) = line.reserve(&identity, &self.0.organization, endpoint)
+            && let Some(wait) =
+                identity.and_then(|identity| line.reserve(identity, &self.0.organization, endpoint))
         {
             next.1 = wait;
         }

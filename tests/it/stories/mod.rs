@@ -13,6 +13,7 @@ mod password;
 mod power;
 mod restarts;
 mod rights;
+mod strangers;
 mod tenancy;
 mod tokens;
 mod trouble;

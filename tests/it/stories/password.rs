@@ -113,6 +113,46 @@ async fn an_adopted_project_works_with_the_password_that_is_supplied() {
     stage.finish(vec![operator]).await;
 }
 
+#[tokio::test]
+async fn an_object_that_is_applied_anew_is_told_which_project_is_its_own() {
+    let mut stage = Stage::new(Reach::Namespace).await;
+    let operator = stage.operator().await;
+    connected(&stage).await;
+    let ready = ready_project(&stage, "orders").await;
+    let reference = ready["status"]["ref"].as_str().unwrap().to_owned();
+    let before = stage.cluster.data(SECRET, PASSWORD).await.unwrap();
+    // As kubectl replace --force does, or a prune and the next sync.
+    stage.cluster.delete(PROJECT, "orders").await;
+    stage.cluster.gone(PROJECT, "orders", SOON).await;
+    stage.cluster.apply(project("orders")).await;
+    let told = stage
+        .cluster
+        .wait_condition(PROJECT, "orders", "Ready", "False/NameConflict")
+        .await;
+    let message = crate::support::cluster::condition(&told, "Ready").unwrap()["message"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let field = format!("spec.adoption: {{policy: AdoptOnly, ref: {reference}}}");
+    assert!(message.contains(&field), "{message}");
+    assert!(!message.contains("delete"), "{message}");
+    // Doing as it says is enough.
+    let adoption = json!({"policy": "AdoptOnly", "ref": reference});
+    stage
+        .cluster
+        .apply(project("orders").with("adoption", adoption))
+        .await;
+    let again = stage
+        .cluster
+        .wait_condition(PROJECT, "orders", "Ready", "True")
+        .await;
+    assert_eq!(again["status"]["ref"], reference.as_str());
+    let after = stage.cluster.data(SECRET, PASSWORD).await.unwrap();
+    assert_eq!(after, before);
+    assert_eq!(stage.platform.created().len(), 1);
+    stage.finish(vec![operator]).await;
+}
+
 /// A project whose object and password Secret are gone, adopted by a new object: the password that it has,
 /// and the new object.
 async fn adopted_without_a_password(stage: &Stage) -> (String, crate::support::samples::Sample) {
