@@ -60,7 +60,7 @@ pub async fn waiting<T>(wait: impl Future<Output = T>) -> T {
     let done = wait.await;
     let back = away.0.place.come_back();
     back.await;
-    away.is_back();
+    away.ends();
     done
 }
 
@@ -68,7 +68,7 @@ pub async fn waiting<T>(wait: impl Future<Output = T>) -> T {
 struct Away(Arc<Slot>);
 
 impl Away {
-    fn is_back(self) {
+    fn ends(self) {
         self.0.given_back.store(false, Ordering::SeqCst);
         std::mem::forget(self);
     }
@@ -107,7 +107,7 @@ mod tests {
             self.note("leave");
         }
         fn come_back(&self) -> BoxFuture<'static, ()> {
-            let log = Arc::clone(self);
+            let log = Self::clone(self);
             async move { log.note("back") }.boxed()
         }
         fn come_back_at_once(&self) {

@@ -95,8 +95,7 @@ impl Default for Metrics {
         let call_duration = Histogram::new(exponential_buckets(0.01, 2.0, 14));
         let refreshes = Family::default();
         let watch_failures = Family::default();
-        let unreadable = Family::default();
-        let not_stored = Family::default();
+        let (unreadable, not_stored) = odd_objects(&mut registry);
         let granted = Family::default();
         let expires = Family::default();
         let leader = Gauge::default();
@@ -128,16 +127,6 @@ impl Default for Metrics {
             "watch_failures",
             "Failures of watches",
             watch_failures.clone(),
-        );
-        registry.register(
-            "unreadable_objects",
-            "Looks at objects that hold what only a newer version of the operator knows",
-            unreadable.clone(),
-        );
-        registry.register(
-            "refused_writes",
-            "Writes of finalizers and statuses that the API server did not take",
-            not_stored.clone(),
         );
         let consents = consents(&mut registry);
         registry.register_with_unit(
@@ -175,6 +164,24 @@ impl Default for Metrics {
             leader,
         }
     }
+}
+
+/// Counts objects that are not understood, and those that cannot be written.
+fn odd_objects(
+    registry: &mut Registry,
+) -> (Family<KindLabel, Counter>, Family<KindLabel, Counter>) {
+    let (unreadable, not_stored) = (Family::default(), Family::default());
+    registry.register(
+        "unreadable_objects",
+        "Looks at objects that hold what only a newer version of the operator knows",
+        Family::clone(&unreadable),
+    );
+    registry.register(
+        "refused_writes",
+        "Writes of finalizers and statuses that the API server did not take",
+        Family::clone(&not_stored),
+    );
+    (unreadable, not_stored)
 }
 
 /// Counts consent flows. Whoever watches their rate needs a beginning: what every flow should come to is there at once.

@@ -76,7 +76,7 @@ impl<O: Managed> Pass<O> {
         change: impl Fn(O::Status) -> Option<O::Status> + Send,
     ) -> Result<(), kubernetes::Error> {
         let _held = shell.leadership.hold();
-        slots::waiting(self.insist_in_turn(shell, change)).await
+        slots::waiting(Box::pin(self.insist_in_turn(shell, change))).await
     }
 
     async fn insist_in_turn(
@@ -177,7 +177,7 @@ async fn run<K: Kind>(
     key: &ObjectKey,
 ) -> Result<Option<(String, Again)>, Failure> {
     let api = kind.api(key.namespace.as_deref());
-    let object = match slots::waiting(kubernetes::read(&api, &key.name)).await? {
+    let object = match kubernetes::read(&api, &key.name).await? {
         None => return Ok(None),
         Some(Read::Whole(object)) => object,
         Some(Read::Partly(partly)) => {
@@ -189,22 +189,9 @@ async fn run<K: Kind>(
         }
     };
     let mut pass = Pass { api, object };
-    let object = &pass.object;
-    let uid = object.uid().unwrap_or_default();
-    let ours = |finalizer: &String| finalizer == FINALIZER;
-    let held = object.finalizers().iter().any(ours);
-    let leaving = object.meta().deletion_timestamp.is_some();
-    if leaving && !held {
+    let uid = pass.object.uid().unwrap_or_default();
+    if !hold(kind, shell, &mut pass).await? {
         return Ok(Some((uid, Again::OnChange)));
-    }
-    if !leaving && !held && kind.needs_finalizer(object).await? {
-        let mut finalizers = object.finalizers().to_vec();
-        finalizers.push(FINALIZER.to_owned());
-        let held = pass.set_finalizers(finalizers).await;
-        if let Err(error) = &held {
-            shell.reporter.not_stored(&pass.object, error).await;
-        }
-        held?;
     }
     let object = &pass.object;
 
@@ -265,11 +252,38 @@ async fn run<K: Kind>(
         .await;
     if release {
         let mut finalizers = pass.object.finalizers().to_vec();
-        finalizers.retain(|finalizer| !ours(finalizer));
+        finalizers.retain(|finalizer| finalizer != FINALIZER);
         return match pass.set_finalizers(finalizers).await {
             Ok(()) | Err(kubernetes::Error::NotFound) => Ok(None),
             Err(error) => Err(error.into()),
         };
     }
     Ok(Some((uid, next)))
+}
+
+/// Holds the object by the finalizer, if its kind needs that. False where it is on its way out and not held by us: then
+/// nothing is left to do.
+async fn hold<K: Kind>(
+    kind: &K,
+    shell: &Shell,
+    pass: &mut Pass<K::Object>,
+) -> Result<bool, Failure> {
+    let object = &pass.object;
+    let held = object
+        .finalizers()
+        .iter()
+        .any(|finalizer| finalizer == FINALIZER);
+    if object.meta().deletion_timestamp.is_some() {
+        return Ok(held);
+    }
+    if !held && kind.needs_finalizer(object).await? {
+        let mut finalizers = object.finalizers().to_vec();
+        finalizers.push(FINALIZER.to_owned());
+        let held = pass.set_finalizers(finalizers).await;
+        if let Err(error) = &held {
+            shell.reporter.not_stored(&pass.object, error).await;
+        }
+        held?;
+    }
+    Ok(true)
 }

@@ -227,10 +227,10 @@ mod tests {
         in_all: 6,
     };
 
-    fn key(namespace: &str, name: impl ToString) -> ObjectKey {
+    fn key(namespace: &str, name: impl Into<String>) -> ObjectKey {
         ObjectKey {
             namespace: Some(namespace.to_owned()),
-            name: name.to_string(),
+            name: name.into(),
         }
     }
 
@@ -253,13 +253,13 @@ mod tests {
     fn a_namespace_with_many_delays_another_by_one() {
         let mut queue = Queue::new(LIMITS);
         for number in 0..1000 {
-            queue.add(key("many", number));
+            queue.add(key("many", number.to_string()));
         }
         assert_eq!(begun(&mut queue, second(0)), ["many/0", "many/1"]);
         queue.add(key("one", "x"));
-        queue.done(&key("many", 0), second(1), None);
+        queue.done(&key("many", "0"), second(1), None);
         let mut first = begun(&mut queue, second(1));
-        queue.done(&key("many", 1), second(1), None);
+        queue.done(&key("many", "1"), second(1), None);
         first.extend(begun(&mut queue, second(1)));
         assert!(first.contains(&"one/x".to_owned()), "{first:?}");
     }
@@ -268,7 +268,7 @@ mod tests {
     fn who_waits_holds_no_slot_and_not_more_than_a_share() {
         let mut queue = Queue::new(LIMITS);
         for number in 0..1000 {
-            queue.add(key("many", number));
+            queue.add(key("many", number.to_string()));
         }
         // Each of them waits for something that never comes.
         let mut stuck = 0;
@@ -286,7 +286,7 @@ mod tests {
         queue.done(&key("one", "x"), second(0), None);
         assert_eq!(begun(&mut queue, second(0)), ["third/z"]);
         // One of those who waited is done: the next of its namespace has a turn, when a slot is free.
-        queue.done(&key("many", 0), second(0), None);
+        queue.done(&key("many", "0"), second(0), None);
         assert!(begun(&mut queue, second(0)).is_empty());
         queue.done(&key("third", "z"), second(0), None);
         assert_eq!(begun(&mut queue, second(0)), ["many/4"]);

@@ -3,7 +3,7 @@
 //! `metadata.managedFields` is left out before anything else: anybody may nest it deeper than a parser goes, and
 //! nothing here needs it. What is not understood of an object is named by its path, never by its value.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use serde::Deserialize;
 use serde::de::{
@@ -138,7 +138,8 @@ fn shown(path: &[Step]) -> String {
                 text.push('.');
                 text.extend(key.chars().take(63));
             }
-            Step::Index(index) => text.push_str(&format!("[{index}]")),
+            // Writing to a text does not fail.
+            Step::Index(index) => drop(write!(text, "[{index}]")),
         }
     }
     text

@@ -41,12 +41,14 @@ pub enum Error {
 
 impl From<kube::Error> for Error {
     fn from(error: kube::Error) -> Self {
-        match error {
-            kube::Error::Api(status) => Self::from(*status),
-            // Whatever cannot be decoded is quoted in this one.
-            kube::Error::SerdeError(_) => Self::broken(),
-            other => Self::Unavailable(Box::new(other)),
+        if let kube::Error::Api(status) = error {
+            return Self::from(*status);
         }
+        // What cannot be decoded is quoted in its error.
+        if matches!(error, kube::Error::SerdeError(_)) {
+            return Self::broken();
+        }
+        Self::Unavailable(Box::new(error))
     }
 }
 

@@ -1,7 +1,7 @@
 //! What is kept of an object that may hold anything: its metadata without what other managers put there.
 //!
 //! Everything here can be read from every object of every version, however deep or odd its other fields are: what is
-//! not known is skipped in a loop (serde_json does that for ignored values), and a text that is none counts as absent.
+//! not known is skipped in a loop (`serde_json` does that for ignored values), and a text that is none counts as absent.
 
 use std::collections::BTreeMap;
 use std::fmt;

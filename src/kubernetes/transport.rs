@@ -13,6 +13,7 @@ use kube::client::Body;
 use kube::core::Status;
 
 use super::Error;
+use crate::slots;
 
 /// How long a whole answer may take, its body included.
 const WHOLE: Duration = Duration::from_secs(60);
@@ -47,7 +48,8 @@ pub(super) async fn exchange(
             Err(_) => Err(Error::late()),
         }
     };
-    tokio::time::timeout(WHOLE, answer)
+    // Boxed: whoever reads and writes a lot would otherwise carry a future of many kilobytes through every step.
+    slots::waiting(Box::pin(tokio::time::timeout(WHOLE, answer)))
         .await
         .unwrap_or_else(|_| Err(Error::late()))
 }

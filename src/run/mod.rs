@@ -156,7 +156,7 @@ async fn lead(
         }
         holder.keep().await;
     };
-    if !last_words(ended, kept, LAST_WORDS).await {
+    if !Box::pin(last_words(ended, kept, LAST_WORDS)).await {
         warn!("not everything under way ended in time");
     }
     if !lost {
@@ -255,28 +255,11 @@ async fn work(
     readiness: Readiness,
     mut stop: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
-    let begun = outside.clock.uptime();
-    readiness.wait_for("takeover", "listing every object");
-    let term = loop {
-        let left = TAKEOVER.saturating_sub(outside.clock.uptime().saturating_sub(begun));
-        if left.is_zero() {
-            anyhow::bail!("taking over has lasted too long; another process may fare better");
-        }
-        let taking = Term::begin(&outside, &options, leadership.clone(), &metrics);
-        tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => return Ok(()),
-            begun = tokio::time::timeout(left, taking) => match begun {
-                Ok(Ok(term)) => break term,
-                Ok(Err(error)) => {
-                    readiness.wait_for("takeover", &format!("{error:#}"));
-                    warn!(error = %format!("{error:#}"), "taking over failed; trying again");
-                }
-                Err(_) => {}
-            }
-        }
-        tokio::time::sleep(RETRY).await;
+    let taking = take_over(&outside, &options, &leadership, &metrics, &readiness);
+    let term = tokio::select! {
+        _ = stop.wait_for(|stop| *stop) => return Ok(()),
+        term = taking => term?,
     };
-    readiness.has("takeover");
     let Term {
         shell,
         sessions,
@@ -336,4 +319,35 @@ async fn work(
     // The last task of a session ends with it.
     drop(sessions);
     Ok(())
+}
+
+/// Takes over, within a deadline. Readiness says what it waits for.
+async fn take_over(
+    outside: &Outside,
+    options: &Options,
+    leadership: &Leadership,
+    metrics: &Metrics,
+    readiness: &Readiness,
+) -> anyhow::Result<Term> {
+    let begun = outside.clock.uptime();
+    readiness.wait_for("takeover", "listing every object");
+    loop {
+        let left = TAKEOVER.saturating_sub(outside.clock.uptime().saturating_sub(begun));
+        if left.is_zero() {
+            anyhow::bail!("taking over has lasted too long; another process may fare better");
+        }
+        let taking = Box::pin(Term::begin(outside, options, leadership.clone(), metrics));
+        match tokio::time::timeout(left, taking).await {
+            Ok(Ok(term)) => {
+                readiness.has("takeover");
+                return Ok(term);
+            }
+            Ok(Err(error)) => {
+                readiness.wait_for("takeover", &format!("{error:#}"));
+                warn!(error = %format!("{error:#}"), "taking over failed; trying again");
+            }
+            Err(_) => {}
+        }
+        tokio::time::sleep(RETRY).await;
+    }
 }

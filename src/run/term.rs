@@ -11,11 +11,13 @@ use crate::connection::{Connections, Consent};
 use crate::controller::{Reporter, Shell, ShellParts, Wakes};
 use crate::keys;
 use crate::leader::Leadership;
+use crate::management::BaseUrl;
 use crate::options::{Options, Scope};
 use crate::outside::Outside;
 use crate::project::refs::Refs;
 use crate::project::{ProjectParts, Projects};
 use crate::rules::ambient::draw;
+use crate::rules::digest::DigestKey;
 use crate::rules::link::ConsentLinks;
 use crate::session::{SessionOptions, Sessions, SessionsParts};
 use crate::telemetry::Metrics;
@@ -110,13 +112,7 @@ impl Term {
             },
             refs,
         );
-        let consent = Consent {
-            links: options
-                .consent_url
-                .as_ref()
-                .map(|url| ConsentLinks::new(url.to_string(), digest_key)),
-            app_secret: options.oauth_app_secret.clone(),
-        };
+        let consent = consent(options, digest_key);
         let clock = || Arc::clone(&shell.clock);
         let connections = Connections::new(sessions.clone(), clock(), consent.clone());
         let cluster_connections = (options.scope == Scope::Cluster)
@@ -130,5 +126,14 @@ impl Term {
             cluster_connections,
             seen,
         })
+    }
+}
+
+/// How people are helped to consent.
+fn consent(options: &Options, digest_key: DigestKey) -> Consent {
+    let link = |url: &BaseUrl| ConsentLinks::new(url.to_string(), digest_key);
+    Consent {
+        links: options.consent_url.as_ref().map(link),
+        app_secret: options.oauth_app_secret.clone(),
     }
 }

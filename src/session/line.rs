@@ -20,6 +20,7 @@ use super::refusals::Refusals;
 use crate::leader::Leadership;
 use crate::management::{Call, Client, Endpoint, Error, Exchange, Withheld};
 use crate::rules::ambient::{Clock, Random};
+use crate::slots;
 use crate::telemetry::Metrics;
 
 /// The longest wait for a turn.
@@ -125,7 +126,7 @@ impl Line {
                     let until = until.max(now + Duration::from_millis(1)).min(deadline);
                     let wait = until.saturating_sub(now);
                     // Either way the turn is looked at again.
-                    let _ = timeout(wait, changed).await;
+                    let _ = slots::waiting(timeout(wait, changed)).await;
                 }
             }
         }
@@ -152,7 +153,7 @@ impl Line {
         }
         let begun = self.clock.uptime();
         permit.begun = true;
-        let mut exchange = self.management.send(call, token).await;
+        let mut exchange = slots::waiting(self.management.send(call, token)).await;
         let now = self.clock.uptime();
         let closed = permit.used(now, &exchange);
         if let (Some(until), Err(Error::Throttled { retry_after })) =

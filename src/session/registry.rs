@@ -24,6 +24,7 @@ use crate::management;
 use crate::rules::ambient::{Clock, Random};
 use crate::rules::digest::DigestKey;
 use crate::seen::SeenConnection;
+use crate::slots;
 use crate::telemetry::Metrics;
 
 /// Tunables.
@@ -238,8 +239,11 @@ impl Sessions {
     /// longer than `at_most`.
     pub async fn settled(&self, id: &ConnectionId, at_most: Duration) -> bool {
         let mut progress = self.0.shared.progress.subscribe();
-        let settled = progress.wait_for(|progress| progress.is_settled(id));
-        matches!(timeout(at_most, settled).await, Ok(Ok(_)))
+        let settled = async {
+            let settled = progress.wait_for(|progress| progress.is_settled(id)).await;
+            settled.is_ok()
+        };
+        slots::waiting(timeout(at_most, settled)).await == Ok(true)
     }
 
     /// Reads which of the connections that exist holds which tokens. Must have ended before any pass: until then no
@@ -302,7 +306,7 @@ impl Sessions {
             // Nobody may be waiting any more: what counts is stored.
             let _ = done.send(custody::run(means, order).await);
         });
-        ended.await.ok()
+        slots::waiting(ended).await.ok()
     }
 
     pub(crate) fn index(&self) -> MutexGuard<'_, Index> {

@@ -13,6 +13,7 @@ use super::custody::Verdict;
 use super::line::PATIENCE;
 use super::live::{Rejection, Session};
 use crate::management::{Answer, Call, Error, Withheld};
+use crate::slots;
 
 /// Reads are repeated so often when the platform does not answer.
 const REPEATS: u32 = 2;
@@ -124,7 +125,7 @@ impl Session {
         deadline: Duration,
     ) -> Result<(), Error> {
         let left = deadline.saturating_sub(self.line().uptime());
-        match timeout(left, changed.changed()).await {
+        match slots::waiting(timeout(left, changed.changed())).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(Error::Withheld(Withheld::NoCredential)),
         }

@@ -62,7 +62,7 @@ mod tests {
 
     use super::*;
 
-    fn seen(policy: &str, status: Value, annotation: Option<&str>) -> SeenProject {
+    fn seen(policy: &str, status: &Value, annotation: Option<&str>) -> SeenProject {
         let mut object = json!({
             "metadata": {"name": "orders", "namespace": "team"},
             "spec": {"connectionRef": {"name": "acme"}, "deletionPolicy": policy},
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn what_its_deletion_does_not_need_holds_nobody() {
-        let bound = seen("Delete", json!({"ref": "r"}), None);
+        let bound = seen("Delete", &json!({"ref": "r"}), None);
         let decided = parting(
             &bound,
             &partly(&["spec.powerState", "spec.outputs[0].kind"], true),
@@ -102,12 +102,12 @@ mod tests {
     #[test]
     fn what_has_nothing_on_the_platform_or_leaves_it_there_goes() {
         let unknown = partly(&["status.creation.attempts[0].outcome"], true);
-        let free = seen("Delete", json!({"conditions": []}), None);
+        let free = seen("Delete", &json!({"conditions": []}), None);
         assert_eq!(parting(&free, &unknown), Parting::Release(None));
         let attempt = json!({"creation": {"name": "n", "attempts": [{}]}});
-        let retained = parting(&seen("Retain", attempt.clone(), None), &unknown);
+        let retained = parting(&seen("Retain", &attempt, None), &unknown);
         assert!(matches!(retained, Parting::Release(Some(note)) if note.reason == "Retained"));
-        let told = parting(&seen("Delete", attempt, Some("n")), &unknown);
+        let told = parting(&seen("Delete", &attempt, Some("n")), &unknown);
         assert!(matches!(told, Parting::Release(Some(note)) if note.reason == "Orphaned"));
     }
 
@@ -119,7 +119,7 @@ mod tests {
             ("Delete", ["status.creation.attempts[0].outcome"], true),
             ("Delete", ["spec.powerState"], false),
         ] {
-            let bound = seen(policy, json!({"ref": "aaaa"}), Some("other"));
+            let bound = seen(policy, &json!({"ref": "aaaa"}), Some("other"));
             let decided = parting(&bound, &partly(&fields, understood));
             let Parting::Block(message) = decided else {
                 panic!("{policy} {fields:?}: {decided:?}");

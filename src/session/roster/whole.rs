@@ -14,6 +14,7 @@ use crate::management::{
     Error, ListedProject, OrganizationSlug, Sent, Sort, organization_projects,
 };
 use crate::session::live::Session;
+use crate::slots;
 
 const PAGE: u32 = 100;
 /// Pages of one list: a hundred thousand projects.
@@ -114,7 +115,7 @@ pub(super) async fn whole(
             }
         }
         // The sender lives as long as the roster that we hold.
-        let _ = listed.changed().await;
+        let _ = slots::waiting(listed.changed()).await;
     }
 }
 
