@@ -206,7 +206,7 @@ impl Roster {
                 // Absence from a list of some projects says nothing.
                 state.saw_page(list.begun, &list.projects)
             } else {
-                state.saw_whole_but(list.begun, &list.projects, &list.unreadable)
+                state.saw_whole(list.begun, &list.projects, &list.unreadable)
             }
         })
     }

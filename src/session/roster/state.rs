@@ -258,13 +258,9 @@ impl RosterState {
         self.followers(&changed)
     }
 
-    /// Learns from a whole list that began at `begun`: who is not on it was absent.
-    pub fn saw_whole(&mut self, begun: Duration, list: &[ListedProject]) -> Vec<ObjectKey> {
-        self.saw_whole_but(begun, list, &[])
-    }
-
-    /// As [`Self::saw_whole`], for a list on which some entries cannot be read: what may be one of them is not absent.
-    pub fn saw_whole_but(
+    /// Learns from a whole list that began at `begun`: who is not on it was absent, unless it may be an entry that cannot
+    /// be read.
+    pub fn saw_whole(
         &mut self,
         begun: Duration,
         list: &[ListedProject],
@@ -452,7 +448,7 @@ mod tests {
         ];
         assert_eq!(state.saw_page(AT, &page), [object("a"), object("b")]);
         assert_eq!(state.saw_page(AT, &page), []);
-        assert_eq!(state.saw_whole(AT, &page), []);
+        assert_eq!(state.saw_whole(AT, &page, &[]), []);
         let page = [
             listed(A, Status::ActiveHealthy),
             listed(B, Status::ActiveHealthy),
@@ -477,11 +473,14 @@ mod tests {
         assert!(matches!(state.presence(A), Presence::Present(_)));
         let at = Duration::from_secs;
         assert_eq!(
-            state.saw_whole(at(5), &[listed(B, Status::ComingUp)]),
+            state.saw_whole(at(5), &[listed(B, Status::ComingUp)], &[]),
             [object("a")]
         );
         assert_eq!(state.presence(A), Presence::Absent { since: at(5) });
-        assert_eq!(state.saw_whole(at(9), &[listed(B, Status::ComingUp)]), []);
+        assert_eq!(
+            state.saw_whole(at(9), &[listed(B, Status::ComingUp)], &[]),
+            []
+        );
         assert_eq!(state.presence(A), Presence::Absent { since: at(5) });
         assert_eq!(
             state.saw_page(AT, &[listed(A, Status::ActiveHealthy)]),
@@ -505,7 +504,7 @@ mod tests {
         for (entry, in_doubt) in [(odd(Some(A)), vec![A]), (odd(None), vec![A, B])] {
             let mut state = following();
             state.saw_page(AT, &both);
-            state.saw_whole_but(at(5), &[], std::slice::from_ref(&entry));
+            state.saw_whole(at(5), &[], std::slice::from_ref(&entry));
             assert!(matches!(state.presence(A), Presence::Present(_)));
             let absent = matches!(state.presence(B), Presence::Absent { .. });
             assert_eq!(absent, !in_doubt.contains(&B));
@@ -588,7 +587,7 @@ mod tests {
         assert_eq!(state.saw_one(at(9), A, None, true), []);
         // It is looked at as soon as whoever follows it says.
         assert!(state.references(Some(Pace::Moving)).contains(A));
-        assert_eq!(state.saw_whole(at(10), &list), [object("a")]);
+        assert_eq!(state.saw_whole(at(10), &list, &[]), [object("a")]);
         assert_eq!(state.presence(A), Presence::Absent { since: at(10) });
         // Another credential is asked anew.
         state.forget_sightings();
@@ -634,11 +633,11 @@ mod tests {
         let at = Duration::from_secs;
         state.follow(A, &object("late"), Pace::Resting, at(9));
         state.unfollow(&object("a"));
-        assert_eq!(state.saw_whole(at(9), &[]), [object("b")]);
+        assert_eq!(state.saw_whole(at(9), &[], &[]), [object("b")]);
         assert_eq!(state.presence(A), Presence::Unknown);
         // A change of pace is no new beginning.
         state.follow(A, &object("late"), Pace::Moving, at(20));
-        assert_eq!(state.saw_whole(at(10), &[]), [object("late")]);
+        assert_eq!(state.saw_whole(at(10), &[], &[]), [object("late")]);
         assert_eq!(state.presence(A), Presence::Absent { since: at(10) });
     }
 
