@@ -9,6 +9,7 @@ use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 /// Whatever stands at a place; `T` is what an object there is read as, `S` what a text is.
+#[derive(Default)]
 pub(super) enum Loose<T = IgnoredAny, S = String> {
     /// A text.
     Text(S),
@@ -19,17 +20,12 @@ pub(super) enum Loose<T = IgnoredAny, S = String> {
     /// An object.
     Object(T),
     /// A list.
-    List(Vec<Loose<T, S>>),
+    List(Vec<Self>),
     /// Nothing.
+    #[default]
     Nothing,
     /// Something else.
     Other,
-}
-
-impl<T, S> Default for Loose<T, S> {
-    fn default() -> Self {
-        Self::Nothing
-    }
 }
 
 impl<T, S> Loose<T, S> {

@@ -209,30 +209,7 @@ fn present(
             draft.progressing(Reason::Degraded, message);
             rest(draft, Again::OnChange)
         }
-        Status::Inactive
-            if power == Some(PowerState::Running)
-                && draft.status.restores.unwrap_or_default() >= WAKES =>
-        {
-            let message = format!(
-                "the platform accepted to wake the project {WAKES} times, and it was paused again each time; look at \
-                 its dashboard or ask Supabase's support, then change the spec or set the annotation {} to try anew",
-                annotations::RECONCILE_REQUESTED_AT
-            );
-            draft.stalled(&Problem::new(Reason::RemoteFailed, message));
-            rest(draft, Again::OnChange)
-        }
-        Status::Inactive if power == Some(PowerState::Running) => {
-            let number = draft.status.restores.unwrap_or_default() + 1;
-            let message = format!(
-                "waking the paused project, as spec.powerState says (try {number} of {WAKES})"
-            );
-            draft.progressing(Reason::Transitioning, &message);
-            act(
-                Step::Restore,
-                draft,
-                Again::After(observed.transition_interval),
-            )
-        }
+        Status::Inactive if power == Some(PowerState::Running) => wake(observed, draft),
         Status::Inactive => paused(draft, power),
         Status::InitFailed | Status::PauseFailed | Status::RestoreFailed => {
             let message = format!(
@@ -258,6 +235,29 @@ fn present(
         | Status::Promoting
         | Status::Other(_)) => passing(draft, inputs, moving),
     }
+}
+
+/// Wakes a paused project, a few times; then a person is asked.
+fn wake(observed: &Observed, mut draft: Draft) -> ProjectDecision {
+    let tried = draft.status.restores.unwrap_or_default();
+    if tried >= WAKES {
+        let message = format!(
+            "the platform accepted to wake the project {WAKES} times, and it was paused again each time; look at its \
+             dashboard or ask Supabase's support, then change the spec or set the annotation {} to try anew",
+            annotations::RECONCILE_REQUESTED_AT
+        );
+        draft.stalled(&Problem::new(Reason::RemoteFailed, message));
+        return rest(draft, Again::OnChange);
+    }
+    let number = tried + 1;
+    let message =
+        format!("waking the paused project, as spec.powerState says (try {number} of {WAKES})");
+    draft.progressing(Reason::Transitioning, &message);
+    act(
+        Step::Restore,
+        draft,
+        Again::After(observed.transition_interval),
+    )
 }
 
 /// Paused, and to be left so.

@@ -112,7 +112,7 @@ pub fn settle(
             name: output.name.clone(),
         });
     let first = problems.first().cloned();
-    match first.as_ref().or(harmless.first()) {
+    match first.as_ref().or_else(|| harmless.first()) {
         None => draft.set(
             ConditionType::OutputsWritten,
             Truth::Yes,

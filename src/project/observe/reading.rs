@@ -27,19 +27,17 @@ struct Gaps {
 impl Gaps {
     /// Goes on without what an error is about, if it is about nothing more.
     fn without(&mut self, source: Source, usual: &str, error: Error) -> Result<(), Error> {
-        match error {
-            Error::Forbidden { missing, .. } => {
-                let usual = || vec![usual.to_owned()];
-                let permissions = Some(missing).filter(|names| !names.is_empty());
-                self.lacking.push(Lacking {
-                    source,
-                    permissions: permissions.unwrap_or_else(usual),
-                });
-            }
-            error if is_about_this(&error) => {
-                self.trouble.get_or_insert(error);
-            }
-            error => return Err(error),
+        if let Error::Forbidden { missing, .. } = error {
+            let usual = || vec![usual.to_owned()];
+            let permissions = Some(missing).filter(|names| !names.is_empty());
+            self.lacking.push(Lacking {
+                source,
+                permissions: permissions.unwrap_or_else(usual),
+            });
+        } else if is_about_this(&error) {
+            self.trouble.get_or_insert(error);
+        } else {
+            return Err(error);
         }
         Ok(())
     }
