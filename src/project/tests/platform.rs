@@ -322,6 +322,7 @@ fn only_outputs_that_need_what_is_missing_wait_and_never_for_what_is_forbidden()
         found: None,
         writable: true,
         current: false,
+        renewed: None,
     };
     let run_with = |outputs: &[&Output]| {
         let observed = Observed {
