@@ -38,6 +38,10 @@ pub struct ProjectStatus {
     /// When the project was first seen in the status above.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote_status_since: Option<Time>,
+    /// How often the platform accepted to wake the paused project without its becoming active; absent when it is, and
+    /// after a change of the spec.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restores: Option<i64>,
     /// The version of Postgres, as of the last scheduled look at the project.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]

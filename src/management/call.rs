@@ -129,6 +129,7 @@ pub struct Call<T> {
     pub(super) body: Option<Body>,
     pub(super) client: Option<ClientProof>,
     pub(super) limits: Limits,
+    pub(super) tentative: bool,
     pub(super) decode: fn(&str, &[u8]) -> Result<T, Undecodable>,
 }
 
@@ -146,6 +147,7 @@ impl<T> Call<T> {
             body: None,
             client: None,
             limits: Limits::ORDINARY,
+            tentative: false,
             decode,
         }
     }
@@ -158,6 +160,17 @@ impl<T> Call<T> {
     pub(super) const fn with_limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
+    }
+
+    pub(super) const fn tentative(mut self) -> Self {
+        self.tentative = true;
+        self
+    }
+
+    /// Whether it asks for more than the endpoint gives to everybody who may use it: that it is forbidden says nothing
+    /// about the endpoint itself.
+    pub const fn is_tentative(&self) -> bool {
+        self.tentative
     }
 
     /// The endpoint.
@@ -192,6 +205,7 @@ impl<T> Clone for Call<T> {
             body: self.body.clone(),
             client: self.client.clone(),
             limits: self.limits,
+            tentative: self.tentative,
             decode: self.decode,
         }
     }

@@ -17,11 +17,24 @@ pub(super) fn refusal(endpoint: Endpoint, status: u16, headers: &HeaderMap, body
     let remote = Remote::read(headers, body);
     match status {
         429 => Error::Throttled {
-            retry_after: retry_after(headers),
+            retry_after: retry_after(headers, remote.moment()),
         },
         // A gateway's page is not the platform's word, whatever status it wears.
         _ if remote.is_page => Error::Unavailable { status },
         _ if endpoint == Endpoint::Token => of_oauth(status, &remote),
+        // Not the token (management-api.md §17.2, §17.3): a new one would change nothing.
+        401 | 403 if remote.says("does not support oauth access") => Error::Forbidden {
+            missing: Vec::new(),
+            reason: Forbidden::NotForOAuth,
+        },
+        401 if remote.says("custom smtp required") => Error::Rejected {
+            status,
+            because: Rejection::SmtpRequired,
+        },
+        400..=499 if remote.says("failed to retrieve scopes") => Error::Rejected {
+            status,
+            because: Rejection::ScopesLost,
+        },
         401 => Error::Unauthorized,
         403 if remote.says(FREE_LIMIT) => Error::Forbidden {
             missing: Vec::new(),
@@ -31,9 +44,8 @@ pub(super) fn refusal(endpoint: Endpoint, status: u16, headers: &HeaderMap, body
             missing: remote.missing,
             reason: Forbidden::Privileges,
         },
+        400 | 404 | 410 if remote.says("has been removed") => Error::Removed,
         404 => Error::NotFound,
-        406 if endpoint.is_read() => Error::NotFound,
-        400 if remote.says("has been removed") => Error::Removed,
         408 => Error::Unavailable { status },
         400..=499 => Error::Rejected {
             status,
@@ -151,11 +163,78 @@ mod tests {
             assert_eq!(meaning(endpoint, 401, "Unauthorized"), Error::Unauthorized);
             assert_eq!(meaning(endpoint, 403, "Forbidden resource"), privileges);
             assert_eq!(meaning(endpoint, 404, "Project not found"), Error::NotFound);
-            assert_eq!(
-                meaning(endpoint, 400, "Resource has been removed"),
-                Error::Removed
+            for status in [400, 404] {
+                let gone = meaning(endpoint, status, "Resource has been removed");
+                assert_eq!(gone, Error::Removed, "{status}");
+            }
+        }
+    }
+
+    const NO_OAUTH: &str = "This endpoint does not support oauth access yet";
+    const SMTP: &str = "Custom SMTP required to configure SMTP_SENDER_NAME or RATE_LIMIT_EMAIL_SENT. Missing \
+        SMTP_ADMIN_EMAIL, SMTP_HOST, SMTP_PORT, SMTP_USER, SMTP_PASS fields.";
+
+    #[test]
+    fn a_401_that_is_not_about_the_token_is_not_laid_at_it() {
+        for endpoint in Endpoint::ALL {
+            if endpoint == Endpoint::Token {
+                continue;
+            }
+            let lacking = meaning(endpoint, 401, NO_OAUTH);
+            let expected = Error::Forbidden {
+                missing: vec![],
+                reason: Forbidden::NotForOAuth,
+            };
+            assert_eq!(lacking, expected);
+            assert!(!lacking.to_string().contains("give a new one"), "{lacking}");
+            let refused = meaning(endpoint, 401, SMTP);
+            assert_eq!(refused, rejected(401, Rejection::SmtpRequired));
+            assert!(refused.is_definite_refusal());
+            assert!(!refused.to_string().contains("token"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_406_is_never_absence() {
+        for endpoint in Endpoint::ALL {
+            if endpoint == Endpoint::Token {
+                continue;
+            }
+            for text in ["Failed to retrieve scopes", "Not Acceptable"] {
+                let seen = meaning(endpoint, 406, text);
+                assert!(!matches!(seen, Error::NotFound | Error::Removed), "{seen}");
+            }
+            let lost = meaning(endpoint, 406, "Failed to retrieve scopes");
+            assert!(
+                lost.is_scopes_lost() && !lost.is_definite_refusal(),
+                "{lost}"
             );
         }
+    }
+
+    #[test]
+    fn a_time_that_only_the_text_names_is_waited_for() {
+        let headers = HeaderMap::from_iter([
+            (
+                http::header::DATE,
+                "Wed, 15 Apr 2026 10:46:16 GMT".parse().unwrap(),
+            ),
+            (
+                http::HeaderName::from_static("x-ratelimit-reset"),
+                "3".parse().unwrap(),
+            ),
+        ]);
+        let text =
+            "Please wait until 2026-04-15T10:50:16.000Z before attempting this request again.";
+        let body = json!({ "message": text }).to_string();
+        let seen = refusal(Endpoint::ApiKeys, 429, &headers, body.as_bytes());
+        let expected = Error::Throttled {
+            retry_after: Some(Duration::from_secs(240)),
+        };
+        assert_eq!(seen, expected);
+        // Without the server's clock it is not known how far off that is.
+        let seen = refusal(Endpoint::ApiKeys, 429, &HeaderMap::new(), body.as_bytes());
+        assert_eq!(seen, Error::Throttled { retry_after: None });
     }
 
     #[test]
@@ -342,7 +421,6 @@ mod tests {
                 "{message}"
             );
         }
-        assert_eq!(meaning(Endpoint::Pooler, 406, "x"), Error::NotFound);
     }
 
     #[test]

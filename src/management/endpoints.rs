@@ -159,7 +159,8 @@ pub fn health(reference: &ProjectRef, services: &[Service]) -> Call<Vec<ServiceH
     of_project(Endpoint::Health, reference, &path, wire::health)
 }
 
-/// The API keys of a project, secret ones in clear as far as the token may see them.
+/// The API keys of a project, secret ones in clear. Forbidden as a whole to a token without the permission
+/// [`READS_SECRET_KEYS`], which may read [`shown_api_keys`] all the same (management-api.md §17.2).
 pub fn api_keys(reference: &ProjectRef) -> Call<Vec<ApiKey>> {
     of_project(
         Endpoint::ApiKeys,
@@ -167,6 +168,15 @@ pub fn api_keys(reference: &ProjectRef) -> Call<Vec<ApiKey>> {
         "/api-keys?reveal=true",
         wire::api_keys,
     )
+    .tentative()
+}
+
+/// The permission that shows secret API keys in clear.
+pub const READS_SECRET_KEYS: &str = "api_gateway_keys_secret_read";
+
+/// The API keys of a project as everybody sees them who may list them: secret ones without their value.
+pub fn shown_api_keys(reference: &ProjectRef) -> Call<Vec<ApiKey>> {
+    of_project(Endpoint::ApiKeys, reference, "/api-keys", wire::api_keys)
 }
 
 /// The addresses of a project's shared pooler. Empty until the pooler knows the project.

@@ -30,7 +30,7 @@ pub enum Error {
         /// How long to wait, as far as the answer says; never more than ten minutes.
         retry_after: Option<Duration>,
     },
-    /// 401: the token is missing, expired, revoked or rotated away.
+    /// 401 that is about the token: missing, expired, revoked or rotated away. Other 401s are told by their text.
     #[error("the Management API does not accept the token; give a new one")]
     Unauthorized,
     /// 403.
@@ -41,10 +41,10 @@ pub enum Error {
         /// What it means.
         reason: Forbidden,
     },
-    /// 404, and 406 on reads.
+    /// 404.
     #[error("the Management API does not know what was asked for, or hides it from this token")]
     NotFound,
-    /// 400 that says that the resource has been removed.
+    /// 400 or 404 that says that the resource has been removed.
     #[error("the project has been removed on the platform")]
     Removed,
     /// Another 4xx.
@@ -100,6 +100,8 @@ pub enum Forbidden {
     Privileges,
     /// A member of the organization has no place left for an active free project.
     FreeProjectLimit,
+    /// The endpoint takes no OAuth token at all (management-api.md §17.2): neither a scope nor a new token helps.
+    NotForOAuth,
 }
 
 /// Which credential is meant.
@@ -150,6 +152,12 @@ pub enum Rejection {
     /// The OAuth app is unknown, or its secret is wrong.
     #[error("the OAuth app is unknown or its secret is wrong; check client_id and client_secret")]
     InvalidClient,
+    /// The OAuth authorization has lost its scopes (management-api.md §17.3): the token is taken, and good for nothing.
+    #[error("the authorization has lost its scopes; authorize the operator again if this lasts")]
+    ScopesLost,
+    /// The setting needs a custom SMTP server (management-api.md §17.3: told by a 401).
+    #[error("the setting needs a custom SMTP server; configure one first")]
+    SmtpRequired,
     /// A field has a value that the platform does not take.
     #[error("{}", invalid_field(*.0))]
     InvalidField(Option<Field>),
@@ -204,7 +212,7 @@ impl Error {
             | Self::Unauthorized
             | Self::Forbidden { .. }
             | Self::Removed => true,
-            Self::Rejected { status, .. } => matches!(*status, 400 | 402 | 409 | 422),
+            Self::Rejected { status, .. } => matches!(*status, 400 | 401 | 402 | 409 | 422),
             Self::Unreachable { .. }
             | Self::TimedOut { .. }
             | Self::NotFound
@@ -268,16 +276,29 @@ impl Error {
                 | Rejection::PaymentRequired
                 | Rejection::NotPaused
                 | Rejection::CannotPause
+                | Rejection::ScopesLost
                 | Rejection::Unknown => Remedy::Slowly,
                 Rejection::NameTaken
                 | Rejection::WeakPassword
                 | Rejection::InvalidGrant
                 | Rejection::InvalidClient
+                | Rejection::SmtpRequired
                 | Rejection::InvalidField(_) => Remedy::OnChange,
             },
             Self::MalformedCredential(_) => Remedy::OnChange,
             Self::Withheld(_) => Remedy::Again,
         }
+    }
+
+    /// Whether the authorization has lost its scopes.
+    pub const fn is_scopes_lost(&self) -> bool {
+        matches!(
+            self,
+            Self::Rejected {
+                because: Rejection::ScopesLost,
+                ..
+            }
+        )
     }
 
     /// A short name for metrics and logs.
@@ -304,6 +325,11 @@ fn forbidden(missing: &[String], reason: Forbidden) -> String {
         Forbidden::FreeProjectLimit => {
             "a member of the organization has reached the limit of active \
             free projects; pause or delete one, or change the organization's plan"
+                .to_owned()
+        }
+        Forbidden::NotForOAuth => {
+            "the Management API takes no OAuth token for this yet; neither a scope nor a new token helps, a \
+            personal access token does"
                 .to_owned()
         }
         Forbidden::Privileges if missing.is_empty() => {

@@ -37,13 +37,15 @@ pub(super) fn date(headers: &HeaderMap) -> Option<Timestamp> {
     http_date(headers.get(DATE)?.to_str().ok()?)
 }
 
-/// `Retry-After`, in seconds or as a date by the server's clock, else the end of the window.
-pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+/// `Retry-After`, in seconds or as a date by the server's clock, else the moment that the text names, else the end of
+/// the window.
+pub(super) fn retry_after(headers: &HeaderMap, moment: Option<Timestamp>) -> Option<Duration> {
     let said = headers
         .get(RETRY_AFTER)
         .and_then(|value| value.to_str().ok())
         .map(str::trim);
     said.and_then(|text| seconds(text).or_else(|| until(text, headers)))
+        .or_else(|| Some(left(moment?, date(headers)?)))
         .or_else(|| rate(headers).map(|rate| rate.reset))
         .map(|wait| wait.min(LONGEST_WAIT))
 }
@@ -57,8 +59,11 @@ fn seconds(text: &str) -> Option<Duration> {
 }
 
 fn until(text: &str, headers: &HeaderMap) -> Option<Duration> {
-    let left = http_date(text)?.duration_since(date(headers)?);
-    Some(Duration::try_from(left).unwrap_or(Duration::ZERO))
+    Some(left(http_date(text)?, date(headers)?))
+}
+
+fn left(until: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(until.duration_since(now)).unwrap_or(Duration::ZERO)
 }
 
 fn http_date(text: &str) -> Option<Timestamp> {
@@ -132,7 +137,7 @@ mod tests {
             (&[("retry-after", "Wed, 15 Apr 2026 10:46:46 GMT")], None),
         ];
         for (pairs, expected) in cases {
-            assert_eq!(retry_after(&headers(pairs)), *expected, "{pairs:?}");
+            assert_eq!(retry_after(&headers(pairs), None), *expected, "{pairs:?}");
         }
     }
 
@@ -144,13 +149,13 @@ mod tests {
             ("x-ratelimit-reset", "17"),
         ];
         assert_eq!(
-            retry_after(&headers(&window)),
+            retry_after(&headers(&window), None),
             Some(Duration::from_secs(17))
         );
         let mut with_garbage = window.to_vec();
         with_garbage.push(("retry-after", "garbage"));
         assert_eq!(
-            retry_after(&headers(&with_garbage)),
+            retry_after(&headers(&with_garbage), None),
             Some(Duration::from_secs(17))
         );
     }

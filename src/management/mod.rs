@@ -25,9 +25,9 @@ pub use base::{BadBaseUrl, BaseUrl};
 pub use call::{Call, Endpoint};
 pub use client::{Answer, Client, Exchange};
 pub use endpoints::{
-    NewProject, Region, Sort, api_keys, change_password, create_project, delete_project, health,
-    organization_projects, organizations, pause_project, pooler, project, rename_project,
-    restore_project,
+    NewProject, READS_SECRET_KEYS, Region, Sort, api_keys, change_password, create_project,
+    delete_project, health, organization_projects, organizations, pause_project, pooler, project,
+    rename_project, restore_project, shown_api_keys,
 };
 pub use error::{Credential, Error, Field, Forbidden, Rejection, Remedy, Withheld};
 pub use headers::RateHeaders;
@@ -39,5 +39,5 @@ pub use transport::{Connection, Limits, Sent, Transport, TransportError, Transpo
 pub use wire::{
     ApiKey, CreatedProject, Database, KeyKind, ListedProject, Organization, OrganizationSlug,
     PoolMode, PoolerEntry, Project, ProjectPage, ProjectRef, Service, ServiceHealth, ServiceState,
-    Status,
+    Status, UnreadableProject,
 };

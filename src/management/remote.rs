@@ -4,6 +4,7 @@
 
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
+use jiff::Timestamp;
 use serde_json::Value;
 
 /// What an error body says.
@@ -51,6 +52,19 @@ impl Remote {
     /// Whether a message contains `text`, which must be in lower case.
     pub(super) fn says(&self, text: &str) -> bool {
         self.messages.iter().any(|message| message.contains(text))
+    }
+
+    /// The first moment that a message names, as ISO 8601.
+    pub(super) fn moment(&self) -> Option<Timestamp> {
+        let words = self
+            .messages
+            .iter()
+            .flat_map(|text| text.split_whitespace());
+        let mut moments = words.filter_map(|word| {
+            let word = word.trim_matches(|edge: char| !edge.is_ascii_alphanumeric());
+            word.to_uppercase().parse().ok()
+        });
+        moments.next()
     }
 
     /// Whether a message, or a part of one that lists several faults, starts with `text`.

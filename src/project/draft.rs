@@ -94,6 +94,13 @@ impl Draft {
         self.remove(ConditionType::Reconciling);
     }
 
+    /// As the spec wants it, without being usable: neither work nor trouble.
+    pub fn reached(&mut self, reason: Reason, message: &str) {
+        self.set(ConditionType::Ready, Truth::Yes, reason, message);
+        self.remove(ConditionType::Reconciling);
+        self.remove(ConditionType::Stalled);
+    }
+
     /// Not usable, on purpose: neither work nor trouble.
     pub fn resting(&mut self, reason: Reason, message: &str) {
         self.set(ConditionType::Ready, Truth::No, reason, message);

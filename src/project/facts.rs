@@ -5,10 +5,11 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 use secrecy::SecretString;
 
-use crate::api::{ObjectKey, Output, OutputKind, Reason};
+use crate::api::{Endpoint, ObjectKey, Output, OutputKind, OutputValue, Reason};
 use crate::controller::StepName;
 use crate::management::{Error, ListedProject, Project, ServiceHealth, Status};
-use crate::outputs::{Belonging, Facts, Found};
+use crate::outputs::{self, Belonging, Facts, Found, Missing};
+use crate::session::Unreadable;
 
 /// Something that stands in the way, with the words for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +52,8 @@ pub struct Listing {
     pub begun: Duration,
     /// All projects, branches included.
     pub projects: Vec<ListedProject>,
+    /// What stands on it and cannot be read as a project.
+    pub unreadable: Vec<Unreadable>,
     /// Whether the credential may see only some.
     pub limited: bool,
 }
@@ -138,10 +141,78 @@ pub struct Wanted {
 pub struct Reading {
     /// What outputs are made of. Its password is none: that comes from the password Secret.
     pub facts: Facts,
-    /// Whether every key and endpoint that outputs can ask for is there.
-    pub complete: bool,
+    /// What the credential may not read.
+    pub lacking: Vec<Lacking>,
+    /// Whether the platform listed no key at all, as it does for a paused project.
+    pub no_keys: bool,
+    /// What else kept keys or endpoints from being read.
+    pub trouble: Option<Error>,
     /// The version of Postgres, if the project itself was read.
     pub postgres_version: Option<String>,
+}
+
+/// Something that the credential may not read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lacking {
+    /// What.
+    pub source: Source,
+    /// The permissions that it lacks, as the platform calls them.
+    pub permissions: Vec<String>,
+}
+
+/// Where values of outputs come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The values of secret API keys.
+    SecretKeys,
+    /// The list of API keys.
+    Keys,
+    /// The shared pooler's addresses.
+    Pooler,
+    /// The project itself.
+    Project,
+}
+
+impl Source {
+    /// Whether a value of an output comes from here.
+    pub const fn gives(self, value: OutputValue, endpoint: Endpoint) -> bool {
+        match value {
+            OutputValue::URL | OutputValue::ProjectRef | OutputValue::DatabasePassword => false,
+            OutputValue::SecretKey => matches!(self, Self::SecretKeys | Self::Keys),
+            OutputValue::PublishableKey | OutputValue::AnonKey | OutputValue::ServiceRoleKey => {
+                matches!(self, Self::Keys)
+            }
+            OutputValue::DatabaseURI
+            | OutputValue::DatabaseHost
+            | OutputValue::DatabasePort
+            | OutputValue::DatabaseName
+            | OutputValue::DatabaseUser => match endpoint {
+                Endpoint::Direct => matches!(self, Self::Project),
+                Endpoint::SessionPooler | Endpoint::TransactionPooler => {
+                    matches!(self, Self::Pooler)
+                }
+            },
+        }
+    }
+}
+
+impl Reading {
+    /// What an output lacks that the platform has not given, whatever is known of the password.
+    pub fn missing(&self, output: &Output) -> Vec<Missing> {
+        let known = Facts {
+            password: Some(SecretString::from("known")),
+            ..self.facts.clone()
+        };
+        outputs::render(output, &known).missing
+    }
+
+    /// What an output lacks that will come by itself: what the credential may not read never does.
+    pub fn is_waiting(&self, output: &Output) -> bool {
+        self.missing(output).iter().any(|missing| {
+            let forbidden = |lack: &Lacking| lack.source.gives(missing.value, output.endpoint);
+            !self.lacking.iter().any(forbidden)
+        })
+    }
 }
 
 /// Everything that a pass of a project has read.
@@ -171,6 +242,8 @@ pub struct Observed {
     pub unsettled: bool,
     /// What the shared list says.
     pub presence: Presence,
+    /// Why the shared list fails, if that lasts.
+    pub list_trouble: Option<Error>,
     /// The project itself, read by its ref; only where that is needed.
     pub itself: Option<Result<Project, Error>>,
     /// Health of the services; only after the remote status changed.

@@ -1,6 +1,8 @@
 //! The rows of the tables in `decide`, one by one. The protocol as a whole is played through elsewhere, on the
 //! simulated platform with crashes at every effect.
 
+mod platform;
+
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -149,6 +151,7 @@ fn observed() -> Observed {
             date: now(),
             begun: Duration::ZERO,
             projects: Vec::new(),
+            unreadable: Vec::new(),
             limited: false,
         })),
         hold_off: None,
@@ -159,6 +162,7 @@ fn observed() -> Observed {
         unsent: None,
         unsettled: false,
         presence: Presence::Unknown,
+        list_trouble: None,
         itself: None,
         health: None,
         reading: None,
@@ -180,6 +184,7 @@ fn listing(projects: Vec<ListedProject>) -> Observed {
             date: now(),
             begun: Duration::ZERO,
             projects,
+            unreadable: Vec::new(),
             limited: false,
         })),
         ..observed()
@@ -352,6 +357,7 @@ mod birth {
                 date: now(),
                 begun: Duration::ZERO,
                 projects: Vec::new(),
+                unreadable: Vec::new(),
                 limited: true,
             })),
             ..observed()
@@ -746,7 +752,9 @@ mod life {
                 health: Some(health),
                 reading: Some(Ok(Reading {
                     facts,
-                    complete: true,
+                    lacking: Vec::new(),
+                    no_keys: false,
+                    trouble: None,
                     postgres_version: None,
                 })),
                 ..seen("team-a-orders", Status::ActiveHealthy)

@@ -5,12 +5,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Api, ResourceExt as _};
 
 use super::Projects;
-use super::decide::{Written, conflict, settle};
+use super::decide::{Written, conflict, is_waited_for, settle};
 use super::draft::Draft;
-use super::facts::{Observed, PasswordSecret, Problem, Wanted};
+use super::facts::{Observed, PasswordSecret, Problem, Reading, Source, Wanted};
 use super::password::object;
 use crate::api::project::Endpoints;
-use crate::api::{Endpoint, OutputKind, ProjectStatus, Reason, SupabaseProject};
+use crate::api::{Endpoint, Output, OutputKind, ProjectStatus, Reason, SupabaseProject};
 use crate::controller::{Again, Outcome};
 use crate::kubernetes::{self, Error};
 use crate::outputs::{self, Belonging, Facts, Missing, Rendered};
@@ -23,7 +23,9 @@ pub(super) async fn write(
 ) -> Outcome<ProjectStatus> {
     let recorded = draft.status.credentials.as_ref();
     let recorded = recorded.and_then(|known| known.password_digest.as_deref());
+    let waits = is_waited_for(&draft.status, projects.shell.clock.now());
     let writer = Writer {
+        waits,
         projects,
         project,
         mark: observed.password_mark(recorded).map(str::to_owned),
@@ -40,7 +42,7 @@ pub(super) async fn write(
             let before = draft.status.endpoints.take();
             draft.status.endpoints = Some(endpoints(&facts, before));
             for wanted in &observed.wanted {
-                let (one, failed) = writer.output(wanted, &facts).await;
+                let (one, failed) = writer.output(wanted, &facts, reading).await;
                 written.push(one);
                 retry |= failed;
             }
@@ -127,13 +129,22 @@ struct Writer<'a> {
     project: &'a SupabaseProject,
     /// What stands for the password in digests.
     mark: Option<String>,
+    /// Whether what is missing may come in a moment.
+    waits: bool,
 }
 
 impl Writer<'_> {
     /// Writes one output, if it is not in order. The flag says whether trying again helps.
-    async fn output(&self, wanted: &Wanted, facts: &Facts) -> (Written, bool) {
+    async fn output(&self, wanted: &Wanted, facts: &Facts, reading: &Reading) -> (Written, bool) {
         let output = &wanted.output;
-        let outcome = |result, partial| Written {
+        let kept = wanted.found.as_ref().is_some_and(|found| {
+            let missing = outputs::render(output, facts).missing;
+            missing
+                .iter()
+                .all(|one| found.entries.contains_key(&one.key))
+        });
+        let outcome = |result: Result<_, Problem>, partial| Written {
+            kept: kept && result.as_ref().is_err_and(is_about_reading),
             name: output.name.clone(),
             kind: output.kind,
             result,
@@ -141,6 +152,10 @@ impl Writer<'_> {
         };
         if !wanted.writable {
             return (outcome(Err(conflict(&output.name)), None), false);
+        }
+        // Its keys or its way to the database come in a moment.
+        if self.waits && reading.is_waiting(output) {
+            return (outcome(Err(waiting(&output.name)), None), false);
         }
         let status = self.project.status.as_ref();
         let (key, object) = (&self.projects.digest_key, object(self.project));
@@ -172,7 +187,7 @@ impl Writer<'_> {
             let (problem, retry) = refused(&output.name, &error);
             return (outcome(Err(problem), None), retry);
         }
-        match missing(&rendered.missing) {
+        match missing(output, &rendered.missing, reading) {
             None => (outcome(Ok(Some(digest)), None), false),
             Some(problem) => (outcome(Err(problem), Some(partial)), false),
         }
@@ -266,26 +281,78 @@ fn refused(name: &str, error: &Error) -> (Problem, bool) {
     }
 }
 
+/// An output waits for something that the platform is about to give.
+fn waiting(name: &str) -> Problem {
+    Problem::new(
+        Reason::WaitingForServices,
+        format!("{name} waits for API keys or the pooler"),
+    )
+}
+
+/// Whether a problem is about what the platform gives, not about the output's place or the password.
+fn is_about_reading(problem: &Problem) -> bool {
+    matches!(
+        problem.reason,
+        Reason::WaitingForServices | Reason::MissingScope | Reason::MissingInput
+    )
+}
+
 /// What is missing, in words.
-fn missing(values: &[Missing]) -> Option<Problem> {
+fn missing(output: &Output, values: &[Missing], reading: &Reading) -> Option<Problem> {
     if values.is_empty() {
         return None;
     }
-    if values.iter().all(|missing| missing.value.needs_password()) {
+    let names = |values: &[&Missing]| {
+        let names: Vec<_> = values
+            .iter()
+            .map(|missing| format!("{:?}", missing.value))
+            .collect();
+        names.join(", ")
+    };
+    let given = reading.missing(output);
+    let Some(first) = given.first() else {
         let message =
             "the database password is not known, so database values are left out or as they were";
         return Some(Problem::new(Reason::PasswordUnknown, message));
+    };
+    let lack = reading.lacking.iter().find(|lack| {
+        given
+            .iter()
+            .any(|missing| lack.source.gives(missing.value, output.endpoint))
+    });
+    if let Some(lack) = lack {
+        let withheld: Vec<_> = given
+            .iter()
+            .filter(|missing| lack.source.gives(missing.value, output.endpoint))
+            .collect();
+        return Some(Problem::new(
+            Reason::MissingScope,
+            format!(
+                "the credential lacks {}, without which {} cannot be read: left out, or as it was; give the credential \
+                 this permission, or choose other values with include",
+                lack.permissions.join(", "),
+                names(&withheld)
+            ),
+        ));
     }
-    let names: Vec<_> = values
-        .iter()
-        .map(|missing| format!("{:?}", missing.value))
-        .collect();
+    if let Some(error) = &reading.trouble {
+        return Some(Problem::new(
+            Reason::MissingInput,
+            format!("reading API keys and pooler: {error}"),
+        ));
+    }
+    if reading.no_keys && Source::Keys.gives(first.value, output.endpoint) {
+        return Some(Problem::new(
+            Reason::MissingInput,
+            "the platform lists no API key, as it does while a project is paused; what was written stays as it is",
+        ));
+    }
     Some(Problem::new(
         Reason::MissingInput,
         format!(
             "the platform does not give {}; create the key in the dashboard or give the credential the right to \
              read it, or choose other values with include",
-            names.join(", ")
+            names(&given.iter().collect::<Vec<_>>())
         ),
     ))
 }

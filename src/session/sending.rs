@@ -137,13 +137,23 @@ impl Session {
             self.reject(used);
             return;
         }
+        // What is forbidden to a call that asks for more than others says nothing about the endpoint.
+        if call.is_tentative() && matches!(outcome, Err(Error::Forbidden { .. })) {
+            return;
+        }
         let changed = {
             let mut core = self.core();
             let current = core
                 .credential
                 .as_ref()
                 .is_some_and(|now| now.token == used.token);
-            current && core.capabilities.learn(call.endpoint(), outcome)
+            let lost = outcome.as_ref().is_err_and(Error::is_scopes_lost);
+            if current && lost {
+                // The connection's pass finds out what it is good for yet.
+                core.memory.doubt_one(&used.token.digest);
+                core.memory.applied = None;
+            }
+            current && (lost || core.capabilities.learn(call.endpoint(), outcome))
         };
         if changed {
             self.shared().wake_connection(self.id());

@@ -306,6 +306,8 @@ fn try_access(
     match observed.memory.verdict(&token.digest) {
         None => {
             let report = match observed.memory.inherited(&token.digest) {
+                // The platform takes the token, and gives nothing for it.
+                _ if has_lost_its_scopes(observed, token) => Report::stalled(trouble(observed)),
                 Some(Verdict::Works { organizations, .. }) => Report {
                     in_use: Some(source),
                     remark: observed.memory.last_failure().map(|_| trouble(observed)),
@@ -335,6 +337,13 @@ fn try_access(
             })
         }
     }
+}
+
+/// Whether the token was refused for want of scopes when it was tried last.
+fn has_lost_its_scopes(observed: &Observed, token: &Token) -> bool {
+    let probe = Step::Probe(Source::State).name();
+    let failure = observed.memory.failure(probe, &token.digest);
+    failure.is_some_and(|failure| failure.reason == Reason::ReauthorizationRequired)
 }
 
 /// What went wrong last, for as long as a step is tried again.

@@ -430,6 +430,7 @@ fn problem(error: &Error) -> Problem {
         Error::Unauthorized => Reason::Unauthorized,
         Error::Forbidden { .. } => Reason::MissingScope,
         Error::Withheld(_) => Reason::Retrying,
+        _ if error.is_scopes_lost() => Reason::ReauthorizationRequired,
         Error::Unreachable { .. }
         | Error::TimedOut { .. }
         | Error::NotFound

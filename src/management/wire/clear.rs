@@ -21,3 +21,9 @@ impl<'de> Deserialize<'de> for Clear {
         String::deserialize(deserializer).map(|text| Self(Zeroizing::new(text)))
     }
 }
+
+impl From<String> for Clear {
+    fn from(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+}

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Undecodable;
+use super::loose::Loose;
 
 /// A service of a project.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -85,9 +86,12 @@ pub struct ServiceHealth {
 
 #[derive(Deserialize)]
 struct Raw {
-    name: String,
-    status: Option<String>,
-    healthy: Option<bool>,
+    #[serde(default)]
+    name: Loose,
+    #[serde(default)]
+    status: Loose,
+    #[serde(default)]
+    healthy: Loose,
     #[serde(default)]
     info: Value,
     #[serde(default)]
@@ -97,11 +101,12 @@ struct Raw {
 /// Reads the health of the services that are known here; others are left out, and of one that is named twice what is
 /// said first counts: a status cannot hold two of one name.
 pub(in super::super) fn health(_: &str, body: &[u8]) -> Result<Vec<ServiceHealth>, Undecodable> {
-    let list: Vec<Raw> = serde_json::from_slice(body)?;
+    let list: Vec<Loose<Raw>> = serde_json::from_slice(body)?;
+    let list: Vec<_> = list.into_iter().filter_map(Loose::object).collect();
     let known = |raw: &Raw| {
         Service::ALL
             .into_iter()
-            .find(|service| service.as_str() == raw.name)
+            .find(|service| matches!(&raw.name, Loose::Text(name) if service.as_str() == name))
     };
     let mut seen = BTreeSet::new();
     Ok(list
@@ -117,14 +122,19 @@ pub(in super::super) fn health(_: &str, body: &[u8]) -> Result<Vec<ServiceHealth
 }
 
 fn state(service: Service, raw: &Raw) -> ServiceState {
-    match raw.status.as_deref() {
-        Some("ACTIVE_HEALTHY") => return ServiceState::Healthy,
-        Some("COMING_UP") => return ServiceState::ComingUp,
-        Some("UNHEALTHY") => {}
-        // A word that is not known is not health.
-        Some(_) => return ServiceState::Transient,
-        None if raw.healthy == Some(true) => return ServiceState::Healthy,
-        None => {}
+    match &raw.status {
+        Loose::Text(word) if word == "ACTIVE_HEALTHY" => return ServiceState::Healthy,
+        Loose::Text(word) if word == "COMING_UP" => return ServiceState::ComingUp,
+        Loose::Text(word) if word == "UNHEALTHY" => {}
+        Loose::Nothing if matches!(raw.healthy, Loose::Flag(true)) => return ServiceState::Healthy,
+        Loose::Nothing => {}
+        // A word that is not known is not health, nor is what is no word.
+        Loose::Text(_)
+        | Loose::Number(_)
+        | Loose::Flag(_)
+        | Loose::Object(_)
+        | Loose::List(_)
+        | Loose::Other => return ServiceState::Transient,
     }
     let error = match &raw.error {
         Value::String(text) => text.to_lowercase(),
@@ -227,6 +237,10 @@ mod tests {
             state: ServiceState::Unhealthy,
         };
         assert_eq!(read, [expected]);
+        let odd = json!([7, { "name": [] }, { "name": "db", "status": 7 }, { "name": "auth", "status": "ACTIVE_HEALTHY" }]);
+        let read = health("", odd.to_string().as_bytes()).unwrap();
+        let states: Vec<_> = read.iter().map(|one| one.state).collect();
+        assert_eq!(states, [ServiceState::Transient, ServiceState::Healthy]);
         assert!(health("", b"{}").is_err());
     }
 }

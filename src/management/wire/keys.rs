@@ -2,9 +2,11 @@
 
 use secrecy::SecretString;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::Undecodable;
 use super::clear::Clear;
+use super::loose::Loose;
 use super::names::{shown, word};
 
 /// An API key. Names are unique per kind only.
@@ -34,20 +36,31 @@ pub enum KeyKind {
 pub(in super::super) fn api_keys(_: &str, body: &[u8]) -> Result<Vec<ApiKey>, Undecodable> {
     #[derive(Deserialize)]
     struct Raw {
-        name: String,
-        r#type: Option<String>,
-        api_key: Option<Clear>,
+        #[serde(default)]
+        name: Loose,
+        #[serde(default)]
+        r#type: Loose,
+        #[serde(default)]
+        api_key: Loose<IgnoredAny, Clear>,
     }
-    let list: Vec<Raw> = serde_json::from_slice(body)?;
-    let read = |raw: Raw| ApiKey {
-        kind: kind(raw.r#type.as_deref(), &raw.name),
-        name: shown(&raw.name),
-        value: raw
-            .api_key
-            .filter(|value| is_clear(value))
-            .map(|value| SecretString::from(&*value)),
+    let list: Vec<Loose<Raw>> = serde_json::from_slice(body)?;
+    let read = |raw: Raw| {
+        let name = raw.name.text()?;
+        Some(ApiKey {
+            kind: kind(raw.r#type.text().as_deref(), &name),
+            name: shown(&name),
+            value: raw
+                .api_key
+                .text()
+                .filter(|value| is_clear(value))
+                .map(|value| SecretString::from(&*value)),
+        })
     };
-    Ok(list.into_iter().map(read).collect())
+    // One that cannot be read is one that is missing: the others are good all the same.
+    Ok(list
+        .into_iter()
+        .filter_map(|entry| read(entry.object()?))
+        .collect())
 }
 
 fn kind(named: Option<&str>, name: &str) -> KeyKind {
@@ -116,8 +129,24 @@ mod tests {
     #[test]
     fn what_is_no_list_of_keys_is_none() {
         assert!(api_keys("", b"[]").unwrap().is_empty());
-        for bad in ["{}", "[{}]", "", "[1]"] {
+        for bad in ["{}", "", "7", "null"] {
             assert!(api_keys("", bad.as_bytes()).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_key_that_cannot_be_read_does_not_take_the_others_with_it() {
+        let body = r#"[{},1,null,{"name":7,"type":"secret","api_key":"x"},
+            {"name":"default","type":"secret","api_key":{"odd":[]}},
+            {"name":"default","type":"publishable","api_key":"sb_publishable_x"}]"#;
+        let keys = api_keys("", body.as_bytes()).unwrap();
+        let seen: Vec<_> = keys
+            .iter()
+            .map(|key| (key.kind.clone(), key.value.is_some()))
+            .collect();
+        assert_eq!(
+            seen,
+            [(KeyKind::Secret, false), (KeyKind::Publishable, true)]
+        );
     }
 }

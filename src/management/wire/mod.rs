@@ -7,6 +7,7 @@
 mod clear;
 mod health;
 mod keys;
+mod loose;
 mod names;
 mod organization;
 mod pooler;
@@ -18,7 +19,9 @@ pub use keys::{ApiKey, KeyKind};
 pub use names::{BadName, OrganizationSlug, ProjectRef};
 pub use organization::Organization;
 pub use pooler::{PoolMode, PoolerEntry};
-pub use project::{CreatedProject, Database, ListedProject, Project, ProjectPage};
+pub use project::{
+    CreatedProject, Database, ListedProject, Project, ProjectPage, UnreadableProject,
+};
 pub use status::Status;
 
 pub(super) use clear::Clear;

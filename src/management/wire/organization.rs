@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::Undecodable;
+use super::loose::Loose;
 use super::names::{OrganizationSlug, shown};
 
 /// An organization that the token reaches.
@@ -20,23 +21,30 @@ pub(in super::super) fn organizations(
 ) -> Result<Vec<Organization>, Undecodable> {
     #[derive(Deserialize)]
     struct Raw {
-        slug: Option<String>,
-        /// The deprecated twin of `slug`.
-        id: Option<String>,
         #[serde(default)]
-        name: Option<String>,
+        slug: Loose,
+        /// The deprecated twin of `slug`.
+        #[serde(default)]
+        id: Loose,
+        #[serde(default)]
+        name: Loose,
     }
-    let list: Vec<Raw> = serde_json::from_slice(body)?;
-    list.into_iter()
-        .map(|raw| {
-            let slug = raw.slug.or(raw.id).ok_or(Undecodable)?;
-            let slug = slug.parse().map_err(|_| Undecodable)?;
-            Ok(Organization {
-                slug,
-                name: shown(&raw.name.unwrap_or_default()),
-            })
-        })
-        .collect()
+    let list: Vec<Loose<Raw>> = serde_json::from_slice(body)?;
+    let entries = list.len();
+    let read = |raw: Raw| {
+        let slug = raw.slug.text().or_else(|| raw.id.text())?.parse().ok()?;
+        let name = shown(&raw.name.text().unwrap_or_default());
+        Some(Organization { slug, name })
+    };
+    let organizations: Vec<_> = list
+        .into_iter()
+        .filter_map(|entry| read(entry.object()?))
+        .collect();
+    // One that cannot be read takes nobody's away; none at all is no answer.
+    if organizations.is_empty() && entries > 0 {
+        return Err(Undecodable);
+    }
+    Ok(organizations)
 }
 
 #[cfg(test)]
@@ -56,6 +64,9 @@ mod tests {
         );
         assert_eq!(list[1].slug.as_str(), "old");
         assert!(organizations("", b"[]").unwrap().is_empty());
+        let odd = br#"[{"slug":"a/b"},7,{"slug":"acme","name":[]}]"#;
+        let list = organizations("", odd).unwrap();
+        assert_eq!((list.len(), list[0].slug.as_str()), (1, "acme"));
         for bad in ["{}", "[{}]", r#"[{"slug":"a/b"}]"#, "", "null", "<html>"] {
             assert!(organizations("", bad.as_bytes()).is_err(), "{bad}");
         }

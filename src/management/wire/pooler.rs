@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::Undecodable;
+use super::loose::Loose;
 use super::names::{host, word};
 
 /// One address of the shared pooler. Goes into URIs, so every part is checked.
@@ -33,39 +34,52 @@ pub enum PoolMode {
     Other,
 }
 
-/// Reads the addresses. An entry for the primary database of another project spoils the answer.
+/// Reads the addresses, one by one: one that cannot be read is one that is missing. An entry for the primary database of
+/// another project spoils the answer.
 pub(in super::super) fn pooler(asked: &str, body: &[u8]) -> Result<Vec<PoolerEntry>, Undecodable> {
     #[derive(Deserialize)]
     struct Raw {
-        identifier: Option<String>,
-        database_type: Option<String>,
-        db_user: String,
-        db_host: String,
-        db_port: u16,
-        db_name: String,
-        pool_mode: Option<String>,
+        #[serde(default)]
+        identifier: Loose,
+        #[serde(default)]
+        database_type: Loose,
+        #[serde(default)]
+        db_user: Loose,
+        #[serde(default)]
+        db_host: Loose,
+        #[serde(default)]
+        db_port: Loose,
+        #[serde(default)]
+        db_name: Loose,
+        #[serde(default)]
+        pool_mode: Loose,
     }
-    let list: Vec<Raw> = serde_json::from_slice(body)?;
-    list.into_iter()
-        .map(|raw| {
-            let primary = raw.database_type.as_deref() == Some("PRIMARY");
-            if primary && raw.identifier.is_some_and(|identifier| identifier != asked) {
-                return Err(Undecodable);
-            }
-            Ok(PoolerEntry {
+    let list: Vec<Loose<Raw>> = serde_json::from_slice(body)?;
+    let mut entries = Vec::new();
+    for raw in list.into_iter().filter_map(Loose::object) {
+        let primary = raw.database_type.text().as_deref() == Some("PRIMARY");
+        let identifier = raw.identifier.text();
+        if primary && identifier.is_some_and(|identifier| identifier != asked) {
+            return Err(Undecodable);
+        }
+        let port = raw.db_port.number();
+        let entry = || {
+            Some(PoolerEntry {
                 primary,
-                mode: match raw.pool_mode.as_deref() {
+                mode: match raw.pool_mode.text().as_deref() {
                     Some("session") => PoolMode::Session,
                     Some("transaction") => PoolMode::Transaction,
                     Some(_) | None => PoolMode::Other,
                 },
-                user: word(&raw.db_user).ok_or(Undecodable)?,
-                host: host(&raw.db_host).ok_or(Undecodable)?,
-                port: raw.db_port,
-                database: word(&raw.db_name).ok_or(Undecodable)?,
+                user: word(&raw.db_user.text()?)?,
+                host: host(&raw.db_host.text()?)?,
+                port: u16::try_from(port?).ok()?,
+                database: word(&raw.db_name.text()?)?,
             })
-        })
-        .collect()
+        };
+        entries.extend(entry());
+    }
+    Ok(entries)
 }
 
 #[cfg(test)]
@@ -104,19 +118,30 @@ mod tests {
     }
 
     #[test]
-    fn what_must_not_get_into_a_uri_is_refused() {
+    fn what_must_not_get_into_a_uri_is_left_out_and_the_rest_is_read() {
         for (field, bad) in [
             ("db_host", json!("evil.example/x")),
             ("db_host", json!("")),
             ("db_user", json!("postgres@evil.example")),
             ("db_name", json!("postgres?sslmode=disable")),
             ("db_port", json!(65_536)),
-            ("identifier", json!("bbbbbbbbbbbbbbbbbbbb")),
+            ("db_port", json!("6543")),
+            ("db_port", json!(-1)),
+            ("db_name", json!(null)),
         ] {
             let mut changed = entry();
             changed[field] = bad.clone();
-            assert!(read(&[entry(), changed]).is_err(), "{field}: {bad}");
+            let read = read(&[entry(), changed]).unwrap();
+            assert_eq!(read.len(), 1, "{field}: {bad}");
         }
+        assert_eq!(read(&[json!(7), entry(), json!(null)]).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn the_primary_database_of_another_project_spoils_the_answer() {
+        let mut changed = entry();
+        changed["identifier"] = json!("bbbbbbbbbbbbbbbbbbbb");
+        assert!(read(&[entry(), changed]).is_err());
     }
 
     #[test]

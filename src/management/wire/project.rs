@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Undecodable;
+use super::loose::Loose;
 use super::names::{ProjectRef, host, word};
 use super::status::Status;
 
@@ -60,8 +61,47 @@ pub struct ListedProject {
 pub struct ProjectPage {
     /// The projects of this page.
     pub projects: Vec<ListedProject>,
+    /// What stands on it and cannot be read as a project.
+    pub unreadable: Vec<UnreadableProject>,
     /// How many there are on all pages, as the platform says.
     pub count: u64,
+}
+
+/// An entry of a page that cannot be read as a project: against the document, but somebody else's may be so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnreadableProject {
+    /// Its place on the page.
+    pub place: usize,
+    /// Its ref, as far as that can be read.
+    pub reference: Option<ProjectRef>,
+    /// When it was created, by the platform's clock, as far as that can be read.
+    pub created_at: Option<Timestamp>,
+}
+
+impl ProjectPage {
+    /// How many entries it has.
+    pub const fn len(&self) -> usize {
+        self.projects.len() + self.unreadable.len()
+    }
+
+    /// Whether it has none.
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The ref of each entry in turn, as far as it can be read.
+    pub fn references(&self) -> Vec<Option<&ProjectRef>> {
+        let mut references: Vec<_> = self
+            .projects
+            .iter()
+            .map(|project| Some(&project.reference))
+            .collect();
+        for entry in &self.unreadable {
+            let place = entry.place.min(references.len());
+            references.insert(place, entry.reference.as_ref());
+        }
+        references
+    }
 }
 
 /// The answer of a create. Its name and organization are for the caller to compare with the order; its
@@ -89,17 +129,29 @@ struct Raw {
     organization_slug: Option<String>,
     /// The deprecated twin of `organization_slug`.
     organization_id: Option<Value>,
-    region: Option<String>,
     #[serde(default)]
-    status: Status,
-    created_at: Option<String>,
-    database: Option<RawDatabase>,
+    region: Loose,
+    #[serde(default)]
+    status: Loose,
+    #[serde(default)]
+    created_at: Loose,
+    #[serde(default)]
+    database: Loose<RawDatabase>,
 }
 
 #[derive(Deserialize)]
 struct RawDatabase {
-    host: Option<String>,
-    version: Option<String>,
+    #[serde(default)]
+    host: Loose,
+    #[serde(default)]
+    version: Loose,
+}
+
+/// The status; none that is a text is not determined.
+fn status(status: Loose) -> Status {
+    status
+        .text()
+        .map_or(Status::Unknown, |text| Status::from(text.as_str()))
 }
 
 impl Raw {
@@ -129,14 +181,14 @@ pub(in super::super) fn project(asked: &str, body: &[u8]) -> Result<Project, Und
         reference,
         organization: raw.organization()?,
         name: raw.name,
-        region: raw.region.as_deref().and_then(word),
-        status: raw.status,
-        created_at: raw.created_at.and_then(|text| text.parse().ok()),
-        database: raw.database.and_then(|database| {
-            let host = host(database.host.as_deref()?)?;
+        region: raw.region.text().as_deref().and_then(word),
+        status: status(raw.status),
+        created_at: raw.created_at.text().and_then(|text| text.parse().ok()),
+        database: raw.database.object().and_then(|database| {
+            let host = host(database.host.text()?.as_str())?;
             Some(Database {
                 host,
-                version: database.version.as_deref().and_then(word),
+                version: database.version.text().as_deref().and_then(word),
             })
         }),
     })
@@ -152,61 +204,103 @@ pub(in super::super) fn created_project(
         reference: raw.reference()?,
         organization: raw.organization()?,
         name: raw.name,
-        region: raw.region.as_deref().and_then(word),
-        status: raw.status,
+        region: raw.region.text().as_deref().and_then(word),
+        status: status(raw.status),
     })
 }
 
-/// Reads a page. One project that cannot be read spoils it: leaving it out would look like its absence.
+/// Reads a page. What cannot be read as a project stays on it as such: leaving it out would look like its absence.
 pub(in super::super) fn project_page(_: &str, body: &[u8]) -> Result<ProjectPage, Undecodable> {
     #[derive(Deserialize)]
     struct Page {
-        projects: Vec<Entry>,
+        projects: Vec<Loose<Entry>>,
         pagination: Pagination,
     }
     #[derive(Deserialize)]
     struct Pagination {
         count: u64,
     }
-    #[derive(Deserialize)]
-    struct Entry {
-        r#ref: String,
-        name: String,
-        region: Option<String>,
-        #[serde(default)]
-        status: Status,
-        #[serde(default)]
-        is_branch: Option<bool>,
-        inserted_at: Option<String>,
-        #[serde(default)]
-        databases: Option<Vec<EntryDatabase>>,
-    }
-    #[derive(Deserialize)]
-    struct EntryDatabase {
-        r#type: Option<String>,
-        infra_compute_size: Option<String>,
-    }
     let page: Page = serde_json::from_slice(body)?;
-    let projects = page.projects.into_iter().map(|entry| {
-        let primary = |database: &EntryDatabase| database.r#type.as_deref() == Some("PRIMARY");
-        let size = entry
-            .databases
-            .and_then(|databases| databases.into_iter().find(primary))
-            .and_then(|database| word(database.infra_compute_size.as_deref()?));
-        Ok(ListedProject {
-            reference: entry.r#ref.parse().map_err(|_| Undecodable)?,
-            name: entry.name,
-            region: entry.region.as_deref().and_then(word),
-            status: entry.status,
-            is_branch: entry.is_branch.unwrap_or(false),
-            created_at: entry.inserted_at.and_then(|text| text.parse().ok()),
-            size,
-        })
-    });
+    let mut projects = Vec::new();
+    let mut unreadable = Vec::new();
+    for (place, entry) in page.projects.into_iter().enumerate() {
+        match entry.object().unwrap_or_default().read() {
+            Ok(project) => projects.push(project),
+            Err((reference, created_at)) => unreadable.push(UnreadableProject {
+                place,
+                reference,
+                created_at,
+            }),
+        }
+    }
     Ok(ProjectPage {
-        projects: projects.collect::<Result<_, Undecodable>>()?,
+        projects,
+        unreadable,
         count: page.pagination.count,
     })
+}
+
+/// An entry of a page.
+#[derive(Default, Deserialize)]
+struct Entry {
+    #[serde(default)]
+    r#ref: Loose,
+    #[serde(default)]
+    name: Loose,
+    #[serde(default)]
+    region: Loose,
+    #[serde(default)]
+    status: Loose,
+    #[serde(default)]
+    is_branch: Loose,
+    #[serde(default)]
+    inserted_at: Loose,
+    #[serde(default)]
+    databases: Loose<EntryDatabase>,
+}
+
+#[derive(Deserialize)]
+struct EntryDatabase {
+    #[serde(default)]
+    r#type: Loose,
+    #[serde(default)]
+    infra_compute_size: Loose,
+}
+
+impl Entry {
+    /// The project, or what can be read of it. Without ref, name and whether it is a branch it is none.
+    fn read(self) -> Result<ListedProject, (Option<ProjectRef>, Option<Timestamp>)> {
+        let reference = self.r#ref.text().and_then(|text| text.parse().ok());
+        let created_at = self.inserted_at.text().and_then(|text| text.parse().ok());
+        let is_branch = match self.is_branch {
+            Loose::Flag(is_branch) => Some(is_branch),
+            Loose::Nothing => Some(false),
+            Loose::Text(_)
+            | Loose::Number(_)
+            | Loose::Object(_)
+            | Loose::List(_)
+            | Loose::Other => None,
+        };
+        let (Some(reference), Some(name), Some(is_branch)) =
+            (reference.clone(), self.name.text(), is_branch)
+        else {
+            return Err((reference, created_at));
+        };
+        let sizes = self.databases.list().into_iter().filter_map(|database| {
+            let database = database.object()?;
+            (database.r#type.text().as_deref() == Some("PRIMARY"))
+                .then(|| database.infra_compute_size.text())
+        });
+        Ok(ListedProject {
+            reference,
+            name,
+            region: self.region.text().as_deref().and_then(word),
+            status: status(self.status),
+            is_branch,
+            created_at,
+            size: sizes.flatten().next().as_deref().and_then(word),
+        })
+    }
 }
 
 /// Reads the answer of a write: nothing, or an object that must not name another project.
@@ -306,6 +400,20 @@ mod tests {
     }
 
     #[test]
+    fn an_odd_field_that_nothing_rests_on_does_not_hide_the_project() {
+        for field in ["region", "status", "created_at", "database"] {
+            let mut value = full();
+            value[field] = json!([7]);
+            let read = project(REF, value.to_string().as_bytes()).unwrap();
+            assert_eq!(read.name, "demo", "{field}");
+            assert!(
+                created_project("acme", value.to_string().as_bytes()).is_ok(),
+                "{field}"
+            );
+        }
+    }
+
+    #[test]
     fn a_host_that_is_none_is_not_believed() {
         let mut value = full();
         value["database"]["host"] = json!("evil.example/?@");
@@ -355,11 +463,41 @@ mod tests {
     }
 
     #[test]
-    fn one_project_that_cannot_be_read_spoils_the_page() {
-        let mut bad = entry();
-        bad["ref"] = json!("short");
-        let body = json!({ "projects": [entry(), bad], "pagination": { "count": 2 } });
-        assert!(project_page("acme", body.to_string().as_bytes()).is_err());
+    fn a_project_that_cannot_be_read_stays_on_the_page_as_such() {
+        for (field, bad, known) in [
+            ("ref", json!("short"), false),
+            ("ref", json!(null), false),
+            ("name", json!(null), true),
+            ("name", json!({ "a": [[[]]] }), true),
+            ("is_branch", json!("no"), true),
+        ] {
+            let mut changed = entry();
+            changed[field] = bad.clone();
+            let body = json!({ "projects": [changed, entry()], "pagination": { "count": 2 } });
+            let page = project_page("acme", body.to_string().as_bytes()).unwrap();
+            let [odd] = page.unreadable.as_slice() else {
+                panic!("{field}: {bad}")
+            };
+            assert_eq!(
+                (odd.place, odd.reference.is_some()),
+                (0, known),
+                "{field}: {bad}"
+            );
+            assert!(odd.created_at.is_some());
+            assert_eq!((page.len(), page.projects.len()), (2, 1));
+            assert_eq!(page.references()[1].unwrap().as_str(), REF);
+        }
+        let body = json!({ "projects": [7, null, "x"], "pagination": { "count": 3 } });
+        let page = project_page("acme", body.to_string().as_bytes()).unwrap();
+        assert_eq!(page.unreadable.len(), 3);
+        // What nothing rests on may be odd.
+        let mut changed = entry();
+        for field in ["region", "status", "inserted_at", "databases"] {
+            changed[field] = json!(7);
+        }
+        let body = json!({ "projects": [changed], "pagination": { "count": 1 } });
+        let page = project_page("acme", body.to_string().as_bytes()).unwrap();
+        assert_eq!(page.projects[0].status, Status::Unknown);
         for bad in [
             json!({ "projects": [] }),
             json!({ "pagination": { "count": 0 } }),

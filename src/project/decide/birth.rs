@@ -27,6 +27,7 @@ use crate::project::draft::Draft;
 use crate::project::facts::{Claim, Listing, Observed, Order, Problem, Step};
 use crate::rules::ambient;
 use crate::rules::conditions::Truth;
+use crate::session::Unreadable;
 
 /// How many attempts may turn out absent before a person is asked.
 const ABSENT_AT_MOST: usize = 2;
@@ -51,6 +52,8 @@ pub enum Candidate {
     Adopt(ListedProject),
     /// One of the wanted name that the policy does not let us take.
     InTheWay(ListedProject),
+    /// The one named in `adoption.ref` is this entry of the list, or may be, and cannot be read.
+    Unreadable(u64),
     /// The one named in `adoption.ref` is not on the list.
     NotFound,
 }
@@ -95,6 +98,9 @@ pub fn candidate(
         match found {
             Some(listed) if adoption_allowed => return Candidate::Adopt(listed.clone()),
             Some(listed) => return Candidate::InTheWay(listed.clone()),
+            None if let Some(entry) = unreadable(listing, named) => {
+                return Candidate::Unreadable(entry);
+            }
             None if adoption.policy == AdoptionPolicy::AdoptOnly => return Candidate::NotFound,
             None => {}
         }
@@ -114,6 +120,41 @@ pub fn candidate(
         }
         Some(listed) => Candidate::InTheWay(listed.clone()),
     }
+}
+
+/// The entry of a list that bears a ref and cannot be read.
+fn unreadable(listing: &Listing, reference: &str) -> Option<u64> {
+    let mut entries = listing.unreadable.iter();
+    entries
+        .find(|entry| {
+            let own = entry.reference.as_ref();
+            own.is_some_and(|own| own.as_str() == reference)
+        })
+        .map(|entry| entry.number)
+}
+
+/// The first entry of a list that cannot be read and may be what one of the calls made whose answers were lost. What was
+/// there before them is not, and before there was one, nothing is.
+pub(super) fn doubt<'a>(attempts: &[Attempt], listing: &'a Listing) -> Option<&'a Unreadable> {
+    let first = attempts
+        .iter()
+        .filter(|attempt| attempt.is_unsettled())
+        .map(|attempt| attempt.listed_at.0)
+        .min()?;
+    let mut entries = listing.unreadable.iter();
+    entries.find(|entry| entry.may_be_newer_than(first))
+}
+
+/// Which entry is meant, for whoever looks at the organization's projects. Its ref may be another tenant's.
+pub(super) fn name_of(entry: &Unreadable) -> String {
+    let created = entry
+        .created_at
+        .map(|at| format!(", created at {at}"))
+        .unwrap_or_default();
+    format!(
+        "entry {} of the organization's projects (oldest first{created})",
+        entry.number
+    )
 }
 
 /// Decides for an object without a ref.
@@ -169,6 +210,14 @@ pub(super) fn birth(
             draft,
             "more than one project bears the name of the create call",
         ),
+        Candidate::Unreadable(number) => {
+            let message = format!(
+                "the project of spec.adoption.ref is entry {number} of the organization's projects (oldest first), \
+                 which the operator cannot read; look for a newer version of the operator"
+            );
+            draft.stalled(&Problem::new(Reason::AdoptionTargetNotFound, message));
+            rest(draft, Again::After(SLOW))
+        }
         Candidate::NotFound => {
             let message = "the project of spec.adoption.ref is not in the organization, or the credential cannot \
                            see it; check the ref and the organization";
@@ -278,6 +327,13 @@ fn create(
                  organization; use one that does, or",
             );
         }
+    }
+    if let Some(entry) = doubt(&creation.attempts, listing) {
+        let what = format!(
+            "the answer to the create call was lost, and {} cannot be read, so it may be the project",
+            name_of(entry)
+        );
+        return ambiguous(draft, &what);
     }
     if let Some(what) = undecidable(project, &creation.attempts, listing) {
         return ambiguous(draft, what);

@@ -15,7 +15,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
 use super::parting::{LOOK_AGAIN, blocked, going, let_go, no_credentials};
-use super::record::{lasted, may_turn_up};
+use super::record::{lasted, may_turn_up, was_seen};
 use super::{ProjectDecision, SLOW, act, deletes, resolve, trouble};
 use crate::api::project::Attempt;
 use crate::api::{ConditionType, Reason, SupabaseProject, annotations};
@@ -118,10 +118,16 @@ fn delete(
         .and_then(|listing| listing.as_ref().ok())
         // A list of some projects proves no absence.
         .filter(|listing| !listing.limited)
-        .map(|listing| {
-            listing.projects.iter().any(|listed| {
+        .and_then(|listing| {
+            let listed = listing.projects.iter().any(|listed| {
                 listed.reference.as_str() == reference && listed.status != Status::Removed
-            })
+            });
+            // What may be an entry that cannot be read is not absent.
+            let doubtful = listing
+                .unreadable
+                .iter()
+                .any(|entry| entry.may_be(reference));
+            (listed || !doubtful).then_some(listed)
         });
     match &observed.itself {
         None
@@ -168,7 +174,7 @@ fn not_found(
     if observed.delete_accepted.is_some() {
         return let_go(draft, Farewell::Remove, None);
     }
-    if may_turn_up(&draft.status, inputs.now) {
+    if may_turn_up(&draft.status, inputs.now) && !was_seen(&draft.status) {
         let message = "waiting for the platform to show the project that was created a moment ago";
         return going(draft, message, Again::After(observed.transition_interval));
     }

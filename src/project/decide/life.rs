@@ -3,11 +3,12 @@
 //! | the shared list says            | what is done                                   | Ready                      |
 //! |---------------------------------|------------------------------------------------|----------------------------|
 //! | nothing yet                     | wait for it                                    | as it was                  |
+//! | not there, never seen, young    | wait for it                                    | Provisioning               |
 //! | not there                       | ask the ref itself; never create again         | RemoteDeleted, …NotVisible |
 //! | not shown to this credential    | say so; look again slowly                      | RemoteNotVisible           |
 //! | on its way                      | wait; after too long say so                    | Transitioning, RemoteStuck |
 //! | failed                          | say so                                         | RemoteFailed               |
-//! | INACTIVE                        | restore, if powerState is Running              | Paused                     |
+//! | INACTIVE                        | restore, if powerState is Running, a few times | Paused; True if wanted so  |
 //! | ACTIVE_HEALTHY, another name    | rename                                         | Provisioning               |
 //! | ACTIVE_HEALTHY                  | pause by powerState; health; password; outputs | Available                  |
 //! | ACTIVE_UNHEALTHY                | wait                                           | Degraded                   |
@@ -19,11 +20,13 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::health::judge_health;
 use super::password::{Password, password, rebind};
-use super::record::{has_its_name, is_guarded, is_waited_for, lasted, may_turn_up, was_created};
-use super::settle::{Written, settle};
+use super::record::{
+    has_its_name, is_guarded, is_waited_for, lasted, may_turn_up, was_created, was_seen,
+};
+use super::settle::{Written, settle, stale};
 use super::{ProjectDecision, SLOW, act, rest, trouble, unchanged};
 use crate::api::project::PowerState;
-use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject, bounds};
+use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject, annotations, bounds};
 use crate::controller::{Again, Inputs};
 use crate::management::{Error, Status};
 use crate::project::draft::Draft;
@@ -34,6 +37,9 @@ use crate::rules::conditions::Truth;
 const PASSING: Duration = Duration::from_secs(3600);
 /// How long waking a paused project may take: minutes to hours by size (management-api.md §5.6).
 const RESTORING: Duration = Duration::from_secs(24 * 3600);
+
+/// How often a paused project is woken before a person is asked: waking can fail back (management-api.md §17.9).
+const WAKES: i64 = 3;
 
 /// Decides for an object with a ref.
 pub(super) fn life(
@@ -53,21 +59,62 @@ pub(super) fn life(
         draft.stalled(problem);
         return rest(draft, Again::After(SLOW));
     }
+    // Whoever changes something, or asks for a look, wants it tried anew.
+    if observed.requested.is_some()
+        || project.metadata.generation != draft.status.observed_generation
+    {
+        draft.status.restores = None;
+    }
+    outdated(&mut draft, observed);
+    let young = may_turn_up(&draft.status, inputs.now);
     match &observed.presence {
-        Presence::Unknown => unchanged(project, Again::After(observed.rest_interval)),
-        Presence::Absent | Presence::NotVisible if may_turn_up(&draft.status, inputs.now) => {
-            draft.progressing(
-                Reason::Provisioning,
-                "waiting for the platform to show the project",
-            );
-            rest(draft, Again::After(observed.transition_interval))
+        Presence::Unknown if observed.list_trouble.is_some() => {
+            rest(draft, Again::After(observed.rest_interval))
         }
+        Presence::Unknown => unchanged(project, Again::After(observed.rest_interval)),
+        Presence::Absent if young && !is_gone(observed, &draft.status) => {
+            turning_up(observed, draft)
+        }
+        Presence::NotVisible if young && !was_seen(&draft.status) => turning_up(observed, draft),
         Presence::Absent => absent(observed, draft),
         Presence::NotVisible => not_visible(draft),
         Presence::Present(sighting) if sighting.outdated => {
             unchanged(project, Again::After(observed.transition_interval))
         }
         Presence::Present(sighting) => present(project, observed, inputs, draft, sighting),
+    }
+}
+
+/// Lists show a new project a moment after the create call's answer.
+fn turning_up(observed: &Observed, mut draft: Draft) -> ProjectDecision {
+    draft.progressing(
+        Reason::Provisioning,
+        "waiting for the platform to show the project",
+    );
+    rest(draft, Again::After(observed.transition_interval))
+}
+
+/// Whether what was seen once says by its own answer that it is gone.
+fn is_gone(observed: &Observed, status: &ProjectStatus) -> bool {
+    let gone = match &observed.itself {
+        Some(Err(error)) => matches!(error, Error::NotFound | Error::Removed),
+        Some(Ok(itself)) => itself.status == Status::Removed,
+        None => false,
+    };
+    gone && was_seen(status)
+}
+
+/// While the shared list fails, what is known of the project is old: that is said, and what is known stays.
+fn outdated(draft: &mut Draft, observed: &Observed) {
+    if let Some(error) = &observed.list_trouble {
+        let problem = stale(error);
+        let (reason, message) = (problem.reason, problem.message);
+        draft.set(ConditionType::Synced, Truth::Unknown, reason, &message);
+    } else if draft.find(ConditionType::Synced).is_some_and(|synced| {
+        synced.status == "Unknown" && synced.reason != Reason::NotCreated.as_str()
+    }) {
+        // Said anew as soon as it is compared.
+        draft.remove(ConditionType::Synced);
     }
 }
 
@@ -127,6 +174,9 @@ fn present(
     sighting: &Sighting,
 ) -> ProjectDecision {
     see(&mut draft.status, sighting, inputs.now);
+    if sighting.status == Status::ActiveHealthy {
+        draft.status.restores = None;
+    }
     let adopted = !was_created(&draft.status);
     let how = if adopted {
         Reason::Adopted
@@ -159,17 +209,7 @@ fn present(
             draft.progressing(Reason::Degraded, message);
             rest(draft, Again::OnChange)
         }
-        Status::Inactive if power == Some(PowerState::Running) => {
-            draft.progressing(
-                Reason::Transitioning,
-                "waking the paused project, as spec.powerState says",
-            );
-            act(
-                Step::Restore,
-                draft,
-                Again::After(observed.transition_interval),
-            )
-        }
+        Status::Inactive if power == Some(PowerState::Running) => wake(observed, draft),
         Status::Inactive => paused(draft, power),
         Status::InitFailed | Status::PauseFailed | Status::RestoreFailed => {
             let message = format!(
@@ -197,9 +237,33 @@ fn present(
     }
 }
 
+/// Wakes a paused project, a few times; then a person is asked.
+fn wake(observed: &Observed, mut draft: Draft) -> ProjectDecision {
+    let tried = draft.status.restores.unwrap_or_default();
+    if tried >= WAKES {
+        let message = format!(
+            "the platform accepted to wake the project {WAKES} times, and it was paused again each time; look at its \
+             dashboard or ask Supabase's support, then change the spec or set the annotation {} to try anew",
+            annotations::RECONCILE_REQUESTED_AT
+        );
+        draft.stalled(&Problem::new(Reason::RemoteFailed, message));
+        return rest(draft, Again::OnChange);
+    }
+    let number = tried + 1;
+    let message =
+        format!("waking the paused project, as spec.powerState says (try {number} of {WAKES})");
+    draft.progressing(Reason::Transitioning, &message);
+    act(
+        Step::Restore,
+        draft,
+        Again::After(observed.transition_interval),
+    )
+}
+
 /// Paused, and to be left so.
 fn paused(mut draft: Draft, power: Option<PowerState>) -> ProjectDecision {
-    let message = if power == Some(PowerState::Paused) {
+    let wanted = power == Some(PowerState::Paused);
+    let message = if wanted {
         "the project is paused, as spec.powerState says"
     } else {
         "the project is paused, by the platform or by somebody; set spec.powerState: Running to wake it"
@@ -210,7 +274,11 @@ fn paused(mut draft: Draft, power: Option<PowerState>) -> ProjectDecision {
         Reason::Paused,
         message,
     );
-    draft.resting(Reason::Paused, message);
+    if wanted {
+        draft.reached(Reason::Paused, message);
+    } else {
+        draft.resting(Reason::Paused, message);
+    }
     rest(draft, Again::OnChange)
 }
 
@@ -307,7 +375,16 @@ fn active(
     }
     match &observed.reading {
         Some(Err(error)) => return unreadable(error, observed, inputs, draft),
-        Some(Ok(reading)) if !reading.complete && is_waited_for(&draft.status, inputs.now) => {
+        // As long as nothing can be written, nothing was handed out.
+        Some(Ok(reading))
+            if is_waited_for(&draft.status, inputs.now)
+                && observed
+                    .wanted
+                    .iter()
+                    .all(|one| reading.is_waiting(&one.output))
+                && !observed.wanted.is_empty()
+                && !draft.is_true(ConditionType::Ready) =>
+        {
             draft.progressing(
                 Reason::WaitingForServices,
                 "waiting for API keys and pooler",
@@ -315,6 +392,15 @@ fn active(
             return rest(draft, Again::After(observed.transition_interval));
         }
         Some(Ok(reading)) => {
+            let waiting = observed
+                .wanted
+                .iter()
+                .any(|one| reading.is_waiting(&one.output));
+            let again = if waiting && is_waited_for(&draft.status, inputs.now) {
+                Again::After(observed.transition_interval)
+            } else {
+                again
+            };
             if reading.postgres_version.is_some() {
                 draft
                     .status
@@ -360,7 +446,8 @@ fn unreadable(
             &problem.message,
         );
     }
-    if draft.is_true(ConditionType::Ready) && !stalled {
+    let current = observed.wanted.iter().all(|wanted| wanted.current);
+    if draft.is_true(ConditionType::Ready) && (!stalled || current) {
         // Outputs are there and may still be right.
     } else if stalled {
         draft.stalled(&problem);

@@ -66,6 +66,11 @@ pub(super) fn has_its_name(project: &SupabaseProject, name: &str) -> bool {
             && create_name.is_none_or(|create_name| create_name != name))
 }
 
+/// Whether the project was ever seen on the platform.
+pub(super) fn was_seen(status: &ProjectStatus) -> bool {
+    status.remote_status.is_some()
+}
+
 /// Whether a project of this object's own making may still turn up: it is younger than the grace.
 pub(super) fn may_turn_up(status: &ProjectStatus, date: Timestamp) -> bool {
     status

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::birth::{Candidate, candidate, patience};
+use super::birth::{Candidate, candidate, doubt, name_of, patience};
 use super::parting::{LOOK_AGAIN, blocked, going, let_go, no_credentials};
 use super::{ProjectDecision, SLOW, act, deletes, trouble};
 use crate::api::project::AttemptOutcome;
@@ -132,14 +132,17 @@ fn found(
             );
             blocked(draft, &problem, Again::After(SLOW))
         }
-        Candidate::None | Candidate::Adopt(_) | Candidate::InTheWay(_) | Candidate::NotFound => {
-            absent(observed, draft, create_name, listing)
-        }
+        Candidate::None
+        | Candidate::Adopt(_)
+        | Candidate::InTheWay(_)
+        | Candidate::Unreadable(_)
+        | Candidate::NotFound => absent(project, observed, draft, create_name, listing),
     }
 }
 
 /// Not on the list: gone for good once it cannot turn up any more.
 fn absent(
+    project: &SupabaseProject,
     observed: &Observed,
     draft: Draft,
     create_name: &str,
@@ -162,6 +165,23 @@ fn absent(
             &no_credentials(create_name),
             Again::After(LOOK_AGAIN),
         );
+    }
+    let attempts: Vec<_> = draft.status.attempts().cloned().collect();
+    if let Some(entry) = doubt(&attempts, listing) {
+        if !deletes(project) {
+            let note = orphan(&draft, create_name);
+            return let_go(draft, Farewell::LeaveAlone, Some(note));
+        }
+        let problem = Problem::new(
+            Reason::AmbiguousCreate,
+            format!(
+                "{} cannot be read, and may be the project {create_name}; look at it in the dashboard, and set the \
+                 annotation {}: {create_name:?} to let go",
+                name_of(entry),
+                annotations::FORCE_ORPHAN
+            ),
+        );
+        return blocked(draft, &problem, Again::After(SLOW));
     }
     let_go(draft, Farewell::Remove, None)
 }

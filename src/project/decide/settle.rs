@@ -3,8 +3,10 @@
 use super::health::sick;
 use super::password::{Password, password, password_differs};
 use super::record::{has_its_name, is_guarded};
+use super::trouble;
 use crate::api::project::{Binding, OutputStatus};
 use crate::api::{ConditionType, OutputKind, Preset, Reason, SupabaseProject};
+use crate::management::Error;
 use crate::project::draft::Draft;
 use crate::project::facts::{Observed, Presence, Problem, Wanted};
 use crate::rules::conditions::Truth;
@@ -20,6 +22,8 @@ pub struct Written {
     pub result: Result<Option<String>, Problem>,
     /// Digest of what it holds, if it was written although something is missing.
     pub partial: Option<String>,
+    /// Whether it holds everything all the same: what an earlier writing put there.
+    pub kept: bool,
 }
 
 impl Written {
@@ -35,6 +39,7 @@ impl Written {
             kind: wanted.output.kind,
             result,
             partial: None,
+            kept: false,
         }
     }
 }
@@ -58,6 +63,7 @@ pub fn settle(
 ) {
     let mut statuses = Vec::new();
     let mut problems = Vec::new();
+    let mut harmless = Vec::new();
     if wants_password(project) {
         problems.extend(password_trouble(project, observed, draft));
     }
@@ -71,7 +77,12 @@ pub fn settle(
             Ok(Some(digest)) => Some(digest.clone()),
             Ok(None) => before.map(|status| status.digest.clone()),
             Err(problem) => {
-                problems.push(problem.clone());
+                let list = if one.kept {
+                    &mut harmless
+                } else {
+                    &mut problems
+                };
+                list.push(problem.clone());
                 one.partial
                     .clone()
                     .or_else(|| before.map(|status| status.digest.clone()))
@@ -101,7 +112,7 @@ pub fn settle(
             name: output.name.clone(),
         });
     let first = problems.first().cloned();
-    match &first {
+    match first.as_ref().or_else(|| harmless.first()) {
         None => draft.set(
             ConditionType::OutputsWritten,
             Truth::Yes,
@@ -122,6 +133,9 @@ pub fn settle(
     match (first, sick) {
         (None, None) => draft.ready(),
         (None, Some(message)) => draft.progressing(Reason::Degraded, &message),
+        (Some(problem), _) if problem.reason == Reason::WaitingForServices => {
+            draft.progressing(problem.reason, &problem.message);
+        }
         (Some(problem), _) => draft.stalled(&problem),
     }
 }
@@ -144,6 +158,13 @@ fn wants_password(project: &SupabaseProject) -> bool {
         .any(crate::api::Output::needs_password)
 }
 
+/// What to say while the shared list fails.
+pub(super) fn stale(error: &Error) -> Problem {
+    let (problem, ..) = trouble(error, "listing the organization's projects");
+    let message = format!("what is known of the project is old: {}", problem.message);
+    Problem::new(problem.reason, message)
+}
+
 /// Whether the platform has what the spec declares. The project works all the same.
 fn sync(project: &SupabaseProject, observed: &Observed, draft: &mut Draft) {
     let name = match &observed.presence {
@@ -162,7 +183,11 @@ fn sync(project: &SupabaseProject, observed: &Observed, draft: &mut Draft) {
         .compute
         .as_ref()
         .and_then(|compute| compute.size.as_deref());
-    if other_name.is_some_and(|name| is_guarded(project, name, draft.now())) {
+    if let Some(error) = &observed.list_trouble {
+        let problem = stale(error);
+        let (reason, message) = (problem.reason, problem.message);
+        draft.set(ConditionType::Synced, Truth::Unknown, reason, &message);
+    } else if other_name.is_some_and(|name| is_guarded(project, name, draft.now())) {
         let message = "the project keeps the name that its create calls carried for an hour, and gets its own \
                        then: the answer to one of them was lost, and while the name is taken it cannot make a \
                        second project";

@@ -54,6 +54,7 @@ pub(super) async fn observe(
         unsent: memo.unsent,
         unsettled: false,
         presence: Presence::Unknown,
+        list_trouble: None,
         itself: None,
         health: None,
         reading: None,
@@ -202,6 +203,7 @@ impl Reader<'_> {
                 Candidate::None
                 | Candidate::Several
                 | Candidate::InTheWay(_)
+                | Candidate::Unreadable(_)
                 | Candidate::NotFound => {}
             }
         }
@@ -217,6 +219,7 @@ impl Reader<'_> {
             date: list.date,
             begun: list.begun,
             projects: list.projects.clone(),
+            unreadable: list.unreadable.clone(),
             limited: list.limited,
         })
     }
@@ -261,6 +264,7 @@ impl Reader<'_> {
             return Ok(());
         }
         let roster = self.session.roster(&organization);
+        observed.list_trouble = roster.trouble();
         let known = pace(&self.sight(roster.presence(reference)));
         observed.presence = self.sight(roster.follow(reference, &key, known));
         // Something was learned in between.

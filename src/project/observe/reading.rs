@@ -1,31 +1,70 @@
 //! API keys and ways to the database, read from the platform.
 
-use secrecy::SecretString;
-
 use super::Reader;
 use crate::api::Endpoint;
-use crate::management::{self, KeyKind, PoolMode, PoolerEntry, ProjectRef};
-use crate::outputs::{self, Database, Facts, Keys};
-use crate::project::facts::{Observed, Reading};
+use crate::management::{self, ApiKey, Error, KeyKind, PoolMode, PoolerEntry, ProjectRef};
+use crate::outputs::{Database, Facts, Keys};
+use crate::project::facts::{Lacking, Observed, Reading, Source};
+
+/// Whether an error is about what was asked for, so that the rest can be read all the same.
+const fn is_about_this(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Forbidden { .. }
+            | Error::NotFound
+            | Error::Rejected { .. }
+            | Error::Undecodable { .. }
+    )
+}
+
+/// What was read so far, and what was not.
+#[derive(Default)]
+struct Gaps {
+    lacking: Vec<Lacking>,
+    trouble: Option<Error>,
+}
+
+impl Gaps {
+    /// Goes on without what an error is about, if it is about nothing more.
+    fn without(&mut self, source: Source, usual: &str, error: Error) -> Result<(), Error> {
+        if let Error::Forbidden { missing, .. } = error {
+            let usual = || vec![usual.to_owned()];
+            let permissions = Some(missing).filter(|names| !names.is_empty());
+            self.lacking.push(Lacking {
+                source,
+                permissions: permissions.unwrap_or_else(usual),
+            });
+        } else if is_about_this(&error) {
+            self.trouble.get_or_insert(error);
+        } else {
+            return Err(error);
+        }
+        Ok(())
+    }
+}
 
 impl Reader<'_> {
+    /// Keys and endpoints, each by itself: what cannot be read takes nothing else with it.
     pub(super) async fn read(
         &self,
         reference: &ProjectRef,
         observed: &Observed,
         all: bool,
-    ) -> Result<Reading, management::Error> {
+    ) -> Result<Reading, Error> {
         let tenant = self.tenant();
-        let keys = self
-            .session
-            .send(&tenant, &management::api_keys(reference))
-            .await?
-            .value;
+        let mut gaps = Gaps::default();
+        let keys = self.keys(reference, &mut gaps).await?;
         let pooler = self
             .session
             .send(&tenant, &management::pooler(reference))
-            .await?
-            .value;
+            .await;
+        let pooler = match pooler {
+            Ok(answer) => answer.value,
+            Err(error) => {
+                gaps.without(Source::Pooler, "database_pooling_config_read", error)?;
+                Vec::new()
+            }
+        };
         let direct = observed
             .wanted
             .iter()
@@ -34,8 +73,14 @@ impl Reader<'_> {
             let answer = self
                 .session
                 .send(&tenant, &management::project(reference))
-                .await?;
-            answer.value.database
+                .await;
+            match answer {
+                Ok(answer) => answer.value.database,
+                Err(error) => {
+                    gaps.without(Source::Project, "project_admin_read", error)?;
+                    None
+                }
+            }
         } else {
             None
         };
@@ -49,37 +94,74 @@ impl Reader<'_> {
                 name: "postgres".to_owned(),
             });
         }
-        let named = |kind: &KeyKind, name: &str| {
-            let of_kind = || keys.iter().filter(|key| key.kind == *kind);
-            let exact = of_kind().find(|key| key.name == name);
-            let any = || of_kind().find(|_| *kind != KeyKind::Legacy);
-            exact.or_else(any).and_then(|key| key.value.clone())
-        };
-        let keys = Keys {
-            publishable: named(&KeyKind::Publishable, "default"),
-            secret: named(&KeyKind::Secret, "default"),
-            anon: named(&KeyKind::Legacy, "anon"),
-            service_role: named(&KeyKind::Legacy, "service_role"),
-        };
+        let no_keys = keys.as_ref().is_some_and(Vec::is_empty);
         let facts = Facts {
             reference: reference.to_string(),
-            keys,
+            keys: chosen(&keys.unwrap_or_default()),
             databases,
             password: None,
         };
-        let complete = observed.wanted.iter().all(|wanted| {
-            let known = Facts {
-                password: Some(SecretString::from("known")),
-                ..facts.clone()
-            };
-            outputs::render(&wanted.output, &known).missing.is_empty()
-        });
         let postgres_version = itself.and_then(|database| database.version);
+        let Gaps { lacking, trouble } = gaps;
         Ok(Reading {
             facts,
-            complete,
+            lacking,
+            no_keys,
+            trouble,
             postgres_version,
         })
+    }
+
+    /// The API keys: secret ones in clear if the credential may see them, else what everybody sees who may list them.
+    async fn keys(
+        &self,
+        reference: &ProjectRef,
+        gaps: &mut Gaps,
+    ) -> Result<Option<Vec<ApiKey>>, Error> {
+        let tenant = self.tenant();
+        let revealed = self
+            .session
+            .send(&tenant, &management::api_keys(reference))
+            .await;
+        let refusal = match revealed {
+            Ok(answer) => return Ok(Some(answer.value)),
+            Err(refusal @ Error::Forbidden { .. }) => refusal,
+            Err(error) => {
+                gaps.without(Source::Keys, "", error)?;
+                return Ok(None);
+            }
+        };
+        let shown = self
+            .session
+            .send(&tenant, &management::shown_api_keys(reference))
+            .await;
+        match shown {
+            Ok(answer) => {
+                let permission = management::READS_SECRET_KEYS;
+                gaps.without(Source::SecretKeys, permission, refusal)?;
+                Ok(Some(answer.value))
+            }
+            Err(error) => {
+                gaps.without(Source::Keys, "api_gateway_keys_read", error)?;
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// The keys that outputs are made of.
+fn chosen(keys: &[ApiKey]) -> Keys {
+    let named = |kind: &KeyKind, name: &str| {
+        let of_kind = || keys.iter().filter(|key| key.kind == *kind);
+        let exact = of_kind().find(|key| key.name == name);
+        let any = || of_kind().find(|_| *kind != KeyKind::Legacy);
+        exact.or_else(any).and_then(|key| key.value.clone())
+    };
+    Keys {
+        publishable: named(&KeyKind::Publishable, "default"),
+        secret: named(&KeyKind::Secret, "default"),
+        anon: named(&KeyKind::Legacy, "anon"),
+        service_role: named(&KeyKind::Legacy, "service_role"),
     }
 }
 

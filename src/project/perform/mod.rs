@@ -191,7 +191,7 @@ impl Hand<'_> {
         }
     }
 
-    async fn power(&self, power: Power, status: ProjectStatus) -> Done {
+    async fn power(&self, power: Power, mut status: ProjectStatus) -> Done {
         let (Some(session), Some(reference)) = (self.session(), self.reference()) else {
             return Outcome::failed(status, Again::Backoff);
         };
@@ -220,6 +220,9 @@ impl Hand<'_> {
             self.projects
                 .memory
                 .note(&self.uid(), |memo| memo.powered_at = Some(at));
+            if matches!(power, Power::Restore) {
+                status.restores = Some(status.restores.unwrap_or_default().saturating_add(1));
+            }
         }
         match answer {
             Err(error) if !under_way => self.platform(&error, doing, status),

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
 pub use following::Following;
-pub use state::{Pace, Presence, RosterState, Sighted};
+pub use state::{Pace, Presence, RosterState, Sighted, Unreadable};
 pub use ticks::Sharing;
 pub use whole::WholeList;
 
@@ -33,6 +33,8 @@ struct Inner {
     lists: Mutex<Lists>,
     listed: watch::Sender<u64>,
     times: Mutex<Times>,
+    /// Why looks fail, once that has lasted.
+    trouble: Mutex<Option<Error>>,
     kick: Notify,
 }
 
@@ -54,6 +56,7 @@ impl Roster {
             lists: Mutex::default(),
             listed: watch::Sender::new(0),
             times: Mutex::default(),
+            trouble: Mutex::default(),
             kick: Notify::new(),
         }))
     }
@@ -159,6 +162,29 @@ impl Roster {
         true
     }
 
+    /// Why the projects cannot be looked at, although the platform answers: what is known of them is old, and stays so.
+    pub fn trouble(&self) -> Option<Error> {
+        let trouble = self.0.trouble.lock();
+        trouble.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes why looks fail, or that they do not. Whoever follows something is told of the change.
+    fn note_trouble(&self, trouble: Option<Error>) {
+        let changed = {
+            let mut noted = self
+                .0
+                .trouble
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            let before = std::mem::replace(&mut *noted, trouble);
+            before.is_some() != noted.is_some()
+        };
+        if changed {
+            let objects = self.state().objects();
+            self.wake(objects);
+        }
+    }
+
     /// Asks for a pass of everybody who follows something.
     pub(super) fn wake_all(&self) {
         let objects = self.state().objects();
@@ -180,7 +206,7 @@ impl Roster {
                 // Absence from a list of some projects says nothing.
                 state.saw_page(list.begun, &list.projects)
             } else {
-                state.saw_whole(list.begun, &list.projects)
+                state.saw_whole(list.begun, &list.projects, &list.unreadable)
             }
         })
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::api::ObjectKey;
-use crate::management::{ListedProject, Project, Status};
+use crate::management::{ListedProject, Project, ProjectRef, Status};
 
 /// How soon an object wants to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +53,52 @@ pub enum Presence {
     /// The credential sees only some projects, or no list, and this one is not among them: neither listed nor
     /// answered for at its own address. It may be there all the same.
     NotVisible,
+}
+
+/// An entry of a whole list that cannot be read as a project.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Its place on the list, oldest first, counted from one.
+    pub number: u64,
+    /// Its ref, as far as that can be read.
+    pub reference: Option<ProjectRef>,
+    /// When it was created, by the platform's clock, as far as that is known.
+    pub created_at: Option<Timestamp>,
+    /// The platform's clock at the first list known to have shown its ref.
+    pub known_since: Option<Timestamp>,
+}
+
+impl Unreadable {
+    /// Whether it may be a project that was made after `moment`, by the platform's clock.
+    pub fn may_be_newer_than(&self, moment: Timestamp) -> bool {
+        let known = self.known_since.is_some_and(|since| since <= moment);
+        !known && self.created_at.is_none_or(|created| created >= moment)
+    }
+
+    /// Whether it may be a project of this ref.
+    pub fn may_be(&self, reference: &str) -> bool {
+        let own = self.reference.as_ref();
+        own.is_none_or(|own| own.as_str() == reference)
+    }
+
+    /// Takes over what an earlier list knew of its ref.
+    pub fn recall(&mut self, date: Timestamp, projects: &[ListedProject], unreadable: &[Self]) {
+        let Some(reference) = &self.reference else {
+            return;
+        };
+        let earlier = unreadable
+            .iter()
+            .find(|earlier| earlier.reference.as_ref() == Some(reference))
+            .map(|earlier| (earlier.known_since, earlier.created_at));
+        let project = || {
+            let project = projects.iter().find(|one| one.reference == *reference)?;
+            Some((None, project.created_at))
+        };
+        if let Some((since, created_at)) = earlier.or_else(project) {
+            self.known_since = since.or(Some(date));
+            self.created_at = self.created_at.or(created_at);
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -212,8 +258,14 @@ impl RosterState {
         self.followers(&changed)
     }
 
-    /// Learns from a whole list that began at `begun`: who is not on it was absent.
-    pub fn saw_whole(&mut self, begun: Duration, list: &[ListedProject]) -> Vec<ObjectKey> {
+    /// Learns from a whole list that began at `begun`: who is not on it was absent, unless it may be an entry that cannot
+    /// be read.
+    pub fn saw_whole(
+        &mut self,
+        begun: Duration,
+        list: &[ListedProject],
+        unreadable: &[Unreadable],
+    ) -> Vec<ObjectKey> {
         let listed: HashMap<&str, &ListedProject> = list
             .iter()
             .map(|listed| (listed.reference.as_str(), listed))
@@ -222,6 +274,7 @@ impl RosterState {
         for reference in self.references(None) {
             let presence = match (listed.get(reference.as_str()), self.known.get(&reference)) {
                 (Some(listed), _) => Presence::Present(self.sighted(begun, listed)),
+                (None, _) if unreadable.iter().any(|one| one.may_be(&reference)) => continue,
                 (None, Some(Presence::Absent { since })) => Presence::Absent { since: *since },
                 (None, _) if !self.followed_before(&reference, begun) => continue,
                 (
@@ -232,6 +285,16 @@ impl RosterState {
             self.note(&reference, &presence, &mut changed);
         }
         self.followers(&changed)
+    }
+
+    /// The followed projects that are not on a list, but may be one of its entries that cannot be read.
+    pub fn doubtful(&self, list: &[ListedProject], unreadable: &[Unreadable]) -> Vec<String> {
+        let listed: BTreeSet<&str> = list.iter().map(|one| one.reference.as_str()).collect();
+        let may_be = |reference: &String| {
+            !listed.contains(reference.as_str())
+                && unreadable.iter().any(|one| one.may_be(reference))
+        };
+        self.references(None).into_iter().filter(may_be).collect()
     }
 
     fn followed_before(&self, reference: &str, moment: Duration) -> bool {
@@ -385,7 +448,7 @@ mod tests {
         ];
         assert_eq!(state.saw_page(AT, &page), [object("a"), object("b")]);
         assert_eq!(state.saw_page(AT, &page), []);
-        assert_eq!(state.saw_whole(AT, &page), []);
+        assert_eq!(state.saw_whole(AT, &page, &[]), []);
         let page = [
             listed(A, Status::ActiveHealthy),
             listed(B, Status::ActiveHealthy),
@@ -410,15 +473,87 @@ mod tests {
         assert!(matches!(state.presence(A), Presence::Present(_)));
         let at = Duration::from_secs;
         assert_eq!(
-            state.saw_whole(at(5), &[listed(B, Status::ComingUp)]),
+            state.saw_whole(at(5), &[listed(B, Status::ComingUp)], &[]),
             [object("a")]
         );
         assert_eq!(state.presence(A), Presence::Absent { since: at(5) });
-        assert_eq!(state.saw_whole(at(9), &[listed(B, Status::ComingUp)]), []);
+        assert_eq!(
+            state.saw_whole(at(9), &[listed(B, Status::ComingUp)], &[]),
+            []
+        );
         assert_eq!(state.presence(A), Presence::Absent { since: at(5) });
         assert_eq!(
             state.saw_page(AT, &[listed(A, Status::ActiveHealthy)]),
             [object("a")]
+        );
+    }
+
+    #[test]
+    fn an_entry_that_cannot_be_read_is_nobodys_absence() {
+        let odd = |reference: Option<&str>| Unreadable {
+            number: 3,
+            reference: reference.map(|text| text.parse().unwrap()),
+            created_at: None,
+            known_since: None,
+        };
+        let at = Duration::from_secs;
+        let both = [
+            listed(A, Status::ActiveHealthy),
+            listed(B, Status::ComingUp),
+        ];
+        for (entry, in_doubt) in [(odd(Some(A)), vec![A]), (odd(None), vec![A, B])] {
+            let mut state = following();
+            state.saw_page(AT, &both);
+            state.saw_whole(at(5), &[], std::slice::from_ref(&entry));
+            assert!(matches!(state.presence(A), Presence::Present(_)));
+            let absent = matches!(state.presence(B), Presence::Absent { .. });
+            assert_eq!(absent, !in_doubt.contains(&B));
+            assert_eq!(state.doubtful(&[], &[entry]), in_doubt);
+        }
+    }
+
+    #[test]
+    fn only_an_entry_that_is_new_may_be_what_was_just_made() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let attempt = at("2026-06-01T12:00:00Z");
+        let (before, after) = (at("2026-06-01T11:59:59Z"), at("2026-06-01T12:00:01Z"));
+        for (known_since, created_at, newer) in [
+            (None, None, true),
+            (None, Some(attempt), true),
+            (None, Some(before), false),
+            (Some(attempt), None, false),
+            (Some(after), None, true),
+        ] {
+            let entry = Unreadable {
+                number: 1,
+                reference: Some(A.parse().unwrap()),
+                created_at,
+                known_since,
+            };
+            assert_eq!(entry.may_be_newer_than(attempt), newer, "{entry:?}");
+        }
+        let mut now = Unreadable {
+            number: 1,
+            reference: Some(A.parse().unwrap()),
+            created_at: None,
+            known_since: None,
+        };
+        let mut readable = listed(A, Status::ComingUp);
+        readable.created_at = Some(before);
+        now.recall(attempt, &[readable], &[]);
+        assert_eq!(
+            (now.known_since, now.created_at),
+            (Some(attempt), Some(before))
+        );
+        let mut later = Unreadable {
+            known_since: None,
+            created_at: None,
+            ..now.clone()
+        };
+        later.recall(after, &[], &[now]);
+        assert_eq!(
+            (later.known_since, later.created_at),
+            (Some(attempt), Some(before))
         );
     }
 
@@ -452,7 +587,7 @@ mod tests {
         assert_eq!(state.saw_one(at(9), A, None, true), []);
         // It is looked at as soon as whoever follows it says.
         assert!(state.references(Some(Pace::Moving)).contains(A));
-        assert_eq!(state.saw_whole(at(10), &list), [object("a")]);
+        assert_eq!(state.saw_whole(at(10), &list, &[]), [object("a")]);
         assert_eq!(state.presence(A), Presence::Absent { since: at(10) });
         // Another credential is asked anew.
         state.forget_sightings();
@@ -498,11 +633,11 @@ mod tests {
         let at = Duration::from_secs;
         state.follow(A, &object("late"), Pace::Resting, at(9));
         state.unfollow(&object("a"));
-        assert_eq!(state.saw_whole(at(9), &[]), [object("b")]);
+        assert_eq!(state.saw_whole(at(9), &[], &[]), [object("b")]);
         assert_eq!(state.presence(A), Presence::Unknown);
         // A change of pace is no new beginning.
         state.follow(A, &object("late"), Pace::Moving, at(20));
-        assert_eq!(state.saw_whole(at(10), &[]), [object("late")]);
+        assert_eq!(state.saw_whole(at(10), &[], &[]), [object("late")]);
         assert_eq!(state.presence(A), Presence::Absent { since: at(10) });
     }
 

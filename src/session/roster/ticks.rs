@@ -12,7 +12,7 @@ use futures::{StreamExt as _, stream};
 use tokio::time::timeout;
 use tracing::debug;
 
-use super::{Pace, Roster};
+use super::{Pace, Roster, WholeList};
 use crate::management::{
     Endpoint, Error, ListedProject, OrganizationSlug, ProjectRef, Sort, organization_projects,
     project,
@@ -25,6 +25,8 @@ const TOGETHER: Duration = Duration::from_millis(200);
 /// Projects asked for at a time.
 const AT_A_TIME: usize = 8;
 const PAGE: u32 = 100;
+/// So many refused looks in a row are no accident.
+const LASTING: u32 = 2;
 /// Ticks are nobody's in particular.
 const TENANT: &str = "";
 
@@ -36,6 +38,8 @@ pub(super) struct Times {
     looked: Option<Duration>,
     /// When the last whole list began.
     whole: Option<Duration>,
+    /// Looks in a row that the platform answered, and not with projects.
+    refused: u32,
     /// Pages of the last whole list.
     pages: u32,
 }
@@ -213,6 +217,7 @@ impl Roster {
             }
             Look::Page => self.look_at_page(session).await,
         };
+        self.judge(outcome.as_ref().err());
         match outcome {
             Ok(()) => {}
             Err(Error::Forbidden { .. }) => {
@@ -227,6 +232,41 @@ impl Roster {
                 "projects could not be listed"
             ),
         }
+    }
+
+    /// Counts looks that the platform refuses, and says so once that lasts. Where it cannot be reached at all, or must be
+    /// waited for, nothing is counted: that passes, or the connection says it.
+    fn judge(&self, error: Option<&Error>) {
+        let trouble = match error {
+            // Each project is looked at by its own address then.
+            None | Some(Error::Forbidden { .. }) => {
+                self.times().refused = 0;
+                None
+            }
+            Some(
+                Error::Unreachable { .. }
+                | Error::TimedOut { .. }
+                | Error::Throttled { .. }
+                | Error::Unauthorized
+                | Error::MalformedCredential(_)
+                | Error::Withheld(_),
+            ) => return,
+            Some(
+                error @ (Error::NotFound
+                | Error::Removed
+                | Error::Rejected { .. }
+                | Error::Unavailable { .. }
+                | Error::Undecodable { .. }),
+            ) => {
+                let mut times = self.times();
+                times.refused = times.refused.saturating_add(1);
+                if times.refused < LASTING {
+                    return;
+                }
+                Some(error.clone())
+            }
+        };
+        self.note_trouble(trouble);
     }
 
     async fn look_at_page(&self, session: &Session) -> Result<(), Error> {
@@ -251,6 +291,12 @@ impl Roster {
         let asked_after = session.line().uptime().checked_sub(interval);
         let missing = self.state().missing(list, asked_after);
         self.look_at(session, missing, true).await;
+    }
+
+    /// Asks for what may be an entry of a list that cannot be read.
+    pub(super) async fn look_at_doubtful(&self, session: &Session, list: &WholeList) {
+        let doubtful = self.state().doubtful(&list.projects, &list.unreadable);
+        self.look_at(session, doubtful, false).await;
     }
 
     /// Asks for projects by their own addresses. `blind` if no list of this credential proves that a project is

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::Roster;
+use super::{Roster, Unreadable};
 use crate::management::{
-    Error, ListedProject, OrganizationSlug, Sent, Sort, organization_projects,
+    Error, ListedProject, OrganizationSlug, ProjectRef, Sent, Sort, organization_projects,
 };
 use crate::session::live::Session;
 use crate::slots;
@@ -33,6 +33,8 @@ pub struct WholeList {
     pub date_is_ours: bool,
     /// Every project, oldest first, branches included.
     pub projects: Vec<ListedProject>,
+    /// What stands on it and cannot be read as a project.
+    pub unreadable: Vec<Unreadable>,
     /// Whether the credential may reach only some projects, so that absence says nothing.
     pub limited: bool,
     /// How many calls it took.
@@ -131,16 +133,32 @@ struct Run {
 impl Run {
     async fn list(mut self, session: Session, tenant: String) {
         let result = fetch(&session, &self.roster.0.organization, &tenant).await;
-        let result = result.map(Arc::new);
+        let before = self.roster.lists().latest();
+        let result = result.map(|mut list: WholeList| {
+            if let Some(before) = before {
+                for entry in &mut list.unreadable {
+                    entry.recall(before.date, &before.projects, &before.unreadable);
+                }
+            }
+            Arc::new(list)
+        });
         if let Ok(list) = &result
             && self.roster.saw_whole(self.era, list)
         {
             self.roster.times().saw_whole(list.begun, list.pages);
         }
-        let partial = result.as_ref().ok().filter(|list| list.limited).cloned();
+        let partial = result
+            .as_ref()
+            .ok()
+            .filter(|list| list.limited || !list.unreadable.is_empty())
+            .cloned();
         self.finish(result);
         if let Some(list) = partial {
-            self.roster.look_for_missing(&session, &list.projects).await;
+            if list.limited {
+                self.roster.look_for_missing(&session, &list.projects).await;
+            } else {
+                self.roster.look_at_doubtful(&session, &list).await;
+            }
         }
     }
 
@@ -193,6 +211,8 @@ async fn pages(
     // Tokens of one chain may differ in it, and may be replaced between two pages.
     let limited = session.may_be_limited_to_projects();
     let mut projects: Vec<ListedProject> = Vec::new();
+    let mut unreadable: Vec<Unreadable> = Vec::new();
+    let mut last: Option<Option<ProjectRef>> = None;
     let mut seen = HashSet::new();
     let (mut date, mut offset, mut counts) = (None, 0, Vec::new());
     for number in 1..=PAGES {
@@ -201,23 +221,42 @@ async fn pages(
         date = if number == 1 { answer.date } else { date };
         let page = answer.value;
         counts.push(page.count);
-        let joined = projects.last().is_none_or(|last| {
-            page.projects
+        let references = page.references();
+        let joined = last.as_ref().is_none_or(|last| {
+            references
                 .first()
-                .is_some_and(|first| first.reference == last.reference)
+                .is_some_and(|first| *first == last.as_ref())
         });
         if !joined && !last_try {
             return Ok(None);
         }
-        let length = page.projects.len() as u64;
-        let before = projects.len();
+        last = references.last().map(|last| last.cloned()).or(last);
+        let length = page.len() as u64;
+        let before = projects.len() + unreadable.len();
+        for entry in page.unreadable {
+            let number = offset + entry.place as u64 + 1;
+            // What has no ref is known by its place.
+            let fresh = match &entry.reference {
+                Some(reference) => seen.insert(reference.clone()),
+                None => unreadable.iter().all(|known| known.number != number),
+            };
+            if fresh {
+                unreadable.push(Unreadable {
+                    number,
+                    reference: entry.reference,
+                    created_at: entry.created_at,
+                    known_since: None,
+                });
+            }
+        }
         let fresh = page
             .projects
             .into_iter()
             .filter(|one| seen.insert(one.reference.clone()));
         projects.extend(fresh);
-        let complete = projects.len() as u64 >= page.count;
-        if complete || projects.len() == before {
+        let entries = projects.len() + unreadable.len();
+        let complete = entries as u64 >= page.count;
+        if complete || entries == before {
             let steady = counts.iter().all(|count| *count == page.count);
             if !complete || (last_try && !steady) {
                 return Ok(None);
@@ -227,6 +266,7 @@ async fn pages(
                 date: date.unwrap_or_else(|| session.line().clock().now()),
                 date_is_ours: date.is_none(),
                 projects,
+                unreadable,
                 limited: limited || session.may_be_limited_to_projects(),
                 pages: number,
             }));

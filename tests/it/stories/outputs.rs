@@ -1,11 +1,13 @@
 //! Outputs: restored, updated, pruned, and never taken from anybody.
 
 use serde_json::{Value, json};
+use simulated_platform::{Fault, FaultKind, Pat, Permissions};
 
 use super::{connected, ready_project};
-use crate::support::cluster::SOON;
 use crate::support::cluster::kinds::{CONFIG_MAP, PROJECT, SECRET};
-use crate::support::samples::{project, secret};
+use crate::support::cluster::{SOON, condition};
+use crate::support::platform::ORGANIZATION;
+use crate::support::samples::{project, secret, token_connection};
 use crate::support::stage::{Reach, Stage};
 
 #[tokio::test]
@@ -137,6 +139,109 @@ async fn a_supplied_password_is_used_as_it_is() {
         .await
         .unwrap();
     assert_eq!(answer, ["1"]);
+    stage.finish(vec![operator]).await;
+}
+
+#[tokio::test]
+async fn a_key_that_may_not_be_read_is_named_and_withholds_nothing_else() {
+    let mut stage = Stage::new(Reach::Namespace).await;
+    let blind = Permissions {
+        write: true,
+        without: ["api_gateway_keys_secret_read".to_owned()].into(),
+    };
+    let pat = Pat::for_organizations(&[ORGANIZATION], blind);
+    let token = stage.platform.world().add_pat(pat);
+    let operator = stage.operator().await;
+    stage
+        .cluster
+        .apply(secret("supabase-token", &[("token", &token)]))
+        .await;
+    stage.cluster.apply(token_connection("acme")).await;
+    stage.cluster.apply(project("orders")).await;
+    let told = stage
+        .cluster
+        .wait_condition(PROJECT, "orders", "OutputsWritten", "False/MissingScope")
+        .await;
+    let message = crate::support::cluster::conditions_of(&told);
+    assert!(
+        message.contains("api_gateway_keys_secret_read"),
+        "{message}"
+    );
+    let data = stage.cluster.data(SECRET, "orders-supabase").await.unwrap();
+    assert!(data.contains_key("SUPABASE_DB_URL"), "{:?}", data.keys());
+    assert!(data["SUPABASE_PUBLISHABLE_KEY"].starts_with("sb_publishable_"));
+    assert!(
+        !data.contains_key("SUPABASE_SECRET_KEY"),
+        "{:?}",
+        data.keys()
+    );
+    stage.finish(vec![operator]).await;
+}
+
+#[tokio::test]
+async fn an_empty_list_of_keys_takes_none_away_and_flips_nothing() {
+    let drift = json!({"intervals": {"drift": "1s"}});
+    let mut stage = Stage::with(Reach::Namespace, simulated_platform::Config::fast(), &drift).await;
+    let operator = stage.operator().await;
+    connected(&stage).await;
+    ready_project(&stage, "orders").await;
+    let before = stage.cluster.data(SECRET, "orders-supabase").await.unwrap();
+    // Paused, and not known to be so yet.
+    let keys = "/v1/projects/*/api-keys";
+    let empty = Fault::on("GET", keys, FaultKind::Body("[]".to_owned())).times(u32::MAX);
+    stage.platform.world().script(empty);
+    let nudge = "supabase-operator.dev/reconcile-requested-at";
+    for request in ["one", "two"] {
+        let nudge = json!({"metadata": {"annotations": {nudge: request}}});
+        stage.cluster.merge(PROJECT, "orders", nudge).await;
+        let seen = stage
+            .cluster
+            .wait_for(PROJECT, "orders", "the request handled", SOON, |object| {
+                (object["status"]["lastHandledReconcileAt"] == request).then(|| object.clone())
+            })
+            .await;
+        assert_eq!(condition(&seen, "Ready").unwrap()["status"], "True");
+        assert_eq!(
+            stage.cluster.data(SECRET, "orders-supabase").await.unwrap(),
+            before
+        );
+    }
+    stage.finish(vec![operator]).await;
+}
+
+#[tokio::test]
+async fn a_pooler_that_cannot_be_read_holds_up_only_what_needs_it() {
+    let mut stage = Stage::new(Reach::Namespace).await;
+    let operator = stage.operator().await;
+    connected(&stage).await;
+    let odd = FaultKind::Merge(json!({"db_port": "6543"}));
+    let pooler = "/v1/projects/*/config/database/pooler";
+    stage
+        .platform
+        .world()
+        .script(Fault::on("GET", pooler, odd).times(u32::MAX));
+    let wanted = project("shop")
+        .with_output("shop-keys", "Env", json!({"include": ["SecretKey"]}))
+        .with_output("shop-direct", "Env", json!({"endpoint": "Direct"}))
+        .with_output("shop-db", "ServiceBinding", json!({}));
+    stage.cluster.apply(wanted).await;
+    let there = |object: &Value| Some(object.clone());
+    for name in ["shop-keys", "shop-direct"] {
+        stage
+            .cluster
+            .wait_for(SECRET, name, "written", SOON, there)
+            .await;
+    }
+    stage
+        .cluster
+        .wait_condition(PROJECT, "shop", "Ready", "False/WaitingForServices")
+        .await;
+    assert!(stage.cluster.get(SECRET, "shop-db").await.is_none());
+    stage.platform.world().clear_script();
+    stage
+        .cluster
+        .wait_condition(PROJECT, "shop", "Ready", "True")
+        .await;
     stage.finish(vec![operator]).await;
 }
 

@@ -266,3 +266,98 @@ async fn a_connection_to_a_foreign_organization_is_refused() {
         .await;
     stage.finish(vec![operator]).await;
 }
+
+#[tokio::test]
+async fn a_401_that_is_not_about_the_token_leaves_tokens_and_connection_alone() {
+    let mut stage = Stage::new(Reach::Namespace).await;
+    let operator = stage.operator().await;
+    connected(&stage).await;
+    let kind = message(401, "This endpoint does not support oauth access yet");
+    let fault = Fault::on("GET", "/v1/projects/*/config/database/pooler", kind).times(FOR_EVER);
+    stage.platform.world().script(fault);
+    let mark = stage.platform.mark();
+    stage.cluster.apply(project("orders")).await;
+    let told = stage
+        .cluster
+        .wait_condition(PROJECT, "orders", "OutputsWritten", "False/MissingScope")
+        .await;
+    let message = crate::support::cluster::conditions_of(&told);
+    assert!(!message.contains("give a new one"), "{message}");
+    let acme = stage.cluster.get(CONNECTION, "acme").await.unwrap();
+    assert_eq!(condition(&acme, "Ready").unwrap()["status"], "True");
+    let calls = stage.platform.calls_since(mark);
+    assert!(!calls.contains_key("POST /v1/oauth/token"), "{calls:?}");
+    stage.finish(vec![operator]).await;
+}
+
+#[tokio::test]
+async fn an_authorization_that_lost_its_scopes_is_told_and_seen_to_come_back() {
+    let mut stage = Stage::new(Reach::Namespace).await;
+    let operator = stage.operator().await;
+    connected(&stage).await;
+    ready_project(&stage, "orders").await;
+    let app = stage.platform.app.clone();
+    stage.platform.world().lose_scopes(&app, "acme", true);
+    let told = stage
+        .cluster
+        .wait_condition(CONNECTION, "acme", "Ready", "False/ReauthorizationRequired")
+        .await;
+    let message = crate::support::cluster::conditions_of(&told);
+    assert!(message.contains("scopes"), "{message}");
+    stage.platform.world().lose_scopes(&app, "acme", false);
+    stage
+        .cluster
+        .wait_condition(CONNECTION, "acme", "Ready", "True")
+        .await;
+    stage
+        .cluster
+        .wait_condition(PROJECT, "orders", "Ready", "True")
+        .await;
+    stage.finish(vec![operator]).await;
+}
+
+#[tokio::test]
+async fn a_list_that_fails_is_told_while_the_project_stays_ready() {
+    let mut stage = Stage::new(Reach::Namespace).await;
+    let operator = stage.operator().await;
+    connected(&stage).await;
+    ready_project(&stage, "orders").await;
+    let kind = message(400, "Something that nobody knows");
+    let fault = Fault::on("GET", "/v1/organizations/*/projects", kind).times(FOR_EVER);
+    stage.platform.world().script(fault);
+    let told = stage
+        .cluster
+        .wait_condition(PROJECT, "orders", "Synced", "Unknown")
+        .await;
+    assert_eq!(condition(&told, "Ready").unwrap()["status"], "True");
+    stage.platform.world().clear_script();
+    stage
+        .cluster
+        .wait_condition(PROJECT, "orders", "Synced", "True")
+        .await;
+    stage.finish(vec![operator]).await;
+}
+
+#[tokio::test]
+async fn a_strangers_odd_entry_keeps_nobody_from_creating() {
+    let mut stage = Stage::new(Reach::Namespace).await;
+    let operator = stage.operator().await;
+    connected(&stage).await;
+    let odd = json!({
+        "projects": [{"ref": null, "name": null}, 7],
+        "pagination": {"count": 2, "limit": 100, "offset": 0},
+    });
+    let fault = Fault::on(
+        "GET",
+        "/v1/organizations/*/projects",
+        FaultKind::Body(odd.to_string()),
+    );
+    stage.platform.world().script(fault.times(FOR_EVER));
+    stage.cluster.apply(project("orders")).await;
+    stage
+        .cluster
+        .wait_condition(PROJECT, "orders", "Ready", "True")
+        .await;
+    assert_eq!(stage.platform.created().len(), 1);
+    stage.finish(vec![operator]).await;
+}

@@ -54,6 +54,8 @@ pub(crate) enum Grant {
     Nothing,
     Everything,
     Scopes(BTreeSet<String>),
+    /// Those of an authorization that has lost its scopes.
+    Lost,
     Permissions(Permissions),
 }
 
@@ -83,7 +85,9 @@ impl Caller {
             (_, Scope::Public) | (Grant::Everything, _) => Ok(()),
             (Grant::Nothing, _) => Err(Reply::unauthorized()),
             (Grant::Scopes(granted), Scope::Needs(scope)) if granted.contains(scope) => Ok(()),
-            (Grant::Scopes(_), _) => Err(Reply::forbidden()),
+            (Grant::Lost, _) => Err(Reply::scopes_lost()),
+            (Grant::Scopes(_), Scope::Unlisted) => Err(Reply::not_for_oauth()),
+            (Grant::Scopes(_), Scope::Needs(_)) => Err(Reply::forbidden()),
             (Grant::Permissions(_), _) if route.operation == Operation::GetProfile => {
                 Err(Reply::forbidden())
             }
@@ -102,13 +106,17 @@ impl Caller {
         }
     }
 
-    /// Refuses `permission` to a fine-grained token without it.
+    /// Refuses `permission` to a fine-grained token without it, in general words as the platform does.
     pub(crate) fn require(&self, permission: &str) -> Result<(), Reply> {
         match &self.grant {
             Grant::Permissions(permissions) if !permissions.allow(permission) => {
-                Err(missing_permissions(&json!([permission])))
+                Err(Reply::forbidden())
             }
-            Grant::Permissions(_) | Grant::Nothing | Grant::Everything | Grant::Scopes(_) => Ok(()),
+            Grant::Permissions(_)
+            | Grant::Nothing
+            | Grant::Everything
+            | Grant::Lost
+            | Grant::Scopes(_) => Ok(()),
         }
     }
 
@@ -199,7 +207,11 @@ impl World {
             user: authorization.user.clone(),
             organizations: BTreeSet::from([authorization.organization.clone()]),
             projects: authorization.projects.clone(),
-            grant: Grant::Scopes(authorization.scopes.clone()),
+            grant: if authorization.scopes_lost {
+                Grant::Lost
+            } else {
+                Grant::Scopes(authorization.scopes.clone())
+            },
         })
     }
 
@@ -247,6 +259,7 @@ impl World {
         match self.config.gone {
             Gone::NotFound => Reply::project_not_found(),
             Gone::Removed => Reply::error(400, "Resource has been removed"),
+            Gone::RemovedNotFound => Reply::error(404, "Resource has been removed"),
         }
     }
 }

@@ -136,6 +136,15 @@ impl Reply {
         )
     }
 
+    /// For OAuth tokens, where no scope would do.
+    pub(crate) fn not_for_oauth() -> Self {
+        Self::error(401, "This endpoint does not support oauth access yet")
+    }
+
+    pub(crate) fn scopes_lost() -> Self {
+        Self::error(406, "Failed to retrieve scopes")
+    }
+
     pub(crate) fn project_not_found() -> Self {
         Self::error(404, "Project not found")
     }

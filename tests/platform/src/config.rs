@@ -134,6 +134,8 @@ pub enum Gone {
     NotFound,
     /// 400 `Resource has been removed`.
     Removed,
+    /// 404 `Resource has been removed`.
+    RemovedNotFound,
 }
 
 /// Whether a project that is coming up can be deleted (both were recorded).

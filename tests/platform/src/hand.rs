@@ -165,6 +165,23 @@ impl World {
         self.end_authorizations(&app.client_id, organization);
     }
 
+    /// Lets every authorization of an app for an organization lose its scopes, or have them again: its tokens are taken
+    /// and good for nothing.
+    pub fn lose_scopes(&mut self, app: &App, organization: &str, lost: bool) {
+        for authorization in &mut self.oauth.authorizations {
+            let same = authorization.client_id == app.client_id
+                && authorization.organization == organization;
+            if same {
+                authorization.scopes_lost = lost;
+            }
+        }
+    }
+
+    /// Lets so many of the restores to come fall back: the project is paused again when its time is over.
+    pub const fn next_restores_fail(&mut self, times: u32) {
+        self.failing_restores = times;
+    }
+
     /// Answers a request for consent, named by the `auth_id` of the consent page's address. Returns where
     /// the browser goes next.
     pub fn consent(&mut self, auth_id: &str, consent: Consent, now: Timestamp) -> Option<Uri> {

@@ -13,7 +13,7 @@ use crate::answer::{Outcome, Reply};
 use crate::clock::iso_offset;
 use crate::config::Refusal;
 use crate::ledger::Effect;
-use crate::project::{Key, Project};
+use crate::project::{Key, Project, Status};
 use crate::world::{Call, World};
 
 const TEN_YEARS: i64 = 315_576_000;
@@ -44,6 +44,10 @@ impl World {
     pub(crate) fn list_keys(&mut self, call: &Call<'_>) -> Outcome {
         let reveal = Self::reveals(call)?;
         let project = self.with_keys(call)?;
+        if matches!(project.status, Status::Inactive | Status::Pausing) {
+            // A paused project shows no key, though it has them (management-api.md §17.7).
+            return Ok(Reply::ok(json!([])));
+        }
         let mut list = vec![legacy(project, "anon"), legacy(project, "service_role")];
         list.extend(project.keys.iter().map(|key| shown(key, reveal)));
         let handed_out: Vec<String> = list

@@ -7,7 +7,7 @@ use crate::answer::{Outcome, Reply};
 use crate::clock::later;
 use crate::config::WhileComingUp;
 use crate::ledger::Effect;
-use crate::project::{Project, Status};
+use crate::project::{Next, Project, Status};
 use crate::secret::Secret;
 use crate::world::{Call, World};
 
@@ -94,6 +94,14 @@ impl World {
         }
         let status = self.config.restore_status;
         self.enter(call, status, |reference| Effect::Restored { reference });
+        if let Some(left) = self.failing_restores.checked_sub(1) {
+            self.failing_restores = left;
+            self.change(call.reference(), |project, _, _| {
+                if let Some(change) = &mut project.change {
+                    change.to = Next::Status(Status::Inactive);
+                }
+            });
+        }
         Ok(Reply::empty(200))
     }
 

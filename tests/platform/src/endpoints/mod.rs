@@ -8,6 +8,7 @@ mod keys;
 mod lifecycle;
 mod listing;
 mod organizations;
+mod parameters;
 mod pooler;
 mod regions;
 mod settings;

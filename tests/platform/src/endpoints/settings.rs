@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use serde_json::{Map, Value, json};
 
+use super::parameters::parameters;
 use crate::answer::{Outcome, Reply};
 use crate::clock::{iso, later};
 use crate::project::{Project, Restrictions, Status};
@@ -73,6 +74,10 @@ impl World {
     pub(crate) fn apply_restrictions(&mut self, call: &Call<'_>) -> Outcome {
         self.pooler_knows(call)?;
         let body = call.json()?;
+        // Neither list would lock everybody out: that is said, not meant.
+        if !body.contains_key("dbAllowedCidrs") && !body.contains_key("dbAllowedCidrsV6") {
+            return Err(call.invalid(&["dbAllowedCidrs or dbAllowedCidrsV6 is required"]));
+        }
         let v4 = cidrs(call, &body, "dbAllowedCidrs")?;
         let v6 = cidrs(call, &body, "dbAllowedCidrsV6")?;
         self.restrict(call, v4, v6);
@@ -85,7 +90,11 @@ impl World {
         let open = || (vec!["0.0.0.0/0".to_owned()], vec!["::/0".to_owned()]);
         let set = project.settings.restrictions.as_ref();
         let (mut v4, mut v6) = set.map_or_else(open, |set| (set.v4.clone(), set.v6.clone()));
+        let before = typed(&v4, &v6);
         let body = call.json()?;
+        if !body.contains_key("add") && !body.contains_key("remove") {
+            return Err(call.invalid(&["add or remove is required"]));
+        }
         let empty = Map::new();
         let part = |name: &str| body.get(name).and_then(Value::as_object).unwrap_or(&empty);
         for (list, field) in [(&mut v4, "dbAllowedCidrs"), (&mut v6, "dbAllowedCidrsV6")] {
@@ -101,16 +110,11 @@ impl World {
         let Some(set) = &project.settings.restrictions else {
             return Err(self.gone());
         };
-        let typed = |list: &[String], kind: &str| -> Vec<Value> {
-            list.iter()
-                .map(|cidr| json!({ "address": cidr, "type": kind }))
-                .collect()
-        };
-        let mut all = typed(&set.v4, "v4");
-        all.extend(typed(&set.v6, "v6"));
         Ok(Reply::ok(json!({
             "entitlement": "allowed",
-            "config": { "dbAllowedCidrs": all },
+            "config": { "dbAllowedCidrs": typed(&set.v4, &set.v6) },
+            // In force until the new one is applied.
+            "old_config": { "dbAllowedCidrs": before },
             "status": "stored",
             "updated_at": iso(set.updated_at),
         })))
@@ -211,6 +215,10 @@ impl World {
         let variant = json!({
             "id": format!("ci_{}", project.size),
             "name": project.size,
+            "meta": {
+                "cpu_cores": 2, "cpu_dedicated": false, "memory_gb": 1, "baseline_disk_io_mbs": 87, "max_disk_io_mbs": 2085,
+                "connections_direct": 60, "connections_pooler": 200, "backup_retention_days": 7, "supported_cloud_providers": ["AWS"],
+            },
             "price": { "description": "compute", "type": "usage", "interval": "hourly", "amount": 0.01344 },
         });
         let compute = json!({ "type": "compute_instance", "variant": variant });
@@ -255,20 +263,16 @@ fn data_api_body(project: &Project) -> Value {
     })
 }
 
-/// The parameters of a request and whether it asks for a restart.
-fn parameters(call: &Call<'_>) -> Result<(Map<String, Value>, bool), Reply> {
-    let mut body = call.json()?;
-    let restart = body
-        .remove("restart_database")
-        .is_some_and(|value| value == json!(true));
-    let bad = body.iter().find(|(key, value)| {
-        let time = key.ends_with("_timeout");
-        (time && !value.is_string()) || value.is_object() || value.is_array()
-    });
-    match bad {
-        Some((key, _)) => Err(call.invalid(&[&format!("{key} has the wrong type")])),
-        None => Ok((body, restart)),
-    }
+/// Both lists as the answer of a change shows them.
+fn typed(v4: &[String], v6: &[String]) -> Vec<Value> {
+    let entries = |list: &[String], kind: &str| -> Vec<Value> {
+        list.iter()
+            .map(|cidr| json!({ "address": cidr, "type": kind }))
+            .collect()
+    };
+    let mut all = entries(v4, "v4");
+    all.extend(entries(v6, "v6"));
+    all
 }
 
 fn cidrs(call: &Call<'_>, body: &Map<String, Value>, field: &str) -> Result<Vec<String>, Reply> {

@@ -240,5 +240,27 @@ fn basic(call: &Call<'_>) -> Option<(String, String)> {
     }
     let decoded = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
     let (id, secret) = decoded.split_once(':')?;
-    Some((id.to_owned(), secret.to_owned()))
+    // Both parts are encoded as forms are (RFC 6749 §2.3.1).
+    let plain = |part: &str| {
+        let part = part.replace('+', " ");
+        percent_decode(part.as_bytes())
+    };
+    Some((plain(id)?, plain(secret)?))
+}
+
+/// What a percent-encoded text stands for; nothing if it is none.
+fn percent_decode(text: &[u8]) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((first, after)) = rest.split_first() {
+        if *first == b'%' {
+            let digits = std::str::from_utf8(after.get(..2)?).ok()?;
+            bytes.push(u8::from_str_radix(digits, 16).ok()?);
+            rest = after.get(2..)?;
+        } else {
+            bytes.push(*first);
+            rest = after;
+        }
+    }
+    String::from_utf8(bytes).ok()
 }

@@ -185,6 +185,7 @@ pub(crate) struct Authorization {
     pub(crate) projects: Option<BTreeSet<String>>,
     pub(crate) scopes: BTreeSet<String>,
     pub(crate) revoked: bool,
+    pub(crate) scopes_lost: bool,
     /// The pair handed out last: access token, its expiry, refresh token.
     pub(crate) current: Option<(Secret, Timestamp, Secret)>,
 }

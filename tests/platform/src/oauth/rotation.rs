@@ -38,6 +38,7 @@ impl World {
             projects,
             scopes: app.scopes.clone(),
             revoked: false,
+            scopes_lost: false,
             current: None,
         });
         Some(self.oauth.authorizations.len() - 1)

@@ -108,6 +108,11 @@ pub const DEVIATIONS: &[Deviation] = &[
         "unknown refs, keys, organizations and used refresh tokens; hardly ever declared",
     ),
     known(
+        "** /v1/**",
+        "answer status 406",
+        "an authorization that has lost its scopes, as reported",
+    ),
+    known(
         "POST /v1/projects",
         "answer status 409",
         "a name that is taken: 400 and 409 are both spoken of, neither is declared",

@@ -109,9 +109,10 @@ fn endpoints_without_a_scope_take_no_oauth_token_but_a_personal_one() {
     let without: BTreeSet<String> = guarded()
         .filter(|endpoint| endpoint.scope.is_none())
         .map(|endpoint| {
-            assert_eq!(try_as(&mut stage, &everything.access_token, &endpoint), 403);
+            assert_eq!(try_as(&mut stage, &everything.access_token, &endpoint), 401);
             let token = stage.token.clone();
-            assert_ne!(try_as(&mut stage, &token, &endpoint), 403);
+            let status = try_as(&mut stage, &token, &endpoint);
+            assert!(!matches!(status, 401 | 403), "{endpoint:?}: {status}");
             format!("{} {}", endpoint.method, endpoint.pattern)
         })
         .collect();
@@ -122,6 +123,33 @@ fn endpoints_without_a_scope_take_no_oauth_token_but_a_personal_one() {
         "POST /v1/organizations",
     ];
     assert_eq!(without.into_iter().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn what_takes_no_oauth_token_says_so_and_what_lost_its_scopes_too() {
+    let mut stage = Stage::new(calm());
+    let (app, pair) = app_with(&mut stage, ALL_SCOPES);
+    let token = pair.access_token;
+    let refused = stage.ask_as(&token, "GET", "/v1/profile", None);
+    assert_eq!(refused.status, 401);
+    assert!(
+        refused
+            .message()
+            .contains("does not support oauth access yet")
+    );
+    stage.world.lose_scopes(&app, "acme", true);
+    let lost = stage.ask_as(&token, "GET", "/v1/organizations", None);
+    assert_eq!(
+        (lost.status, lost.message()),
+        (406, "Failed to retrieve scopes")
+    );
+    stage.world.lose_scopes(&app, "acme", false);
+    assert_eq!(
+        stage
+            .ask_as(&token, "GET", "/v1/organizations", None)
+            .status,
+        200
+    );
 }
 
 #[test]

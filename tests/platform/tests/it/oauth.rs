@@ -73,6 +73,29 @@ impl Scene {
 }
 
 #[test]
+fn basic_credentials_are_decoded_as_forms_are() {
+    let mut scene = scene(TokenMode::Strict);
+    let encoded = |text: &str| {
+        text.bytes()
+            .map(|byte| format!("%{byte:02X}"))
+            .collect::<String>()
+    };
+    let (id, secret) = (
+        encoded(&scene.app.client_id),
+        encoded(&scene.app.client_secret),
+    );
+    let token = scene.pair.refresh_token.clone();
+    let fields = [
+        ("grant_type", "refresh_token"),
+        ("refresh_token", token.as_str()),
+    ];
+    let broken = scene.stage.send(&token_request(Some((&id, "%4")), &fields));
+    assert_eq!(broken.status, 401);
+    let request = token_request(Some((&id, &secret)), &fields);
+    assert_eq!(scene.stage.send(&request).status, 201);
+}
+
+#[test]
 fn the_client_may_prove_itself_by_basic_credentials_or_in_the_form() {
     for basic in [true, false] {
         let mut scene = scene(TokenMode::Strict);

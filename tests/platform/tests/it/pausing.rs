@@ -111,3 +111,22 @@ fn a_restored_project_has_its_keys_and_its_pooler_at_once_and_its_services_later
     let health = stage.get(&format!("{}/health?services=storage", at(&reference)));
     assert_eq!(health.body[0]["status"], "UNHEALTHY");
 }
+
+#[test]
+fn a_restore_can_fall_back() {
+    let mut stage = Stage::new(slow());
+    let reference = stage.create_in("free", "one");
+    stage.pass_seconds(90);
+    stage.poke(&format!("{}/pause", at(&reference)));
+    stage.pass_seconds(60);
+    stage.world.next_restores_fail(1);
+    for ends_as in ["INACTIVE", "ACTIVE_HEALTHY"] {
+        assert_eq!(
+            stage.poke(&format!("{}/restore", at(&reference))).status,
+            200
+        );
+        assert_eq!(stage.status(&reference), "RESTORING");
+        stage.pass_seconds(120);
+        assert_eq!(stage.status(&reference), ends_as);
+    }
+}

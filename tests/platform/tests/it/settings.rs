@@ -82,6 +82,10 @@ fn network_restrictions_are_stored_then_applied() {
         json!([{ "address": "198.51.100.0/24", "type": "v4" }, { "address": "2001:db8::/32", "type": "v6" }])
     );
     assert_eq!(
+        patched.body["old_config"]["dbAllowedCidrs"],
+        json!([{ "address": "203.0.113.0/24", "type": "v4" }, { "address": "2001:db8::/32", "type": "v6" }])
+    );
+    assert_eq!(
         stage.get(&path).body["config"]["dbAllowedCidrs"],
         json!(["198.51.100.0/24"])
     );
@@ -98,9 +102,15 @@ fn bad_cidrs_are_refused() {
         json!({ "dbAllowedCidrsV6": ["203.0.113.0/24"] }),
         json!({ "dbAllowedCidrs": "203.0.113.0/24" }),
         json!({ "dbAllowedCidrs": [7] }),
+        json!({}),
+        json!({ "allowed": [] }),
     ] {
         assert_eq!(stage.post(&path, bad.clone()).status, 400, "{bad}");
     }
+    // No body at all.
+    assert_eq!(stage.poke(&path).status, 400);
+    let shown = stage.get(&format!("{project}/network-restrictions"));
+    assert_eq!(shown.body["config"]["dbAllowedCidrs"], json!(["0.0.0.0/0"]));
 }
 
 #[test]
@@ -131,10 +141,14 @@ fn postgres_parameters_are_overrides_replaced_by_put_and_merged_by_patch() {
     assert_eq!(merged.body, all);
     let replaced = stage.put(&path, json!({ "work_mem": "4MB" }));
     assert_eq!(replaced.body, json!({ "work_mem": "4MB" }));
-    assert_eq!(
-        stage.put(&path, json!({ "statement_timeout": 60 })).status,
-        400
-    );
+    for bad in [
+        json!({ "statement_timeout": 60 }),
+        json!({ "max_connections": "90" }),
+        json!({ "work_men": "8MB" }),
+        json!({ "restart_database": "yes" }),
+    ] {
+        assert_eq!(stage.put(&path, bad.clone()).status, 400, "{bad}");
+    }
     assert_eq!(stage.get(&path).body, json!({ "work_mem": "4MB" }));
 }
 
@@ -190,7 +204,9 @@ fn add_ons_know_no_nano() {
             .body["selected_addons"]
             .clone()
     };
-    assert_eq!(addons(&mut stage, &paid)[0]["variant"]["id"], "ci_micro");
+    let variant = &addons(&mut stage, &paid)[0]["variant"];
+    assert_eq!(variant["id"], "ci_micro");
+    assert_eq!(variant["meta"]["memory_gb"], 1);
     assert_eq!(addons(&mut stage, &free), json!([]));
 }
 

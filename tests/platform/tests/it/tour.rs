@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::Request;
 use serde_json::{Value, json};
-use simulated_platform::{ALL_SCOPES, Limiter};
+use simulated_platform::{ALL_SCOPES, Limiter, Pat, Permissions};
 
 use crate::stage::{Stage, order};
 
@@ -223,7 +223,21 @@ pub fn stray(stage: &mut Stage) {
     let issued = stage.send(&request);
     assert_eq!(issued.status, 200);
     let access = issued.body["access_token"].as_str().unwrap();
-    assert_eq!(stage.ask_as(access, "GET", "/v1/profile", None).status, 403);
+    assert_eq!(stage.ask_as(access, "GET", "/v1/profile", None).status, 401);
+    let scoped = stage.world.add_pat(Pat::for_organizations(
+        &["acme"],
+        Permissions {
+            write: true,
+            without: [].into(),
+        },
+    ));
+    assert_eq!(
+        stage.ask_as(&scoped, "GET", "/v1/profile", None).status,
+        403
+    );
+    stage.world.lose_scopes(&app, "acme", true);
+    let lost = stage.ask_as(access, "GET", "/v1/organizations", None);
+    assert_eq!(lost.status, 406);
     assert_eq!(stage.ask_as("none", "GET", "/v1/profile", None).status, 401);
     let mut hidden = order("acme", "stray");
     hidden["postgres_engine"] = json!("15");
