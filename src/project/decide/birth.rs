@@ -348,8 +348,7 @@ fn create(
         return rest(draft, Again::After(wait));
     }
     let name = if creation.name.is_empty() {
-        let nonce = ambient::draw(inputs.random, b"abcdefghijklmnopqrstuvwxyz", NONCE);
-        format!("{}-{nonce}", project.wanted_name())
+        fresh_name(project, inputs)
     } else {
         creation.name.clone()
     };
@@ -385,6 +384,12 @@ fn create(
         begun: listing.begun,
     });
     act(step, draft, Again::Now)
+}
+
+/// A name for create calls that nobody else can own.
+fn fresh_name(project: &SupabaseProject, inputs: &Inputs<'_>) -> String {
+    let nonce = ambient::draw(inputs.random, b"abcdefghijklmnopqrstuvwxyz", NONCE);
+    format!("{}-{nonce}", project.wanted_name())
 }
 
 /// Why only a person can tell what became of calls whose answers were lost.

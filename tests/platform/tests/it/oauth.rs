@@ -76,9 +76,8 @@ impl Scene {
 fn basic_credentials_are_decoded_as_forms_are() {
     let mut scene = scene(TokenMode::Strict);
     let encoded = |text: &str| {
-        text.bytes()
-            .map(|byte| format!("%{byte:02X}"))
-            .collect::<String>()
+        let bytes = text.bytes().map(|byte| format!("%{byte:02X}"));
+        bytes.collect::<Vec<_>>().concat()
     };
     let (id, secret) = (
         encoded(&scene.app.client_id),

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::Request;
 use serde_json::{Value, json};
-use simulated_platform::{ALL_SCOPES, Limiter, Pat, Permissions};
+use simulated_platform::{ALL_SCOPES, App, Limiter, Pat, Permissions};
 
 use crate::stage::{Stage, order};
 
@@ -223,6 +223,12 @@ pub fn stray(stage: &mut Stage) {
     let issued = stage.send(&request);
     assert_eq!(issued.status, 200);
     let access = issued.body["access_token"].as_str().unwrap();
+    lacking(stage, &app, access);
+    stray_creates(stage);
+}
+
+/// Credentials that lack something.
+fn lacking(stage: &mut Stage, app: &App, access: &str) {
     assert_eq!(stage.ask_as(access, "GET", "/v1/profile", None).status, 401);
     let scoped = stage.world.add_pat(Pat::for_organizations(
         &["acme"],
@@ -235,10 +241,14 @@ pub fn stray(stage: &mut Stage) {
         stage.ask_as(&scoped, "GET", "/v1/profile", None).status,
         403
     );
-    stage.world.lose_scopes(&app, "acme", true);
+    stage.world.lose_scopes(app, "acme", true);
     let lost = stage.ask_as(access, "GET", "/v1/organizations", None);
     assert_eq!(lost.status, 406);
     assert_eq!(stage.ask_as("none", "GET", "/v1/profile", None).status, 401);
+}
+
+/// Orders of projects.
+fn stray_creates(stage: &mut Stage) {
     let mut hidden = order("acme", "stray");
     hidden["postgres_engine"] = json!("15");
     let created = stage.post("/v1/projects", hidden);
