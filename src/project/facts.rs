@@ -9,7 +9,7 @@ use crate::api::{Endpoint, ObjectKey, Output, OutputKind, OutputValue, Reason};
 use crate::controller::StepName;
 use crate::management::{Error, ListedProject, Project, ServiceHealth, Status};
 use crate::outputs::{self, Belonging, Facts, Found, Missing};
-use crate::session::Unreadable;
+pub use crate::session::Unreadable;
 
 /// Something that stands in the way, with the words for it.
 #[derive(Clone, Debug, PartialEq, Eq)]

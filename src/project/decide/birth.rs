@@ -24,10 +24,9 @@ use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject};
 use crate::controller::{Again, Inputs};
 use crate::management::{ListedProject, Status};
 use crate::project::draft::Draft;
-use crate::project::facts::{Claim, Listing, Observed, Order, Problem, Step};
+use crate::project::facts::{Claim, Listing, Observed, Order, Problem, Step, Unreadable};
 use crate::rules::ambient;
 use crate::rules::conditions::Truth;
-use crate::session::Unreadable;
 
 /// How many attempts may turn out absent before a person is asked.
 const ABSENT_AT_MOST: usize = 2;

@@ -298,7 +298,9 @@ async fn a_recreated_object_takes_its_retained_project_back() {
         .wait_condition(PROJECT, "orders", "Ready", "False")
         .await;
     let message = crate::support::cluster::conditions_of(&refused);
-    assert!(message.contains("adoption.ref"), "{message}");
+    let reference = first["status"]["ref"].as_str().unwrap();
+    let field = format!("spec.adoption: {{policy: AdoptOnly, ref: {reference}}}");
+    assert!(message.contains(&field), "{message}");
     let adoption = json!({"policy": "AdoptOrCreate", "ref": first["status"]["ref"]});
     let again = Value::from(project("orders").with("adoption", adoption));
     stage.cluster.apply(again).await;
