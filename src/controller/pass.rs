@@ -9,6 +9,7 @@ use tracing::{info, warn};
 use super::unreadable::{self, Handled};
 use super::{Again, Decision, Kind, Managed, Note, Outcome, Shell, StepName as _};
 use crate::api::{FINALIZER, ObjectKey};
+use crate::ending;
 use crate::kubernetes::{self, Bare, Lean as _, Read};
 use crate::slots;
 
@@ -165,6 +166,10 @@ pub async fn pass<K: Kind>(kind: &K, shell: &Shell, key: &ObjectKey) -> Option<D
         }
         Err(error) => {
             warn!(object = %key, error = &error as &dyn std::error::Error, "pass failed");
+            if let Failure::Kubernetes(error) = &error {
+                // Says what to do where a namespace took the operator's rights with it.
+                ending::took_rights(&shell.client, key.namespace.as_deref(), error).await;
+            }
             shell.reporter.passed(K::NAME, "failed", took);
             Some(shell.next(K::NAME, key, &key.to_string(), Again::Backoff))
         }

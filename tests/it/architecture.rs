@@ -107,6 +107,7 @@ fn arrows_run_one_way() {
         "controller/",
         &[
             "controller",
+            "ending",
             "api",
             "kubernetes",
             "leader",

@@ -15,6 +15,7 @@ mod hostile;
 mod keys;
 mod life;
 mod races;
+mod ready;
 mod rest;
 mod sim;
 mod tenancy;

@@ -13,13 +13,14 @@ use tracing::warn;
 
 use super::decide::trouble;
 use super::draft::Draft;
-use super::facts::{Observed, Step};
+use super::facts::{Observed, Problem, Step};
 use super::password::{self, Vault};
 use super::{Projects, writing};
-use crate::api::{ObjectKey, ProjectStatus, Reason, SupabaseProject};
+use crate::api::{ConditionType, ObjectKey, ProjectStatus, Reason, SupabaseProject};
 use crate::controller::{Again, Note, Outcome, Pass};
 use crate::kubernetes;
 use crate::management::{self, ProjectRef, Rejection};
+use crate::rules::conditions::{self, Truth};
 use crate::session::{ConnectionId, Session};
 
 /// How long a taken name keeps further renames away, unless the spec changes.
@@ -186,7 +187,16 @@ impl Hand<'_> {
                 done.worked = false;
                 done
             }
-            // Not certain: the shared list will tell.
+            // Not certain: the shared list will tell. A project that works goes on working under its name.
+            Err(error)
+                if conditions::is_true(&status.conditions, ConditionType::Ready.as_str()) =>
+            {
+                let (problem, again, _) = trouble(&error, "renaming the project");
+                let mut draft = self.draft(status);
+                let Problem { reason, message } = &problem;
+                draft.set(ConditionType::Synced, Truth::No, *reason, message);
+                Outcome::failed(draft.finish(), again)
+            }
             Err(error) => self.platform(&error, "renaming the project", status),
         }
     }
