@@ -2,12 +2,12 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`error`] | why a call did not work, by what the caller must do |
-//! | [`lean`] | what is kept of an object that may hold anything |
-//! | [`listing`], [`watching`] | lists page by page, and watches, of lean objects |
-//! | [`reading`] | one object, past every cache |
-//! | [`writing`] | the few writes that the operator makes |
-//! | [`decode`], [`transport`] | from the bytes of an answer to an object; no answer is ever logged |
+//! | `error` | why a call did not work, by what the caller must do |
+//! | `lean` | what is kept of an object that may hold anything |
+//! | `listing`, `watching` | lists page by page, and watches, of lean objects |
+//! | `reading` | one object, past every cache |
+//! | `writing` | the few writes that the operator makes |
+//! | `decode`, `transport` | from the bytes of an answer to an object; no answer is ever logged |
 //!
 //! Nothing here trusts an answer to be readable: one object that is not must not keep anybody from the others.
 
