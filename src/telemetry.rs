@@ -16,6 +16,13 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+/// The kinds that are looked after.
+const KINDS: [&str; 3] = [
+    "SupabaseProject",
+    "SupabaseConnection",
+    "ClusterSupabaseConnection",
+];
+
 /// Labels of passes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct PassLabels {
@@ -166,11 +173,16 @@ impl Default for Metrics {
     }
 }
 
-/// Counts objects that are not understood, and those that cannot be written.
+/// Counts objects that are not understood, and those that cannot be written: from zero, so that the first one is seen.
 fn odd_objects(
     registry: &mut Registry,
 ) -> (Family<KindLabel, Counter>, Family<KindLabel, Counter>) {
-    let (unreadable, not_stored) = (Family::default(), Family::default());
+    let unreadable = Family::<KindLabel, Counter>::default();
+    let not_stored = Family::<KindLabel, Counter>::default();
+    for kind in KINDS {
+        drop(unreadable.get_or_create(&KindLabel { kind }));
+        drop(not_stored.get_or_create(&KindLabel { kind }));
+    }
     registry.register(
         "unreadable_objects",
         "Looks at objects that hold what only a newer version of the operator knows",

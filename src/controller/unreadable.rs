@@ -70,7 +70,7 @@ pub(super) async fn handle<K: Kind>(
                     event: "DeletionBlocked",
                     message: format!("{}; {message}", made_for_newer(&partly)),
                 };
-                tell(kind, shell, api, key, (&seen, &partly), told).await;
+                tell::<K>(shell, api, key, (&seen, &partly), told).await;
                 return Ok(Handled::Told(uid));
             }
         }
@@ -80,7 +80,7 @@ pub(super) async fn handle<K: Kind>(
         event: Reason::NewerVersion.as_str(),
         message: made_for_newer(&partly),
     };
-    tell(kind, shell, api, key, (&seen, &partly), told).await;
+    tell::<K>(shell, api, key, (&seen, &partly), told).await;
     Ok(Handled::Told(uid))
 }
 
@@ -101,7 +101,6 @@ struct Told {
 /// Says it in the log, as an event, as a metric, and in the conditions as far as those are understood. Once, until what
 /// is not understood changes.
 async fn tell<K: Kind>(
-    kind: &K,
     shell: &Shell,
     api: &Api<K::Object>,
     key: &ObjectKey,
@@ -113,7 +112,6 @@ async fn tell<K: Kind>(
     if !shell.is_news(K::NAME, key, (meta.uid(), &told.message)) {
         return;
     }
-    let _ = kind;
     warn!(object = %key, kind = K::NAME, fields = partly.named(), "an object is not understood; it is left alone");
     let note = Note {
         warning: true,

@@ -59,6 +59,8 @@ impl Scene {
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .timeout(SOON)
+            // Connections that wait for their next request give way to others: none is kept.
+            .pool_max_idle_per_host(0)
             .build()
             .unwrap();
         Self {
