@@ -52,9 +52,25 @@ impl<K> Partly<K> {
     }
 }
 
-/// Reads an object. None if the bytes are no object at all.
+/// Reads an object without managed fields. None if the bytes are no object at all.
 pub(super) fn object<K: DeserializeOwned>(body: &[u8]) -> Option<Read<K>> {
     let Stripped(value) = serde_json::from_slice(body).ok()?;
+    understood(value)
+}
+
+/// The same with managed fields, as deep as anything is read.
+pub(super) fn managed<K: DeserializeOwned>(body: &[u8]) -> Option<Read<K>> {
+    let mut parser = serde_json::Deserializer::from_slice(body);
+    let all = Shallow {
+        without: &[],
+        depth: DEEPEST,
+    };
+    let value = all.deserialize(&mut parser).ok()?;
+    parser.end().ok()?;
+    understood(value)
+}
+
+fn understood<K: DeserializeOwned>(value: Value) -> Option<Read<K>> {
     if !value.is_object() {
         return None;
     }
@@ -281,6 +297,13 @@ mod tests {
         };
         assert_eq!(read.metadata.name.as_deref(), Some("orders"));
         assert_eq!(read.metadata.managed_fields, None);
+        let Some(Read::Whole(read)) = managed::<SupabaseProject>(text.as_bytes()) else {
+            panic!("not whole");
+        };
+        assert_eq!(
+            read.metadata.managed_fields.map(|fields| fields.len()),
+            Some(1)
+        );
     }
 
     #[test]

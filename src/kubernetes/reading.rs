@@ -21,6 +21,17 @@ pub async fn get<K: Stored>(api: &Api<K>, name: &str) -> Result<Option<K>, Error
     }
 }
 
+/// Reads an object with the books that the API server keeps of who set what.
+pub async fn get_managed<K: Stored>(api: &Api<K>, name: &str) -> Result<Option<K>, Error> {
+    let Some(body) = bytes(api, name).await? else {
+        return Ok(None);
+    };
+    match decode::managed(&body).ok_or_else(Error::broken)? {
+        Read::Whole(object) => Ok(Some(object)),
+        Read::Partly(partly) => Err(Error::Unreadable(partly.named())),
+    }
+}
+
 /// Reads an object, as far as it is understood.
 pub async fn read<K: Stored>(api: &Api<K>, name: &str) -> Result<Option<Read<K>>, Error> {
     match bytes(api, name).await? {

@@ -117,17 +117,18 @@ impl Reader<'_> {
         Ok(())
     }
 
+    /// What stands under a name, with the books of who set which label: what we set and declare no more goes.
     pub(super) async fn find(&self, kind: OutputKind, name: &str) -> Result<Option<Found>, Error> {
         let client = self.projects.shell.client.clone();
         let namespace = self.tenant();
         Ok(match kind {
             OutputKind::Secret => {
                 let api: Api<Secret> = Api::namespaced(client, &namespace);
-                kubernetes::get(&api, name).await?.map(Found::from)
+                kubernetes::get_managed(&api, name).await?.map(Found::from)
             }
             OutputKind::ConfigMap => {
                 let api: Api<ConfigMap> = Api::namespaced(client, &namespace);
-                kubernetes::get(&api, name).await?.map(Found::from)
+                kubernetes::get_managed(&api, name).await?.map(Found::from)
             }
         })
     }

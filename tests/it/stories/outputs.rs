@@ -87,6 +87,43 @@ async fn outputs_follow_the_spec() {
 }
 
 #[tokio::test]
+async fn what_others_put_on_an_output_stays_and_what_is_declared_no_more_goes() {
+    let mut stage = Stage::new(Reach::Namespace).await;
+    let operator = stage.operator().await;
+    connected(&stage).await;
+    let declared = json!({"labels": {"tier": "db"}, "annotations": {"example.com/note": "a"}});
+    stage
+        .cluster
+        .apply(project("shop").with_output("shop-app", "Env", declared))
+        .await;
+    stage
+        .cluster
+        .wait_condition(PROJECT, "shop", "Ready", "True")
+        .await;
+    let theirs = json!({"labels": {"team": "web"}, "annotations": {"example.com/reload": "yes"}});
+    stage
+        .cluster
+        .merge(SECRET, "shop-app", json!({"metadata": theirs}))
+        .await;
+    stage
+        .cluster
+        .apply(project("shop").with_output("shop-app", "Env", json!({})))
+        .await;
+    let meta = stage
+        .cluster
+        .wait_for(SECRET, "shop-app", "less", SOON, |object| {
+            let meta = &object["metadata"];
+            let gone = meta["labels"]["tier"].is_null()
+                && meta["annotations"]["example.com/note"].is_null();
+            gone.then(|| meta.clone())
+        })
+        .await;
+    assert_eq!(meta["labels"]["team"], "web");
+    assert_eq!(meta["annotations"]["example.com/reload"], "yes");
+    stage.finish(vec![operator]).await;
+}
+
+#[tokio::test]
 async fn a_secret_of_somebody_else_is_left_alone() {
     let mut stage = Stage::new(Reach::Namespace).await;
     let operator = stage.operator().await;
