@@ -200,7 +200,7 @@ async fn run<K: Kind>(
     }
     let object = &pass.object;
 
-    if let Some(named) = shell.misspelt(key, object) {
+    if let Some(named) = shell.misspelt(K::NAME, key, object) {
         let message = format!("no annotation of this operator is named {named}; it has no effect");
         shell
             .reporter

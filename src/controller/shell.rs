@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::hash::{DefaultHasher, Hasher as _};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -41,7 +40,7 @@ pub struct Shell {
     parts: Arc<ShellParts>,
     failures: Arc<Mutex<HashMap<(&'static str, ObjectKey), u32>>>,
     misspelt: Arc<Changes>,
-    news: Arc<Mutex<HashMap<(&'static str, ObjectKey), u64>>>,
+    news: Arc<Changes>,
 }
 
 impl fmt::Debug for Shell {
@@ -115,6 +114,7 @@ impl Shell {
     /// Annotations under our prefix that mean nothing, if they were not told of yet.
     pub(super) fn misspelt<O: kube::Resource>(
         &self,
+        kind: &'static str,
         key: &ObjectKey,
         object: &O,
     ) -> Option<String> {
@@ -132,10 +132,10 @@ impl Shell {
             .collect();
         let named = unknown.join(", ");
         if unknown.is_empty() {
-            self.misspelt.forget(key);
+            self.misspelt.forget(kind, key);
             return None;
         }
-        self.misspelt.is_new(key, &named).then_some(named)
+        self.misspelt.is_new(kind, key, &named).then_some(named)
     }
 
     /// Whether this was not said of the object before.
@@ -145,17 +145,12 @@ impl Shell {
         key: &ObjectKey,
         said: impl std::hash::Hash,
     ) -> bool {
-        let mut hasher = DefaultHasher::new();
-        said.hash(&mut hasher);
-        let hash = hasher.finish();
-        let mut news = self.news.lock().unwrap_or_else(PoisonError::into_inner);
-        news.insert((kind, key.clone()), hash) != Some(hash)
+        self.news.is_new(kind, key, said)
     }
 
     /// What was said of an object did not arrive.
     pub(super) fn forget_news(&self, kind: &'static str, key: &ObjectKey) {
-        let mut news = self.news.lock().unwrap_or_else(PoisonError::into_inner);
-        news.remove(&(kind, key.clone()));
+        self.news.forget(kind, key);
     }
 
     pub(super) fn forget(&self, kind: &'static str, key: &ObjectKey) {
@@ -163,6 +158,6 @@ impl Shell {
         failures.remove(&(kind, key.clone()));
         drop(failures);
         self.forget_news(kind, key);
-        self.misspelt.forget(key);
+        self.misspelt.forget(kind, key);
     }
 }

@@ -184,23 +184,23 @@ impl Place for Seat {
     }
 }
 
-/// Remembers one value an object, and says when it changed.
+/// Remembers one value an object of a kind, and says when it changed.
 #[derive(Debug, Default)]
-pub struct Changes(Mutex<HashMap<ObjectKey, u64>>);
+pub struct Changes(Mutex<HashMap<(&'static str, ObjectKey), u64>>);
 
 impl Changes {
     /// Whether this is another value than the last one; the first one is a change.
-    pub fn is_new(&self, key: &ObjectKey, value: impl std::hash::Hash) -> bool {
+    pub fn is_new(&self, kind: &'static str, key: &ObjectKey, value: impl std::hash::Hash) -> bool {
         let mut hasher = DefaultHasher::new();
         value.hash(&mut hasher);
         let hash = hasher.finish();
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.insert(key.clone(), hash) != Some(hash)
+        seen.insert((kind, key.clone()), hash) != Some(hash)
     }
 
     /// The object is gone, or has nothing to remember any more.
-    pub fn forget(&self, key: &ObjectKey) {
+    pub fn forget(&self, kind: &'static str, key: &ObjectKey) {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.remove(key);
+        seen.remove(&(kind, key.clone()));
     }
 }
