@@ -4,14 +4,13 @@
 
 mod caches;
 mod term;
+mod work;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use futures::future::BoxFuture;
-use futures::stream::FuturesUnordered;
-use futures::{FutureExt as _, StreamExt as _};
+use futures::FutureExt as _;
 use kube::{Api, Client};
 use tokio::sync::watch;
 use tracing::{error, info, warn};
@@ -19,11 +18,9 @@ use tracing::{error, info, warn};
 pub use caches::{Cache, Caches};
 pub use term::Term;
 
-use crate::api::project::ConnectionKind;
 use crate::api::{ClusterSupabaseConnection, SupabaseConnection, SupabaseProject};
 use crate::consent::browser;
-use crate::controller::{Source, look, sources};
-use crate::dependents::{Dependents, SecretChanges, watch_secrets};
+use crate::controller::{Source, sources};
 use crate::health::{self, Readiness};
 use crate::keys;
 use crate::kubernetes::{self, Shape, Stored};
@@ -260,64 +257,7 @@ async fn work(
         _ = stop.wait_for(|stop| *stop) => return Ok(()),
         term = taking => term?,
     };
-    let Term {
-        shell,
-        sessions,
-        projects,
-        project_wakes,
-        connections,
-        cluster_connections,
-        seen,
-    } = term;
-    let connection_wakes = sessions.connection_wakes().clone();
-    let cluster_wakes = sessions.cluster_connection_wakes().clone();
-    let secrets = SecretChanges {
-        projects: seen.projects.store.clone(),
-        project_wakes: project_wakes.clone(),
-        connections: seen.connections.store.clone(),
-        connection_wakes: connection_wakes.clone(),
-        cluster_connections: seen.cluster_connections.store.clone(),
-        cluster_wakes: cluster_wakes.clone(),
-        namespace: options.namespace.clone(),
-    };
-    let dependents = Dependents {
-        projects: seen.projects.store.clone(),
-        wakes: project_wakes.clone(),
-    };
-    let of = |kind| Some(dependents.clone().of(kind));
-    let Caches {
-        projects: project_cache,
-        connections: connection_cache,
-        cluster_connections: cluster_cache,
-    } = seen;
-    let mut following: FuturesUnordered<BoxFuture<'static, ()>> = FuturesUnordered::new();
-    following.push(project_cache.follow(&project_wakes, None, &metrics).boxed());
-    let told = of(ConnectionKind::SupabaseConnection);
-    following.push(
-        connection_cache
-            .follow(&connection_wakes, told, &metrics)
-            .boxed(),
-    );
-    let told = of(ConnectionKind::ClusterSupabaseConnection);
-    following.push(cluster_cache.follow(&cluster_wakes, told, &metrics).boxed());
-    if options.watches_secrets() {
-        let (client, namespaces) = (outside.client.clone(), options.namespaces());
-        following.push(watch_secrets(client, namespaces, secrets, metrics.clone()).boxed());
-    }
-    let mut looking: FuturesUnordered<BoxFuture<'static, ()>> = FuturesUnordered::new();
-    let many = options.concurrency;
-    let (at, until) = (|| shell.clone(), || stop.clone());
-    looking.push(look(projects, at(), project_wakes, many, until()).boxed());
-    looking.push(look(connections, at(), connection_wakes, many, until()).boxed());
-    if let Some(kind) = cluster_connections {
-        looking.push(look(kind, at(), cluster_wakes, many, until()).boxed());
-    }
-    // What follows never ends by itself, and is not needed while the last reconciles end.
-    let following = tokio::spawn(async move { while following.next().await.is_some() {} });
-    while looking.next().await.is_some() {}
-    following.abort();
-    // The last task of a session ends with it.
-    drop(sessions);
+    term.work(&options, &metrics, stop).await;
     Ok(())
 }
 

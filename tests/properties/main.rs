@@ -19,3 +19,4 @@ mod ready;
 mod rest;
 mod sim;
 mod tenancy;
+mod traces;

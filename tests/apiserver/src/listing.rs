@@ -18,6 +18,7 @@ impl ApiServer {
             .ok_or_else(|| Refusal::not_found("the resource"))?;
         let (mut labels, mut fields) = (String::new(), String::new());
         let (mut limit, mut skipped) = (0, 0);
+        let (mut watches, mut version) = (false, String::new());
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match name.as_ref() {
                 "labelSelector" => labels = value.into_owned(),
@@ -25,9 +26,13 @@ impl ApiServer {
                 "limit" => limit = value.parse().unwrap_or_default(),
                 // A token is the number of objects before the page.
                 "continue" => skipped = value.parse().unwrap_or_default(),
-                "watch" => return Err(Refusal::bad_request("watches are not simulated")),
+                "watch" => watches = true,
+                "resourceVersion" => version = value.into_owned(),
                 _ => {}
             }
+        }
+        if watches && version.parse::<u64>().is_err() {
+            return Err(Refusal::bad_request("a watch begins at a version here"));
         }
         let mut items: Vec<&Value> = self
             .objects
@@ -162,13 +167,6 @@ fn selected(object: &Value, selector: &str) -> bool {
 
 /// The answer with nothing but the metadata of its objects.
 pub(crate) fn metadata_of(response: &Response<Bytes>) -> Response<Bytes> {
-    let partial = |object: &Value, kind: &str| {
-        json!({
-            "kind": kind,
-            "apiVersion": "meta.k8s.io/v1",
-            "metadata": object.get("metadata").cloned().unwrap_or_else(|| json!({})),
-        })
-    };
     let body: Value = serde_json::from_slice(response.body()).unwrap_or(Value::Null);
     let reduced = match body.get("items").and_then(Value::as_array) {
         None => partial(&body, "PartialObjectMetadata"),
@@ -183,4 +181,13 @@ pub(crate) fn metadata_of(response: &Response<Bytes>) -> Response<Bytes> {
         }
     };
     answer(response.status().as_u16(), &reduced)
+}
+
+/// Nothing but the metadata of an object.
+pub(crate) fn partial(object: &Value, kind: &str) -> Value {
+    json!({
+        "kind": kind,
+        "apiVersion": "meta.k8s.io/v1",
+        "metadata": object.get("metadata").cloned().unwrap_or_else(|| json!({})),
+    })
 }

@@ -85,14 +85,14 @@ impl ApiServer {
             .keys()
             .any(|(_, place, _)| place.as_deref() == Some(name));
         if leaving && empty {
-            let before = self.objects.remove(&key);
+            let before = self.take(&key);
             self.note(Verb::Remove, &key, before, None);
         }
     }
 
     /// Takes an object away, and with it whatever only it owned.
     pub(crate) fn remove(&mut self, key: &Key) {
-        let Some(gone) = self.objects.remove(key) else {
+        let Some(gone) = self.take(key) else {
             return;
         };
         let uid = text(&gone, "uid").unwrap_or_default().to_owned();

@@ -11,6 +11,7 @@ use crate::ledger::{Ledger, Seen, Verb, Write};
 use crate::path::{self, Target};
 use crate::resource::Resource;
 use crate::status::{Refusal, answer};
+use crate::watching::Watches;
 use crate::writing::Subresource;
 
 /// Where an object is: the place of its kind, its namespace, its name.
@@ -26,6 +27,7 @@ pub struct ApiServer {
     version: u64,
     ids: u64,
     ledger: Ledger,
+    pub(crate) watches: Watches,
 }
 
 impl Default for ApiServer {
@@ -38,6 +40,7 @@ impl Default for ApiServer {
             version: 1,
             ids: 0,
             ledger: Ledger::default(),
+            watches: Watches::default(),
         }
     }
 }
@@ -162,8 +165,27 @@ impl ApiServer {
             json!(self.version.to_string()),
         );
         let before = self.objects.insert(key.clone(), object.clone());
+        let event = if before.is_none() {
+            "ADDED"
+        } else {
+            "MODIFIED"
+        };
+        self.watches.tell(self.version, key, event, &object);
         self.note(verb, key, before, Some(object.clone()));
         object
+    }
+
+    /// Takes an object away, for whoever watches too.
+    pub(crate) fn take(&mut self, key: &Key) -> Option<Value> {
+        let mut gone = self.objects.remove(key)?;
+        self.version += 1;
+        set(
+            &mut gone,
+            "resourceVersion",
+            json!(self.version.to_string()),
+        );
+        self.watches.tell(self.version, key, "DELETED", &gone);
+        Some(gone)
     }
 
     pub(crate) fn note(

@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use http::{Request, Response};
-use http_body_util::{BodyExt as _, Full, combinators::BoxBody};
+use http_body::Frame;
+use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
 use jiff::Timestamp;
 
 use crate::fate::{Fate, Script};
@@ -126,8 +128,20 @@ where
         Box::pin(async move {
             let (parts, body) = request.into_parts();
             let body = body.collect().await.map_err(|_| Lost)?.to_bytes();
-            let response = service.answer(Request::from_parts(parts, body)).await?;
-            Ok(response.map(|body| Full::new(body).boxed()))
+            let request = Request::from_parts(parts, body);
+            let watched = service.server().watch(&request);
+            let response = service.answer(request).await?;
+            Ok(match watched.filter(|_| response.status().is_success()) {
+                Some(events) => {
+                    response.map(|_| BodyExt::boxed(StreamBody::new(events.map(frame))))
+                }
+                None => response.map(|body| Full::new(body).boxed()),
+            })
         })
     }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "what a body consists of")]
+fn frame(line: Bytes) -> Result<Frame<Bytes>, Infallible> {
+    Ok(Frame::data(line))
 }

@@ -1,23 +1,17 @@
-//! Plays what a controller's queue and its watches do: passes when an object changed in a way that matters, when it
-//! is woken from inside, and when its last pass asked for the next.
+//! Runs operators as the binary does, with their own queues and watches, in simulated time: they crash, follow each
+//! other, and run beside each other.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use clap::Parser as _;
-use futures::future::BoxFuture;
-use futures::stream::FuturesUnordered;
-use futures::{FutureExt as _, StreamExt as _};
-use serde_json::Value;
-use supabase_operator::api::ObjectKey;
-use supabase_operator::controller::pass;
 use supabase_operator::leader::Leadership;
 use supabase_operator::options::Options;
 use supabase_operator::outside::Outside;
 use supabase_operator::run::Term;
 use supabase_operator::telemetry::Metrics;
-use tokio::time::Instant;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
 
 use super::clock::SimRandom;
 use super::faults::Faults;
@@ -29,6 +23,11 @@ struct Command {
     options: Options,
 }
 
+/// How long what was waited for must last.
+const SETTLED: Duration = Duration::from_millis(10);
+/// Between two looks when nothing changes.
+const LOOK: Duration = Duration::from_secs(30);
+
 /// How a run ended.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -37,16 +36,6 @@ pub enum Ending {
     /// It did not come in time.
     TimedOut,
 }
-
-/// The kinds, in the order in which their passes are begun.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Of {
-    ClusterConnection,
-    Connection,
-    Project,
-}
-
-type Target = (Of, ObjectKey);
 
 /// Runs operators in a scene.
 #[derive(Clone)]
@@ -155,131 +144,43 @@ impl<'a> Process<'a> {
         }
     }
 
-    /// Lives until `done`, which is asked after every pass.
+    /// Lives until `done`, which is asked whenever something may have changed, and now and then: time and hands move
+    /// things too.
     async fn live(&self, done: &impl Fn(&Scene) -> bool) {
         let scene = &self.driver.scene;
-        let term = loop {
-            let begun = Term::begin(
-                &self.outside,
-                &self.driver.options,
-                self.leadership.clone(),
-                self.metrics,
-            );
-            match begun.await {
-                Ok(term) => break term,
-                Err(_) => tokio::time::sleep(Duration::from_secs(2)).await,
-            }
-        };
-        let mut seen = BTreeMap::new();
-        let mut due: BTreeMap<Target, Instant> = BTreeMap::new();
-        let mut again: BTreeSet<Target> = BTreeSet::new();
-        let mut active: BTreeSet<Target> = BTreeSet::new();
-        let mut running: FuturesUnordered<BoxFuture<'_, (Target, Option<Duration>)>> =
-            FuturesUnordered::new();
-        loop {
-            if done(scene) {
-                return;
-            }
-            for target in changed(scene, &mut seen) {
-                due.insert(target, Instant::now());
-            }
-            let now = Instant::now();
-            let ready: Vec<Target> = due
-                .iter()
-                .filter(|(_, at)| **at <= now)
-                .map(|(target, _)| target.clone())
-                .collect();
-            for target in ready {
-                due.remove(&target);
-                if active.insert(target.clone()) {
-                    running.push(perform(&term, target).boxed());
-                } else {
-                    again.insert(target);
-                }
-            }
-            let next = due.values().min().copied();
-            let timer = async {
-                match next {
-                    Some(at) => tokio::time::sleep_until(at).await,
-                    None => std::future::pending().await,
+        let mut changes = scene.changes();
+        let working = async {
+            let term = loop {
+                let begun = Term::begin(
+                    &self.outside,
+                    &self.driver.options,
+                    self.leadership.clone(),
+                    self.metrics,
+                );
+                match begun.await {
+                    Ok(term) => break term,
+                    Err(_) => tokio::time::sleep(Duration::from_secs(2)).await,
                 }
             };
-            tokio::select! {
-                Some((target, wait)) = running.next(), if !running.is_empty() => {
-                    active.remove(&target);
-                    if again.remove(&target) {
-                        due.insert(target, Instant::now());
-                    } else if let Some(wait) = wait {
-                        due.insert(target, Instant::now() + wait);
+            let (_never, stop) = watch::channel(false);
+            term.work(&self.driver.options, self.metrics, stop).await;
+        };
+        let finished = async {
+            loop {
+                if done(scene) {
+                    // What was begun with it ends with it: nothing here takes time but waiting.
+                    tokio::time::sleep(SETTLED).await;
+                    if done(scene) {
+                        return;
                     }
                 }
-                key = term.project_wakes.next() => {
-                    due.insert((Of::Project, key), Instant::now());
-                }
-                () = timer => {}
-                // Hands move things without a pass: look now and then.
-                () = tokio::time::sleep(Duration::from_secs(30)) => {}
+                let _ = timeout(LOOK, changes.changed()).await;
             }
+        };
+        tokio::select! {
+            biased;
+            () = working => {}
+            () = finished => {}
         }
     }
-}
-
-async fn perform(term: &Term, target: Target) -> (Target, Option<Duration>) {
-    let key = &target.1;
-    let wait = match target.0 {
-        Of::Project => Box::pin(pass(&term.projects, &term.shell, key)).await,
-        Of::Connection => pass(&term.connections, &term.shell, key).await,
-        Of::ClusterConnection => match &term.cluster_connections {
-            Some(kind) => pass(kind, &term.shell, key).await,
-            None => None,
-        },
-    };
-    (target, wait)
-}
-
-/// The objects that changed in a way that a watch would tell: by their spec, annotations or wish to be deleted;
-/// projects also when the state of their connection changed.
-fn changed(scene: &Scene, seen: &mut BTreeMap<Target, String>) -> Vec<Target> {
-    let mut found = Vec::new();
-    let api = scene.api();
-    let mut connections = false;
-    for (of, plural) in [
-        (Of::ClusterConnection, "clustersupabaseconnections"),
-        (Of::Connection, "supabaseconnections"),
-        (Of::Project, "supabaseprojects"),
-    ] {
-        for object in api.all(plural) {
-            let meta = &object["metadata"];
-            let key = ObjectKey {
-                namespace: meta["namespace"].as_str().map(str::to_owned),
-                name: meta["name"].as_str().unwrap().to_owned(),
-            };
-            let ready = Scene::condition(object, "Ready");
-            let state = match of {
-                Of::Project => String::new(),
-                Of::Connection | Of::ClusterConnection => format!("{ready:?}"),
-            };
-            let significant = |value: &Value| serde_json::to_string(value).unwrap_or_default();
-            let now = format!(
-                "{} {} {} {}",
-                significant(&meta["uid"]),
-                significant(&meta["generation"]),
-                meta["deletionTimestamp"].is_string(),
-                significant(&meta["annotations"]),
-            );
-            let target = (of, key);
-            let both = format!("{now} {state}");
-            let before = seen.insert(target.clone(), both.clone());
-            if before.as_ref() != Some(&both) {
-                connections |= of != Of::Project;
-                if before.is_none_or(|before| !before.starts_with(&now)) {
-                    found.push(target);
-                }
-            }
-        }
-    }
-    if connections {
-        found.extend(seen.keys().filter(|(of, _)| *of == Of::Project).cloned());
-    }
-    found
 }

@@ -14,6 +14,8 @@ use supabase_operator::management::{self, Limits, Sent, Transport, TransportErro
 use supabase_operator::rules::ambient::Clock as _;
 use supabase_operator::session::custody::{Grants, Pair};
 
+use tokio::sync::watch;
+
 use super::clock::SimClock;
 use super::faults::{Faults, Verdict};
 
@@ -44,6 +46,10 @@ pub struct Scene {
     world: Arc<Mutex<World>>,
     app: App,
     hands: Arc<Mutex<Vec<Hand>>>,
+    /// Counts the requests that may have changed something, on either side.
+    changed: watch::Sender<u64>,
+    /// Every request, in order.
+    trace: Arc<Mutex<Vec<String>>>,
 }
 
 /// When a hand comes in, and what it does.
@@ -86,6 +92,8 @@ impl Scene {
             world: Arc::new(Mutex::new(world)),
             app,
             hands: Arc::default(),
+            changed: watch::Sender::default(),
+            trace: Arc::default(),
         };
         let auth = if seed.oauth {
             let app = &scene.app;
@@ -224,6 +232,23 @@ impl Scene {
         }
     }
 
+    fn note(&self, to: &str, method: &Method, uri: &http::Uri) {
+        self.trace
+            .lock()
+            .unwrap()
+            .push(format!("{to} {method} {uri}"));
+    }
+
+    /// Every request of every process since the last time this was asked, in order.
+    pub fn take_trace(&self) -> Vec<String> {
+        std::mem::take(&mut *self.trace.lock().unwrap())
+    }
+
+    /// Told of every request that may have changed something.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
     /// The API server.
     pub fn api(&self) -> MutexGuard<'_, ApiServer> {
         self.api.server()
@@ -283,6 +308,7 @@ impl Scene {
             let (faults, scene) = (faults.clone(), scene.clone());
             let mut server = scene.api.clone();
             async move {
+                scene.note("kube", request.method(), request.uri());
                 let path = request.uri().path();
                 let told = path.contains("/events") || path.contains("/leases");
                 let effect = *request.method() != Method::GET && !told;
@@ -295,6 +321,7 @@ impl Scene {
                 let response = tower::Service::call(&mut server, request).await;
                 if effect {
                     scene.lend_hands();
+                    scene.changed.send_modify(|count| *count += 1);
                 }
                 match verdict {
                     Verdict::DieAfterEffect => std::future::pending().await,
@@ -334,6 +361,7 @@ impl Transport for WorldTransport {
         limits: Limits,
     ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
         async move {
+            self.scene.note("supabase", request.method(), request.uri());
             let effect = *request.method() != Method::GET;
             let name = format!("{} {}", request.method(), request.uri().path());
             let verdict = self.faults.judge(effect, &name);
@@ -346,6 +374,9 @@ impl Transport for WorldTransport {
                 let mut world = self.scene.world.lock().unwrap();
                 world.handle(&request, self.scene.clock.now())
             };
+            if effect {
+                self.scene.changed.send_modify(|count| *count += 1);
+            }
             match verdict {
                 Verdict::DieAfterEffect => return std::future::pending().await,
                 Verdict::HeldAfter(time) => tokio::time::sleep(time).await,
