@@ -1,8 +1,8 @@
 //! Golden traces: every read and every effect, in order, of runs that are scripted.
 //!
 //! The order of reads is part of the protocols, so a change of it must be seen and argued about. `UPDATE=1` writes the
-//! traces anew; the difference is then what a review looks at. Left out are what the clock brings: looks at credentials
-//! and lists of watches that are opened again.
+//! traces anew; the difference is then what a review looks at. Left out is what the clock brings: looks at credentials,
+//! at the newest projects, and watches.
 
 use std::cell::Cell;
 use std::path::PathBuf;
@@ -218,16 +218,19 @@ fn runs() -> Vec<Run> {
                         .api()
                         .delete_by_hand(&format!("{SECRETS}/orders-supabase"))
                 );
-                change(
-                    scene,
-                    &json!({"spec": {"database": {"password": {"onLost": "Reset"}}}}),
-                );
+                scene.request("orders", "now");
             },
             |scene| {
                 scene.get(&format!("{SECRETS}/orders-supabase")).is_some()
                     && scene.is_ready("orders")
             },
-        ),
+        )
+        .with(|scene| {
+            scene.project(
+                "orders",
+                json!({"database": {"password": {"onLost": "Reset"}}}),
+            );
+        }),
         Run::living(
             "suspend",
             |scene| change(scene, &json!({"spec": {"suspend": true}})),
@@ -264,11 +267,13 @@ fn plain(line: &str) -> Option<String> {
     if call.starts_with("kube") && of_connections.iter().any(|part| call.contains(part)) {
         return None;
     }
-    if query.contains("watch=") || call.ends_with("/leases") {
+    let looks = ["watch=", "sort=created_desc"];
+    if looks.iter().any(|part| query.contains(part)) || call.contains("/earlier") {
         return None;
     }
-    let sort = query.split('&').find(|part| part.starts_with("sort="));
-    Some(sort.map_or(call.clone(), |sort| format!("{call} {sort}")))
+    // Events are named by the moment.
+    let event = call.find("/events/");
+    Some(event.map_or(call.clone(), |at| call[..at].to_owned() + "/events/{event}"))
 }
 
 /// Looks that repeat each other while something is waited for are one line.
