@@ -136,7 +136,7 @@ pub struct Options {
     pub log_format: LogFormat,
 
     /// How often projects that are changing on the platform are looked at
-    #[arg(long, env = "SUPABASE_OPERATOR_TRANSITION_INTERVAL", default_value = "5s", value_parser = duration)]
+    #[arg(long, env = "SUPABASE_OPERATOR_TRANSITION_INTERVAL", default_value = "2s", value_parser = duration)]
     pub transition_interval: Duration,
 
     /// How often the others are: one list per organization, however many they are

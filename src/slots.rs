@@ -44,11 +44,20 @@ pub async fn within<T>(place: Arc<dyn Place>, work: impl Future<Output = T>) -> 
 
 /// Waits, and gives the slot back if that takes longer than a moment. Whoever works in none just waits.
 pub async fn waiting<T>(wait: impl Future<Output = T>) -> T {
+    outside(wait, AT_ONCE).await
+}
+
+/// Waits for what is known to take a moment, and gives the slot back at once.
+pub async fn away<T>(wait: impl Future<Output = T>) -> T {
+    outside(wait, Duration::ZERO).await
+}
+
+async fn outside<T>(wait: impl Future<Output = T>, at_once: Duration) -> T {
     let Ok(slot) = SLOT.try_with(Arc::clone) else {
         return wait.await;
     };
     let mut wait = std::pin::pin!(wait);
-    if let Ok(done) = timeout(AT_ONCE, &mut wait).await {
+    if let Ok(done) = timeout(at_once, &mut wait).await {
         return done;
     }
     // Whoever waits within a wait has given the slot back already.

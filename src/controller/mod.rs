@@ -142,7 +142,7 @@ pub struct Decision<Step, Status> {
 /// When to look again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Again {
-    /// At once.
+    /// At once, in the same reconcile where a step has just been done.
     Now,
     /// After this time, or on a change.
     After(Duration),
@@ -163,16 +163,27 @@ pub struct Outcome<Status> {
     pub notes: Vec<Note>,
     /// Whether the step worked, for metrics.
     pub worked: bool,
+    /// Whether the status need not be stored before the next step: what it teaches is found out again where it is lost.
+    pub carried: bool,
 }
 
 impl<Status> Outcome<Status> {
-    /// The step worked, and the next pass follows at once.
+    /// The step worked, and the next one follows at once.
     pub fn go_on(status: Status) -> Self {
         Self {
             status,
             again: Some(Again::Now),
             notes: Vec::new(),
             worked: true,
+            carried: false,
+        }
+    }
+
+    /// The step worked, and the next one follows before anything is written.
+    pub fn carry_on(status: Status) -> Self {
+        Self {
+            carried: true,
+            ..Self::go_on(status)
         }
     }
 
@@ -183,6 +194,7 @@ impl<Status> Outcome<Status> {
             again: None,
             notes: Vec::new(),
             worked: true,
+            carried: false,
         }
     }
 
@@ -193,6 +205,7 @@ impl<Status> Outcome<Status> {
             again: Some(again),
             notes: Vec::new(),
             worked: false,
+            carried: false,
         }
     }
 
@@ -213,6 +226,8 @@ pub struct Note {
     pub reason: &'static str,
     /// A sentence without secrets and without text of the platform.
     pub message: String,
+    /// Whether it tells of a step that leads to `Ready`: where both come in one reconcile, one event tells both.
+    pub on_the_way: bool,
 }
 
 impl Note {
@@ -222,6 +237,15 @@ impl Note {
             warning: false,
             reason,
             message: message.into(),
+            on_the_way: false,
+        }
+    }
+
+    /// Good news of a step that leads to `Ready`.
+    pub fn on_the_way(reason: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            on_the_way: true,
+            ..Self::normal(reason, message)
         }
     }
 
@@ -231,6 +255,7 @@ impl Note {
             warning: true,
             reason,
             message: message.into(),
+            on_the_way: false,
         }
     }
 }

@@ -1,5 +1,7 @@
-//! One pass over one object: read it fresh, hold it by the finalizer, observe, decide, perform, write the status
-//! once, tell, and say when to look again.
+//! One pass over one object: read it fresh, hold it by the finalizer, then observe, decide and perform, step after step
+//! until it must wait; write the status, tell, and say when to look again.
+//!
+//! Steps that follow each other follow in one go. Between them the status is stored only where a step asks for it.
 
 use std::time::Duration;
 
@@ -7,7 +9,7 @@ use kube::{Api, Resource as _, ResourceExt as _};
 use tracing::{info, warn};
 
 use super::unreadable::{self, Handled};
-use super::{Again, Decision, Kind, Managed, Note, Outcome, Shell, StepName as _};
+use super::{Again, Decision, Kind, Managed, Note, Shell, StepName as _};
 use crate::api::{FINALIZER, ObjectKey};
 use crate::ending;
 use crate::kubernetes::{self, Bare, Lean as _, Read};
@@ -17,22 +19,37 @@ use crate::slots;
 const INSIST_EVERY: Duration = Duration::from_millis(500);
 const INSIST_MOST: Duration = Duration::from_secs(5);
 
-/// The object of a pass as it is stored now.
+/// Steps of one pass; what would take more is gone about again from the queue.
+const STEPS: usize = 12;
+
+/// The object of a pass.
 #[derive(Debug)]
 pub struct Pass<O: Managed> {
     api: Api<O>,
+    /// As it was last read or written, with the status that was decided since.
     object: O,
+    /// The status as it is stored.
+    stored: Option<O::Status>,
 }
 
 impl<O: Managed> Pass<O> {
-    /// The object as it was last read or written.
+    fn new(api: Api<O>, object: O) -> Self {
+        let stored = object.status().cloned();
+        Self {
+            api,
+            object,
+            stored,
+        }
+    }
+
+    /// The object as it was last read or written, with the status that was decided since.
     pub const fn object(&self) -> &O {
         &self.object
     }
 
     /// The status as it is stored.
     pub fn stored(&self) -> O::Status {
-        self.object.status().cloned().unwrap_or_default()
+        self.stored.clone().unwrap_or_default()
     }
 
     /// Whether nobody has written the object since it was read.
@@ -46,15 +63,15 @@ impl<O: Managed> Pass<O> {
 
     /// Writes a status if it differs, and only if nobody wrote the object since it was read.
     pub async fn write(&mut self, status: &O::Status) -> Result<(), kubernetes::Error> {
-        if self.object.status() == Some(status) {
-            return Ok(());
+        if self.stored.as_ref() != Some(status) {
+            let name = self.object.name_any();
+            let version = self.object.resource_version().unwrap_or_default();
+            let old = self.stored.as_ref();
+            let written = kubernetes::write_status(&self.api, &name, &version, old, status).await?;
+            self.object.meta_mut().resource_version = Some(written.version().to_owned());
+            // Defaults and rounding of the API server must not look like a difference the next time.
+            self.stored = Some(status.clone());
         }
-        let name = self.object.name_any();
-        let version = self.object.resource_version().unwrap_or_default();
-        let old = self.object.status();
-        let written = kubernetes::write_status(&self.api, &name, &version, old, status).await?;
-        self.object.meta_mut().resource_version = Some(written.version().to_owned());
-        // Defaults and rounding of the API server must not look like a difference the next time.
         self.object.set_status(status.clone());
         Ok(())
     }
@@ -106,7 +123,10 @@ impl<O: Managed> Pass<O> {
             let there = kubernetes::read(&self.api, &self.object.name_any()).await;
             // What is not understood of it is not written over: a status is merged into what is there.
             match there.map(|there| there.and_then(Read::understood)) {
-                Ok(Some(there)) if there.uid() == self.object.uid() => self.object = there,
+                Ok(Some(there)) if there.uid() == self.object.uid() => {
+                    self.stored = there.status().cloned();
+                    self.object = there;
+                }
                 Ok(_) => return Err(kubernetes::Error::NotFound),
                 Err(error) => warn!(
                     error = &error as &dyn std::error::Error,
@@ -193,13 +213,12 @@ async fn run<K: Kind>(
             }
         }
     };
-    let mut pass = Pass { api, object };
+    let mut pass = Pass::new(api, object);
     let uid = pass.object.uid().unwrap_or_default();
     if !hold(kind, shell, &mut pass).await? {
         return Ok(Some((uid, Again::OnChange)));
     }
     let object = &pass.object;
-
     if let Some(named) = shell.misspelt(K::NAME, key, object) {
         let message = format!("no annotation of this operator is named {named}; it has no effect");
         shell
@@ -207,54 +226,23 @@ async fn run<K: Kind>(
             .tell(object, &Note::warning("UnknownAnnotation", message))
             .await;
     }
-
-    // Only the reads are cut short: what a step began must be recorded, however long that takes.
-    let observed = tokio::time::timeout(shell.pass_deadline, kind.observe(object)).await??;
-    let inputs = shell.inputs(K::NAME, key);
-    let Decision {
-        step,
-        status,
-        again,
-        notes,
-        release,
-    } = kind.decide(object, &observed, &inputs);
-    let before = object.status().cloned().unwrap_or_default();
-    let outcome = match step {
-        None => Outcome {
-            status,
-            again: Some(again),
-            notes: Vec::new(),
-            worked: true,
-        },
-        Some(step) => {
-            let name = step.name();
-            let outcome = kind.perform(&mut pass, step, observed, status).await;
-            shell.reporter.performed(K::NAME, name, outcome.worked);
-            info!(object = %key, step = name, worked = outcome.worked, "step performed");
-            outcome
-        }
+    let before = pass.stored();
+    let mut notes = Vec::new();
+    let ended = steps(kind, shell, key, &mut pass, &mut notes).await;
+    // Told also when the status could not be written: the steps were done.
+    let after = match &ended {
+        Ok(_) => pass.object.status().cloned().unwrap_or_default(),
+        Err(_) => before.clone(),
     };
-    let next = outcome.again.unwrap_or(again);
-    let release = release && outcome.worked;
-    let written = pass.write(&outcome.status).await;
-    // Told also when the status could not be written: the step was done.
-    for note in notes.iter().chain(&outcome.notes) {
-        shell.reporter.tell(&pass.object, note).await;
-    }
-    match written {
-        Ok(()) => {}
-        Err(kubernetes::Error::NotFound) => return Ok(None),
-        // An object that is about to go has nothing more to say.
-        Err(kubernetes::Error::TooLarge) if release => {}
-        Err(error) => {
-            shell.reporter.not_stored(&pass.object, &error).await;
-            return Err(error.into());
-        }
-    }
     shell
         .reporter
-        .tell_transition(&pass.object, &before, &outcome.status)
+        .tell_all(&pass.object, &notes, &before, &after)
         .await;
+    let Ended { again, release } = match ended {
+        Ok(ended) => ended,
+        Err(Failure::Kubernetes(kubernetes::Error::NotFound)) => return Ok(None),
+        Err(error) => return Err(error),
+    };
     if release {
         let mut finalizers = pass.object.finalizers().to_vec();
         finalizers.retain(|finalizer| finalizer != FINALIZER);
@@ -263,7 +251,82 @@ async fn run<K: Kind>(
             Err(error) => Err(error.into()),
         };
     }
-    Ok(Some((uid, next)))
+    Ok(Some((uid, again)))
+}
+
+/// How the steps of a pass ended.
+struct Ended {
+    again: Again,
+    /// Whether the object may go.
+    release: bool,
+}
+
+/// Observes, decides and performs until the object must wait for something, and stores the status.
+async fn steps<K: Kind>(
+    kind: &K,
+    shell: &Shell,
+    key: &ObjectKey,
+    pass: &mut Pass<K::Object>,
+    notes: &mut Vec<Note>,
+) -> Result<Ended, Failure> {
+    for number in 1.. {
+        let object = &pass.object;
+        // Only the reads are cut short: what a step began must be recorded, however long that takes.
+        let observed = tokio::time::timeout(shell.pass_deadline, kind.observe(object)).await??;
+        let inputs = shell.inputs(K::NAME, key);
+        let Decision {
+            step,
+            status,
+            again,
+            notes: said,
+            release,
+        } = kind.decide(object, &observed, &inputs);
+        notes.extend(said);
+        let Some(step) = step else {
+            store(shell, pass, &status, release).await?;
+            return Ok(Ended { again, release });
+        };
+        let name = step.name();
+        let outcome = kind.perform(pass, step, observed, status).await;
+        shell.reporter.performed(K::NAME, name, outcome.worked);
+        info!(object = %key, step = name, worked = outcome.worked, "step performed");
+        notes.extend(outcome.notes);
+        let again = outcome.again.unwrap_or(again);
+        let release = release && outcome.worked;
+        let leads = !shell.leadership.remaining().is_zero();
+        let goes_on = again == Again::Now && !release && leads && number < STEPS;
+        if goes_on && outcome.carried {
+            pass.object.set_status(outcome.status);
+            continue;
+        }
+        store(shell, pass, &outcome.status, release).await?;
+        if !goes_on {
+            return Ok(Ended { again, release });
+        }
+    }
+    Ok(Ended {
+        again: Again::Now,
+        release: false,
+    })
+}
+
+/// Stores the status of a pass. An object that is about to go has nothing more to say.
+async fn store<O: Managed>(
+    shell: &Shell,
+    pass: &mut Pass<O>,
+    status: &O::Status,
+    release: bool,
+) -> Result<(), Failure> {
+    match pass.write(status).await {
+        Ok(()) => Ok(()),
+        Err(kubernetes::Error::TooLarge) if release => Ok(()),
+        Err(error) => {
+            if !matches!(error, kubernetes::Error::NotFound) {
+                shell.reporter.not_stored(&pass.object, &error).await;
+            }
+            Err(error.into())
+        }
+    }
 }
 
 /// Holds the object by the finalizer, if its kind needs that. False where it is on its way out and not held by us: then

@@ -1,26 +1,38 @@
 //! Telling: Kubernetes Events on transitions, and metrics. Failing to tell is a log line, never a failed pass.
+//!
+//! Events are created, one each: they tell transitions, which do not repeat, so none is counted up and none is kept in
+//! memory.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::Client;
-use kube::runtime::events::{Event, Recorder, Reporter as EventReporter};
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use kube::{Api, Client};
 use tracing::debug;
 
-use super::unreadable::event_type;
 use super::{Managed, Note};
 use crate::api::{ConditionType, FIELD_MANAGER};
 use crate::kubernetes::{self, Meta, Stored};
+use crate::rules::ambient::Clock;
 use crate::rules::conditions;
 use crate::telemetry::Metrics;
 
 /// The API server's limit of an event's note, in bytes.
 const LONGEST_NOTE: usize = 1000;
 
+/// The longest name of an object.
+const LONGEST_NAME: usize = 253;
+/// What was done when nothing more is said of it.
+const ACTION: &str = "Reconcile";
+
 /// Publishes events and counts. Cheap to clone.
 #[derive(Clone)]
 pub struct Reporter {
-    recorder: Recorder,
+    client: Client,
+    clock: Arc<dyn Clock>,
+    identity: String,
     metrics: Metrics,
 }
 
@@ -32,13 +44,11 @@ impl std::fmt::Debug for Reporter {
 
 impl Reporter {
     /// A reporter that signs events with this process's identity.
-    pub fn new(client: Client, identity: &str, metrics: Metrics) -> Self {
-        let reporter = EventReporter {
-            controller: FIELD_MANAGER.to_owned(),
-            instance: Some(identity.to_owned()),
-        };
+    pub fn new(client: Client, clock: Arc<dyn Clock>, identity: &str, metrics: Metrics) -> Self {
         Self {
-            recorder: Recorder::new(client, reporter),
+            client,
+            clock,
+            identity: identity.to_owned(),
             metrics,
         }
     }
@@ -68,7 +78,14 @@ impl Reporter {
     }
 
     pub(super) async fn tell<O: Managed>(&self, object: &O, note: &Note) {
-        self.publish(note, object.object_ref(&())).await;
+        self.publish(
+            note.warning,
+            note.reason,
+            &note.message,
+            ACTION,
+            object.object_ref(&()),
+        )
+        .await;
     }
 
     /// The same for an object that is not read whole.
@@ -82,35 +99,67 @@ impl Reporter {
             uid: Some(meta.uid().to_owned()),
             ..ObjectReference::default()
         };
-        self.publish(note, object).await;
+        self.publish(note.warning, note.reason, &note.message, ACTION, object)
+            .await;
     }
 
-    async fn publish(&self, note: &Note, object: ObjectReference) {
+    async fn publish(
+        &self,
+        warning: bool,
+        reason: &str,
+        message: &str,
+        action: &str,
+        object: ObjectReference,
+    ) {
+        let now = self.clock.now();
+        let namespace = object.namespace.clone();
+        // Cluster-wide objects have their events in the namespace that is always there.
+        let namespace = namespace.unwrap_or_else(|| "default".to_owned());
+        let moment = format!(".{:x}", now.as_nanosecond());
+        let name = object.name.clone().unwrap_or_default();
         let event = Event {
-            type_: event_type(note.warning),
-            reason: note.reason.to_owned(),
-            note: Some(cut(&note.message)),
-            action: "Reconcile".to_owned(),
-            secondary: None,
+            metadata: ObjectMeta {
+                name: Some(cut(&name, LONGEST_NAME - moment.len()) + &moment),
+                namespace: Some(namespace.clone()),
+                ..ObjectMeta::default()
+            },
+            event_time: Some(MicroTime(now)),
+            type_: Some(if warning { "Warning" } else { "Normal" }.to_owned()),
+            reason: Some(reason.to_owned()),
+            note: Some(cut(message, LONGEST_NOTE)).filter(|text| !text.is_empty()),
+            action: Some(action.to_owned()),
+            reporting_controller: Some(FIELD_MANAGER.to_owned()),
+            reporting_instance: Some(self.identity.clone()),
+            regarding: Some(object),
+            ..Event::default()
         };
-        if let Err(error) = self.recorder.publish(&event, &object).await {
+        let api: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
+        if let Err(error) = kubernetes::create(&api, &event).await {
             // A namespace that is being deleted takes no events; neither does a cluster in trouble.
             debug!(
-                error = &kubernetes::Error::from(error) as &dyn std::error::Error,
+                error = &error as &dyn std::error::Error,
                 "event not published"
             );
         }
     }
 
-    /// An event when `Ready` or `DeletionBlocked` changed status or reason.
-    pub(super) async fn tell_transition<O: Managed>(
+    /// What a pass has to tell: the notes of its steps, and an event where `Ready` or `DeletionBlocked` changed status or
+    /// reason. One transition is one event: news of a step on the way is told with a `Ready` that comes at once, and
+    /// stands for one that says no more.
+    pub(super) async fn tell_all<O: Managed>(
         &self,
         object: &O,
+        notes: &[Note],
         before: &O::Status,
         after: &O::Status,
     ) {
         let (before, after) = (O::conditions(before), O::conditions(after));
         let stalled = conditions::is_true(after, ConditionType::Stalled.as_str());
+        let ready = conditions::is_true(after, ConditionType::Ready.as_str());
+        let (mut news, others): (Vec<_>, Vec<_>) = notes.iter().partition(|note| note.on_the_way);
+        for note in others {
+            self.tell(object, note).await;
+        }
         for kind in [ConditionType::Ready, ConditionType::DeletionBlocked] {
             let kind = kind.as_str();
             let Some(now) = conditions::find(after, kind) else {
@@ -122,27 +171,27 @@ impl Reporter {
                 continue;
             }
             let blocked = kind == ConditionType::DeletionBlocked.as_str();
-            let event = Event {
-                type_: event_type(blocked || stalled),
-                reason: now.reason.clone(),
-                note: Some(cut(&now.message)).filter(|text| !text.is_empty()),
-                action: kind.to_owned(),
-                secondary: None,
-            };
-            if let Err(error) = self.recorder.publish(&event, &object.object_ref(&())).await {
-                debug!(
-                    error = &kubernetes::Error::from(error) as &dyn std::error::Error,
-                    "event not published"
-                );
+            let mut message = now.message.clone();
+            if !blocked && ready {
+                let told = news.drain(..).map(|note| note.message.clone());
+                message = told.chain([message]).collect::<Vec<_>>().join("; ");
+            } else if !blocked && !stalled && !news.is_empty() {
+                continue;
             }
+            let object = object.object_ref(&());
+            self.publish(blocked || stalled, &now.reason, &message, kind, object)
+                .await;
+        }
+        for note in news {
+            self.tell(object, note).await;
         }
     }
 }
 
-fn cut(message: &str) -> String {
-    let mut end = message.len().min(LONGEST_NOTE);
-    while !message.is_char_boundary(end) {
+fn cut(text: &str, most: usize) -> String {
+    let mut end = text.len().min(most);
+    while !text.is_char_boundary(end) {
         end -= 1;
     }
-    message.get(..end).unwrap_or_default().to_owned()
+    text.get(..end).unwrap_or_default().to_owned()
 }

@@ -61,6 +61,12 @@ impl<S> Store<S> {
         all.keys().cloned().collect()
     }
 
+    /// Whether an object was there when it was seen last.
+    pub fn has(&self, key: &ObjectKey) -> bool {
+        let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        all.contains_key(key)
+    }
+
     /// The first object for which `is_it` holds.
     pub fn find(&self, is_it: impl Fn(&S) -> bool) -> Option<Arc<S>> {
         let all = self.0.read().unwrap_or_else(PoisonError::into_inner);

@@ -5,7 +5,6 @@
 //! understood.
 
 use kube::Api;
-use kube::runtime::events::EventType;
 use serde_json::json;
 use tracing::warn;
 
@@ -113,11 +112,7 @@ async fn tell<K: Kind>(
         return;
     }
     warn!(object = %key, kind = K::NAME, fields = partly.named(), "an object is not understood; it is left alone");
-    let note = Note {
-        warning: true,
-        reason: told.event,
-        message: told.message.clone(),
-    };
+    let note = Note::warning(told.event, told.message.clone());
     shell.reporter.tell_of::<K::Object>(meta, &note).await;
     let about_status = |field: &String| field.starts_with("status");
     let Some(rest) = partly.rest.as_ref() else {
@@ -163,14 +158,5 @@ async fn tell<K: Kind>(
         // The event has said it; the next change or resync says it once more.
         shell.forget_news(K::NAME, key);
         warn!(object = %key, error = &error as &dyn std::error::Error, "the status was not written");
-    }
-}
-
-/// The type of an event.
-pub(super) const fn event_type(warning: bool) -> EventType {
-    if warning {
-        EventType::Warning
-    } else {
-        EventType::Normal
     }
 }

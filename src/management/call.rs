@@ -44,6 +44,26 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
+    /// Whether it is about one project, by its ref.
+    pub const fn is_of_a_project(self) -> bool {
+        match self {
+            Self::Project
+            | Self::RenameProject
+            | Self::DeleteProject
+            | Self::PauseProject
+            | Self::RestoreProject
+            | Self::Health
+            | Self::ApiKeys
+            | Self::Pooler
+            | Self::ChangePassword => true,
+            Self::Organizations
+            | Self::OrganizationProjects
+            | Self::CreateProject
+            | Self::Token
+            | Self::Revoke => false,
+        }
+    }
+
     /// Every endpoint.
     pub const ALL: [Self; 14] = [
         Self::Organizations,

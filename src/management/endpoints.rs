@@ -81,6 +81,19 @@ pub fn organization_projects(
     .with_limits(Limits::LIST)
 }
 
+/// A page of one active project of an organization: its count is that of all active ones.
+pub fn count_active_projects(slug: &OrganizationSlug) -> Call<ProjectPage> {
+    let path =
+        format!("/v1/organizations/{slug}/projects?offset=0&limit=1&statuses=ACTIVE_HEALTHY");
+    Call::new(
+        Endpoint::OrganizationProjects,
+        slug.to_string(),
+        path,
+        wire::project_page,
+    )
+    .with_limits(Limits::LIST)
+}
+
 /// Creates a project. Not idempotent: two calls make two projects.
 pub fn create_project(new: &NewProject) -> Call<CreatedProject> {
     #[derive(Serialize)]

@@ -25,9 +25,9 @@ pub use base::{BadBaseUrl, BaseUrl};
 pub use call::{Call, Endpoint};
 pub use client::{Answer, Client, Exchange};
 pub use endpoints::{
-    NewProject, READS_SECRET_KEYS, Region, Sort, api_keys, change_password, create_project,
-    delete_project, health, organization_projects, organizations, pause_project, pooler, project,
-    rename_project, restore_project, shown_api_keys,
+    NewProject, READS_SECRET_KEYS, Region, Sort, api_keys, change_password, count_active_projects,
+    create_project, delete_project, health, organization_projects, organizations, pause_project,
+    pooler, project, rename_project, restore_project, shown_api_keys,
 };
 pub use error::{Credential, Error, Field, Forbidden, Rejection, Remedy, Withheld};
 pub use headers::RateHeaders;

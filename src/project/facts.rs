@@ -1,15 +1,17 @@
 //! Plain values between observing, deciding and performing. No I/O, no logic beyond small questions.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 use secrecy::SecretString;
 
 use crate::api::{Endpoint, ObjectKey, Output, OutputKind, OutputValue, Reason};
 use crate::controller::StepName;
-use crate::management::{Error, ListedProject, Project, ServiceHealth, Status};
+use crate::management::{Error, Project, ServiceHealth, Status};
 use crate::outputs::{self, Belonging, Facts, Found, Missing};
-pub use crate::session::Unreadable;
+pub use crate::session::{ProjectList, Unreadable};
 
 /// Something that stands in the way, with the words for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,9 +53,9 @@ pub struct Listing {
     /// Our uptime when it began.
     pub begun: Duration,
     /// All projects, branches included.
-    pub projects: Vec<ListedProject>,
+    pub projects: Arc<ProjectList>,
     /// What stands on it and cannot be read as a project.
-    pub unreadable: Vec<Unreadable>,
+    pub unreadable: Arc<Vec<Unreadable>>,
     /// Whether the credential may see only some.
     pub limited: bool,
 }
@@ -96,6 +98,8 @@ pub enum PasswordSecret {
 /// A password Secret that is there.
 #[derive(Clone, Debug)]
 pub struct Kept {
+    /// Its metadata, as it was read.
+    pub meta: ObjectMeta,
     /// Whose it is.
     pub belonging: Belonging,
     /// Whether the object it belongs to is certainly gone: a live look finds no object of the namespace with its UID.
@@ -339,8 +343,10 @@ pub struct Order {
     pub number: i64,
     /// The platform's clock when the list without the name began.
     pub listed_at: Timestamp,
-    /// Our uptime at that moment.
-    pub begun: Duration,
+    /// How long ago that was when the call was decided.
+    pub age: Duration,
+    /// Our uptime at that decision.
+    pub decided: Duration,
 }
 
 /// A ref to be stored.

@@ -22,6 +22,8 @@ pub struct Memo {
     pub powered_at: Option<Duration>,
     /// When our DELETE was accepted.
     pub delete_accepted: Option<Duration>,
+    /// Since when a whole list is waited for.
+    pub lists_since: Option<Duration>,
     /// When our last create call was over.
     pub posted_at: Option<Duration>,
     /// An attempt that was recorded, perhaps, and certainly not sent.

@@ -4,6 +4,7 @@ mod decide;
 mod draft;
 mod facts;
 mod memory;
+mod names;
 mod observe;
 mod password;
 mod perform;
@@ -19,13 +20,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Api;
 
 use crate::api::{ObjectKey, ProjectStatus, SupabaseProject};
-use crate::controller::{Decision, Inputs, Kind, Managed, Outcome, Parting, Pass, Shell};
+use crate::controller::{Decision, Inputs, Kind, Managed, Outcome, Parting, Pass, Shell, Store};
 use crate::kubernetes::{self, Partly};
 use crate::rules::digest::DigestKey;
-use crate::seen::SeenProject;
+use crate::seen::{SeenConnection, SeenProject};
 use crate::session::Sessions;
 use facts::{Observed, Step};
 use memory::Memory;
+use names::Names;
 use refs::Refs;
 
 /// What the room needs.
@@ -39,6 +41,8 @@ pub struct ProjectParts {
     pub digest_key: DigestKey,
     /// A random name of this process.
     pub process: String,
+    /// The connections of namespaces, as they were seen last.
+    pub connections: Store<SeenConnection>,
     /// Whether `ClusterSupabaseConnection` may be used.
     pub cluster_connections: bool,
     /// How often what is changing is looked at.
@@ -54,6 +58,7 @@ pub struct ProjectParts {
 pub struct Projects {
     parts: Arc<ProjectParts>,
     memory: Arc<Memory>,
+    names: Arc<Names>,
     refs: Arc<Refs>,
 }
 
@@ -63,6 +68,7 @@ impl Projects {
         Self {
             parts: Arc::new(parts),
             memory: Arc::default(),
+            names: Arc::default(),
             refs: Arc::new(refs),
         }
     }

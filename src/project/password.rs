@@ -108,6 +108,7 @@ impl<'a> Vault<'a> {
         });
         let (digest, bound) = digests.unzip();
         Ok(Kept {
+            meta: secret.metadata.clone(),
             // The name hangs on the project's: it was made for an object of our name, unless somebody says that it is
             // another one's who still lives.
             orphaned: match &belonging {
@@ -157,6 +158,15 @@ impl<'a> Vault<'a> {
                 kubernetes::replace(&self.api, &secret).await.map(|_| ())
             }
         }
+    }
+
+    /// Notes the ref on a Secret of ours as it was read; refused if it changed since.
+    pub async fn note_reference(&self, kept: &Kept, reference: &str) -> Result<(), Error> {
+        let Some(password) = &kept.password else {
+            return Ok(());
+        };
+        let secret = self.secret(kept.meta.clone(), password, Some(reference));
+        kubernetes::replace(&self.api, &secret).await.map(|_| ())
     }
 
     /// Notes a new password beside the current one, or gives back the one that is noted already.

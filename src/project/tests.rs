@@ -3,9 +3,10 @@
 
 mod platform;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -127,6 +128,7 @@ fn listed(reference: &str, name: &str) -> ListedProject {
 
 fn kept() -> Kept {
     Kept {
+        meta: ObjectMeta::default(),
         belonging: Belonging::Ours,
         orphaned: false,
         reference: Some(REF.into()),
@@ -150,8 +152,8 @@ fn observed() -> Observed {
         listing: Some(Ok(Listing {
             date: now(),
             begun: Duration::ZERO,
-            projects: Vec::new(),
-            unreadable: Vec::new(),
+            projects: Arc::default(),
+            unreadable: Arc::default(),
             limited: false,
         })),
         hold_off: None,
@@ -183,8 +185,8 @@ fn listing(projects: Vec<ListedProject>) -> Observed {
         listing: Some(Ok(Listing {
             date: now(),
             begun: Duration::ZERO,
-            projects,
-            unreadable: Vec::new(),
+            projects: Arc::new(projects.into()),
+            unreadable: Arc::default(),
             limited: false,
         })),
         ..observed()
@@ -356,8 +358,8 @@ mod birth {
             listing: Some(Ok(Listing {
                 date: now(),
                 begun: Duration::ZERO,
-                projects: Vec::new(),
-                unreadable: Vec::new(),
+                projects: Arc::default(),
+                unreadable: Arc::default(),
                 limited: true,
             })),
             ..observed()

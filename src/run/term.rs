@@ -61,7 +61,12 @@ impl Term {
         } = outside.clone();
         let process = draw(random.as_ref(), b"abcdefghijklmnopqrstuvwxyz0123456789", 12);
         let digest_key = keys::digest_key(&client, &options.namespace, random.as_ref()).await?;
-        let reporter = Reporter::new(client.clone(), &options.identity, metrics.clone());
+        let reporter = Reporter::new(
+            client.clone(),
+            Arc::clone(&clock),
+            &options.identity,
+            metrics.clone(),
+        );
         let shell = Shell::new(ShellParts {
             client: client.clone(),
             clock: Arc::clone(&clock),
@@ -86,6 +91,7 @@ impl Term {
                 namespaces: namespaces.clone(),
                 transition_interval: options.transition_interval,
                 rest_interval: options.rest_interval,
+                resync_interval: options.resync_interval,
                 credentials_interval: options.credentials_interval,
             },
             metrics: metrics.clone(),
@@ -105,6 +111,7 @@ impl Term {
                 sessions: sessions.clone(),
                 digest_key: digest_key.clone(),
                 process,
+                connections: seen.connections.store.clone(),
                 cluster_connections: options.scope == Scope::Cluster,
                 transition_interval: options.transition_interval,
                 rest_interval: options.rest_interval,

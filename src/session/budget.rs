@@ -21,8 +21,10 @@ const CLOSED_LEAST: Duration = Duration::from_secs(1);
 const CLOSED_MOST: Duration = Duration::from_secs(300);
 /// Buckets that nobody used for so long are forgotten.
 const FORGET_AFTER: Duration = Duration::from_secs(600);
-/// From so many buckets on, forgetting is worth the look.
+/// From so many buckets on, forgetting is worth the look: when there are twice as many as the last look left, and once
+/// a minute, so that what one call costs does not grow with their number.
 const CROWD: usize = 256;
+const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 /// What the platform counts by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -83,6 +85,8 @@ pub struct Budget {
     connections: HashMap<String, Connection>,
     admitted: HashSet<Ticket>,
     last: Ticket,
+    /// When idle buckets were forgotten last, and how many were left.
+    forgot: (Duration, usize),
 }
 
 impl Bucket {
@@ -218,6 +222,13 @@ impl Budget {
             // Calls under way are not counted by the platform yet.
             bucket.remaining = rate.remaining.saturating_sub(bucket.in_flight);
             bucket.resets = now + rate.reset;
+            // What one project is asked now and then needs no memory as long as the platform counts it: its next answer
+            // says as much.
+            let plenty = rate.remaining > rate.limit / 2 && bucket.refusals == 0;
+            let idle = bucket.in_flight == 0 && bucket.waiting.is_empty();
+            if key.endpoint.is_of_a_project() && plenty && idle && bucket.closed_until <= now {
+                self.buckets.remove(key);
+            }
         }
     }
 
@@ -285,6 +296,21 @@ impl Budget {
         Some(until.saturating_sub(now)).filter(|wait| !wait.is_zero())
     }
 
+    /// How far apart background calls should be for half of the bucket to be left when its window ends. A quarter may be
+    /// used at once.
+    pub fn spacing(&mut self, now: Duration, key: &Key) -> Duration {
+        let Some(bucket) = self.buckets.get_mut(key) else {
+            return Duration::ZERO;
+        };
+        bucket.roll(now);
+        let half = bucket.limit / 2;
+        if bucket.remaining > half + bucket.limit / 4 || bucket.resets <= now {
+            return Duration::ZERO;
+        }
+        let left = bucket.remaining.saturating_sub(half).max(1);
+        bucket.resets.saturating_sub(now) / left
+    }
+
     /// How many calls a window of the bucket takes.
     pub fn limit(&self, key: &Key) -> u32 {
         self.buckets.get(key).map_or(LIMIT, |bucket| bucket.limit)
@@ -300,7 +326,9 @@ impl Budget {
     }
 
     fn forget(&mut self, now: Duration) {
-        if self.buckets.len() + self.connections.len() < CROWD {
+        let crowd = self.buckets.len() + self.connections.len();
+        let (at, left) = self.forgot;
+        if crowd < CROWD || (crowd < left * 2 && at + LOOK_EVERY > now) {
             return;
         }
         let recent = |used: Duration| used + FORGET_AFTER > now;
@@ -313,6 +341,7 @@ impl Budget {
         self.connections.retain(|_, connection| {
             connection.closed_until > now || connection.closures.iter().any(|(_, at)| recent(*at))
         });
+        self.forgot = (now, self.buckets.len() + self.connections.len());
     }
 }
 

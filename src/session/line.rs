@@ -188,6 +188,12 @@ impl Line {
             .reserve(self.clock.uptime(), &key, &identity.own)
     }
 
+    /// How far apart background calls should be to leave half of a bucket to others: at once at first, then evenly.
+    pub fn spacing(&self, identity: &Identity, scope: &str, endpoint: Endpoint) -> Duration {
+        let key = key(identity, scope, endpoint);
+        self.budget().spacing(self.clock.uptime(), &key)
+    }
+
     /// How many calls a minute a bucket takes.
     pub fn limit(&self, identity: &Identity, scope: &str, endpoint: Endpoint) -> u32 {
         self.budget().limit(&key(identity, scope, endpoint))

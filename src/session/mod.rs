@@ -25,4 +25,4 @@ pub use id::ConnectionId;
 pub use identity::Identity;
 pub use live::{Session, SessionState};
 pub use registry::{SessionOptions, Sessions, SessionsParts};
-pub use roster::{Pace, Presence, Roster, Sighted, Unreadable, WholeList};
+pub use roster::{Pace, Presence, ProjectList, Roster, Sighted, Unreadable, WholeList};

@@ -32,8 +32,10 @@ use crate::telemetry::Metrics;
 pub struct SessionOptions {
     /// Between two looks while a followed project is on its way to another state.
     pub transition_interval: Duration,
-    /// Between two whole lists at rest.
+    /// Between two looks at rest.
     pub rest_interval: Duration,
+    /// Between two whole lists at rest, at most.
+    pub resync_interval: Duration,
     /// Between two looks at credential Secrets.
     pub credentials_interval: Duration,
     /// The namespaces that are looked after; none for the whole cluster, cluster-wide connections included.
@@ -43,8 +45,9 @@ pub struct SessionOptions {
 impl Default for SessionOptions {
     fn default() -> Self {
         Self {
-            transition_interval: Duration::from_secs(5),
+            transition_interval: Duration::from_secs(2),
             rest_interval: Duration::from_secs(60),
+            resync_interval: Duration::from_secs(600),
             credentials_interval: Duration::from_secs(30),
             namespaces: None,
         }

@@ -89,7 +89,7 @@ fn a_create_costs_exactly_these_calls_and_writes() {
         let lists = made
             .remove("GET /v1/organizations/{slug}/projects")
             .unwrap();
-        let ticks = 90 / 5;
+        let ticks = 90 / 2;
         assert!((1..=ticks + 4).contains(&lists), "{lists} lists");
         let expected = BTreeMap::from([
             ("POST /v1/projects".to_owned(), 1),

@@ -389,7 +389,7 @@ impl Stage {
             clock: clock.clone(),
             random,
             leadership: leadership.clone(),
-            reporter: Reporter::new(client, "test", Metrics::default()),
+            reporter: Reporter::new(client, clock.clone(), "test", Metrics::default()),
             resync: Duration::from_secs(600),
             pass_deadline: Duration::from_secs(60),
         });

@@ -66,10 +66,10 @@ pub fn candidate(
     let status = project.status.as_ref();
     let creation = status.and_then(|status| status.creation.as_ref());
     let create_name = creation.map(|creation| creation.name.as_str());
-    let own: Vec<_> = listing
-        .projects
-        .iter()
-        .filter(|listed| !listed.is_branch && Some(listed.name.as_str()) == create_name)
+    let own: Vec<_> = create_name
+        .into_iter()
+        .flat_map(|name| listing.projects.named(name))
+        .filter(|listed| !listed.is_branch)
         .collect();
     let adoption = &project.spec.adoption;
     let named = adoption.reference.as_deref();
@@ -92,8 +92,8 @@ pub fn candidate(
     {
         let found = listing
             .projects
-            .iter()
-            .find(|listed| listed.reference.as_str() == named && !listed.is_branch);
+            .find(named)
+            .filter(|listed| !listed.is_branch);
         match found {
             Some(listed) if adoption_allowed => return Candidate::Adopt(listed.clone()),
             Some(listed) => return Candidate::InTheWay(listed.clone()),
@@ -108,11 +108,8 @@ pub fn candidate(
         return Candidate::None;
     }
     let wanted = project.wanted_name();
-    match listing
-        .projects
-        .iter()
-        .find(|listed| !listed.is_branch && listed.name == wanted)
-    {
+    let mut bearers = listing.projects.named(&wanted);
+    match bearers.find(|listed| !listed.is_branch) {
         None => Candidate::None,
         Some(listed) if adoption.policy == AdoptionPolicy::AdoptOrCreate && adoption_allowed => {
             Candidate::Adopt(listed.clone())
@@ -380,7 +377,8 @@ fn create(
         organization,
         number,
         listed_at: listing.date,
-        begun: listing.begun,
+        age: inputs.uptime.saturating_sub(listing.begun),
+        decided: inputs.uptime,
     });
     act(step, draft, Again::Now)
 }
@@ -402,10 +400,13 @@ fn undecidable(
         .filter(|attempt| attempt.is_unsettled())
         .count();
     let wanted = project.wanted_name();
-    let there = |listed: &ListedProject| !listed.is_branch && listed.name == wanted;
+    let is_there = || {
+        let mut bearers = listing.projects.named(&wanted);
+        bearers.any(|listed| !listed.is_branch)
+    };
     if lost >= ABSENT_AT_MOST {
         Some("the answers to two create calls were lost, and no project turned up")
-    } else if lost > 0 && listing.projects.iter().any(there) {
+    } else if lost > 0 && is_there() {
         Some(
             "the answer to the create call was lost, and a project of the wanted name is there, which may have been \
              renamed by hand",

@@ -119,9 +119,8 @@ fn delete(
         // A list of some projects proves no absence.
         .filter(|listing| !listing.limited)
         .and_then(|listing| {
-            let listed = listing.projects.iter().any(|listed| {
-                listed.reference.as_str() == reference && listed.status != Status::Removed
-            });
+            let listed = listing.projects.find(reference);
+            let listed = listed.is_some_and(|listed| listed.status != Status::Removed);
             // What may be an entry that cannot be read is not absent.
             let doubtful = listing
                 .unreadable

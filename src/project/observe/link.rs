@@ -1,4 +1,5 @@
-//! The connection and the organization of a project, looked at live.
+//! The connection and the organization of a project. Whether a connection of the cluster admits the namespace is looked at
+//! live.
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, ResourceExt as _};
@@ -7,12 +8,12 @@ use super::SETTLE;
 use crate::api::connection;
 use crate::api::project::ConnectionKind;
 use crate::api::{ClusterSupabaseConnection, Reason, SupabaseConnection, SupabaseProject};
-use crate::kubernetes::{self, Error};
+use crate::kubernetes::{self, Bare, Error};
 use crate::project::Projects;
 use crate::project::facts::{Observed, Problem};
 use crate::session::{ConnectionId, Session, SessionState};
 
-/// The connection, live, and its session.
+/// The connection and its session.
 pub(super) async fn link(
     projects: &Projects,
     project: &SupabaseProject,
@@ -33,10 +34,14 @@ pub(super) async fn link(
     let mut problem = None;
     match wanted.kind {
         ConnectionKind::SupabaseConnection => {
+            // Whether it is accepted, the session knows. One that was not seen yet may have been made a moment ago.
             let api: Api<SupabaseConnection> = Api::namespaced(client.clone(), &namespace);
-            match kubernetes::get(&api, name).await? {
-                None => problem = Some(missing()),
-                Some(_) => observed.link.adoption = true,
+            let there = projects.connections.has(&id.key())
+                || kubernetes::see::<_, Bare>(&api, name).await?.is_some();
+            if there {
+                observed.link.adoption = true;
+            } else {
+                problem = Some(missing());
             }
         }
         ConnectionKind::ClusterSupabaseConnection if !projects.cluster_connections => {

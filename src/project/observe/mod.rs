@@ -6,6 +6,7 @@ mod link;
 mod reading;
 mod stored;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::ResourceExt as _;
@@ -20,7 +21,13 @@ use crate::api::{ObjectKey, ProjectStatus, SupabaseProject, annotations};
 use crate::kubernetes::Error;
 use crate::management::{self, ProjectRef, Status};
 use crate::rules::backoff;
-use crate::session::{self, Pace, Session};
+use crate::session::{self, Pace, Session, WholeList};
+
+/// How long after a create call its project is waited for at once: some are there within a moment.
+const YOUNG: Duration = Duration::from_millis(600);
+
+/// How long a whole list that was asked for is good for whoever asked: longer than any takes.
+const ASKED: Duration = Duration::from_secs(720);
 
 /// How long a pass waits for a connection that has not had its first pass.
 const SETTLE: Duration = Duration::from_secs(2);
@@ -143,6 +150,17 @@ fn pace(presence: &Presence) -> Pace {
     }
 }
 
+/// A whole list, shared with everybody who looks at it.
+fn listing(list: &WholeList) -> Listing {
+    Listing {
+        date: list.date,
+        begun: list.begun,
+        projects: Arc::clone(&list.projects),
+        unreadable: Arc::clone(&list.unreadable),
+        limited: list.limited,
+    }
+}
+
 /// Reads for one project through its session.
 struct Reader<'a> {
     projects: &'a Projects,
@@ -188,7 +206,10 @@ impl Reader<'_> {
                 return Ok(());
             }
         }
-        let listing = self.whole(&organization).await;
+        let listing = match self.lately(observed, &organization) {
+            Some(listing) => Ok(listing),
+            None => self.whole(&organization).await,
+        };
         if let Ok(listing) = &listing {
             match decide::candidate(self.project, listing, observed.link.adoption) {
                 Candidate::Own(listed) | Candidate::Adopt(listed) => {
@@ -211,17 +232,43 @@ impl Reader<'_> {
         Ok(())
     }
 
+    /// A whole list that began after this object asked for one.
     async fn whole(&self, organization: &str) -> Result<Listing, management::Error> {
         let roster = self.session.roster(organization);
-        let begun_after = self.projects.shell.clock.uptime();
-        let list = roster.whole(&self.tenant(), begun_after).await?;
-        Ok(Listing {
-            date: list.date,
-            begun: list.begun,
-            projects: list.projects.clone(),
-            unreadable: list.unreadable.clone(),
-            limited: list.limited,
-        })
+        let uid = self.uid();
+        let now = self.projects.shell.clock.uptime();
+        // A list may take longer than anybody waits for it at a time: the one that was asked for then is good now.
+        let since = self.projects.memory.note(&uid, |memo| {
+            let asked = memo.lists_since.filter(|asked| *asked + ASKED > now);
+            *memo.lists_since.insert(asked.unwrap_or(now))
+        });
+        let list = roster.whole(&self.tenant(), since).await?;
+        self.projects
+            .memory
+            .note(&uid, |memo| memo.lists_since = None);
+        Ok(listing(&list))
+    }
+
+    /// A list of the last minute, where that will do: nothing was ever sent for the object, so its create name will be a
+    /// fresh one that nobody bears; and the wanted name is not on the list, nor taken by this operator since. Whatever
+    /// else is found is looked at anew before anything is said of it.
+    fn lately(&self, observed: &Observed, organization: &str) -> Option<Listing> {
+        let status = self.project.status.as_ref();
+        let tried = status.is_some_and(|status| status.creation.is_some());
+        let creates = self.project.spec.adoption.policy == AdoptionPolicy::CreateOnly;
+        let alone = matches!(observed.password, PasswordSecret::Missing);
+        if tried || !creates || !alone {
+            return None;
+        }
+        let list = self.session.roster(organization).lately()?;
+        let wanted = self.project.wanted_name();
+        let names = &self.projects.names;
+        if list.limited || names.is_taken_since(organization, &wanted, list.begun) {
+            return None;
+        }
+        let listing = listing(&list);
+        let found = decide::candidate(self.project, &listing, observed.link.adoption);
+        (found == Candidate::None).then_some(listing)
     }
 
     async fn leaving(&self, observed: &mut Observed, reference: &str) {
@@ -267,6 +314,12 @@ impl Reader<'_> {
         observed.list_trouble = roster.trouble();
         let known = pace(&self.sight(roster.presence(reference)));
         observed.presence = self.sight(roster.follow(reference, &key, known));
+        let now = self.projects.shell.clock.uptime();
+        let young = self.memo.posted_at.is_some_and(|at| at + YOUNG > now);
+        if young && pace(&observed.presence) == Pace::Moving {
+            roster.settles(reference, YOUNG).await;
+            observed.presence = self.sight(roster.presence(reference));
+        }
         // Something was learned in between.
         if pace(&observed.presence) != known {
             roster.follow(reference, &key, pace(&observed.presence));

@@ -13,13 +13,13 @@ use crate::controller::{Again, Note, Outcome, Pass};
 use crate::kubernetes;
 use crate::management::{self, NewProject, OrganizationSlug, Region, Rejection};
 use crate::outputs::Belonging;
-use crate::project::facts::{Claim, Order, PasswordSecret};
+use crate::project::facts::{Claim, Kept, Order, PasswordSecret};
 use crate::rules::conditions::Truth;
 use crate::rules::password;
 
 /// How long an accepted refusal keeps further create calls away, unless the spec changes.
 const REFUSED_FOR: Duration = Duration::from_secs(600);
-/// How long after the beginning of the list a create call may be begun.
+/// How long after it was decided a create call may be begun.
 const PREPARING: Duration = Duration::from_secs(30);
 /// How long a session may hold a call back: for a credential, and for its turn.
 const QUEUEING: Duration = Duration::from_secs(40);
@@ -80,6 +80,12 @@ impl Hand<'_> {
             .attempts
             .push(self.attempt(&order, &new, &digest, call.deadline()));
         creation.keep_room();
+        // From now on an earlier list says nothing about the wanted name to anybody else.
+        self.projects.names.take(
+            &order.organization,
+            &self.project.wanted_name(),
+            self.uptime(),
+        );
         // K3: refused if anybody wrote the object since it was read, before the list was begun.
         if let Err(error) = pass.write(&status).await {
             // The write may have been applied all the same; the call was certainly not made.
@@ -89,30 +95,26 @@ impl Hand<'_> {
             return self.kubernetes(&error, "recording the create call", pass.stored());
         }
         // The password that is sent is the one that is stored now.
-        let stored = matches!(
-            self.vault().look().await,
-            Ok(PasswordSecret::There(kept))
-                if kept.belonging == Belonging::Ours && kept.digest.as_deref() == Some(&digest)
-        );
+        let stored = self.kept_as(&digest).await;
         let leads = self
             .projects
             .shell
             .leadership
             .require(LEADERSHIP_LEFT)
             .is_ok();
-        let in_time = self.uptime().saturating_sub(order.begun) < PREPARING;
-        if !(stored && leads && in_time) {
+        let in_time = self.uptime().saturating_sub(order.decided) < PREPARING;
+        let Some(kept) = stored.filter(|_| leads && in_time) else {
             let status = self
                 .close(pass, number, AttemptOutcome::NotSent, None)
                 .await;
             return Outcome::failed(status, Again::Backoff);
-        }
+        };
         let answer = session.send(&self.tenant(), &call).await;
         let over = self.uptime();
         self.projects
             .memory
             .note(&self.uid(), |memo| memo.posted_at = Some(over));
-        let done = self.answered(pass, &order, answer, &digest, status).await;
+        let done = self.answered(pass, &order, answer, kept, status).await;
         drop(held);
         done
     }
@@ -132,8 +134,11 @@ impl Hand<'_> {
             region_group: self.project.spec.region_group.clone(),
             size: new.size.clone(),
             listed_at: Time(order.listed_at),
-            deadline_seconds: i64::try_from((PREPARING + QUEUEING + deadline).as_secs())
-                .unwrap_or(i64::MAX),
+            // Counted from the list, however old that was, and rounded up.
+            deadline_seconds: i64::try_from(
+                (order.age + PREPARING + QUEUEING + deadline).as_secs() + 1,
+            )
+            .unwrap_or(i64::MAX),
             password_digest: digest.to_owned(),
             process: self.projects.process.clone(),
             outcome: AttemptOutcome::Pending,
@@ -146,7 +151,7 @@ impl Hand<'_> {
         pass: &mut Pass<SupabaseProject>,
         order: &Order,
         answer: Result<management::Answer<management::CreatedProject>, management::Error>,
-        digest: &str,
+        kept: Kept,
         mut status: ProjectStatus,
     ) -> Done {
         let key = ObjectKey::of(self.project);
@@ -166,7 +171,11 @@ impl Hand<'_> {
                         region: created.region,
                         own: true,
                     };
-                    return self.store(pass, &claim, Some(digest), status).await;
+                    let digest = kept.digest.clone();
+                    let stored = self.store(pass, &claim, digest.as_deref(), status);
+                    let done = stored.await;
+                    self.label_password(&kept, &claim).await;
+                    return done;
                 }
                 error!(project = %key, "the answer to the create call speaks of another project; looking it up");
                 None
@@ -297,7 +306,13 @@ impl Hand<'_> {
         } else {
             None
         };
-        self.store(pass, &claim, sent.as_deref(), status).await
+        let done = self.store(pass, &claim, sent.as_deref(), status).await;
+        if let Some(sent) = sent
+            && let Some(kept) = self.kept_as(&sent).await
+        {
+            self.label_password(&kept, &claim).await;
+        }
+        done
     }
 
     /// K4: the ref into the status, whatever else changed, until it is stored.
@@ -325,14 +340,13 @@ impl Hand<'_> {
             );
             return Outcome::failed(status, Again::Backoff);
         }
-        self.label_password(claim, sent).await;
         let (done, how) = if claim.own {
             ("created", Reason::Created)
         } else {
             ("adopted", Reason::Adopted)
         };
         let message = format!("project {} was {done}", claim.reference);
-        Outcome::go_on(pass.stored()).telling(Note::normal(how.as_str(), message))
+        Outcome::go_on(pass.stored()).telling(Note::on_the_way(how.as_str(), message))
     }
 
     /// A status with the ref in it.
@@ -390,16 +404,21 @@ impl Hand<'_> {
         draft.finish()
     }
 
+    /// The password Secret, if it is ours and keeps the password of this digest: looked at now.
+    async fn kept_as(&self, digest: &str) -> Option<Kept> {
+        match self.vault().look().await {
+            Ok(PasswordSecret::There(kept))
+                if kept.belonging == Belonging::Ours && kept.digest.as_deref() == Some(digest) =>
+            {
+                Some(kept)
+            }
+            Ok(PasswordSecret::There(_) | PasswordSecret::Missing) | Err(_) => None,
+        }
+    }
+
     /// Notes on the password Secret whose password it keeps. What fails here is done by a later pass.
-    pub(super) async fn label_password(&self, claim: &Claim, sent: Option<&str>) {
-        let Some(sent) = sent else { return };
-        let kept = self.vault().look().await;
-        if let Ok(PasswordSecret::There(kept)) = kept
-            && kept.belonging == Belonging::Ours
-            && kept.digest.as_deref() == Some(sent)
-            && let Some(password) = &kept.password
-            && let Err(error) = self.vault().put(password, Some(&claim.reference)).await
-        {
+    async fn label_password(&self, kept: &Kept, claim: &Claim) {
+        if let Err(error) = self.vault().note_reference(kept, &claim.reference).await {
             warn!(
                 error = &error as &dyn std::error::Error,
                 "the ref could not be noted on the password Secret yet"

@@ -168,8 +168,10 @@ impl Hand<'_> {
                     .memory
                     .note(&uid, |memo| memo.renamed = Some((name.to_owned(), at)));
                 let mut status = status;
+                let organization = status.organization_slug.clone().unwrap_or_default();
+                self.projects.names.take(&organization, name, at);
                 status.project_name = Some(name.to_owned());
-                Outcome::go_on(status)
+                Outcome::carry_on(status)
             }
             Err(management::Error::Rejected {
                 because: Rejection::NameTaken,

@@ -177,7 +177,7 @@ fn odd(reference: Option<&str>, created_at: Option<Timestamp>) -> Unreadable {
 fn with_odd(entry: Unreadable) -> Observed {
     let mut observed = listing(vec![listed(OTHER, "something-else")]);
     if let Some(Ok(listing)) = &mut observed.listing {
-        listing.unreadable.push(entry);
+        Arc::make_mut(&mut listing.unreadable).push(entry);
     }
     observed
 }

@@ -1,6 +1,8 @@
 //! THE ROSTER: one list of an organization's projects, shared by every object that follows one of them.
 
 mod following;
+mod glimpse;
+mod list;
 mod state;
 mod ticks;
 mod whole;
@@ -10,8 +12,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
 
 pub use following::Following;
+pub use list::ProjectList;
 pub use state::{Pace, Presence, RosterState, Sighted, Unreadable};
 pub use ticks::Sharing;
 pub use whole::WholeList;
@@ -21,6 +25,10 @@ use self::whole::Lists;
 use super::live::{Inner as SessionInner, Session};
 use crate::api::ObjectKey;
 use crate::management::{Error, Withheld};
+use crate::slots;
+
+/// How old a list of the last minute may be.
+const LATELY: Duration = Duration::from_secs(60);
 
 /// The roster of one organization. Cheap to clone; all clones are one.
 #[derive(Clone)]
@@ -32,6 +40,8 @@ struct Inner {
     state: Mutex<RosterState>,
     lists: Mutex<Lists>,
     listed: watch::Sender<u64>,
+    /// Counts the looks from which something was learned.
+    learned: watch::Sender<u64>,
     times: Mutex<Times>,
     /// Why looks fail, once that has lasted.
     trouble: Mutex<Option<Error>>,
@@ -55,6 +65,7 @@ impl Roster {
             state: Mutex::new(RosterState::new(organization)),
             lists: Mutex::default(),
             listed: watch::Sender::new(0),
+            learned: watch::Sender::new(0),
             times: Mutex::default(),
             trouble: Mutex::default(),
             kick: Notify::new(),
@@ -131,6 +142,32 @@ impl Roster {
             .unwrap_or(known)
     }
 
+    /// Waits until a project that somebody follows was seen at rest, at most for so long: much is done within a moment
+    /// of the call that asked for it.
+    pub async fn settles(&self, reference: &str, at_most: Duration) {
+        let mut learned = self.0.learned.subscribe();
+        let settled = async {
+            loop {
+                let known = self.state().presence(reference);
+                if matches!(&known, Presence::Present(seen) if !seen.status.is_moving()) {
+                    return;
+                }
+                // The sender lives as long as the roster that we hold.
+                let _ = learned.changed().await;
+            }
+        };
+        let _ = slots::away(timeout(at_most, settled)).await;
+    }
+
+    /// The last whole list, if it is of the last minute, or as fresh as a list that takes longer than that can be. It is
+    /// good for knowing what was there, not for what was not: whoever must know that asks for [`Roster::whole`].
+    pub fn lately(&self) -> Option<Arc<WholeList>> {
+        let session = self.session().ok()?;
+        let list = self.lists().latest()?;
+        let fresh = LATELY.max(list.took * 2);
+        (list.begun + fresh > session.line().uptime()).then_some(list)
+    }
+
     /// Another credential is in use from now on: what was seen before says nothing, and what is being looked for
     /// with the old one neither.
     pub(super) fn forget_sightings(&self) {
@@ -158,6 +195,7 @@ impl Roster {
             }
             saw(&mut self.state())
         };
+        self.0.learned.send_modify(|looks| *looks += 1);
         self.wake(changed);
         true
     }

@@ -1,8 +1,8 @@
 //! Looking again and again, as seldom as will do.
 //!
-//! A task per roster, as long as anybody follows anything: the newest page every few seconds while something is on
-//! its way to another state, the whole list every minute at rest. Half of every bucket of the rate limit is left to
-//! others.
+//! A task per roster, as long as anybody follows anything: the newest page soon after something began to move, and every
+//! few seconds while it does; at rest a cheap look every minute, and a whole list where that shows a change, or none was
+//! made for long. Half of every bucket of the rate limit is left to others.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,10 +12,9 @@ use futures::{StreamExt as _, stream};
 use tokio::time::timeout;
 use tracing::debug;
 
-use super::{Pace, Roster, WholeList};
+use super::{Pace, ProjectList, Roster, WholeList, glimpse};
 use crate::management::{
-    Endpoint, Error, ListedProject, OrganizationSlug, ProjectRef, Sort, organization_projects,
-    project,
+    Endpoint, Error, OrganizationSlug, ProjectRef, Sort, organization_projects, project,
 };
 use crate::session::Identity;
 use crate::session::live::{Session, SessionState};
@@ -42,14 +41,29 @@ pub(super) struct Times {
     refused: u32,
     /// Pages of the last whole list.
     pages: u32,
+    /// Pages of the last look at what moves.
+    newest_pages: u32,
+    /// When the last cheap look began that showed no change.
+    glanced: Option<Duration>,
+    /// Cheap looks in a row that contradict the whole list made because of them.
+    misled: u32,
 }
+
+/// Whole lists of more pages than this are not made as long as a cheap look, which takes two calls, shows no change.
+const CHEAP: u32 = 2;
+/// Cheap looks that were wrong so often in a row are made no more.
+const MISLED: u32 = 2;
+/// The least time between two looks.
+const SPACING: Duration = Duration::from_millis(200);
+/// Pages of one look at what moves.
+const NEWEST_PAGES: u32 = 10;
 
 impl Times {
     /// A whole list came, whoever asked for it.
-    pub(super) fn saw_whole(&mut self, begun: Duration, pages: u32) {
-        self.looked = self.looked.max(Some(begun));
-        self.whole = self.whole.max(Some(begun));
-        self.pages = pages;
+    pub(super) fn saw_whole(&mut self, list: &WholeList) {
+        self.looked = self.looked.max(Some(list.begun));
+        self.whole = self.whole.max(Some(list.begun));
+        self.pages = list.pages;
     }
 }
 
@@ -105,6 +119,7 @@ impl Drop for Share {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Look {
     Page,
+    Glance,
     Whole,
 }
 
@@ -155,10 +170,7 @@ impl Roster {
                 }
             };
             drop(session);
-            if timeout(wait, self.0.kick.notified()).await.is_ok() {
-                // More may follow at once.
-                tokio::time::sleep(TOGETHER).await;
-            }
+            let _ = timeout(wait, self.0.kick.notified()).await;
         }
     }
 
@@ -187,13 +199,21 @@ impl Roster {
             })
         };
         let whole = options.rest_interval.max(apart * times.pages.max(1));
-        let page = options.transition_interval.max(apart);
-        let mut next = (Look::Whole, until(times.whole, whole));
+        let newest = options
+            .transition_interval
+            .max(apart * times.newest_pages.max(1));
+        let mut next = self.at_rest(session, &times, until(times.whole, whole));
         if state.has_unknown(Pace::Resting) {
-            next.1 = next.1.min(until(times.looked, page));
+            next = (Look::Whole, next.1.min(until(times.looked, newest)));
         }
-        if state.is_moving() {
-            let due = until(times.looked, page);
+        if let Some(due) = state.due(times.looked, newest) {
+            let spacing = identity.map_or(SPACING, |identity| {
+                line.spacing(identity, &self.0.organization, endpoint) * sharers
+            });
+            let least = times
+                .looked
+                .map_or(due, |looked| looked + spacing.max(SPACING));
+            let due = due.max(least).saturating_sub(now);
             if due < next.1 {
                 next = (Look::Page, due);
             }
@@ -207,6 +227,29 @@ impl Roster {
         next
     }
 
+    /// What to do where nothing moves: `whole` is when a whole list would be due.
+    fn at_rest(&self, session: &Session, times: &Times, whole: Duration) -> (Look, Duration) {
+        let options = &session.shared().options;
+        let cheap = times.pages > CHEAP
+            && times.misled < MISLED
+            && !session.may_be_limited_to_projects()
+            && self.lists().latest().is_some_and(|list| !list.limited);
+        if !cheap {
+            return (Look::Whole, whole);
+        }
+        let now = session.line().uptime();
+        let since = |moment: Option<Duration>, interval: Duration| {
+            (moment.unwrap_or_default() + interval).saturating_sub(now)
+        };
+        let sure = since(times.whole, options.resync_interval);
+        let glance = since(times.whole.max(times.glanced), options.rest_interval);
+        if sure <= glance {
+            (Look::Whole, sure.max(whole))
+        } else {
+            (Look::Glance, glance)
+        }
+    }
+
     async fn look(&self, session: &Session, look: Look) {
         let now = session.line().uptime();
         self.times().looked = Some(now);
@@ -215,15 +258,19 @@ impl Roster {
                 self.times().whole = Some(now);
                 self.whole(TENANT, now).await.map(|_| ())
             }
-            Look::Page => self.look_at_page(session).await,
+            Look::Page => self.look_at_newest(session).await,
+            Look::Glance => self.glance(session).await,
         };
         self.judge(outcome.as_ref().err());
         match outcome {
             Ok(()) => {}
             Err(Error::Forbidden { .. }) => {
                 // Listing is not allowed: each by its own address.
-                let pace = (look == Look::Page).then_some(Pace::Moving);
-                let references = self.state().references(pace);
+                let references = if look == Look::Page {
+                    self.state().moving()
+                } else {
+                    self.state().references()
+                };
                 self.look_at(session, references, true).await;
             }
             Err(error) => debug!(
@@ -269,23 +316,56 @@ impl Roster {
         self.note_trouble(trouble);
     }
 
-    async fn look_at_page(&self, session: &Session) -> Result<(), Error> {
+    /// Looks at the newest projects, as far back as needed to see what moves; what is missing then is asked for by its
+    /// own address.
+    async fn look_at_newest(&self, session: &Session) -> Result<(), Error> {
         let slug: OrganizationSlug = self.0.organization.parse().map_err(|_| Error::NotFound)?;
-        let call = organization_projects(&slug, 0, PAGE, Sort::NewestFirst);
-        let (era, begun) = (self.era(), session.line().uptime());
-        let page = session.send(TENANT, &call).await?.value.projects;
-        self.learn(era, |state| state.saw_page(begun, &page));
-        let mut missing = self.state().references(Some(Pace::Moving));
-        for listed in &page {
-            missing.remove(listed.reference.as_str());
+        let mut missing = self.state().moving();
+        let mut pages = 0;
+        loop {
+            let offset = u64::from(pages) * u64::from(PAGE);
+            let call = organization_projects(&slug, offset, PAGE, Sort::NewestFirst);
+            let (era, begun) = (self.era(), session.line().uptime());
+            let page = session.send(TENANT, &call).await?.value;
+            pages += 1;
+            self.times().newest_pages = pages;
+            self.learn(era, |state| state.saw_page(begun, &page.projects));
+            for listed in &page.projects {
+                missing.remove(listed.reference.as_str());
+            }
+            let more = page.len() as u64 == u64::from(PAGE) && pages < NEWEST_PAGES;
+            if missing.len() <= AT_A_TIME || !more {
+                break;
+            }
         }
         let blind = session.may_be_limited_to_projects();
         self.look_at(session, missing, blind).await;
         Ok(())
     }
 
+    /// Looks whether anything has changed since the last whole list; if so, makes another.
+    async fn glance(&self, session: &Session) -> Result<(), Error> {
+        let slug: OrganizationSlug = self.0.organization.parse().map_err(|_| Error::NotFound)?;
+        let now = session.line().uptime();
+        let seen = glimpse::look(session, &slug, TENANT).await?;
+        let before = self.lists().latest().map(|list| list.glimpse());
+        if before.as_ref() == Some(&seen) {
+            let mut times = self.times();
+            times.glanced = Some(now);
+            times.misled = 0;
+            return Ok(());
+        }
+        self.times().whole = Some(now);
+        let list = self.whole(TENANT, now).await?;
+        let mut times = self.times();
+        // The list shows what it showed before, and the look something else: it counts in another way.
+        let unchanged = before == Some(list.glimpse());
+        times.misled = if unchanged { times.misled + 1 } else { 0 };
+        Ok(())
+    }
+
     /// Asks for what is missing from a list of some projects, each at most once in the interval of lists.
-    pub(super) async fn look_for_missing(&self, session: &Session, list: &[ListedProject]) {
+    pub(super) async fn look_for_missing(&self, session: &Session, list: &ProjectList) {
         // A little less, so that a list that comes early is no reason to leave one out.
         let interval = session.shared().options.rest_interval * 9 / 10;
         let asked_after = session.line().uptime().checked_sub(interval);

@@ -8,10 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::timeout;
 
-use super::{Roster, Unreadable};
+use super::glimpse::Glimpse;
+use super::{ProjectList, Roster, Unreadable};
 use crate::management::{
-    Error, ListedProject, OrganizationSlug, ProjectRef, Sent, Sort, organization_projects,
+    Answer, Call, Error, ListedProject, OrganizationSlug, ProjectPage, ProjectRef, Sent, Sort,
+    Status, organization_projects,
 };
 use crate::session::live::Session;
 use crate::slots;
@@ -21,6 +24,13 @@ const PAGE: u32 = 100;
 const PAGES: u32 = 1000;
 /// Lists begun anew before one gives up.
 const RESTARTS: u32 = 3;
+/// How long one list may take: as many pages as there may be, at two a second.
+const LONGEST: Duration = Duration::from_secs(600);
+/// The pause where the platform does not say how long to wait for the next page.
+const PAUSE: Duration = Duration::from_secs(5);
+/// How long whoever asks waits for a list at a time, and when to ask again.
+const PATIENCE: Duration = Duration::from_secs(60);
+const ASK_AGAIN: Duration = Duration::from_secs(10);
 
 /// A list of a whole organization.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,14 +41,28 @@ pub struct WholeList {
     pub date: Timestamp,
     /// Whether `date` is by our own clock.
     pub date_is_ours: bool,
+    /// How long it took.
+    pub took: Duration,
     /// Every project, oldest first, branches included.
-    pub projects: Vec<ListedProject>,
+    pub projects: Arc<ProjectList>,
     /// What stands on it and cannot be read as a project.
-    pub unreadable: Vec<Unreadable>,
+    pub unreadable: Arc<Vec<Unreadable>>,
     /// Whether the credential may reach only some projects, so that absence says nothing.
     pub limited: bool,
     /// How many calls it took.
     pub pages: u32,
+}
+
+impl WholeList {
+    /// What a cheap look must show as long as nothing has changed since.
+    pub(super) fn glimpse(&self) -> Glimpse {
+        let active = |one: &&ListedProject| one.status == Status::ActiveHealthy;
+        Glimpse {
+            count: (self.projects.len() + self.unreadable.len()) as u64,
+            newest: self.projects.last().map(|one| one.reference.clone()),
+            active: self.projects.iter().filter(active).count() as u64,
+        }
+    }
 }
 
 /// Lists running and done.
@@ -79,6 +103,7 @@ pub(super) async fn whole(
     begun_after: Duration,
 ) -> Result<Arc<WholeList>, Error> {
     let session = roster.session()?;
+    let deadline = session.line().uptime() + PATIENCE;
     let mut listed = roster.0.listed.subscribe();
     let (asked, under_way) = {
         let lists = roster.lists();
@@ -116,8 +141,16 @@ pub(super) async fn whole(
                 }
             }
         }
-        // The sender lives as long as the roster that we hold.
-        let _ = slots::waiting(listed.changed()).await;
+        // A long list goes on by itself: whoever asks again is served by it.
+        let left = deadline.saturating_sub(session.line().uptime());
+        if slots::waiting(timeout(left, listed.changed()))
+            .await
+            .is_err()
+        {
+            return Err(Error::Throttled {
+                retry_after: Some(ASK_AGAIN),
+            });
+        }
     }
 }
 
@@ -136,7 +169,7 @@ impl Run {
         let before = self.roster.lists().latest();
         let result = result.map(|mut list: WholeList| {
             if let Some(before) = before {
-                for entry in &mut list.unreadable {
+                for entry in Arc::make_mut(&mut list.unreadable) {
                     entry.recall(before.date, &before.projects, &before.unreadable);
                 }
             }
@@ -145,7 +178,7 @@ impl Run {
         if let Ok(list) = &result
             && self.roster.saw_whole(self.era, list)
         {
-            self.roster.times().saw_whole(list.begun, list.pages);
+            self.roster.times().saw_whole(list);
         }
         let partial = result
             .as_ref()
@@ -199,6 +232,27 @@ async fn fetch(session: &Session, organization: &str, tenant: &str) -> Result<Wh
     Err(Error::Undecodable { status: 200 })
 }
 
+/// One page. While the budget has no room for it, those before are kept: a list that needs more pages than a minute
+/// allows takes longer than a minute.
+async fn page(
+    session: &Session,
+    tenant: &str,
+    call: &Call<ProjectPage>,
+    deadline: Duration,
+) -> Result<Answer<ProjectPage>, Error> {
+    loop {
+        let answer = session.send(tenant, call).await;
+        let Err(Error::Throttled { retry_after }) = answer else {
+            return answer;
+        };
+        let pause = retry_after.unwrap_or(PAUSE);
+        if session.line().uptime() + pause >= deadline {
+            return answer;
+        }
+        tokio::time::sleep(pause).await;
+    }
+}
+
 /// All pages; nothing if a project may have slipped through. The last try is content with as many projects as the
 /// platform says there are.
 async fn pages(
@@ -217,9 +271,9 @@ async fn pages(
     let (mut date, mut offset, mut counts) = (None, 0, Vec::new());
     for number in 1..=PAGES {
         let call = organization_projects(slug, offset, PAGE, Sort::OldestFirst);
-        let answer = session.send(tenant, &call).await?;
+        let answer = page(session, tenant, &call, begun + LONGEST).await?;
         date = if number == 1 { answer.date } else { date };
-        let page = answer.value;
+        let page: ProjectPage = answer.value;
         counts.push(page.count);
         let references = page.references();
         let joined = last.as_ref().is_none_or(|last| {
@@ -265,8 +319,9 @@ async fn pages(
                 begun,
                 date: date.unwrap_or_else(|| session.line().clock().now()),
                 date_is_ours: date.is_none(),
-                projects,
-                unreadable,
+                took: session.line().uptime().saturating_sub(begun),
+                projects: Arc::new(ProjectList::from(projects)),
+                unreadable: Arc::new(unreadable),
                 limited: limited || session.may_be_limited_to_projects(),
                 pages: number,
             }));
