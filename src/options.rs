@@ -144,7 +144,7 @@ pub struct Options {
     pub rest_interval: Duration,
 
     /// How often everything is compared again
-    #[arg(long, env = "SUPABASE_OPERATOR_RESYNC_INTERVAL", default_value = "10m", value_parser = duration)]
+    #[arg(long, env = "SUPABASE_OPERATOR_RESYNC_INTERVAL", default_value = "1h", value_parser = duration)]
     pub resync_interval: Duration,
 
     /// How often Secrets that cannot be watched are read again

@@ -216,9 +216,12 @@ impl Metrics {
         self.passes
             .get_or_create(&PassLabels { kind, outcome })
             .inc();
-        self.pass_duration
-            .get_or_create(&KindLabel { kind })
-            .observe(took.as_secs_f64());
+        // What was known without a look took none.
+        if !took.is_zero() {
+            self.pass_duration
+                .get_or_create(&KindLabel { kind })
+                .observe(took.as_secs_f64());
+        }
     }
 
     /// A step was performed.

@@ -105,6 +105,17 @@ impl Queue {
         }
     }
 
+    /// Asks for a reconcile at some time, unless one is asked for or under way already.
+    pub fn add_at(&mut self, key: ObjectKey, at: Duration) {
+        let known = self.when.contains_key(&key)
+            || self.queued.contains(&key)
+            || self.active.contains_key(&key);
+        if !known {
+            self.when.insert(key.clone(), at);
+            self.due.insert((at, key));
+        }
+    }
+
     fn takes_turns(&mut self, namespace: Option<String>) {
         let under_way = self.under_way.get(&namespace).copied().unwrap_or_default();
         if under_way < self.limits.of_a_namespace && self.has_turn.insert(namespace.clone()) {
@@ -316,6 +327,20 @@ mod tests {
         assert!(begun(&mut queue, second(0)).is_empty());
         queue.done(&key("n", "a"), second(0), None);
         assert_eq!(begun(&mut queue, second(0)), ["n/d"]);
+    }
+
+    #[test]
+    fn what_is_wanted_later_comes_in_its_time_or_when_it_is_wanted_before() {
+        let mut queue = Queue::new(LIMITS);
+        queue.add_at(key("n", "a"), second(10));
+        queue.add_at(key("n", "b"), second(20));
+        queue.add_at(key("n", "b"), second(5));
+        queue.add(key("n", "b"));
+        queue.add_at(key("n", "b"), second(5));
+        assert_eq!(begun(&mut queue, second(0)), ["n/b"]);
+        queue.add_at(key("n", "b"), second(5));
+        assert_eq!(queue.due(), Some(second(10)));
+        assert_eq!(begun(&mut queue, second(10)), ["n/a"]);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::Bound;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -59,6 +60,24 @@ impl<S> Store<S> {
     pub fn keys(&self) -> Vec<ObjectKey> {
         let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
         all.keys().cloned().collect()
+    }
+
+    /// How many objects there are.
+    pub fn len(&self) -> usize {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The first object after another, in the order of their keys.
+    pub fn after(&self, key: Option<&ObjectKey>) -> Option<ObjectKey> {
+        let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let first = key.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut rest = all.range::<ObjectKey, _>((first, Bound::Unbounded));
+        rest.next().map(|(key, _)| key.clone())
     }
 
     /// Whether an object was there when it was seen last.

@@ -1,8 +1,9 @@
 //! Objects that somebody inside the operator wants looked at again: a set, so that it is never larger than the
 //! number of objects.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -12,6 +13,7 @@ use crate::api::ObjectKey;
 #[derive(Clone, Debug, Default)]
 pub struct Wakes {
     waiting: Arc<Mutex<BTreeSet<ObjectKey>>>,
+    later: Arc<Mutex<BTreeMap<ObjectKey, Duration>>>,
     arrival: Arc<Notify>,
 }
 
@@ -25,12 +27,31 @@ impl Wakes {
         self.arrival.notify_one();
     }
 
+    /// Asks for a pass of an object after some time, unless something else asks for one before.
+    pub fn wake_after(&self, key: ObjectKey, wait: Duration) {
+        self.later
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(key, wait);
+        self.arrival.notify_one();
+    }
+
+    /// Takes every object that is to be looked at after some time.
+    pub fn take_later(&self) -> BTreeMap<ObjectKey, Duration> {
+        std::mem::take(&mut self.later.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Takes one object, if any waits.
     pub fn take(&self) -> Option<ObjectKey> {
         self.waiting
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .pop_first()
+    }
+
+    /// Until something may have been asked for. There is one listener.
+    pub async fn arrived(&self) {
+        self.arrival.notified().await;
     }
 
     /// The next object, as soon as one is asked for. There is one listener.

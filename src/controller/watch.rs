@@ -48,6 +48,9 @@ pub async fn look<K: Kind + Clone>(
     let mut stopped = false;
     loop {
         let now = shell.clock.uptime();
+        for (key, wait) in wakes.take_later() {
+            hall.queue().add_at(key, now + wait);
+        }
         while let Some(key) = hall.next(now, stopped) {
             let (kind, shell) = (kind.clone(), shell.clone());
             let place = hall.place(&key);
@@ -72,7 +75,12 @@ pub async fn look<K: Kind + Clone>(
                     hall.queue().done(&key, shell.clock.uptime(), wait);
                 }
             }
-            key = wakes.next(), if !stopped => hall.queue().add(key),
+            () = wakes.arrived(), if !stopped => {
+                let mut queue = hall.queue();
+                while let Some(key) = wakes.take() {
+                    queue.add(key);
+                }
+            }
             () = hall.bell.notified() => {}
             () = timer => {}
             _ = stop.wait_for(|stop| *stop), if !stopped => stopped = true,

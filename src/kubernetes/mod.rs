@@ -29,9 +29,9 @@ use serde::de::DeserializeOwned;
 
 pub use decode::{Partly, Read};
 pub use error::{Error, Refusal};
-pub use lean::{Bare, Lean, Many, Maybe, Meta, Text};
+pub use lean::{Bare, Lean, Many, Maybe, Meta, Number, Text};
 pub use listing::{Shape, current_version, list};
-pub use reading::{get, get_managed, read, see};
+pub use reading::{get, get_managed, read, see, version};
 pub use watching::{Event, Watch};
 pub use writing::{
     Written, answered, create, delete, release, replace, request_reconcile, set_finalizers,

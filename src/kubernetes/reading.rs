@@ -6,7 +6,7 @@ use kube::api::GetParams;
 use kube::core::Request;
 
 use super::decode::{self, Read};
-use super::lean::Lean;
+use super::lean::{Bare, Lean};
 use super::{Error, Stored, transport};
 
 /// Reads an object. What cannot be a name names nothing.
@@ -48,6 +48,18 @@ pub async fn see<K: Stored, L: Lean>(api: &Api<K>, name: &str) -> Result<Option<
             .map(Some)
             .map_err(|_| Error::broken()),
     }
+}
+
+/// The version of an object, without the object; none if it is not there.
+pub async fn version<K: Stored>(api: &Api<K>, name: &str) -> Result<Option<String>, Error> {
+    let request = Request::new(api.resource_url()).get_metadata(name, &GetParams::default());
+    let body = match transport::one(api.clone().into_client(), transport::built(request)?).await {
+        Ok(body) => body,
+        Err(Error::NotFound) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let bare: Bare = serde_json::from_slice(&body).map_err(|_| Error::broken())?;
+    Ok(Some(bare.meta().version().to_owned()))
 }
 
 async fn bytes<K: Stored>(api: &Api<K>, name: &str) -> Result<Option<Bytes>, Error> {

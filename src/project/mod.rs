@@ -11,6 +11,7 @@ mod perform;
 pub mod refs;
 #[cfg(test)]
 mod tests;
+mod versions;
 mod writing;
 
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use facts::{Observed, Step};
 use memory::Memory;
 use names::Names;
 use refs::Refs;
+use versions::Versions;
 
 /// What the room needs.
 #[derive(Clone, Debug)]
@@ -59,6 +61,7 @@ pub struct Projects {
     parts: Arc<ProjectParts>,
     memory: Arc<Memory>,
     names: Arc<Names>,
+    versions: Arc<Versions>,
     refs: Arc<Refs>,
 }
 
@@ -69,6 +72,7 @@ impl Projects {
             parts: Arc::new(parts),
             memory: Arc::default(),
             names: Arc::default(),
+            versions: Arc::default(),
             refs: Arc::new(refs),
         }
     }
@@ -143,6 +147,7 @@ impl Kind for Projects {
         if matches!(step, Step::LetGo(_)) && outcome.worked {
             let key = ObjectKey::of(pass.object());
             self.memory.forget(&key);
+            self.versions.forget(&key);
             self.sessions.unfollow(&key);
         }
         outcome
@@ -155,6 +160,7 @@ impl Kind for Projects {
     fn forget(&self, key: &ObjectKey) {
         self.refs.free(key);
         self.memory.forget(key);
+        self.versions.forget(key);
         self.sessions.unfollow(key);
     }
 }

@@ -9,8 +9,9 @@ use super::decide::{Written, conflict, is_waited_for, settle};
 use super::draft::Draft;
 use super::facts::{Observed, PasswordSecret, Problem, Reading, Source, Wanted};
 use super::password::object;
+use super::versions::Item;
 use crate::api::project::Endpoints;
-use crate::api::{Endpoint, Output, OutputKind, ProjectStatus, Reason, SupabaseProject};
+use crate::api::{Endpoint, ObjectKey, Output, OutputKind, ProjectStatus, Reason, SupabaseProject};
 use crate::controller::{Again, Outcome};
 use crate::kubernetes::{self, Error};
 use crate::outputs::{self, Belonging, Facts, Missing, Rendered};
@@ -197,24 +198,32 @@ impl Writer<'_> {
         let client = self.projects.shell.client.clone();
         let namespace = self.project.namespace().unwrap_or_default();
         let found = wanted.found.as_ref();
-        match wanted.output.kind {
+        let written = match wanted.output.kind {
             OutputKind::Secret => {
                 let api: Api<Secret> = Api::namespaced(client, &namespace);
                 let secret = outputs::to_secret(self.project, &wanted.output, rendered, found);
                 match found {
-                    None => kubernetes::create(&api, &secret).await.map(|_| ()),
-                    Some(_) => kubernetes::replace(&api, &secret).await.map(|_| ()),
+                    None => kubernetes::create(&api, &secret).await,
+                    Some(_) => kubernetes::replace(&api, &secret).await,
                 }
             }
             OutputKind::ConfigMap => {
                 let api: Api<ConfigMap> = Api::namespaced(client, &namespace);
                 let map = outputs::to_config_map(self.project, &wanted.output, rendered, found);
                 match found {
-                    None => kubernetes::create(&api, &map).await.map(|_| ()),
-                    Some(_) => kubernetes::replace(&api, &map).await.map(|_| ()),
+                    None => kubernetes::create(&api, &map).await,
+                    Some(_) => kubernetes::replace(&api, &map).await,
                 }
             }
-        }
+        };
+        let output = &wanted.output;
+        let key = ObjectKey::of(self.project);
+        let version = written?.version().to_owned();
+        let item = Item::Output(output.kind);
+        self.projects
+            .versions
+            .note(&key, item, &output.name, Some(&version));
+        Ok(())
     }
 
     /// Removes an output that is wanted no more, if it is still ours.

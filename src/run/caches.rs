@@ -65,16 +65,13 @@ impl<K: Stored, S: Lean> Cache<K, S> {
         }
     }
 
-    /// Follows every source, for ever, and asks for a first look at everything that is known.
+    /// Follows every source, for ever.
     pub(super) fn follow(
         self,
         wakes: &Wakes,
         also: Option<OnChange<S>>,
         metrics: &Metrics,
     ) -> impl Future<Output = ()> + Send + use<K, S> {
-        for key in self.store.keys() {
-            wakes.wake(key);
-        }
         let tell = on_change(wakes, also);
         let all = self.sources.into_iter().map(move |source| {
             let (tried, _) = watch::channel(false);

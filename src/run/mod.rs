@@ -3,6 +3,7 @@
 //! A process that lost its claim exits and is started anew: no state of an earlier term can leak into a later one.
 
 mod caches;
+mod starting;
 mod term;
 mod work;
 

@@ -8,7 +8,7 @@ use futures::{FutureExt as _, StreamExt as _};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::{Caches, Term};
+use super::{Caches, Term, starting};
 use crate::api::project::ConnectionKind;
 use crate::controller::look;
 use crate::dependents::{Dependents, SecretChanges, watch_secrets};
@@ -38,6 +38,13 @@ impl Term {
             cluster_wakes: cluster_wakes.clone(),
             namespace: options.namespace.clone(),
         };
+        starting::begin(
+            &seen,
+            &sessions,
+            &project_wakes,
+            options.resync_interval,
+            metrics,
+        );
         let dependents = Dependents {
             projects: seen.projects.store.clone(),
             wakes: project_wakes.clone(),
@@ -58,6 +65,9 @@ impl Term {
         if options.watches_secrets() {
             let (client, namespaces) = (shell.client.clone(), options.namespaces());
             following.spawn(watch_secrets(client, namespaces, secrets, metrics.clone()));
+        } else {
+            let (store, wakes) = (secrets.projects, project_wakes.clone());
+            following.spawn(projects.clone().look_at_secrets(store, wakes));
         }
         let mut looking: FuturesUnordered<BoxFuture<'static, ()>> = FuturesUnordered::new();
         let many = options.concurrency;

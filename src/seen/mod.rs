@@ -9,7 +9,7 @@ mod project;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 pub use connection::SeenConnection;
-pub use project::SeenProject;
+pub use project::{SeenProject, Settled};
 
 use crate::kubernetes::Meta;
 

@@ -4,8 +4,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::api::project::ConnectionKind;
-use crate::api::{ObjectKey, SupabaseProject};
-use crate::kubernetes::{Lean, Many, Maybe, Meta, Text};
+use crate::api::{ConditionType, ObjectKey, Reason, SupabaseProject, annotations};
+use crate::kubernetes::{Lean, Many, Maybe, Meta, Number, Text};
 
 /// A project.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
@@ -24,6 +24,19 @@ pub struct SeenProject {
     pub deletion_policy: Option<String>,
     /// The name of its create calls.
     pub create_name: Option<String>,
+    /// What its status says of a project that is as it shall be; none where anything is left to do, or not known.
+    pub settled: Option<Box<Settled>>,
+}
+
+/// A project that is as it shall be, by the word of its own status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// Its organization.
+    pub organization: String,
+    /// The name that it has on the platform.
+    pub name: String,
+    /// The status that it has there.
+    pub remote_status: String,
 }
 
 impl Lean for SeenProject {
@@ -47,6 +60,20 @@ impl SeenProject {
     /// Whether it reads or writes a Secret or `ConfigMap` of this name.
     pub fn cares_for(&self, name: &str) -> bool {
         self.names.iter().any(|known| known == name)
+    }
+
+    /// Kind and key of its connection; none where the kind is not known.
+    pub fn connection(&self) -> Option<(ConnectionKind, ObjectKey)> {
+        let (named, name) = &self.connection;
+        let near = ConnectionKind::SupabaseConnection;
+        let kind = [near, ConnectionKind::ClusterSupabaseConnection]
+            .into_iter()
+            .find(|kind| named.as_deref().unwrap_or(near.as_str()) == kind.as_str())?;
+        let key = ObjectKey {
+            namespace: self.meta.key().namespace.filter(|_| kind == near),
+            name: name.clone(),
+        };
+        Some((kind, key))
     }
 
     /// Whether it has, or may have, something on the platform.
@@ -98,10 +125,73 @@ struct Named {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 struct Status {
     r#ref: Text,
     creation: Maybe<Creation>,
+    observed_generation: Number,
+    last_handled_reconcile_at: Text,
+    organization_slug: Text,
+    project_name: Text,
+    remote_status: Text,
+    conditions: Many<Maybe<Condition>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Condition {
+    r#type: Text,
+    status: Text,
+    reason: Text,
+}
+
+impl Status {
+    /// Whether every condition says that all is well.
+    fn is_well(&self) -> bool {
+        let is = |Text(text): &Text, word: &str| text.as_deref() == Some(word);
+        let says = |kind: ConditionType, status: &str, reason: Option<Reason>| {
+            let mut all = self.conditions.0.iter();
+            all.any(|Maybe(one)| {
+                is(&one.r#type, kind.as_str())
+                    && is(&one.status, status)
+                    && reason.is_none_or(|reason| is(&one.reason, reason.as_str()))
+            })
+        };
+        let well = [
+            ConditionType::ConnectionReady,
+            ConditionType::Provisioned,
+            ConditionType::ServicesHealthy,
+            ConditionType::Synced,
+            ConditionType::OutputsWritten,
+        ];
+        let trouble = [
+            ConditionType::Stalled,
+            ConditionType::Reconciling,
+            ConditionType::DeletionBlocked,
+        ];
+        says(ConditionType::Ready, "True", Some(Reason::Available))
+            && well.into_iter().all(|kind| says(kind, "True", None))
+            && !trouble.into_iter().any(|kind| says(kind, "True", None))
+    }
+
+    /// What it says of a project that is as it shall be, for an object with this metadata.
+    fn settled(&self, meta: &Meta) -> Option<Box<Settled>> {
+        let asked = meta.annotation(annotations::RECONCILE_REQUESTED_AT);
+        let handled = self.last_handled_reconcile_at.0.as_deref();
+        let current = meta.generation().is_some()
+            && self.observed_generation.0 == meta.generation()
+            && asked.is_none_or(|asked| handled == Some(asked))
+            && meta.is_held()
+            && !meta.is_leaving();
+        if !current || !self.is_well() {
+            return None;
+        }
+        Some(Box::new(Settled {
+            organization: self.organization_slug.0.clone()?,
+            name: self.project_name.0.clone()?,
+            remote_status: self.remote_status.0.clone()?,
+        }))
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -125,8 +215,10 @@ impl From<Wire> for SeenProject {
             Some(Many(outputs)) => names.extend(outputs.into_iter().filter_map(|one| one.0.name.0)),
             None => names.push(SupabaseProject::default_output_of(&name)),
         }
+        let settled = status.settled(&metadata);
         let Maybe(creation) = status.creation;
         Self {
+            settled: settled.filter(|_| status.r#ref.0.is_some()),
             connection: (
                 spec.connection_ref.0.kind.0,
                 spec.connection_ref.0.name.0.unwrap_or_default(),
@@ -184,6 +276,74 @@ mod tests {
         assert!(!seen.cares_for("orders-supabase"));
         assert!(seen.is_bound() && seen.attempted);
         assert_eq!(seen.deletion_policy.as_deref(), Some("Archive"));
+    }
+
+    /// A project that is as it shall be.
+    fn well() -> serde_json::Value {
+        let condition =
+            |kind: &str, reason: &str| json!({"type": kind, "status": "True", "reason": reason});
+        json!({
+            "metadata": {"name": "orders", "namespace": "team", "uid": "u", "generation": 3,
+                         "finalizers": ["supabase-operator.dev/finalizer"]},
+            "spec": {"connectionRef": {"name": "acme"}},
+            "status": {
+                "ref": "r", "observedGeneration": 3, "organizationSlug": "acme", "projectName": "team-orders",
+                "remoteStatus": "ACTIVE_HEALTHY",
+                "conditions": [
+                    condition("Ready", "Available"), condition("ConnectionReady", "Available"),
+                    condition("Provisioned", "Created"), condition("ServicesHealthy", "AllHealthy"),
+                    condition("Synced", "InSync"), condition("OutputsWritten", "Written"),
+                ],
+            },
+        })
+    }
+
+    #[test]
+    fn only_a_project_of_which_nothing_is_left_to_do_is_settled() {
+        let settled = |object: &serde_json::Value| {
+            let seen: SeenProject = serde_json::from_value(object.clone()).unwrap();
+            seen.settled.is_some()
+        };
+        assert!(settled(&well()));
+        let odd: [(&str, serde_json::Value); 13] = [
+            ("/metadata/generation", json!(4)),
+            ("/metadata/finalizers", json!([])),
+            ("/metadata/deletionTimestamp", json!("2026-06-01T00:00:00Z")),
+            (
+                "/metadata/annotations",
+                json!({"supabase-operator.dev/reconcile-requested-at": "now"}),
+            ),
+            ("/status/ref", json!(null)),
+            ("/status/organizationSlug", json!(null)),
+            ("/status/conditions/0/status", json!("False")),
+            ("/status/conditions/0/reason", json!("Suspended")),
+            ("/status/conditions/1/status", json!("False")),
+            ("/status/conditions/4/status", json!("False")),
+            (
+                "/status/conditions/5",
+                json!({"type": "Stalled", "status": "True"}),
+            ),
+            (
+                "/status/conditions/3",
+                json!({"type": "Reconciling", "status": "True"}),
+            ),
+            ("/status/conditions", json!("none")),
+        ];
+        for (path, value) in odd {
+            let mut object = well();
+            let (parent, field) = path.rsplit_once('/').unwrap();
+            let parent = object.pointer_mut(parent).unwrap();
+            match parent {
+                serde_json::Value::Array(list) => list[field.parse::<usize>().unwrap()] = value,
+                other => other[field] = value,
+            }
+            assert!(!settled(&object), "{path}");
+        }
+        let mut asked = well();
+        asked["metadata"]["annotations"] =
+            json!({"supabase-operator.dev/reconcile-requested-at": "now"});
+        asked["status"]["lastHandledReconcileAt"] = json!("now");
+        assert!(settled(&asked));
     }
 
     #[test]

@@ -74,6 +74,8 @@ pub(super) struct Core {
     pub(super) replaced: bool,
     /// Somebody asked for the session.
     pub(super) asked_for: bool,
+    /// A look at the connection has come to an end.
+    pub(super) known: bool,
 }
 
 impl fmt::Debug for Session {
@@ -102,6 +104,7 @@ impl Session {
             app: None,
             replaced: false,
             asked_for: false,
+            known: false,
         };
         Self(Arc::new(Inner {
             id,
@@ -301,7 +304,9 @@ impl Session {
                 organizations: slugs,
                 kept: false,
             });
-            before != core.state
+            // Whoever follows something before the first look was told earlier that the connection works.
+            let first = !std::mem::replace(&mut core.known, true);
+            before != core.state && !(first && unusable.is_none())
         };
         // Not under the lock of the core: rosters look at it under theirs.
         self.drop_rosters();
@@ -309,6 +314,9 @@ impl Session {
         self.shared().settle(self.id());
         if changed {
             self.wake_followers();
+        }
+        for roster in self.all_rosters() {
+            roster.kick();
         }
     }
 

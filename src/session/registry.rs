@@ -20,10 +20,10 @@ use crate::api::project::ConnectionKind;
 use crate::controller::Wakes;
 use crate::kubernetes;
 use crate::leader::Leadership;
-use crate::management;
+use crate::management::{self, Status};
 use crate::rules::ambient::{Clock, Random};
 use crate::rules::digest::DigestKey;
-use crate::seen::SeenConnection;
+use crate::seen::{SeenConnection, Settled};
 use crate::slots;
 use crate::telemetry::Metrics;
 
@@ -226,6 +226,16 @@ impl Sessions {
         let sessions = self.sessions();
         let mut others = sessions.iter().filter(|(other, _)| *other != id);
         !all_known || others.any(|(_, session)| session.acts_with(app, organizations))
+    }
+
+    /// An object follows a project through a connection that exists, as its own status says: this process has looked at
+    /// neither yet.
+    pub fn expect(&self, id: &ConnectionId, object: &ObjectKey, reference: &str, known: &Settled) {
+        let session = self.open(id);
+        session.ask_for();
+        let roster = session.roster(&known.organization);
+        let status = Status::from(known.remote_status.as_str());
+        roster.expect(reference, object, (known.name.clone(), status));
     }
 
     /// An object follows nothing any more, whatever it followed.

@@ -63,6 +63,11 @@ fn live(mode: TokenMode, may_be_lost: usize) {
             .collect();
         let crashes = Cell::new(0);
         let driver = Driver::new(&scene);
+        // Two create calls that crashes keep from being made need a person, which is another story.
+        let begun = driver
+            .run(&Faults::new(&[]), HOUR, all_ready, |_, _| {})
+            .await;
+        assert!(matches!(begun, Ending::Done(_)), "{mode:?}: it never began");
         // A crash may lose the answer to a refresh. Where that loses the authorization, a person gives it once more.
         let (asked, lost) = (Cell::new(false), Cell::new(0));
         let done = |scene: &Scene| {

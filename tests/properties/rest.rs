@@ -114,7 +114,6 @@ fn a_create_costs_exactly_these_calls_and_writes() {
                 "UpdateStatus supabaseprojects orders ",               // ref
                 "Update secrets orders-supabase-password ", // the ref, on what outlives the object
                 "UpdateStatus supabaseprojects orders COMING_UP", // a remote state shown
-                "UpdateStatus supabaseprojects orders ACTIVE_HEALTHY", // another
                 "Create secrets orders-supabase ",          // the output
                 "UpdateStatus supabaseprojects orders ACTIVE_HEALTHY", // Ready
             ],

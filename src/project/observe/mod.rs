@@ -16,6 +16,7 @@ use super::decide::{self, Candidate};
 use super::facts::{Link, Listing, Observed, PasswordSecret, Presence, Sighting};
 use super::memory::Memo;
 use super::password::Vault;
+use super::versions::Item;
 use crate::api::project::{AdoptionPolicy, AttemptOutcome, DeletionPolicy, PowerState};
 use crate::api::{ObjectKey, ProjectStatus, SupabaseProject, annotations};
 use crate::kubernetes::Error;
@@ -77,6 +78,7 @@ pub(super) async fn observe(
     };
     if project.spec.suspend && !leaving {
         projects.sessions.unfollow(&ObjectKey::of(project));
+        projects.versions.forget(&ObjectKey::of(project));
         return Ok(observed);
     }
     // Whoever needs nothing of the platform to go is not held up by anything.
@@ -317,7 +319,7 @@ impl Reader<'_> {
         let now = self.projects.shell.clock.uptime();
         let young = self.memo.posted_at.is_some_and(|at| at + YOUNG > now);
         if young && pace(&observed.presence) == Pace::Moving {
-            roster.settles(reference, YOUNG).await;
+            roster.settles(reference, &key, YOUNG).await;
             observed.presence = self.sight(roster.presence(reference));
         }
         // Something was learned in between.
@@ -379,6 +381,15 @@ impl Reader<'_> {
             return Ok(());
         }
         observed.password = self.vault().look().await?;
+        let version = match &observed.password {
+            PasswordSecret::There(kept) => kept.meta.resource_version.as_deref(),
+            PasswordSecret::Missing => None,
+        };
+        let name = self.project.password_secret_name();
+        let key = ObjectKey::of(self.project);
+        self.projects
+            .versions
+            .note(&key, Item::Password, &name, version);
         observed.supplied = self.supplied().await?;
         self.look_at_outputs(observed).await?;
         self.recover(observed, &status);

@@ -7,11 +7,12 @@ use kube::{Api, ResourceExt as _};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::Reader;
-use crate::api::{OutputKind, ProjectStatus, Reason, SupabaseProject};
+use crate::api::{ObjectKey, OutputKind, ProjectStatus, Reason, SupabaseProject};
 use crate::kubernetes::{self, Bare, Error, Lean as _};
 use crate::outputs::{self, Belonging, Found};
 use crate::project::facts::{Observed, PasswordSecret, Problem, Supplied, Wanted};
 use crate::project::password::{digest, object, unbound};
+use crate::project::versions::Item;
 use crate::rules::digest::is_bound;
 use crate::rules::password;
 
@@ -60,8 +61,18 @@ impl Reader<'_> {
             .map(|password| unbound(&self.projects.digest_key, password.expose_secret()))
             .or_else(|| recorded.map(str::to_owned));
         let wanted = self.project.wanted_outputs();
+        let key = ObjectKey::of(self.project);
+        let names: Vec<_> = wanted.iter().map(|output| output.name.as_str()).collect();
+        self.projects.versions.keep(&key, &names);
         for output in &wanted {
             let found = self.find(output.kind, &output.name).await?;
+            let version = found
+                .as_ref()
+                .and_then(|found| found.meta.resource_version.as_deref());
+            let item = Item::Output(output.kind);
+            self.projects
+                .versions
+                .note(&key, item, &output.name, version);
             let writable = match &found {
                 None => true,
                 Some(found) => self.may_write(found).await?,

@@ -24,7 +24,7 @@ use self::ticks::Times;
 use self::whole::Lists;
 use super::live::{Inner as SessionInner, Session};
 use crate::api::ObjectKey;
-use crate::management::{Error, Withheld};
+use crate::management::{Error, Status, Withheld};
 use crate::slots;
 
 /// How old a list of the last minute may be.
@@ -46,6 +46,18 @@ struct Inner {
     /// Why looks fail, once that has lasted.
     trouble: Mutex<Option<Error>>,
     kick: Notify,
+}
+
+/// An object that waits for news. Dropped, however the wait ends, it is told of them again.
+struct Waiting<'a> {
+    roster: &'a Roster,
+    object: &'a ObjectKey,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.roster.state().waits(self.object, false);
+    }
 }
 
 impl fmt::Debug for Roster {
@@ -111,6 +123,23 @@ impl Roster {
         self.state().presence(reference)
     }
 
+    /// An object follows a project from now on, and knows its name and status by its own word.
+    pub(super) fn expect(&self, reference: &str, object: &ObjectKey, known: (String, Status)) {
+        let Ok(session) = self.session() else {
+            return;
+        };
+        session.shared().following.moves(object, self);
+        let now = session.line().uptime();
+        if self.state().expect(reference, object, known, now) {
+            self.start();
+        }
+    }
+
+    /// Looks are tried again at once.
+    pub(super) fn kick(&self) {
+        self.0.kick.notify_one();
+    }
+
     /// The last list, if it is not older than the interval of lists.
     fn recent(&self, session: &Session) -> Option<Arc<WholeList>> {
         let fresh = session.shared().options.rest_interval;
@@ -142,10 +171,15 @@ impl Roster {
             .unwrap_or(known)
     }
 
-    /// Waits until a project that somebody follows was seen at rest, at most for so long: much is done within a moment
-    /// of the call that asked for it.
-    pub async fn settles(&self, reference: &str, at_most: Duration) {
+    /// Waits until a project that an object follows was seen at rest, at most for so long: much is done within a moment
+    /// of the call that asked for it. The object is not woken by what is seen meanwhile: it is about to look.
+    pub async fn settles(&self, reference: &str, object: &ObjectKey, at_most: Duration) {
         let mut learned = self.0.learned.subscribe();
+        self.state().waits(object, true);
+        let _waiting = Waiting {
+            roster: self,
+            object,
+        };
         let settled = async {
             loop {
                 let known = self.state().presence(reference);

@@ -116,6 +116,8 @@ struct Follower {
     pace: Pace,
     /// Uptime since when: a list that began before says nothing about absence.
     since: Duration,
+    /// Whether it waits for news at this moment, and need not be told of them.
+    waits: bool,
 }
 
 /// A project that somebody follows.
@@ -125,6 +127,8 @@ struct Tracked {
     known: Option<Presence>,
     /// Uptime at which it was last asked for by its own address, because no list can prove it absent.
     asked: Option<Duration>,
+    /// Name and status that its followers know of: seen so, it is no news.
+    expected: Option<Box<(String, Status)>>,
 }
 
 impl Tracked {
@@ -188,12 +192,30 @@ impl RosterState {
                     object: object.clone(),
                     pace,
                     since: now,
+                    waits: false,
                 });
                 self.followed.insert(object.clone(), reference.to_owned());
             }
         }
         self.pace(reference, now);
         true
+    }
+
+    /// An object follows a project of which it knows name and status: only another sight is news.
+    pub fn expect(
+        &mut self,
+        reference: &str,
+        object: &ObjectKey,
+        known: (String, Status),
+        now: Duration,
+    ) -> bool {
+        let changed = self.follow(reference, object, Pace::Resting, now);
+        if let Some(tracked) = self.projects.get_mut(reference)
+            && tracked.known.is_none()
+        {
+            tracked.expected = Some(Box::new(known));
+        }
+        changed
     }
 
     /// An object follows nothing any more.
@@ -226,11 +248,26 @@ impl RosterState {
         }
     }
 
+    /// An object waits for news of what it follows, or does so no more.
+    pub fn waits(&mut self, object: &ObjectKey, waits: bool) {
+        let tracked = self
+            .followed
+            .get(object)
+            .and_then(|reference| self.projects.get_mut(reference));
+        let followers = tracked
+            .into_iter()
+            .flat_map(|tracked| &mut tracked.followers);
+        for follower in followers.filter(|follower| follower.object == *object) {
+            follower.waits = waits;
+        }
+    }
+
     /// Forgets what was seen, since it was seen with another credential.
     pub fn forget_sightings(&mut self) {
         for (reference, tracked) in &mut self.projects {
             tracked.known = None;
             tracked.asked = None;
+            tracked.expected = None;
             self.unlooked.insert(reference.clone());
         }
     }
@@ -463,12 +500,17 @@ impl RosterState {
                     && before.organization == now.organization
             }
             (Some(before), now) => before == now,
+            (None, Presence::Present(now)) => tracked
+                .expected
+                .as_deref()
+                .is_some_and(|(name, status)| *name == now.name && *status == now.status),
             (None, _) => false,
         };
+        tracked.expected = None;
         tracked.known = Some(presence);
         self.unlooked.remove(reference);
         if !same {
-            let followers = tracked.followers.iter();
+            let followers = tracked.followers.iter().filter(|follower| !follower.waits);
             changed.extend(followers.map(|follower| follower.object.clone()));
         }
     }
@@ -753,6 +795,43 @@ mod tests {
         state.unfollow(&object("b"));
         state.follow(A, &object("a"), Pace::Resting, at(18_000));
         assert_eq!(state.due(Some(at(17_000)), interval), None);
+    }
+
+    #[test]
+    fn who_waits_for_news_is_not_told_of_them_as_well() {
+        let mut state = following();
+        state.waits(&object("a"), true);
+        let page = [listed(A, Status::ComingUp), listed(B, Status::ComingUp)];
+        assert_eq!(state.saw_page(AT, &page), [object("b")]);
+        state.waits(&object("a"), false);
+        let page = [listed(A, Status::ActiveHealthy)];
+        assert_eq!(state.saw_page(AT, &page), [object("a")]);
+    }
+
+    #[test]
+    fn what_is_seen_as_it_was_known_to_be_is_no_news() {
+        let known = || ("demo".to_owned(), Status::ActiveHealthy);
+        let healthy = [listed(A, Status::ActiveHealthy)];
+        let mut renamed = healthy.clone();
+        renamed[0].name = "other".to_owned();
+        for (page, news) in [
+            (&healthy[..], false),
+            (&renamed[..], true),
+            (&[listed(A, Status::Inactive)], true),
+        ] {
+            let mut state = RosterState::new("acme");
+            assert!(state.expect(A, &object("a"), known(), Duration::ZERO));
+            assert_eq!(state.presence(A), Presence::Unknown);
+            assert_eq!(!state.saw_page(AT, page).is_empty(), news, "{page:?}");
+        }
+        let mut state = RosterState::new("acme");
+        state.expect(A, &object("a"), known(), Duration::ZERO);
+        assert_eq!(state.saw_whole(AT, &whole(&[]), &[]), [object("a")]);
+        // What was seen with another credential is not expected of this one.
+        let mut state = RosterState::new("acme");
+        state.expect(A, &object("a"), known(), Duration::ZERO);
+        state.forget_sightings();
+        assert_eq!(state.saw_page(AT, &healthy), [object("a")]);
     }
 
     #[test]

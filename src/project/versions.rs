@@ -1,0 +1,178 @@
+//! Whether Secrets and `ConfigMap`s are still as they were left: where they may not be watched, each is looked at now and
+//! then, by its version alone.
+//!
+//! Evenly, so many a second in all and each at most once a minute: what that costs the API server has a bound, whatever the
+//! number of objects. A version that is not the one that was left asks for a reconcile, which reads and decides.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::Api;
+use tracing::debug;
+
+use super::Projects;
+use crate::api::{ObjectKey, OutputKind};
+use crate::controller::{Store, Wakes};
+use crate::kubernetes::{self, Error};
+use crate::seen::SeenProject;
+
+/// At most so many looks a second: fewer than three an hour for each of ten thousand.
+const PER_SECOND: u32 = 8;
+/// Between two looks at one object, at least.
+const EACH: Duration = Duration::from_secs(60);
+/// The password Secret is looked at in one round of so many: nothing mounts it.
+const PASSWORD_ROUNDS: u64 = 10;
+/// The pause where there is nothing to look at.
+const IDLE: Duration = Duration::from_secs(5);
+
+/// What is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Item {
+    /// An output of this kind.
+    Output(OutputKind),
+    /// The password Secret.
+    Password,
+}
+
+#[derive(Clone, Debug)]
+struct Left {
+    item: Item,
+    name: Box<str>,
+    /// Of the version.
+    hash: u64,
+}
+
+/// The versions in which objects were left.
+#[derive(Debug, Default)]
+pub struct Versions(Mutex<HashMap<ObjectKey, Vec<Left>>>);
+
+impl Versions {
+    fn all(&self) -> MutexGuard<'_, HashMap<ObjectKey, Vec<Left>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An object was found or left in this version; none if it is not there.
+    pub fn note(&self, project: &ObjectKey, item: Item, name: &str, version: Option<&str>) {
+        let hash = hash(version);
+        let mut all = self.all();
+        let left = all.entry(project.clone()).or_default();
+        match left.iter_mut().find(|left| *left.name == *name) {
+            Some(known) => (known.item, known.hash) = (item, hash),
+            None => left.push(Left {
+                item,
+                name: name.into(),
+                hash,
+            }),
+        }
+    }
+
+    /// Keeps what is known of these outputs and of the password, and forgets others.
+    pub fn keep(&self, project: &ObjectKey, outputs: &[&str]) {
+        if let Some(left) = self.all().get_mut(project) {
+            left.retain(|left| left.item == Item::Password || outputs.contains(&&*left.name));
+        }
+    }
+
+    /// The project is gone, or is not looked after any more.
+    pub fn forget(&self, project: &ObjectKey) {
+        self.all().remove(project);
+    }
+
+    fn of(&self, project: &ObjectKey) -> Vec<Left> {
+        self.all().get(project).cloned().unwrap_or_default()
+    }
+}
+
+fn hash(version: Option<&str>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    version.hash(&mut hasher);
+    hasher.finish()
+}
+
+impl Projects {
+    /// Looks at one object after the other, for ever, and wakes the project whose object is not as it was left.
+    pub async fn look_at_secrets(self, projects: Store<SeenProject>, wakes: Wakes) {
+        let mut cursor = None;
+        let mut round = 0;
+        loop {
+            let Some(key) = projects.after(cursor.as_ref()) else {
+                if cursor.take().is_none() {
+                    tokio::time::sleep(IDLE).await;
+                }
+                round += 1;
+                continue;
+            };
+            let many = u32::try_from(projects.len()).unwrap_or(u32::MAX).max(1);
+            let pause = (EACH / many).max(Duration::from_secs(1) / PER_SECOND);
+            let mut looked = false;
+            for left in self.versions.of(&key) {
+                if left.item == Item::Password && round % PASSWORD_ROUNDS != 0 {
+                    continue;
+                }
+                looked = true;
+                tokio::time::sleep(pause).await;
+                match self.version(&key, &left).await {
+                    Ok(version) if hash(version.as_deref()) == left.hash => {}
+                    Ok(_) => wakes.wake(key.clone()),
+                    Err(error) => debug!(
+                        project = %key, name = %left.name,
+                        error = &error as &dyn std::error::Error, "an object could not be looked at"
+                    ),
+                }
+            }
+            if !looked {
+                tokio::time::sleep(pause).await;
+            }
+            cursor = Some(key);
+        }
+    }
+
+    async fn version(&self, project: &ObjectKey, left: &Left) -> Result<Option<String>, Error> {
+        let client = self.shell.client.clone();
+        let namespace = project.namespace.clone().unwrap_or_default();
+        match left.item {
+            Item::Output(OutputKind::Secret) | Item::Password => {
+                let api: Api<Secret> = Api::namespaced(client, &namespace);
+                kubernetes::version(&api, &left.name).await
+            }
+            Item::Output(OutputKind::ConfigMap) => {
+                let api: Api<ConfigMap> = Api::namespaced(client, &namespace);
+                kubernetes::version(&api, &left.name).await
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_left_is_known_until_it_is_wanted_no_more() {
+        let versions = Versions::default();
+        let key = ObjectKey {
+            namespace: Some("team".to_owned()),
+            name: "orders".to_owned(),
+        };
+        let output = Item::Output(OutputKind::Secret);
+        versions.note(&key, output, "a", Some("1"));
+        versions.note(&key, output, "b", None);
+        versions.note(&key, Item::Password, "p", Some("3"));
+        versions.note(&key, output, "a", Some("2"));
+        let known = |name: &str| {
+            let all = versions.of(&key);
+            all.iter()
+                .find(|left| &*left.name == name)
+                .map(|left| left.hash)
+        };
+        assert_eq!(known("a"), Some(hash(Some("2"))));
+        assert_eq!(known("b"), Some(hash(None)));
+        versions.keep(&key, &["a"]);
+        assert_eq!((known("b"), known("p")), (None, Some(hash(Some("3")))));
+        versions.forget(&key);
+        assert!(versions.of(&key).is_empty() && versions.all().is_empty());
+    }
+}

@@ -1,0 +1,73 @@
+//! What is looked at when a term begins: whatever is not known to be as it shall be. Starting costs what has changed.
+//!
+//! A project whose status says that all is well is followed on the platform at once, through the shared list; its Secrets
+//! are looked at evenly over the resync interval, the most recently written object first, since nobody has watched them
+//! meanwhile.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Caches;
+use crate::api::ObjectKey;
+use crate::api::project::ConnectionKind;
+use crate::controller::{Managed as _, Wakes};
+use crate::kubernetes::Lean as _;
+use crate::seen::SeenProject;
+use crate::session::{ConnectionId, Sessions};
+use crate::telemetry::Metrics;
+
+/// Asks for the first look at every object.
+pub(super) fn begin(
+    seen: &Caches,
+    sessions: &Sessions,
+    project_wakes: &Wakes,
+    resync: Duration,
+    metrics: &Metrics,
+) {
+    for key in seen.connections.store.keys() {
+        sessions.connection_wakes().wake(key);
+    }
+    for key in seen.cluster_connections.store.keys() {
+        sessions.cluster_connection_wakes().wake(key);
+    }
+    let mut settled = Vec::new();
+    for project in seen.projects.store.all() {
+        match expected(seen, sessions, &project) {
+            Some(key) => settled.push((written(&project), key)),
+            None => project_wakes.wake(project.meta().key()),
+        }
+    }
+    settled.sort_by_key(|(written, _)| Reverse(*written));
+    let every = resync / u32::try_from(settled.len()).unwrap_or(u32::MAX).max(1);
+    for (place, (_, key)) in (1_u32..).zip(settled) {
+        metrics.passed(crate::api::SupabaseProject::NAME, "settled", Duration::ZERO);
+        project_wakes.wake_after(key, every * place);
+    }
+}
+
+/// Follows a project that is as it shall be; none where it must be looked at.
+fn expected(seen: &Caches, sessions: &Sessions, project: &Arc<SeenProject>) -> Option<ObjectKey> {
+    let (settled, reference) = (project.settled.as_deref()?, project.reference.as_deref()?);
+    let (kind, connection) = project.connection()?;
+    let connections = match kind {
+        ConnectionKind::SupabaseConnection => &seen.connections.store,
+        ConnectionKind::ClusterSupabaseConnection => &seen.cluster_connections.store,
+    };
+    if !connections.has(&connection) {
+        return None;
+    }
+    let key = project.meta().key();
+    sessions.expect(
+        &ConnectionId::new(kind, &connection),
+        &key,
+        reference,
+        settled,
+    );
+    Some(key)
+}
+
+/// Versions grow with every write of the API server.
+fn written(project: &SeenProject) -> u64 {
+    project.meta().version().parse().unwrap_or_default()
+}
