@@ -244,13 +244,14 @@ impl Session {
         if !same_token {
             core.rejection = None;
         }
+        let replaces = !same_chain && core.credential.is_some();
         if !same_chain {
-            core.replaced |= core.credential.is_some();
+            core.replaced |= replaces;
             core.capabilities = Capabilities::default();
         }
         core.credential = Some(Arc::new(credential));
         drop(core);
-        if !same_chain {
+        if replaces {
             // What another credential saw, and when, says nothing about this one.
             for roster in self.all_rosters() {
                 roster.forget_sightings();

@@ -170,6 +170,9 @@ impl Hand<'_> {
                 let mut status = status;
                 let organization = status.organization_slug.clone().unwrap_or_default();
                 self.projects.names.take(&organization, name, at);
+                session
+                    .roster(&organization)
+                    .renamed(reference.as_str(), name);
                 status.project_name = Some(name.to_owned());
                 Outcome::carry_on(status)
             }

@@ -135,6 +135,11 @@ impl Roster {
         }
     }
 
+    /// Whoever follows a project has given it a name.
+    pub fn renamed(&self, reference: &str, name: &str) {
+        self.state().renamed(reference, name);
+    }
+
     /// Looks are tried again at once.
     pub(super) fn kick(&self) {
         self.0.kick.notify_one();

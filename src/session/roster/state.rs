@@ -262,6 +262,15 @@ impl RosterState {
         }
     }
 
+    /// A follower has given a project a name: to see it is no news.
+    pub fn renamed(&mut self, reference: &str, name: &str) {
+        if let Some(tracked) = self.projects.get_mut(reference)
+            && let Some(Presence::Present(seen)) = &mut tracked.known
+        {
+            name.clone_into(&mut seen.name);
+        }
+    }
+
     /// Forgets what was seen, since it was seen with another credential.
     pub fn forget_sightings(&mut self) {
         for (reference, tracked) in &mut self.projects {
@@ -805,6 +814,18 @@ mod tests {
         assert_eq!(state.saw_page(AT, &page), [object("b")]);
         state.waits(&object("a"), false);
         let page = [listed(A, Status::ActiveHealthy)];
+        assert_eq!(state.saw_page(AT, &page), [object("a")]);
+    }
+
+    #[test]
+    fn a_name_that_a_follower_has_given_is_no_news() {
+        let mut state = following();
+        state.saw_page(AT, &[listed(A, Status::ActiveHealthy)]);
+        state.renamed(A, "other");
+        let mut page = [listed(A, Status::ActiveHealthy)];
+        page[0].name = "other".to_owned();
+        assert_eq!(state.saw_page(AT, &page), []);
+        page[0].name = "again".to_owned();
         assert_eq!(state.saw_page(AT, &page), [object("a")]);
     }
 
