@@ -1,7 +1,7 @@
 //! What is looked at when a term begins: whatever is not known to be as it shall be. Starting costs what has changed.
 //!
 //! A project whose status says that all is well is followed on the platform at once, through the shared list; its Secrets
-//! are looked at evenly over the resync interval, the most recently written object first, since nobody has watched them
+//! are looked at evenly over some minutes, the most recently written object first, since nobody has watched them
 //! meanwhile.
 
 use std::cmp::Reverse;
@@ -16,6 +16,9 @@ use crate::kubernetes::Lean as _;
 use crate::seen::SeenProject;
 use crate::session::{ConnectionId, Sessions};
 use crate::telemetry::Metrics;
+
+/// Within so long everything has been looked at, however long the resync interval is.
+const WITHIN: Duration = Duration::from_secs(600);
 
 /// Asks for the first look at every object.
 pub(super) fn begin(
@@ -39,7 +42,7 @@ pub(super) fn begin(
         }
     }
     settled.sort_by_key(|(written, _)| Reverse(*written));
-    let every = resync / u32::try_from(settled.len()).unwrap_or(u32::MAX).max(1);
+    let every = resync.min(WITHIN) / u32::try_from(settled.len()).unwrap_or(u32::MAX).max(1);
     for (place, (_, key)) in (1_u32..).zip(settled) {
         metrics.passed(crate::api::SupabaseProject::NAME, "settled", Duration::ZERO);
         project_wakes.wake_after(key, every * place);

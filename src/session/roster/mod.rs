@@ -3,6 +3,7 @@
 mod following;
 mod glimpse;
 mod list;
+mod sighting;
 mod state;
 mod ticks;
 mod whole;
@@ -16,7 +17,8 @@ use tokio::time::timeout;
 
 pub use following::Following;
 pub use list::ProjectList;
-pub use state::{Pace, Presence, RosterState, Sighted, Unreadable};
+pub use sighting::{Pace, Presence, Sighted, Unreadable};
+pub use state::RosterState;
 pub use ticks::Sharing;
 pub use whole::WholeList;
 
