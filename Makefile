@@ -2,10 +2,11 @@
 #
 #   make quickstart          a control plane, a simulated platform and the operator, to watch and play with
 #   make test                every check; stops at the first that fails
+#   make bench               what it costs, beside a peer written in Go; half an hour, on a quiet machine
 #   make mutations           breaks one rule of the protocols at a time: do the tests notice? An hour
 #   make advisories          known vulnerabilities; needs the network or ADVISORY_DB
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test mutations lint unit deny advisories crds chart shell dockerfile size
+.PHONY: help quickstart test bench mutations lint unit deny advisories crds chart shell dockerfile size
 
 CARGO ?= cargo
 TOOLS := tests/tools
@@ -34,6 +35,12 @@ test:
 	@$(STEP) "quickstart" $(MAKE) --no-print-directory quickstart ONCE=1 BUILD=--all-targets
 	@$(MAKE) --no-print-directory size
 	@printf '\nmake test: everything passed\n'
+
+# Numbers of projects that are applied at once.
+N ?= 50 200 1000
+bench:
+	@$(TOOLS)/preflight bench
+	@tests/bench/run $(N)
 
 mutations:
 	@$(STEP) "mutations" $(TOOLS)/mutations
