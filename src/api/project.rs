@@ -316,7 +316,7 @@ impl SupabaseProject {
         format!("https://supabase.com/dashboard/project/{reference}")
     }
 
-    /// The address of a project's API (management-api.md §6).
+    /// The address of a project's API (platform.md §1).
     pub fn api_url(reference: &str) -> String {
         format!("https://{reference}.supabase.co")
     }

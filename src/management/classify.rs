@@ -22,7 +22,7 @@ pub(super) fn refusal(endpoint: Endpoint, status: u16, headers: &HeaderMap, body
         // A gateway's page is not the platform's word, whatever status it wears.
         _ if remote.is_page => Error::Unavailable { status },
         _ if endpoint == Endpoint::Token => of_oauth(status, &remote),
-        // Not the token (management-api.md §17.2, §17.3): a new one would change nothing.
+        // Not the token (platform.md §7.1, §7.2): a new one would change nothing.
         401 | 403 if remote.says("does not support oauth access") => Error::Forbidden {
             missing: Vec::new(),
             reason: Forbidden::NotForOAuth,

@@ -173,7 +173,7 @@ pub fn health(reference: &ProjectRef, services: &[Service]) -> Call<Vec<ServiceH
 }
 
 /// The API keys of a project, secret ones in clear. Forbidden as a whole to a token without the permission
-/// [`READS_SECRET_KEYS`], which may read [`shown_api_keys`] all the same (management-api.md §17.2).
+/// [`READS_SECRET_KEYS`], which may read [`shown_api_keys`] all the same (platform.md §7.1).
 pub fn api_keys(reference: &ProjectRef) -> Call<Vec<ApiKey>> {
     of_project(
         Endpoint::ApiKeys,

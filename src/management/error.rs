@@ -100,7 +100,7 @@ pub enum Forbidden {
     Privileges,
     /// A member of the organization has no place left for an active free project.
     FreeProjectLimit,
-    /// The endpoint takes no OAuth token at all (management-api.md §17.2): neither a scope nor a new token helps.
+    /// The endpoint takes no OAuth token at all (platform.md §7.1): neither a scope nor a new token helps.
     NotForOAuth,
 }
 
@@ -152,10 +152,10 @@ pub enum Rejection {
     /// The OAuth app is unknown, or its secret is wrong.
     #[error("the OAuth app is unknown or its secret is wrong; check client_id and client_secret")]
     InvalidClient,
-    /// The OAuth authorization has lost its scopes (management-api.md §17.3): the token is taken, and good for nothing.
+    /// The OAuth authorization has lost its scopes (platform.md §7.2): the token is taken, and good for nothing.
     #[error("the authorization has lost its scopes; authorize the operator again if this lasts")]
     ScopesLost,
-    /// The setting needs a custom SMTP server (management-api.md §17.3: told by a 401).
+    /// The setting needs a custom SMTP server (platform.md §7.2: told by a 401).
     #[error("the setting needs a custom SMTP server; configure one first")]
     SmtpRequired,
     /// A field has a value that the platform does not take.

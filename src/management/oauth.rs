@@ -60,10 +60,10 @@ pub fn refresh_token(app: &OAuthApp, refresh_token: &SecretString) -> Call<Token
     token_call(app, form)
 }
 
-/// Where the consent page is, to which the authorize page sends browsers on (management-api.md §2.2).
+/// Where the consent page is, to which the authorize page sends browsers on (platform.md §2.1).
 pub const DASHBOARD_ORIGIN: &str = "https://supabase.com";
 
-/// What a browser is sent to the platform's authorize page with (management-api.md §2.2).
+/// What a browser is sent to the platform's authorize page with (platform.md §2.1).
 #[derive(Clone, Copy, Debug)]
 pub struct Authorization<'a> {
     /// The app's public identifier.
@@ -96,7 +96,7 @@ impl Authorization<'_> {
     }
 }
 
-/// Exchanges an authorization code for the first pair of tokens (management-api.md §2.3). A code is single use:
+/// Exchanges an authorization code for the first pair of tokens (platform.md §2.2). A code is single use:
 /// whoever makes this call must have written down that it is being made.
 pub fn exchange_code(
     app: &OAuthApp,
@@ -112,7 +112,7 @@ pub fn exchange_code(
     token_call(app, form.finish())
 }
 
-/// Ends everything that an app may do in the organization of a refresh token (management-api.md §2.5).
+/// Ends everything that an app may do in the organization of a refresh token (platform.md §2.3).
 pub fn revoke(app: &OAuthApp, refresh_token: &SecretString) -> Call<()> {
     #[derive(Serialize)]
     struct Revocation<'a> {

@@ -46,7 +46,7 @@ pub struct Database {
 }
 
 impl Facts {
-    /// Address of the project's API (management-api.md §7).
+    /// Address of the project's API (platform.md §6).
     pub fn api_url(&self) -> String {
         SupabaseProject::api_url(&self.reference)
     }

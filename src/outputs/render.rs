@@ -180,7 +180,7 @@ fn value_of(value: OutputValue, output: &Output, facts: &Facts) -> Option<String
 }
 
 /// A Postgres connection URI. `sslmode=require` is what every endpoint bears; `verify-full` needs a CA file that
-/// only the dashboard offers (management-api.md §7).
+/// only the dashboard offers (platform.md §6).
 fn uri(database: &Database, password: &str) -> String {
     let Database {
         endpoint: _,

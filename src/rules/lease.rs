@@ -1,7 +1,7 @@
 //! Who leads: the pure part. `leader` reads and writes the Lease and asks here what to do.
 //!
 //! Another holder's clock is not believed: what counts is how long the record has not changed, measured on our
-//! own monotonic clock (reliability.md §1.7 E5).
+//! own monotonic clock (architecture.md §5).
 
 use std::time::Duration;
 

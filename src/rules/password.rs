@@ -8,7 +8,7 @@ use super::ambient::{self, Random};
 const LENGTH: usize = 40;
 const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
-/// Fewest characters that the platform takes (management-api.md §5.4).
+/// Fewest characters that the platform takes (platform.md §4.1).
 const FEWEST: usize = 4;
 /// Most characters of a supplied password: more than anybody needs, and safe within every URI.
 const MOST: usize = 256;

@@ -18,7 +18,7 @@ pub struct Identity {
 
 impl Identity {
     /// Of a credential that the platform gave to this app: everybody who uses the app shares its limits
-    /// (management-api.md §3).
+    /// (platform.md §3).
     pub fn of_app(client_id: &str, id: &ConnectionId) -> Self {
         Self::new(format!("app {client_id}"), id)
     }

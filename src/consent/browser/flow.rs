@@ -17,7 +17,7 @@ use crate::rules::ambient::Random;
 /// How long a person may take, and how long a state is good.
 pub const LIFE: Duration = Duration::from_secs(600);
 /// The longest address that somebody may be sent on to. Sealed in a state it leaves room for the redirect URI: the
-/// platform takes both together up to 4 kB (management-api.md §2.2).
+/// platform takes both together up to 4 kB (platform.md §2.1).
 pub const RETURN_ADDRESS: usize = 1024;
 /// How cookies begin. `__Host-`: only from this host, only over TLS, for no other host (RFC 6265bis §4.1.3.2).
 const COOKIE: &str = "__Host-supabase-consent-";

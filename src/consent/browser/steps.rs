@@ -158,7 +158,7 @@ impl Site {
             return Err(Why::Expired.into());
         }
         let verifier = self.verifier(ticket, cookies).await?;
-        // RFC 9207. The platform may leave it out (management-api.md §2.6: uncertain).
+        // RFC 9207. The platform may leave it out (platform.md §2.4: uncertain).
         let base = self.outside.management.base();
         if let Some(issuer) = &returned.iss
             && Url::parse(issuer).map(|url| url.origin().ascii_serialization()) != Ok(base.origin())

@@ -35,10 +35,10 @@ use crate::rules::conditions::Truth;
 
 /// How long most passing states may last.
 const PASSING: Duration = Duration::from_secs(3600);
-/// How long waking a paused project may take: minutes to hours by size (management-api.md §5.6).
+/// How long waking a paused project may take: minutes to hours by size (platform.md §4.3).
 const RESTORING: Duration = Duration::from_secs(24 * 3600);
 
-/// How often a paused project is woken before a person is asked: waking can fail back (management-api.md §17.9).
+/// How often a paused project is woken before a person is asked: waking can fail back (platform.md §4.4).
 const WAKES: i64 = 3;
 
 /// Decides for an object with a ref.
@@ -419,7 +419,7 @@ fn active(
     rest(draft, again)
 }
 
-/// Keys and pooler come a moment after the project (management-api.md §6.1): refusals are waited out.
+/// Keys and pooler come a moment after the project (platform.md §5.1): refusals are waited out.
 fn unreadable(
     error: &Error,
     observed: &Observed,

@@ -166,7 +166,7 @@ fn chosen(keys: &[ApiKey]) -> Keys {
 }
 
 /// The shared pooler's two modes. Recorded answers list the transaction mode alone, on port 6543; the session mode
-/// of the same host is on port 5432 (management-api.md §7, uncertain whether it is ever listed: both are read).
+/// of the same host is on port 5432 (platform.md §6, uncertain whether it is ever listed: both are read).
 fn pooled(entries: &[PoolerEntry]) -> Vec<Database> {
     const TRANSACTION: u16 = 6543;
     const SESSION: u16 = 5432;

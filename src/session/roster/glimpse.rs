@@ -1,6 +1,6 @@
 //! A cheap look at an organization: how many projects there are, how many of them are active, and which is the newest.
 //!
-//! The platform counts them without listing them (management-api.md §4). As long as these three are what a whole list
+//! The platform counts them without listing them (platform.md §4.2). As long as these three are what a whole list
 //! has shown, nothing was created, deleted, paused or woken since, whatever the number of projects. What it cannot show
 //! (a rename, two changes that cancel each other out) is found by the next whole list.
 

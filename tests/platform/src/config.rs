@@ -105,7 +105,7 @@ pub enum TokenMode {
     NoRotation,
 }
 
-/// What a second consent of an organization to an app does to the first (not known: management-api.md says nothing).
+/// What a second consent of an organization to an app does to the first (not documented).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SecondConsent {
     /// Both live on.

@@ -45,7 +45,7 @@ impl World {
         let reveal = Self::reveals(call)?;
         let project = self.with_keys(call)?;
         if matches!(project.status, Status::Inactive | Status::Pausing) {
-            // A paused project shows no key, though it has them (management-api.md §17.7).
+            // A paused project shows no key, though it has them (platform.md §5.2).
             return Ok(Reply::ok(json!([])));
         }
         let mut list = vec![legacy(project, "anon"), legacy(project, "service_role")];

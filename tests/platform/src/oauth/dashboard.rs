@@ -1,6 +1,6 @@
 //! The dashboard's consent page, as far as a browser needs it: which organization, and yes or no.
 //!
-//! Not the real page's looks: what it asks, and where it sends the browser then (management-api.md §2.2). Whoever opens
+//! Not the real page's looks: what it asks, and where it sends the browser then (platform.md §2.1). Whoever opens
 //! it is the first user, signed in.
 
 use std::fmt::Write as _;
