@@ -8,7 +8,6 @@ use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use tokio::net::TcpListener;
 
 use crate::serving::{self, Bounds};
 use crate::telemetry::Metrics;
@@ -43,12 +42,16 @@ impl Readiness {
 }
 
 /// Listens, and serves until what is given back is dropped.
+#[expect(
+    clippy::unused_async,
+    reason = "callers wait for it, as for everything that begins to serve"
+)]
 pub async fn serve(
     listen: SocketAddr,
     readiness: Readiness,
     metrics: Metrics,
 ) -> std::io::Result<impl Future<Output = ()>> {
-    let listener = TcpListener::bind(listen).await?;
+    let listener = serving::listen(listen)?;
     tracing::info!(address = %listener.local_addr()?, "health and metrics are served");
     let router = router(readiness, metrics);
     Ok(serving::serve(listener, router, Bounds::default()))
@@ -88,7 +91,7 @@ mod tests {
     use std::time::Duration;
 
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::TcpStream;
+    use tokio::net::{TcpListener, TcpStream};
     use tokio::time::timeout;
 
     use super::*;

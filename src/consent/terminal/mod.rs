@@ -8,6 +8,7 @@ mod making;
 mod rights;
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -80,8 +81,16 @@ pub struct Arguments {
     pub management_api_endpoint: String,
 
     /// HTTP proxy for calls to the Management API
-    #[arg(long, env = "SUPABASE_OPERATOR_MANAGEMENT_API_PROXY")]
+    #[arg(
+        long,
+        env = "SUPABASE_OPERATOR_MANAGEMENT_API_PROXY",
+        hide_env_values = true
+    )]
     pub management_api_proxy: Option<String>,
+
+    /// A PEM file of certificate authorities to trust for these calls besides the machine's own
+    #[arg(long, env = "SUPABASE_OPERATOR_MANAGEMENT_API_CA_BUNDLE")]
+    pub management_api_ca_bundle: Option<PathBuf>,
 }
 
 /// A Secret of any namespace.
