@@ -8,6 +8,7 @@
 //! | `reading` | one object, past every cache |
 //! | `writing` | the few writes that the operator makes |
 //! | `proxy` | the way there through a proxy, as kubectl goes it |
+//! | `words` | what the API server says of a refused write, where that quotes nothing of it |
 //! | `decode`, `transport` | from the bytes of an answer to an object; no answer is ever logged |
 //!
 //! Nothing here trusts an answer to be readable: one object that is not must not keep anybody from the others.
@@ -20,6 +21,7 @@ pub mod proxy;
 mod reading;
 mod transport;
 mod watching;
+mod words;
 mod writing;
 
 use std::fmt::Debug;

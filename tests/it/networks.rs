@@ -1,14 +1,18 @@
 //! The way of the commands to the API server: directly, and through proxies as kubectl goes through them.
 
 use std::net::{SocketAddr, TcpListener as Listener};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
+use tokio::io::{
+    AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, copy_bidirectional,
+};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 
+use crate::support::cluster::SOON;
 use crate::support::control_plane::ControlPlane;
 use crate::support::programs::run;
 
@@ -144,6 +148,66 @@ async fn the_variables_count_as_for_kubectl() {
     let nobody = nobody();
     let (worked, said) = apply(&setting.kubeconfig, &[("HTTPS_PROXY", nobody.as_str())]).await;
     assert!(worked, "{said}");
+}
+
+/// Looking for one object is answered in the same way whether its kind or the object is missing.
+#[tokio::test]
+async fn connect_says_where_the_kinds_are_not_there() {
+    let plane = ControlPlane::own().await;
+    if plane.is_existing() {
+        return;
+    }
+    let setting = Setting::new(&plane);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("kubeconfig");
+    std::fs::write(&file, setting.kubeconfig.to_string()).unwrap();
+    for cluster in [&[][..], &["--cluster"]] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_supabase-operator"));
+        command.args(["connect", "acme"]).args(cluster).env_clear();
+        command.env("KUBECONFIG", &file);
+        let (worked, said) = run(command).await;
+        assert!(
+            !worked && said.contains("supabase-operator crds apply"),
+            "{said}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn run_says_where_the_kinds_are_not_there() {
+    let plane = ControlPlane::own().await;
+    if plane.is_existing() {
+        return;
+    }
+    let setting = Setting::new(&plane);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("kubeconfig");
+    std::fs::write(&file, setting.kubeconfig.to_string()).unwrap();
+    let mut command = Command::new("sh");
+    command.args([
+        "-c",
+        "exec \"$0\" run 2>&1",
+        env!("CARGO_BIN_EXE_supabase-operator"),
+    ]);
+    command
+        .env_clear()
+        .env("KUBECONFIG", &file)
+        .kill_on_drop(true);
+    command.env("SUPABASE_OPERATOR_LISTEN", "127.0.0.1:0");
+    command.stdout(Stdio::piped());
+    let mut operator = command.spawn().unwrap();
+    let mut lines = BufReader::new(operator.stdout.take().unwrap()).lines();
+    let told = async {
+        let mut before = Vec::new();
+        while let Some(line) = lines.next_line().await.unwrap() {
+            if line.contains("supabase-operator crds apply") {
+                return;
+            }
+            before.push(line);
+        }
+        panic!("{before:#?}");
+    };
+    tokio::time::timeout(SOON, told).await.expect("it is told");
 }
 
 #[tokio::test]

@@ -188,9 +188,11 @@ impl Terminal<'_> {
     }
 
     async fn find<C: Connection>(&self, api: &Api<C>) -> anyhow::Result<Option<C>> {
-        kubernetes::get(api, self.name)
-            .await
-            .map_err(|error| self.right(error, "get", &C::plural(&())))
+        match kubernetes::get(api, self.name).await {
+            // Its kind is missing: `make` says so.
+            Err(error) if error.is_unknown_kind() => Ok(None),
+            found => found.map_err(|error| self.right(error, "get", &C::plural(&()))),
+        }
     }
 
     async fn look<C: Connection>(&self, api: &Api<C>) -> anyhow::Result<C> {
