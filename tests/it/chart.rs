@@ -502,6 +502,28 @@ async fn it_listens_where_pods_are_reached_by_either_family() {
     }
 }
 
+/// `helm upgrade --reuse-values` takes the values of the release before, which lack what is new.
+#[tokio::test]
+async fn values_of_an_earlier_release_can_be_reused() {
+    let without = json!({
+        "managementAPI": {"caBundle": null}, "consent": {"httpRoute": null}, "revisionHistoryLimit": null,
+        "deploymentAnnotations": null, "namespaceOverride": null, "extraEnvFrom": null, "extraVolumes": null,
+        "extraVolumeMounts": null, "extraObjects": null,
+        "metrics": {"serviceMonitor": {"enabled": true, "relabelings": null, "metricRelabelings": null}},
+    });
+    for helm in HELMS {
+        let objects = render(helm, &without).await;
+        let pod = pod(&objects);
+        assert!(pod["volumes"].is_null() && pod["containers"][0]["volumeMounts"].is_null());
+        let now = render(
+            helm,
+            &json!({"metrics": {"serviceMonitor": {"enabled": true}}}),
+        )
+        .await;
+        assert_eq!(objects.len(), now.len());
+    }
+}
+
 #[tokio::test]
 async fn numbers_and_nonsense_in_variables_are_refused() {
     for helm in HELMS {

@@ -74,7 +74,7 @@ is there twice: strict readers of YAML refuse that.
 {{- required "consent.enabled needs consent.url, the external https address of the pages" .Values.consent.url | trimSuffix "/" }}
 {{- else if .Values.consent.ingress.enabled }}
 {{- fail "consent.ingress.enabled needs consent.enabled" }}
-{{- else if .Values.consent.httpRoute.enabled }}
+{{- else if (.Values.consent.httpRoute).enabled }}
 {{- fail "consent.httpRoute.enabled needs consent.enabled" }}
 {{- end }}
 {{- end }}
@@ -96,7 +96,7 @@ its pages below the same path.
 
 {{/* The volume of the certificates that managementAPI.caBundle names, as JSON; an empty object where it names none. */}}
 {{- define "supabase-operator.caBundleVolume" -}}
-{{- with .Values.managementAPI.caBundle }}
+{{- with (default dict .Values.managementAPI.caBundle) }}
 {{- $items := list (dict "key" .key "path" "ca.crt") }}
 {{- if and .configMapName .secretName }}
 {{- fail "managementAPI.caBundle takes configMapName or secretName, not both" }}
@@ -107,6 +107,8 @@ its pages below the same path.
 {{- else }}
 {{- dict | toJson }}
 {{- end }}
+{{- else }}
+{{- dict | toJson }}
 {{- end }}
 {{- end }}
 
