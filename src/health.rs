@@ -42,16 +42,12 @@ impl Readiness {
 }
 
 /// Listens, and serves until what is given back is dropped.
-#[expect(
-    clippy::unused_async,
-    reason = "callers wait for it, as for everything that begins to serve"
-)]
 pub async fn serve(
     listen: SocketAddr,
     readiness: Readiness,
     metrics: Metrics,
 ) -> std::io::Result<impl Future<Output = ()>> {
-    let listener = serving::listen(listen)?;
+    let listener = serving::listen(listen).await?;
     tracing::info!(address = %listener.local_addr()?, "health and metrics are served");
     let router = router(readiness, metrics);
     Ok(serving::serve(listener, router, Bounds::default()))

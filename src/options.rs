@@ -232,6 +232,11 @@ impl Options {
                 return Err(format!("--{name} must lie between {least:?} and {most:?}"));
             }
         }
+        self.check_together()
+    }
+
+    /// Refuses options of which each can work, and all together cannot.
+    fn check_together(&self) -> Result<(), String> {
         if let Some(url) = &self.consent_url
             && url.to_string().len() > LONGEST_ADDRESS
         {

@@ -61,7 +61,11 @@ impl Default for Bounds {
 
 /// Listens on an address. `[::]` takes IPv4 too, whatever the machine's default is, and is `0.0.0.0` where there is no IPv6:
 /// so the same address serves Pods of either family.
-pub fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+#[expect(
+    clippy::unused_async,
+    reason = "callers wait for it, as for everything that begins to serve"
+)]
+pub async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     listen_by(address, open)
 }
 
@@ -269,7 +273,7 @@ mod tests {
     /// `[::]` is reached over IPv4 and, where the machine has it, over IPv6.
     #[tokio::test]
     async fn an_unspecified_address_takes_both_families() {
-        let listener = listen("[::]:0".parse().unwrap()).unwrap();
+        let listener = listen("[::]:0".parse().unwrap()).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let router = Router::new().route("/", get(|| async { "here" }));
         let _server = tokio::spawn(serve(listener, router, Bounds::default()));
@@ -301,8 +305,8 @@ mod tests {
             assert!(listener.local_addr().unwrap().is_ipv4());
             assert!(listen_by("[::1]:0".parse().unwrap(), ipv4_only).is_err());
         }
-        let taken = listen("[::]:0".parse().unwrap()).unwrap();
-        let again = listen(taken.local_addr().unwrap()).unwrap_err();
+        let taken = listen("[::]:0".parse().unwrap()).await.unwrap();
+        let again = listen(taken.local_addr().unwrap()).await.unwrap_err();
         assert_eq!(Errno::from_io_error(&again), Some(Errno::ADDRINUSE));
     }
 

@@ -1,8 +1,4 @@
 //! `SupabaseProject`: a hosted project, its database password and the Secrets that applications mount.
-#![expect(
-    clippy::duplicated_attributes,
-    reason = "every printer column has a type: the lint takes the words for attributes"
-)]
 
 use std::collections::BTreeMap;
 

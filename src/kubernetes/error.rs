@@ -177,11 +177,10 @@ impl std::fmt::Display for Refusal {
         match self {
             Self::Quota => formatter.write_str("a quota of the namespace is used up"),
             Self::Admission(name, words) => {
-                match name {
-                    Some(name) => {
-                        write!(formatter, "the admission policy {name} does not allow it")?
-                    }
-                    None => formatter.write_str("an admission policy does not allow it")?,
+                if let Some(name) = name {
+                    write!(formatter, "the admission policy {name} does not allow it")?;
+                } else {
+                    formatter.write_str("an admission policy does not allow it")?;
                 }
                 match words {
                     Some(words) => write!(formatter, ": {words}"),

@@ -88,7 +88,7 @@ fn read(text: &str, origin: &'static str) -> Result<Proxy, Unusable> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err(unusable(Problem::Scheme(url.scheme().to_owned())));
     }
-    let host = url.host_str().ok_or(unusable(Problem::NoAddress))?;
+    let host = url.host_str().ok_or_else(|| unusable(Problem::NoAddress))?;
     let port = url.port_or_known_default().unwrap_or(80);
     let address = format!("{}://{host}:{port}", url.scheme()).parse();
     let address = address.map_err(|_| unusable(Problem::NoAddress))?;

@@ -45,17 +45,13 @@ fn quotes(text: &str, sent: &[u8]) -> bool {
     let values: Vec<Zeroizing<String>> = ["data", "stringData"]
         .iter()
         .filter_map(|field| fields.remove(*field))
-        .flat_map(|values| match values {
-            Value::Object(values) => values.into_iter().collect::<Vec<_>>(),
-            _ => Vec::new(),
-        })
-        .flat_map(|(_, value)| match value {
-            Value::String(value) => {
-                let decoded = STANDARD.decode(&value).unwrap_or_default();
-                let decoded = String::from_utf8_lossy(&decoded).into_owned();
-                vec![Zeroizing::new(value), Zeroizing::new(decoded)]
-            }
-            _ => Vec::new(),
+        .filter_map(|values| values.as_object().cloned())
+        .flatten()
+        .filter_map(|(_, value)| value.as_str().map(str::to_owned))
+        .flat_map(|value| {
+            let decoded = STANDARD.decode(&value).unwrap_or_default();
+            let decoded = String::from_utf8_lossy(&decoded).into_owned();
+            [Zeroizing::new(value), Zeroizing::new(decoded)]
         })
         .collect();
     let public = format!("{}{PUBLIC}", Value::Object(fields));

@@ -340,9 +340,16 @@ fn tests() -> BTreeMap<String, String> {
                         continue;
                     };
                     let name = rest.split('(').next().unwrap();
-                    // Up to the brace that closes it.
+                    // Up to the brace that closes it, and the constants of its file, which it may name.
                     let body = rest.split("\n}\n").next().unwrap();
-                    found.insert(name.to_owned(), body.to_owned());
+                    let mut body = body.to_owned();
+                    for constant in text.split("\nconst ").skip(1) {
+                        let (name, rest) = constant.split_once(':').unwrap();
+                        if body.contains(name) {
+                            body.push_str(rest.split(";\n").next().unwrap());
+                        }
+                    }
+                    found.insert(name.to_owned(), body);
                 }
             }
         }
@@ -477,29 +484,54 @@ fn claims(token: &str) -> Value {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
 }
 
+/// Every value that an output can hold.
+const VALUES: [&str; 12] = [
+    "URL",
+    "ProjectRef",
+    "PublishableKey",
+    "SecretKey",
+    "AnonKey",
+    "ServiceRoleKey",
+    "DatabaseURI",
+    "DatabaseHost",
+    "DatabasePort",
+    "DatabaseName",
+    "DatabaseUser",
+    "DatabasePassword",
+];
+
+/// What leads to the project's API, and the keys of it.
+fn assert_interfaces(data: &BTreeMap<String, String>, reference: &str) {
+    assert_eq!(
+        data["SUPABASE_URL"],
+        format!("https://{reference}.supabase.co")
+    );
+    assert_eq!(data["SUPABASE_PROJECT_REF"], reference);
+    assert!(data["SUPABASE_PUBLISHABLE_KEY"].starts_with("sb_publishable_"));
+    assert!(data["SUPABASE_SECRET_KEY"].starts_with("sb_secret_"));
+    for (key, role) in [
+        ("SUPABASE_ANON_KEY", "anon"),
+        ("SUPABASE_SERVICE_ROLE_KEY", "service_role"),
+    ] {
+        let claims = claims(&data[key]);
+        assert_eq!(claims["role"], role);
+        assert_eq!(claims["ref"], reference);
+    }
+}
+
 #[tokio::test]
 async fn every_value_and_every_way_to_the_database_is_written() {
-    let all = json!([
-        "URL",
-        "ProjectRef",
-        "PublishableKey",
-        "SecretKey",
-        "AnonKey",
-        "ServiceRoleKey",
-        "DatabaseURI",
-        "DatabaseHost",
-        "DatabasePort",
-        "DatabaseName",
-        "DatabaseUser",
-        "DatabasePassword"
-    ]);
     let mut stage = Stage::new(Reach::Namespace).await;
     let operator = stage.operator().await;
     stage.cluster.apply(token_connection("acme")).await;
     let mut wanted = project("shop");
     for endpoint in ["Direct", "SessionPooler", "TransactionPooler"] {
         let name = format!("shop-{}", endpoint.to_lowercase());
-        wanted = wanted.with_output(&name, "Env", json!({"endpoint": endpoint, "include": all}));
+        wanted = wanted.with_output(
+            &name,
+            "Env",
+            json!({"endpoint": endpoint, "include": VALUES}),
+        );
     }
     let public = json!({"kind": "ConfigMap", "include": ["URL", "AnonKey"]});
     stage
@@ -537,27 +569,8 @@ async fn every_value_and_every_way_to_the_database_is_written() {
             .data(SECRET, &format!("shop-{endpoint}"))
             .await
             .unwrap();
-        assert_eq!(
-            data.len(),
-            all.as_array().unwrap().len(),
-            "{:?}",
-            data.keys()
-        );
-        assert_eq!(
-            data["SUPABASE_URL"],
-            format!("https://{reference}.supabase.co")
-        );
-        assert_eq!(data["SUPABASE_PROJECT_REF"], reference);
-        assert!(data["SUPABASE_PUBLISHABLE_KEY"].starts_with("sb_publishable_"));
-        assert!(data["SUPABASE_SECRET_KEY"].starts_with("sb_secret_"));
-        for (key, role) in [
-            ("SUPABASE_ANON_KEY", "anon"),
-            ("SUPABASE_SERVICE_ROLE_KEY", "service_role"),
-        ] {
-            let claims = claims(&data[key]);
-            assert_eq!(claims["role"], role);
-            assert_eq!(claims["ref"], reference);
-        }
+        assert_eq!(data.len(), VALUES.len(), "{:?}", data.keys());
+        assert_interfaces(&data, reference);
         let address = format!("{}:{}", data["SUPABASE_DB_HOST"], data["SUPABASE_DB_PORT"]);
         assert_eq!(endpoints[field], address.as_str(), "{endpoint}");
         assert_eq!(data["SUPABASE_DB_PORT"], port, "{endpoint}");

@@ -230,6 +230,15 @@ fn mistakes_in_outputs() -> Vec<Mistake> {
             json!({"labels": {"pod-security.kubernetes.io/enforce": "x"}}),
             "labels of kubernetes.io",
         ),
+    ];
+    table
+        .map(|(what, details, says)| mistake(what, output(details), says))
+        .into()
+}
+
+/// What Kubernetes would refuse when the output is written is refused before.
+fn mistakes_in_metadata_of_outputs() -> Vec<Mistake> {
+    let table = [
         (
             "a value that no label has",
             json!({"labels": {"team": "a b"}}),
@@ -278,6 +287,7 @@ async fn an_object_with_a_mistake_is_refused_with_a_message_that_names_it() {
         mistakes_in_connections(),
         mistakes_in_projects(),
         mistakes_in_outputs(),
+        mistakes_in_metadata_of_outputs(),
         mistakes_of_shape(),
     ]
     .concat();

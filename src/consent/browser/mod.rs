@@ -113,7 +113,7 @@ impl Served {
 /// # Errors
 /// When the address cannot be listened on.
 pub async fn serve(parts: SiteParts, outside: Outside) -> std::io::Result<Served> {
-    let listener = serving::listen(parts.listen)?;
+    let listener = serving::listen(parts.listen).await?;
     let namespaces = parts.namespaces.as_deref();
     let (subjects, watching) = Subjects::watch(
         &outside.client,
