@@ -10,6 +10,9 @@ use kube::{Api, Client, ResourceExt as _};
 
 use crate::api::{self, FIELD_MANAGER};
 
+/// The minor version of Kubernetes 1 whose definitions may name selectable fields.
+const SELECTABLE_FIELDS: u32 = 30;
+
 /// How long the API server may take to serve a kind.
 const ESTABLISHED_WITHIN: Duration = Duration::from_secs(30);
 
@@ -26,11 +29,28 @@ pub fn print() -> anyhow::Result<String> {
     Ok(text)
 }
 
+/// `31`, or `31+` as some providers write it; nothing where it cannot be read.
+fn minor(text: &str) -> Option<u32> {
+    text.trim_end_matches('+').parse().ok()
+}
+
+/// Without what servers of this minor version refuse: they know no selectable fields before Kubernetes 1.30.
+fn for_server(mut crd: CustomResourceDefinition, minor: Option<u32>) -> CustomResourceDefinition {
+    if minor.is_some_and(|minor| minor < SELECTABLE_FIELDS) {
+        for version in &mut crd.spec.versions {
+            version.selectable_fields = None;
+        }
+    }
+    crd
+}
+
 /// Applies them and waits until they are served. Gives their names.
 pub async fn apply(client: Client) -> anyhow::Result<Vec<String>> {
+    let minor = minor(&client.apiserver_version().await?.minor);
     let definitions: Api<CustomResourceDefinition> = Api::all(client);
     let mut names = Vec::new();
     for crd in api::crds() {
+        let crd = for_server(crd, minor);
         let name = crd.name_any();
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
         definitions
@@ -45,4 +65,30 @@ pub async fn apply(client: Client) -> anyhow::Result<Vec<String>> {
         names.push(name);
     }
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn older_servers_get_no_field_that_they_do_not_know() {
+        for (version, selectable) in [
+            ("29", false),
+            ("29+", false),
+            ("30", true),
+            ("35+", true),
+            ("", true),
+        ] {
+            let crds = api::crds().into_iter();
+            let sent = crds.map(|crd| for_server(crd, minor(version)));
+            let named = sent.filter(|crd| {
+                let versions = crd.spec.versions.iter();
+                versions
+                    .clone()
+                    .any(|version| version.selectable_fields.is_some())
+            });
+            assert_eq!(named.count() > 0, selectable, "{version}");
+        }
+    }
 }

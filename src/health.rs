@@ -8,7 +8,6 @@ use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use tokio::net::TcpListener;
 
 use crate::serving::{self, Bounds};
 use crate::telemetry::Metrics;
@@ -48,7 +47,7 @@ pub async fn serve(
     readiness: Readiness,
     metrics: Metrics,
 ) -> std::io::Result<impl Future<Output = ()>> {
-    let listener = TcpListener::bind(listen).await?;
+    let listener = serving::listen(listen).await?;
     tracing::info!(address = %listener.local_addr()?, "health and metrics are served");
     let router = router(readiness, metrics);
     Ok(serving::serve(listener, router, Bounds::default()))
@@ -88,7 +87,7 @@ mod tests {
     use std::time::Duration;
 
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::TcpStream;
+    use tokio::net::{TcpListener, TcpStream};
     use tokio::time::timeout;
 
     use super::*;

@@ -1,6 +1,7 @@
 //! The program: dispatches its commands, and makes the real clock, randomness and network that everything else
 //! is given.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use k8s_openapi::jiff::Timestamp;
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use supabase_operator::consent::terminal;
 use supabase_operator::options::{LogFormat, Options};
 use supabase_operator::outside::Outside;
@@ -116,22 +118,54 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
     }
 }
 
+/// With the rights and by the way of the kubeconfig, else of the Pod. Variables that name a proxy count with a kubeconfig
+/// only: a Pod reaches its API server directly.
 async fn client(context: Option<String>) -> anyhow::Result<kube::Client> {
-    let config = if let Some(context) = context {
-        let unknown = format!("the kubeconfig has no usable context {context}");
-        let options = kube::config::KubeConfigOptions {
-            context: Some(context),
-            ..kube::config::KubeConfigOptions::default()
-        };
-        kube::Config::from_kubeconfig(&options)
-            .await
-            .context(unknown)?
-    } else {
-        kube::Config::infer().await.context(
-            "no cluster is configured: neither a kubeconfig nor a ServiceAccount of a Pod was found",
-        )?
+    let unknown = context
+        .as_ref()
+        .map(|context| format!("the kubeconfig has no usable context {context}"));
+    let options = KubeConfigOptions {
+        context,
+        ..KubeConfigOptions::default()
     };
-    kubernetes::client(config).context("making a client of the API server")
+    let (mut config, proxy) = match (from_kubeconfig(&options).await, unknown) {
+        (Ok(config), _) => {
+            let named = proxy_url(&options);
+            let variable = |name: &str| std::env::var(name).ok();
+            let proxy = kubernetes::proxy::choose(&config.cluster_url, named.as_deref(), variable)?;
+            (config, proxy)
+        }
+        (Err(error), Some(unknown)) => return Err(anyhow::Error::new(error).context(unknown)),
+        (Err(error), None) => {
+            let config = kube::Config::incluster().map_err(|_| error).context(
+                "no cluster is configured: neither a kubeconfig nor a ServiceAccount of a Pod was found",
+            )?;
+            (config, None)
+        }
+    };
+    config.apply_debug_overrides();
+    kubernetes::client(config, proxy.as_ref()).context("making a client of the API server")
+}
+
+async fn from_kubeconfig(options: &KubeConfigOptions) -> Result<kube::Config, KubeconfigError> {
+    let kubeconfig = Kubeconfig::read()?;
+    kube::Config::from_custom_kubeconfig(kubeconfig, options).await
+}
+
+/// What the kubeconfig itself says of a proxy.
+fn proxy_url(options: &KubeConfigOptions) -> Option<String> {
+    let kubeconfig = Kubeconfig::read().ok()?;
+    let context = options.context.clone().or(kubeconfig.current_context)?;
+    let named = kubeconfig.contexts.into_iter();
+    let context = named
+        .into_iter()
+        .find(|named| named.name == context)?
+        .context?;
+    let named = kubeconfig.clusters.into_iter();
+    let cluster = named
+        .into_iter()
+        .find(|named| named.name == context.cluster)?;
+    cluster.cluster?.proxy_url
 }
 
 async fn operate(options: Options) -> anyhow::Result<()> {
@@ -142,6 +176,7 @@ async fn operate(options: Options) -> anyhow::Result<()> {
         client(None).await?,
         &options.management_api_endpoint,
         options.management_api_proxy.as_deref(),
+        options.management_api_ca_bundle.as_deref(),
     )?;
     Box::pin(run(outside, options, stop_signal())).await
 }
@@ -151,20 +186,36 @@ async fn connect(arguments: terminal::Arguments) -> anyhow::Result<()> {
         client(arguments.context.clone()).await?,
         &arguments.management_api_endpoint,
         arguments.management_api_proxy.as_deref(),
+        arguments.management_api_ca_bundle.as_deref(),
     )?;
     terminal::connect(&arguments, &outside).await
 }
 
-fn outside(client: kube::Client, endpoint: &str, proxy: Option<&str>) -> anyhow::Result<Outside> {
+fn outside(
+    client: kube::Client,
+    endpoint: &str,
+    proxy: Option<&str>,
+    ca_bundle: Option<&Path>,
+) -> anyhow::Result<Outside> {
     let base: management::BaseUrl = endpoint
         .parse()
         .context("--management-api-endpoint cannot be used")?;
     let proxy = proxy
         .filter(|proxy| !proxy.is_empty())
-        .map(url::Url::parse)
+        .map(management::Proxy::read)
         .transpose()
-        .context("--management-api-proxy is no URL")?;
-    let network = management::Network::new(&base, proxy.as_ref())
+        .context("--management-api-proxy cannot be used")?;
+    let ca_bundle = ca_bundle
+        .filter(|file| !file.as_os_str().is_empty())
+        .map(|file| {
+            let why = format!(
+                "--management-api-ca-bundle: {} cannot be read",
+                file.display()
+            );
+            std::fs::read(file).context(why)
+        })
+        .transpose()?;
+    let network = management::Network::new(&base, proxy.as_ref(), ca_bundle.as_deref())
         .context("making a client of the Management API")?;
     Ok(Outside {
         client,

@@ -1,6 +1,7 @@
 //! Every tunable, once: flag, environment variable, default, help. Bounds are checked before anything starts.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -10,6 +11,9 @@ use crate::management::BaseUrl;
 
 /// The longest external address, in characters: the platform bounds redirect address and state together.
 const LONGEST_ADDRESS: usize = 1000;
+/// What a process must be sure to lead for after each look at the Lease: create calls and refreshes are begun only with five
+/// seconds left.
+const LEADERSHIP: Duration = Duration::from_secs(6);
 /// The longest display name, in bytes.
 const LONGEST_NAME: usize = 200;
 
@@ -63,6 +67,11 @@ pub struct Options {
         hide_env_values = true
     )]
     pub management_api_proxy: Option<String>,
+
+    /// A PEM file of certificate authorities to trust for calls to the Management API besides the image's own, where a
+    /// proxy or firewall inspects TLS; read at start
+    #[arg(long, env = "SUPABASE_OPERATOR_MANAGEMENT_API_CA_BUNDLE")]
+    pub management_api_ca_bundle: Option<PathBuf>,
 
     /// Name of a Secret in the operator's own namespace with the keys `client_id` and `client_secret` of the
     /// operator's own OAuth app, for connections that name none
@@ -223,6 +232,11 @@ impl Options {
                 return Err(format!("--{name} must lie between {least:?} and {most:?}"));
             }
         }
+        self.check_together()
+    }
+
+    /// Refuses options of which each can work, and all together cannot.
+    fn check_together(&self) -> Result<(), String> {
         if let Some(url) = &self.consent_url
             && url.to_string().len() > LONGEST_ADDRESS
         {
@@ -235,11 +249,36 @@ impl Options {
                 "--consent-display-name must have at most {LONGEST_NAME} bytes"
             ));
         }
+        if self.scope == Scope::Cluster && self.watch_namespaces.iter().any(|name| !name.is_empty())
+        {
+            return Err(
+                "--watch-namespaces needs --scope namespaced; with scope cluster every namespace is served"
+                    .to_owned(),
+            );
+        }
+        if self.consent_url.is_some() && self.consent_listen == self.listen {
+            return Err(
+                "--consent-listen must differ from --listen: the consent pages are for everybody, metrics are not"
+                    .to_owned(),
+            );
+        }
+        if self.transition_interval > self.rest_interval {
+            return Err(
+                "--transition-interval must be at most --rest-interval: what changes is looked at more often"
+                    .to_owned(),
+            );
+        }
         if self.renew_deadline >= self.lease_duration {
             return Err("--renew-deadline must be shorter than --lease-duration".to_owned());
         }
         if self.retry_period * 2 > self.renew_deadline {
             return Err("--retry-period must be at most half of --renew-deadline".to_owned());
+        }
+        if self.renew_deadline < self.retry_period + LEADERSHIP {
+            return Err(format!(
+                "--renew-deadline must be at least {LEADERSHIP:?} longer than --retry-period: with less leadership left no \
+                project is created and no token refreshed"
+            ));
         }
         Ok(())
     }
@@ -318,6 +357,57 @@ mod tests {
                 .contains("lease-duration")
         );
         assert!(parse(&["--concurrency", "0"]).is_err());
+    }
+
+    /// A process with too little leadership would look, and look again, and never create anything.
+    #[test]
+    fn options_that_would_make_no_progress_together_are_refused() {
+        let url = "https://connect.example";
+        for (arguments, says) in [
+            (
+                &["--watch-namespaces", "a"][..],
+                "--watch-namespaces needs --scope namespaced",
+            ),
+            (
+                &[
+                    "--consent-url",
+                    url,
+                    "--listen",
+                    "[::]:8081",
+                    "--consent-listen",
+                    "[::]:8081",
+                ],
+                "--consent-listen must differ",
+            ),
+            (
+                &["--transition-interval", "2m"],
+                "--transition-interval must be at most --rest-interval",
+            ),
+            (
+                &[
+                    "--lease-duration",
+                    "8s",
+                    "--renew-deadline",
+                    "6s",
+                    "--retry-period",
+                    "1s",
+                ],
+                "--renew-deadline must be at least",
+            ),
+        ] {
+            let refusal = parse(arguments).expect_err(says);
+            assert!(refusal.contains(says), "{refusal}");
+        }
+        assert!(parse(&["--listen", "[::]:8081", "--consent-listen", "[::]:8081"]).is_ok());
+        let short = [
+            "--lease-duration",
+            "8s",
+            "--renew-deadline",
+            "7s",
+            "--retry-period",
+            "500ms",
+        ];
+        assert!(parse(&short).is_ok());
     }
 
     #[test]

@@ -9,6 +9,7 @@
 mod places;
 mod upload;
 
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,8 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustix::io::Errno;
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 use tower::ServiceExt as _;
@@ -27,6 +30,9 @@ use upload::Upload;
 
 /// How long to wait after a connection could not be accepted: mostly for want of file descriptors.
 const BREATH: Duration = Duration::from_millis(100);
+
+/// How many connections may wait to be accepted.
+const BACKLOG: i32 = 1024;
 
 /// What a client may take.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +57,53 @@ impl Default for Bounds {
             head: 16 * 1024,
         }
     }
+}
+
+/// Listens on an address. `[::]` takes IPv4 too, whatever the machine's default is, and is `0.0.0.0` where there is no IPv6:
+/// so the same address serves Pods of either family.
+#[expect(
+    clippy::unused_async,
+    reason = "callers wait for it, as for everything that begins to serve"
+)]
+pub async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    listen_by(address, open)
+}
+
+fn listen_by(
+    address: SocketAddr,
+    open: impl Fn(SocketAddr) -> std::io::Result<Socket>,
+) -> std::io::Result<TcpListener> {
+    let socket = match open(address) {
+        // Without IPv6 in the kernel, and with IPv6 switched off.
+        Err(error)
+            if address.ip() == Ipv6Addr::UNSPECIFIED
+                && matches!(
+                    Errno::from_io_error(&error),
+                    Some(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL)
+                ) =>
+        {
+            open(SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port())))?
+        }
+        opened => opened?,
+    };
+    TcpListener::from_std(socket.into())
+}
+
+fn open(address: SocketAddr) -> std::io::Result<Socket> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    if address.ip() == Ipv6Addr::UNSPECIFIED {
+        socket.set_only_v6(false)?;
+    }
+    // As every server does, so that a restart need not wait for connections of before.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket)
 }
 
 /// Serves until it is dropped.
@@ -215,6 +268,46 @@ mod tests {
             heard.starts_with("HTTP/1.1 200") && heard.ends_with("here"),
             "{heard}"
         );
+    }
+
+    /// `[::]` is reached over IPv4 and, where the machine has it, over IPv6.
+    #[tokio::test]
+    async fn an_unspecified_address_takes_both_families() {
+        let listener = listen("[::]:0".parse().unwrap()).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let router = Router::new().route("/", get(|| async { "here" }));
+        let _server = tokio::spawn(serve(listener, router, Bounds::default()));
+        assert!(
+            hear((Ipv4Addr::LOCALHOST, port).into(), ONE)
+                .await
+                .ends_with("here")
+        );
+        if std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok() {
+            assert!(
+                hear((Ipv6Addr::LOCALHOST, port).into(), ONE)
+                    .await
+                    .ends_with("here")
+            );
+        }
+    }
+
+    /// The kernel says one of the two: without IPv6, or with it switched off for all interfaces.
+    #[tokio::test]
+    async fn without_ipv6_it_is_ipv4_and_other_failures_stay_failures() {
+        for errno in [Errno::AFNOSUPPORT, Errno::ADDRNOTAVAIL] {
+            let ipv4_only = |address: SocketAddr| {
+                if address.is_ipv6() {
+                    return Err(errno.into());
+                }
+                open(address)
+            };
+            let listener = listen_by("[::]:0".parse().unwrap(), ipv4_only).unwrap();
+            assert!(listener.local_addr().unwrap().is_ipv4());
+            assert!(listen_by("[::1]:0".parse().unwrap(), ipv4_only).is_err());
+        }
+        let taken = listen("[::]:0".parse().unwrap()).await.unwrap();
+        let again = listen(taken.local_addr().unwrap()).await.unwrap_err();
+        assert_eq!(Errno::from_io_error(&again), Some(Errno::ADDRINUSE));
     }
 
     #[tokio::test]

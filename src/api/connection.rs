@@ -139,6 +139,7 @@ pub struct AllowedNamespaces {
     /// Namespaces by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256), inner(length(min = 1, max = 63)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
     pub names: Vec<String>,
     /// Namespaces by their labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]

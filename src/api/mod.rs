@@ -14,9 +14,10 @@ pub mod output;
 pub mod project;
 pub mod reference;
 pub mod status;
+mod words;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSON, JSONSchemaProps,
+    CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
 use kube::CustomResourceExt as _;
 
@@ -119,6 +120,8 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
             }
             drop_integer_formats(schema);
             bounds::set(schema);
+            words::set(schema);
+            drop_defaults_of_items(schema, false);
         }
     }
     crds
@@ -129,12 +132,30 @@ pub fn yaml(crd: &CustomResourceDefinition) -> Result<String, serde_saphyr::ser:
     serde_saphyr::to_string(crd)
 }
 
+/// The API server would write defaults into each item of a list, and tools that compare what was applied with what is stored
+/// take a list as one value: they would see a difference for ever. So defaults of items are in the code, and rules compare
+/// with `has()`.
+fn drop_defaults_of_items(schema: &mut JSONSchemaProps, within_item: bool) {
+    if within_item {
+        schema.default = None;
+    }
+    for property in schema
+        .properties
+        .iter_mut()
+        .flat_map(|all| all.values_mut())
+    {
+        drop_defaults_of_items(property, within_item);
+    }
+    if let Some(JSONSchemaPropsOrArray::Schema(item)) = schema.items.as_mut() {
+        drop_defaults_of_items(item, true);
+    }
+    if let Some(JSONSchemaPropsOrBool::Schema(value)) = schema.additional_properties.as_mut() {
+        drop_defaults_of_items(value, true);
+    }
+}
+
 /// API servers warn about `format: uint32` and `int64` adds nothing: formats of integers are dropped.
 fn drop_integer_formats(schema: &mut JSONSchemaProps) {
-    use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-        JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
-    };
-
     if schema.type_.as_deref() == Some("integer") {
         schema.format = None;
     }
@@ -161,28 +182,92 @@ fn drop_integer_formats(schema: &mut JSONSchemaProps) {
 mod tests {
     use std::path::Path;
 
-    use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSchemaPropsOrArray;
-
     use super::*;
+
+    /// Where the definitions lie: for kubectl, and in the chart, which cannot refer to files outside of it.
+    const FOLDERS: [&str; 2] = ["crds", "charts/supabase-operator/files/crds"];
 
     /// `UPDATE=1 cargo test --lib crds_are_current` writes them anew.
     #[test]
     fn crds_are_current() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds");
-        for crd in crds() {
-            let file = folder.join(format!("{}.yaml", crd.spec.names.plural));
-            let fresh = yaml(&crd).unwrap();
-            if std::env::var_os("UPDATE").is_some() {
-                std::fs::write(&file, &fresh).unwrap();
+        for folder in FOLDERS {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+            for crd in crds() {
+                let file = folder.join(format!("{}.yaml", crd.spec.names.plural));
+                let fresh = yaml(&crd).unwrap();
+                if std::env::var_os("UPDATE").is_some() {
+                    std::fs::write(&file, &fresh).unwrap();
+                }
+                let stored = std::fs::read_to_string(&file).unwrap_or_default();
+                assert!(
+                    stored == fresh,
+                    "{} is stale: run 'make crds'",
+                    file.display()
+                );
             }
-            let stored = std::fs::read_to_string(&file).unwrap_or_default();
-            assert!(
-                stored == fresh,
-                "{} is stale: run 'make crds'",
-                file.display()
+            assert_eq!(std::fs::read_dir(&folder).unwrap().count(), crds().len());
+        }
+    }
+
+    /// Calls with every schema of a kind, and its path.
+    fn walk(path: &str, schema: &JSONSchemaProps, see: &mut impl FnMut(&str, &JSONSchemaProps)) {
+        see(path, schema);
+        for (name, property) in schema.properties.iter().flatten() {
+            walk(&format!("{path}.{name}"), property, see);
+        }
+        if let Some(JSONSchemaPropsOrArray::Schema(item)) = &schema.items {
+            walk(&format!("{path}[]"), item, see);
+        }
+        if let Some(JSONSchemaPropsOrBool::Schema(value)) = &schema.additional_properties {
+            walk(&format!("{path}{{}}"), value, see);
+        }
+    }
+
+    fn walk_all(see: &mut impl FnMut(&str, &JSONSchemaProps)) {
+        for crd in crds() {
+            let schema = crd.spec.versions[0].schema.clone().unwrap();
+            walk(
+                &crd.spec.names.kind,
+                &schema.open_api_v3_schema.unwrap(),
+                see,
             );
         }
-        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), crds().len());
+    }
+
+    #[test]
+    fn no_item_of_a_list_has_a_default() {
+        let mut found = Vec::new();
+        let mut items = 0;
+        walk_all(&mut |path, schema| {
+            let within = path.contains("[]") || path.contains("{}");
+            items += usize::from(within);
+            if within && schema.default.is_some() {
+                found.push(path.to_owned());
+            }
+        });
+        assert!(items > 10);
+        assert!(found.is_empty(), "{found:#?}");
+    }
+
+    /// Lists of texts in which order means nothing are sets, so that several people can add to them by server-side apply.
+    #[test]
+    fn lists_of_texts_are_sets() {
+        let mut found = Vec::new();
+        let mut sets = 0;
+        walk_all(&mut |path, schema| {
+            let Some(JSONSchemaPropsOrArray::Schema(item)) = &schema.items else {
+                return;
+            };
+            // Types of Kubernetes are as Kubernetes has them.
+            if item.type_.as_deref() == Some("string") && !path.contains(".selector.") {
+                sets += 1;
+                if schema.x_kubernetes_list_type.as_deref() != Some("set") {
+                    found.push(path.to_owned());
+                }
+            }
+        });
+        assert!(sets >= 3);
+        assert!(found.is_empty(), "{found:#?}");
     }
 
     #[test]

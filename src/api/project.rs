@@ -1,8 +1,4 @@
 //! `SupabaseProject`: a hosted project, its database password and the Secrets that applications mount.
-#![expect(
-    clippy::duplicated_attributes,
-    reason = "every printer column has a type: the lint takes the words for attributes"
-)]
 
 use std::collections::BTreeMap;
 
@@ -30,6 +26,14 @@ pub use super::status::{
     shortname = "sbproj",
     category = "supabase",
     category = "managed",
+    selectable = ".status.ref",
+    selectable = ".spec.connectionRef.kind",
+    selectable = ".spec.connectionRef.name",
+    // At the root, since they look at the status: what was asked of the platform cannot be asked otherwise any more. True
+    // whenever these fields stay the same, so that no write of a status or a finalizer is ever refused.
+    validation = Rule::new("!has(oldSelf.spec.region) || (has(oldSelf.spec.region) == has(self.spec.region) && (!has(self.spec.region) || oldSelf.spec.region == self.spec.region)) || (!has(self.status) || (!has(self.status.ref) && (!has(self.status.creation) || !has(self.status.creation.attempts) || self.status.creation.attempts.all(attempt, attempt.outcome in ['Refused', 'NotSent']))))").message("region can be changed only until a create call was made or the project has a ref: the platform cannot move a project").field_path(".spec.region"),
+    validation = Rule::new("!has(oldSelf.spec.regionGroup) || (has(oldSelf.spec.regionGroup) == has(self.spec.regionGroup) && (!has(self.spec.regionGroup) || oldSelf.spec.regionGroup == self.spec.regionGroup)) || (!has(self.status) || (!has(self.status.ref) && (!has(self.status.creation) || !has(self.status.creation.attempts) || self.status.creation.attempts.all(attempt, attempt.outcome in ['Refused', 'NotSent']))))").message("regionGroup can be changed only until a create call was made or the project has a ref: the platform cannot move a project").field_path(".spec.regionGroup"),
+    validation = Rule::new("!has(self.spec.organizationSlug) || (has(oldSelf.spec.organizationSlug) == has(self.spec.organizationSlug) && (!has(self.spec.organizationSlug) || oldSelf.spec.organizationSlug == self.spec.organizationSlug)) || (!has(self.status) || (!has(self.status.ref) && (!has(self.status.creation) || !has(self.status.creation.attempts) || self.status.creation.attempts.all(attempt, attempt.outcome in ['Refused', 'NotSent'])))) || (has(self.status.organizationSlug) && self.spec.organizationSlug == self.status.organizationSlug)").message("organizationSlug can be changed only until a create call was made or the project has a ref; after that it is the one in status.organizationSlug, or absent").field_path(".spec.organizationSlug"),
     doc = "A hosted Supabase project. The operator creates it, waits until it is usable, and writes its API keys and Postgres URIs into Secrets.",
     printcolumn(
         name = "Ready",
@@ -76,15 +80,12 @@ pub use super::status::{
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!(has(self.region) && has(self.regionGroup))").message("set only one of region and regionGroup"))]
 #[x_kube(validation = Rule::new("has(self.region) || has(self.regionGroup) || (has(self.adoption) && self.adoption.policy == 'AdoptOnly')").message("set region or regionGroup: a project can only be created somewhere"))]
-#[x_kube(validation = Rule::new("!has(oldSelf.region) || (has(self.region) && self.region == oldSelf.region)").message("region is immutable: the platform cannot move a project").field_path(".region"))]
-#[x_kube(validation = Rule::new("!has(oldSelf.regionGroup) || (has(self.regionGroup) && self.regionGroup == oldSelf.regionGroup)").message("regionGroup is immutable: the platform cannot move a project").field_path(".regionGroup"))]
-#[x_kube(validation = Rule::new("!has(oldSelf.organizationSlug) || (has(self.organizationSlug) && self.organizationSlug == oldSelf.organizationSlug)").message("organizationSlug is immutable once set").field_path(".organizationSlug"))]
 pub struct SupabaseProjectSpec {
     /// The connection whose credential is used.
     pub connection_ref: ConnectionRef,
     /// The organization that the project belongs to; a slug is the last part of the organization's dashboard
-    /// address. May be left out if the connection sees exactly one. Immutable once set; if it is set later, it
-    /// must be the one in `status.organizationSlug`.
+    /// address. May be left out if the connection sees exactly one. Once a create call was made, or the project has a
+    /// ref, it must be the one in `status.organizationSlug`, or absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 100), regex(pattern = r"^[A-Za-z0-9_-]+$"))]
     pub organization_slug: Option<String>,
@@ -94,13 +95,13 @@ pub struct SupabaseProjectSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 200), regex(pattern = r"^[^.\x00-\x1f]+$"))]
     pub project_name: Option<String>,
-    /// The region, such as eu-central-1. Immutable. Exactly one of region and regionGroup must be set, except for
+    /// The region, such as eu-central-1. It can be corrected until a create call was made that was not refused. Exactly one of region and regionGroup must be set, except for
     /// projects that are only adopted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9-]+$"))]
     pub region: Option<String>,
-    /// A group of regions among which the platform chooses: americas, emea or apac. Immutable. The region that
-    /// was chosen is in `status.region`.
+    /// A group of regions among which the platform chooses: americas, emea or apac. It can be corrected as long as region.
+    /// The region that was chosen is in `status.region`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9-]+$"))]
     pub region_group: Option<String>,

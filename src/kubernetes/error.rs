@@ -1,6 +1,7 @@
 //! Why a call to the API server did not work, named by what the caller must do.
 //!
-//! Holds no text of the API server: a webhook, or a validation, may quote a secret in it. Kept apart so that no other
+//! Holds no text of the API server but what was found to quote nothing (`words`): a webhook, or a validation, may quote a
+//! secret. Kept apart so that no other
 //! room matches on status codes of Kubernetes.
 
 use kube::core::Status;
@@ -68,7 +69,7 @@ impl From<Status> for Error {
             Self::NotFound
         } else if terminating {
             Self::Terminating
-        } else if status.is_forbidden() {
+        } else if status.is_forbidden() || is_of_a_policy(&status) {
             Self::Forbidden(Refusal::of(&status.message))
         } else if is_too_large(&status) {
             Self::TooLarge
@@ -92,6 +93,22 @@ impl Error {
         matches!(self, Self::Unavailable(error) if matches!(&**error, kube::Error::Api(status) if status.code == 410))
     }
 
+    /// The same with the API server's own words, where they help and may be shown.
+    pub(super) fn saying(self, words: Option<String>) -> Self {
+        match (self, words) {
+            (Self::Forbidden(Refusal::Admission(by, _)), words) => {
+                Self::Forbidden(Refusal::Admission(by, words))
+            }
+            (Self::Invalid, Some(words)) => Self::Forbidden(Refusal::Invalid(words)),
+            (error, _) => error,
+        }
+    }
+
+    /// Whether the API server does not know the kind, nor any of its group: then it has no words of its own.
+    pub fn is_unknown_kind(&self) -> bool {
+        matches!(self, Self::Unavailable(error) if matches!(&**error, kube::Error::Api(status) if status.code == 404))
+    }
+
     /// The answer came, and cannot be read.
     pub(super) fn broken() -> Self {
         let broken = std::io::Error::from(std::io::ErrorKind::InvalidData);
@@ -105,6 +122,11 @@ impl Error {
     }
 }
 
+/// Whether a policy refused. It chooses its status: without a choice, 422.
+fn is_of_a_policy(status: &Status) -> bool {
+    matches!(status.code, 400 | 413 | 422) && status.message.contains("ValidatingAdmissionPolicy '")
+}
+
 /// Whether the object is too large: for the API server (413), or for etcd, whose refusal comes as an internal error
 /// with these words (`ErrRequestTooLarge` of etcd, and the limit of gRPC messages).
 fn is_too_large(status: &Status) -> bool {
@@ -115,13 +137,15 @@ fn is_too_large(status: &Status) -> bool {
             .contains("trying to send message larger than max")
 }
 
-/// Who refused. The API server's own words are left out: a webhook may quote the object in them.
+/// Who refused, and why, as far as that may be shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// A quota of the namespace.
     Quota,
-    /// An admission webhook or policy, by name where it is known.
-    Admission(Option<String>),
+    /// An admission webhook or policy, by name where it is known, with its words where they may be shown.
+    Admission(Option<String>, Option<String>),
+    /// The API server itself takes the object for invalid, in these words.
+    Invalid(String),
     /// The authorizer, or nobody that we know.
     Rights,
 }
@@ -139,9 +163,9 @@ impl Refusal {
             sound.then(|| name.to_owned())
         };
         if message.starts_with("admission webhook ") {
-            Self::Admission(named("admission webhook ", '"'))
+            Self::Admission(named("admission webhook ", '"'), None)
         } else if message.contains("ValidatingAdmissionPolicy ") {
-            Self::Admission(named("ValidatingAdmissionPolicy ", '\''))
+            Self::Admission(named("ValidatingAdmissionPolicy ", '\''), None)
         } else {
             Self::Rights
         }
@@ -152,10 +176,18 @@ impl std::fmt::Display for Refusal {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Quota => formatter.write_str("a quota of the namespace is used up"),
-            Self::Admission(Some(name)) => {
-                write!(formatter, "the admission policy {name} does not allow it")
+            Self::Admission(name, words) => {
+                if let Some(name) = name {
+                    write!(formatter, "the admission policy {name} does not allow it")?;
+                } else {
+                    formatter.write_str("an admission policy does not allow it")?;
+                }
+                match words {
+                    Some(words) => write!(formatter, ": {words}"),
+                    None => Ok(()),
+                }
             }
-            Self::Admission(None) => formatter.write_str("an admission policy does not allow it"),
+            Self::Invalid(words) => write!(formatter, "it takes the object for invalid: {words}"),
             Self::Rights => formatter
                 .write_str("the operator lacks the right; compare its roles with the chart's"),
         }
@@ -193,6 +225,41 @@ mod tests {
         ));
     }
 
+    /// A policy answers 422 unless it says otherwise, as the server does for what it takes for invalid itself.
+    #[test]
+    fn a_policys_name_and_words_are_told_whatever_its_status() {
+        let message = "secrets \"x\" is forbidden: ValidatingAdmissionPolicy 'labels' with binding 'b' denied request: label team";
+        for (code, reason) in [
+            (403, "Forbidden"),
+            (422, "Invalid"),
+            (413, "RequestEntityTooLarge"),
+            (400, ""),
+        ] {
+            let error = Error::from(status(code, reason, message));
+            let bare = error.to_string();
+            assert!(
+                bare.contains("the admission policy labels does not allow it"),
+                "{bare}"
+            );
+            let told = error.saying(Some("label team".to_owned())).to_string();
+            assert!(
+                told.ends_with("labels does not allow it: label team"),
+                "{told}"
+            );
+        }
+        let invalid = Error::from(status(422, "Invalid", "metadata.labels: bad"));
+        let told = invalid
+            .saying(Some("metadata.labels: bad".to_owned()))
+            .to_string();
+        assert!(told.ends_with("invalid: metadata.labels: bad"), "{told}");
+        let rights = Error::from(status(403, "Forbidden", "User \"y\" cannot get"));
+        let told = rights.saying(Some("words".to_owned())).to_string();
+        assert!(
+            told.contains("lacks the right") && !told.contains("words"),
+            "{told}"
+        );
+    }
+
     #[test]
     fn no_words_of_the_server_get_into_an_error() {
         for code in [400, 403, 404, 409, 413, 422, 429, 500, 503] {
@@ -217,12 +284,15 @@ mod tests {
             ),
             (
                 webhook,
-                Refusal::Admission(Some("policy.example.com".into())),
+                Refusal::Admission(Some("policy.example.com".into()), None),
             ),
-            ("admission webhook \"a b\" denied", Refusal::Admission(None)),
+            (
+                "admission webhook \"a b\" denied",
+                Refusal::Admission(None, None),
+            ),
             (
                 "secrets \"x\" is forbidden: ValidatingAdmissionPolicy 'no-secrets' with binding 'b' denied",
-                Refusal::Admission(Some("no-secrets".into())),
+                Refusal::Admission(Some("no-secrets".into()), None),
             ),
             (
                 "secrets \"x\" is forbidden: User \"y\" cannot get resource",

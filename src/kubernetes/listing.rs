@@ -74,7 +74,16 @@ pub async fn list<K: Stored, L: Lean>(
 /// and lets us list it here.
 pub async fn current_version<K: Stored>(api: &Api<K>) -> Result<String, Error> {
     let parameters = ListParams::default().limit(1);
-    match page(api, Shape::Metadata, &parameters, transport::LARGEST).await? {
+    let answer = page(api, Shape::Metadata, &parameters, transport::LARGEST).await;
+    // A list of none is no error, so this is about the kind, whatever the answer looks like.
+    let answer = answer.map_err(|error| {
+        if error.is_unknown_kind() {
+            Error::NotFound
+        } else {
+            error
+        }
+    });
+    match answer? {
         Answer::Whole(body) => {
             let Page { metadata, .. } = decoded::<Bare>(&body)?;
             Ok(metadata.resource_version.0.unwrap_or_default())

@@ -7,6 +7,8 @@
 //! | `listing`, `watching` | lists page by page, and watches, of lean objects |
 //! | `reading` | one object, past every cache |
 //! | `writing` | the few writes that the operator makes |
+//! | `proxy` | the way there through a proxy, as kubectl goes it |
+//! | `words` | what the API server says of a refused write, where that quotes nothing of it |
 //! | `decode`, `transport` | from the bytes of an answer to an object; no answer is ever logged |
 //!
 //! Nothing here trusts an answer to be readable: one object that is not must not keep anybody from the others.
@@ -15,9 +17,11 @@ mod decode;
 mod error;
 pub mod lean;
 mod listing;
+pub mod proxy;
 mod reading;
 mod transport;
 mod watching;
+mod words;
 mod writing;
 
 use std::fmt::Debug;
@@ -31,6 +35,7 @@ pub use decode::{Partly, Read};
 pub use error::{Error, Refusal};
 pub use lean::{Bare, Lean, Many, Maybe, Meta, Number, Text};
 pub use listing::{Shape, current_version, list};
+pub use proxy::Proxy;
 pub use reading::{get, get_managed, read, see, version};
 pub use watching::{Event, Watch};
 pub use writing::{
@@ -59,9 +64,13 @@ impl<K> Stored for K where
 {
 }
 
-/// A client whose calls end: the default one waits for ever.
-pub fn client(config: Config) -> Result<Client, kube::Error> {
+/// A client whose calls end: the default one waits for ever. What `config` says of a proxy does not count.
+pub fn client(mut config: Config, proxy: Option<&Proxy>) -> Result<Client, kube::Error> {
     let layer = tower::timeout::TimeoutLayer::new(ANSWER_WITHIN);
+    config.proxy_url = None;
+    if let Some(proxy) = proxy {
+        return proxy.client(&config, &layer);
+    }
     Ok(kube::client::ClientBuilder::try_from(config)?
         .with_layer(&layer)
         .build())

@@ -11,8 +11,9 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use kube::Client;
 use kube::client::Body;
 use kube::core::Status;
+use zeroize::Zeroizing;
 
-use super::Error;
+use super::{Error, words};
 use crate::slots;
 
 /// How long a whole answer may take, its body included.
@@ -36,11 +37,15 @@ pub(super) async fn exchange(
     request: Request<Vec<u8>>,
     most: usize,
 ) -> Result<Answer, Error> {
+    // Kept for a refusal, whose words are compared with it.
+    let sent = Zeroizing::new(request.body().clone());
     let answer = async {
         let response = client.send(request.map(Body::from)).await?;
         let code = response.status();
         if !code.is_success() {
-            return Err(refusal(code.as_u16(), response.into_body()).await);
+            let status = status_of(code.as_u16(), response.into_body()).await;
+            let words = words::of(&status, &sent);
+            return Err(Error::from(status).saying(words));
         }
         match Limited::new(response.into_body(), most).collect().await {
             Ok(body) => Ok(Answer::Whole(body.to_bytes())),
@@ -64,11 +69,15 @@ pub(super) async fn one(client: Client, request: Request<Vec<u8>>) -> Result<Byt
 
 /// What a refusal means.
 pub(super) async fn refusal(code: u16, body: Body) -> Error {
+    Error::from(status_of(code, body).await)
+}
+
+async fn status_of(code: u16, body: Body) -> Status {
     let body = Limited::new(body, LARGEST_REFUSAL).collect().await;
     let said = body.ok().map(http_body_util::Collected::to_bytes);
     let status = said.and_then(|said| serde_json::from_slice::<Status>(&said).ok());
     let status = status.unwrap_or_default();
-    Error::from(Status { code, ..status })
+    Status { code, ..status }
 }
 
 /// What the builder of requests refuses cannot be asked.

@@ -189,6 +189,9 @@ fn broken<T>(call: &Call<T>, error: TransportError) -> Error {
     let TransportError { sent, kind } = error;
     match kind {
         TransportKind::Connect | TransportKind::Broken => Error::Unreachable { sent },
+        TransportKind::Untrusted => Error::Unreachable {
+            sent: Sent::Untrusted,
+        },
         TransportKind::TimedOut => Error::TimedOut { sent },
         TransportKind::TooLarge { status } => match StatusCode::from_u16(status) {
             Ok(code) if !code.is_success() => {

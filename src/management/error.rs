@@ -11,9 +11,7 @@ use super::transport::Sent;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// No connection, or one that broke.
-    #[error(
-        "the Management API cannot be reached; check DNS, proxy and network policies if this lasts"
-    )]
+    #[error("{}", unreachable(*sent))]
     Unreachable {
         /// Whether the other side may have got the request.
         sent: Sent,
@@ -226,7 +224,9 @@ impl Error {
     /// Whether nothing left this process.
     pub const fn was_not_sent(&self) -> bool {
         match self {
-            Self::Unreachable { sent } | Self::TimedOut { sent } => matches!(sent, Sent::No),
+            Self::Unreachable { sent } | Self::TimedOut { sent } => {
+                matches!(sent, Sent::No | Sent::Untrusted)
+            }
             Self::MalformedCredential(_) | Self::Withheld(_) => true,
             Self::Throttled { .. }
             | Self::Unauthorized
@@ -337,6 +337,18 @@ fn forbidden(missing: &[String], reason: Forbidden) -> String {
                 .to_owned()
         }
         Forbidden::Privileges => format!("the token lacks the permissions {}", missing.join(", ")),
+    }
+}
+
+const fn unreachable(sent: Sent) -> &'static str {
+    match sent {
+        Sent::Untrusted => {
+            "the certificate of the Management API is not trusted; where a proxy or firewall inspects TLS, give its \
+            certificate authority with --management-api-ca-bundle (chart: managementAPI.caBundle)"
+        }
+        Sent::No | Sent::Perhaps => {
+            "the Management API cannot be reached; check DNS, proxy and network policies if this lasts"
+        }
     }
 }
 

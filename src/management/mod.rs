@@ -31,7 +31,7 @@ pub use endpoints::{
 };
 pub use error::{Credential, Error, Field, Forbidden, Rejection, Remedy, Withheld};
 pub use headers::RateHeaders;
-pub use network::{Network, NetworkError};
+pub use network::{BadProxy, Network, NetworkError, Proxy};
 pub use oauth::{
     Authorization, DASHBOARD_ORIGIN, OAuthApp, TokenGrant, exchange_code, refresh_token, revoke,
 };

@@ -32,27 +32,97 @@ pub struct Network {
 
 /// The connections cannot be set up.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot prepare HTTPS connections; check the root certificates and the proxy")]
-pub struct NetworkError(#[source] reqwest::Error);
+pub enum NetworkError {
+    /// Nothing is wrong with what was given; the machine lacks something.
+    #[error("cannot prepare HTTPS connections; check the root certificates")]
+    Client(#[source] reqwest::Error),
+    /// The bundle of certificates cannot be used.
+    #[error(
+        "the bundle of certificate authorities holds no certificate that can be read; it must be a PEM file with a \
+        'BEGIN CERTIFICATE' line for each"
+    )]
+    Bundle,
+    /// A proxy before this machine's own servers would never be used.
+    #[error("a proxy has no effect on an endpoint of this machine; take out one of the two")]
+    ProxyBeforeLoopback,
+}
 
-impl Network {
-    /// Connections to `base`, through `proxy` if one is given. Environment variables are not looked at.
+/// An HTTP proxy.
+#[derive(Clone)]
+pub struct Proxy(Url);
+
+/// An address that is no HTTP proxy's. Its text is not shown, since it may hold a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "it must be the address of an HTTP proxy, such as http://proxy.example:3128; others, such as socks5, are not supported"
+)]
+pub struct BadProxy;
+
+impl Proxy {
+    /// Reads an address.
     ///
     /// # Errors
-    /// Where there are no root certificates, or the proxy cannot be used.
-    pub fn new(base: &BaseUrl, proxy: Option<&Url>) -> Result<Self, NetworkError> {
+    /// Where it is none, or not of an HTTP proxy.
+    pub fn read(text: &str) -> Result<Self, BadProxy> {
+        let url = Url::parse(text.trim()).map_err(|_| BadProxy)?;
+        match url.scheme() {
+            "http" | "https" if url.has_host() => Ok(Self(url)),
+            _ => Err(BadProxy),
+        }
+    }
+}
+
+impl std::fmt::Debug for Proxy {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            formatter,
+            "Proxy({})",
+            self.0.origin().ascii_serialization()
+        )
+    }
+}
+
+impl Network {
+    /// Connections to `base`, through `proxy` if one is given, trusting the authorities of `ca_bundle` (PEM) besides the
+    /// machine's own. Environment variables that name a proxy are not looked at.
+    ///
+    /// # Errors
+    /// Where there are no root certificates, or what is given cannot be used.
+    pub fn new(
+        base: &BaseUrl,
+        proxy: Option<&Proxy>,
+        ca_bundle: Option<&[u8]>,
+    ) -> Result<Self, NetworkError> {
         // Installing it twice is an error that means it is there.
         let _ = ring::default_provider().install_default();
+        if proxy.is_some() && base.is_loopback() {
+            return Err(NetworkError::ProxyBeforeLoopback);
+        }
+        let authorities = match ca_bundle.map(reqwest::Certificate::from_pem_bundle) {
+            None => Vec::new(),
+            Some(Ok(authorities)) if !authorities.is_empty() => authorities,
+            Some(_) => return Err(NetworkError::Bundle),
+        };
+        let client = |idle, spare| {
+            client(base, proxy, &authorities, idle, spare).map_err(|error| {
+                if authorities.is_empty() {
+                    NetworkError::Client(error)
+                } else {
+                    NetworkError::Bundle
+                }
+            })
+        };
         Ok(Self {
-            pooled: client(base, proxy, IDLE, 8).map_err(NetworkError)?,
-            own: client(base, proxy, Duration::ZERO, 0).map_err(NetworkError)?,
+            pooled: client(IDLE, 8)?,
+            own: client(Duration::ZERO, 0)?,
         })
     }
 }
 
 fn client(
     base: &BaseUrl,
-    proxy: Option<&Url>,
+    proxy: Option<&Proxy>,
+    authorities: &[reqwest::Certificate],
     idle: Duration,
     spare: usize,
 ) -> reqwest::Result<reqwest::Client> {
@@ -67,8 +137,9 @@ fn client(
         .pool_max_idle_per_host(spare)
         .http2_keep_alive_interval(Duration::from_secs(15))
         .http2_keep_alive_timeout(Duration::from_secs(10))
-        .tcp_nodelay(true);
-    if let Some(proxy) = proxy.filter(|_| !base.is_loopback()) {
+        .tcp_nodelay(true)
+        .tls_certs_merge(authorities.iter().cloned());
+    if let Some(Proxy(proxy)) = proxy {
         builder = builder.proxy(reqwest::Proxy::https(proxy.clone())?);
     }
     builder.build()
@@ -162,6 +233,7 @@ fn failure(gate: Option<&Gate>, error: Option<&reqwest::Error>) -> TransportErro
     let kind = match error {
         None => TransportKind::TimedOut,
         Some(error) if error.is_timeout() => TransportKind::TimedOut,
+        Some(error) if unconnected && is_distrust(error) => TransportKind::Untrusted,
         Some(_) if unconnected => TransportKind::Connect,
         Some(_) => TransportKind::Broken,
     };
@@ -173,6 +245,26 @@ fn failure(gate: Option<&Gate>, error: Option<&reqwest::Error>) -> TransportErro
         sent: if unsent { Sent::No } else { Sent::Perhaps },
         kind,
     }
+}
+
+/// Whether we refused the other side's certificate. Errors of input and output hold what caused them where only their own
+/// method gives it.
+fn is_distrust(error: &reqwest::Error) -> bool {
+    let mut next = error.source();
+    while let Some(error) = next {
+        let held = error
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref);
+        if let Some(held) = held {
+            next = Some(held);
+            continue;
+        }
+        if let Some(rustls::Error::InvalidCertificate(_)) = error.downcast_ref() {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 /// Reads the body within its limits.

@@ -78,6 +78,8 @@ impl Limits {
 pub enum Sent {
     /// Certainly not: there was no connection, or the body never left.
     No,
+    /// Certainly not: the certificate of the other side is not trusted, so it was told nothing.
+    Untrusted,
     /// It may have been read and carried out.
     Perhaps,
 }
@@ -97,6 +99,8 @@ pub struct TransportError {
 pub enum TransportKind {
     /// No connection: DNS, TCP or TLS.
     Connect,
+    /// No connection: the other side's certificate is not trusted.
+    Untrusted,
     /// A deadline passed.
     TimedOut,
     /// The connection broke, or what came is not HTTP.

@@ -260,12 +260,10 @@ impl Writer<'_> {
 fn refused(name: &str, error: &Error) -> (Problem, bool) {
     match error {
         Error::Exists | Error::Conflict => (conflict(name), true),
-        Error::Forbidden(_) => (
+        Error::Forbidden(refusal) => (
             Problem::new(
                 Reason::Conflict,
-                format!(
-                    "the API server refused {name}: a quota, an admission policy or a missing right stands in the way"
-                ),
+                format!("the API server refused {name}: {refusal}"),
             ),
             true,
         ),

@@ -8,11 +8,19 @@ mod architecture;
 #[cfg(test)]
 mod bounds;
 #[cfg(test)]
+mod chart;
+#[cfg(test)]
 mod examples;
+#[cfg(test)]
+mod gitops;
 #[cfg(test)]
 mod image;
 #[cfg(test)]
 mod installation;
+#[cfg(test)]
+mod networks;
+#[cfg(test)]
+mod observed;
 #[cfg(test)]
 mod process;
 #[cfg(test)]

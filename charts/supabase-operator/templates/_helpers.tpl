@@ -25,19 +25,28 @@
 {{- end }}
 
 {{- define "supabase-operator.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "supabase-operator.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "supabase-operator.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
+{{/*
+Labels of everything. Those of commonLabels win, but for the ones that selectors and Helm look at. One map, so that no key
+is there twice: strict readers of YAML refuse that.
+*/}}
 {{- define "supabase-operator.labels" -}}
-{{ include "supabase-operator.selectorLabels" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-app.kubernetes.io/part-of: supabase
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
+{{- $fixed := include "supabase-operator.selectorLabels" . | fromYaml }}
+{{- $fixed = set $fixed "app.kubernetes.io/managed-by" .Release.Service }}
+{{- $usual := dict
+  "app.kubernetes.io/version" .Chart.AppVersion
+  "app.kubernetes.io/part-of" "supabase"
+  "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_")
+}}
+{{- merge $fixed .Values.commonLabels $usual | toYaml }}
 {{- end }}
+
+{{/* The namespace of everything that has one. */}}
+{{- define "supabase-operator.namespace" -}}
+{{- default .Release.Namespace .Values.namespaceOverride }}
 {{- end }}
 
 {{- define "supabase-operator.image" -}}
@@ -51,7 +60,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{/* The namespaces of scope "namespaced", as a JSON list under "list"; empty in scope "cluster". */}}
 {{- define "supabase-operator.watchNamespaces" -}}
 {{- if eq .Values.scope "namespaced" }}
-{{- dict "list" (default (list .Release.Namespace) .Values.watchNamespaces | uniq | sortAlpha) | toJson }}
+{{- dict "list" (default (list (include "supabase-operator.namespace" .)) .Values.watchNamespaces | uniq | sortAlpha) | toJson }}
 {{- else if .Values.watchNamespaces }}
 {{- fail "watchNamespaces needs scope: namespaced; with scope: cluster every namespace is served" }}
 {{- else }}
@@ -65,6 +74,41 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- required "consent.enabled needs consent.url, the external https address of the pages" .Values.consent.url | trimSuffix "/" }}
 {{- else if .Values.consent.ingress.enabled }}
 {{- fail "consent.ingress.enabled needs consent.enabled" }}
+{{- else if (.Values.consent.httpRoute).enabled }}
+{{- fail "consent.httpRoute.enabled needs consent.enabled" }}
+{{- end }}
+{{- end }}
+
+{{/*
+The host and the path of the consent pages, for an Ingress or a route: as JSON under "host" and "path". The operator serves
+its pages below the same path.
+*/}}
+{{- define "supabase-operator.consentPlace" -}}
+{{- $url := urlParse (include "supabase-operator.consentURL" .) }}
+{{- dict "host" (regexReplaceAll ":[0-9]+$" $url.host "") "path" (default "/" $url.path) | toJson }}
+{{- end }}
+
+{{/* The port of an address: the one that it names, or the usual one of its scheme. */}}
+{{- define "supabase-operator.port" -}}
+{{- $url := urlParse . }}
+{{- regexFind "[0-9]+$" (regexFind ":[0-9]+$" $url.host) | default (ternary "80" "443" (eq $url.scheme "http")) }}
+{{- end }}
+
+{{/* The volume of the certificates that managementAPI.caBundle names, as JSON; an empty object where it names none. */}}
+{{- define "supabase-operator.caBundleVolume" -}}
+{{- with (default dict .Values.managementAPI.caBundle) }}
+{{- $items := list (dict "key" .key "path" "ca.crt") }}
+{{- if and .configMapName .secretName }}
+{{- fail "managementAPI.caBundle takes configMapName or secretName, not both" }}
+{{- else if .configMapName }}
+{{- dict "name" "ca-bundle" "configMap" (dict "name" .configMapName "items" $items) | toJson }}
+{{- else if .secretName }}
+{{- dict "name" "ca-bundle" "secret" (dict "secretName" .secretName "items" $items) | toJson }}
+{{- else }}
+{{- dict | toJson }}
+{{- end }}
+{{- else }}
+{{- dict | toJson }}
 {{- end }}
 {{- end }}
 

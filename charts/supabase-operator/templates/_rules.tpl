@@ -44,7 +44,7 @@ What the operator needs wherever it serves objects. Scope "cluster" puts it into
   resources: [leases]
   resourceNames: [{{ include "supabase-operator.leaseName" . | quote }}]
   verbs: [get, update]
-{{- if and (eq .Values.scope "namespaced") (not (has .Release.Namespace (include "supabase-operator.watchNamespaces" . | fromJson).list)) }}
+{{- if and (eq .Values.scope "namespaced") (not (has (include "supabase-operator.namespace" .) (include "supabase-operator.watchNamespaces" . | fromJson).list)) }}
 # The operator's own keys lie here, though it serves other namespaces only.
 - apiGroups: [""]
   resources: [secrets]

@@ -21,7 +21,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
 
@@ -114,7 +113,7 @@ impl Served {
 /// # Errors
 /// When the address cannot be listened on.
 pub async fn serve(parts: SiteParts, outside: Outside) -> std::io::Result<Served> {
-    let listener = TcpListener::bind(parts.listen).await?;
+    let listener = serving::listen(parts.listen).await?;
     let namespaces = parts.namespaces.as_deref();
     let (subjects, watching) = Subjects::watch(
         &outside.client,

@@ -29,6 +29,15 @@ impl Terminal<'_> {
         } else {
             format!(" in the namespace {namespace}")
         };
+        // Looking for one object says nothing of whether its kind is there.
+        if matches!(
+            kubernetes::current_version(api).await,
+            Err(kubernetes::Error::NotFound)
+        ) {
+            bail!(
+                "the cluster does not know the kind {kind}; install the chart, or run 'supabase-operator crds apply'"
+            );
+        }
         let missing = format!("there is no {kind} {name}{place}");
         if !std::io::stdin().is_terminal() {
             bail!(

@@ -8,6 +8,7 @@ mod making;
 mod rights;
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -80,8 +81,16 @@ pub struct Arguments {
     pub management_api_endpoint: String,
 
     /// HTTP proxy for calls to the Management API
-    #[arg(long, env = "SUPABASE_OPERATOR_MANAGEMENT_API_PROXY")]
+    #[arg(
+        long,
+        env = "SUPABASE_OPERATOR_MANAGEMENT_API_PROXY",
+        hide_env_values = true
+    )]
     pub management_api_proxy: Option<String>,
+
+    /// A PEM file of certificate authorities to trust for these calls besides the machine's own
+    #[arg(long, env = "SUPABASE_OPERATOR_MANAGEMENT_API_CA_BUNDLE")]
+    pub management_api_ca_bundle: Option<PathBuf>,
 }
 
 /// A Secret of any namespace.
@@ -179,9 +188,11 @@ impl Terminal<'_> {
     }
 
     async fn find<C: Connection>(&self, api: &Api<C>) -> anyhow::Result<Option<C>> {
-        kubernetes::get(api, self.name)
-            .await
-            .map_err(|error| self.right(error, "get", &C::plural(&())))
+        match kubernetes::get(api, self.name).await {
+            // Its kind is missing: `make` says so.
+            Err(error) if error.is_unknown_kind() => Ok(None),
+            found => found.map_err(|error| self.right(error, "get", &C::plural(&()))),
+        }
     }
 
     async fn look<C: Connection>(&self, api: &Api<C>) -> anyhow::Result<C> {

@@ -20,7 +20,7 @@ struct Setting {
 
 fn client(address: &str) -> Client {
     let base: BaseUrl = address.parse().unwrap();
-    let network = Network::new(&base, None).unwrap();
+    let network = Network::new(&base, None, None).unwrap();
     Client::new(base, Arc::new(network))
 }
 

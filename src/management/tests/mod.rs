@@ -1,3 +1,4 @@
 //! The client over real sockets.
 
 mod loopback;
+mod trust;
