@@ -99,7 +99,7 @@ pub enum PasswordSecret {
 #[derive(Clone, Debug)]
 pub struct Kept {
     /// Its metadata, as it was read.
-    pub meta: ObjectMeta,
+    pub meta: Box<ObjectMeta>,
     /// Whose it is.
     pub belonging: Belonging,
     /// Whether the object it belongs to is certainly gone: a live look finds no object of the namespace with its UID.

@@ -108,7 +108,7 @@ impl<'a> Vault<'a> {
         });
         let (digest, bound) = digests.unzip();
         Ok(Kept {
-            meta: secret.metadata.clone(),
+            meta: Box::new(secret.metadata.clone()),
             // The name hangs on the project's: it was made for an object of our name, unless somebody says that it is
             // another one's who still lives.
             orphaned: match &belonging {
@@ -165,7 +165,7 @@ impl<'a> Vault<'a> {
         let Some(password) = &kept.password else {
             return Ok(());
         };
-        let secret = self.secret(kept.meta.clone(), password, Some(reference));
+        let secret = self.secret((*kept.meta).clone(), password, Some(reference));
         kubernetes::replace(&self.api, &secret).await.map(|_| ())
     }
 

@@ -6,7 +6,7 @@ mod platform;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -128,7 +128,7 @@ fn listed(reference: &str, name: &str) -> ListedProject {
 
 fn kept() -> Kept {
     Kept {
-        meta: ObjectMeta::default(),
+        meta: Box::default(),
         belonging: Belonging::Ours,
         orphaned: false,
         reference: Some(REF.into()),

@@ -61,12 +61,8 @@ impl Term {
         } = outside.clone();
         let process = draw(random.as_ref(), b"abcdefghijklmnopqrstuvwxyz0123456789", 12);
         let digest_key = keys::digest_key(&client, &options.namespace, random.as_ref()).await?;
-        let reporter = Reporter::new(
-            client.clone(),
-            Arc::clone(&clock),
-            &options.identity,
-            metrics.clone(),
-        );
+        let (time, metrics_of) = (Arc::clone(&clock), metrics.clone());
+        let reporter = Reporter::new(client.clone(), time, &options.identity, metrics_of);
         let shell = Shell::new(ShellParts {
             client: client.clone(),
             clock: Arc::clone(&clock),

@@ -133,7 +133,8 @@ struct Status {
     last_handled_reconcile_at: Text,
     organization_slug: Text,
     project_name: Text,
-    remote_status: Text,
+    #[serde(rename = "remoteStatus")]
+    remote: Text,
     conditions: Many<Maybe<Condition>>,
 }
 
@@ -189,7 +190,7 @@ impl Status {
         Some(Box::new(Settled {
             organization: self.organization_slug.0.clone()?,
             name: self.project_name.0.clone()?,
-            remote_status: self.remote_status.0.clone()?,
+            remote_status: self.remote.0.clone()?,
         }))
     }
 }
@@ -333,9 +334,9 @@ mod tests {
             let mut object = well();
             let (parent, field) = path.rsplit_once('/').unwrap();
             let parent = object.pointer_mut(parent).unwrap();
-            match parent {
-                serde_json::Value::Array(list) => list[field.parse::<usize>().unwrap()] = value,
-                other => other[field] = value,
+            match field.parse::<usize>() {
+                Ok(place) => parent[place] = value,
+                Err(_) => parent[field] = value,
             }
             assert!(!settled(&object), "{path}");
         }

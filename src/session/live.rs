@@ -59,6 +59,10 @@ pub(super) enum Rejection {
     Final,
 }
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "four things that happen in any order"
+)]
 pub(super) struct Core {
     pub(super) credential: Option<Arc<Credential>>,
     /// The credential was answered with 401.

@@ -10,6 +10,8 @@ mod bounds;
 #[cfg(test)]
 mod chart;
 #[cfg(test)]
+mod documents;
+#[cfg(test)]
 mod examples;
 #[cfg(test)]
 mod gitops;

@@ -90,6 +90,7 @@ fn refusal(status: u16) -> FaultKind {
     FaultKind::Status(status, r#"{"message": "no"}"#.to_owned())
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn runs() -> Vec<Run> {
     vec![
         Run::creating("create"),
@@ -273,7 +274,10 @@ fn plain(line: &str) -> Option<String> {
     }
     // Events are named by the moment.
     let event = call.find("/events/");
-    Some(event.map_or(call.clone(), |at| call[..at].to_owned() + "/events/{event}"))
+    Some(event.map_or_else(
+        || call.clone(),
+        |at| call[..at].to_owned() + "/events/{event}",
+    ))
 }
 
 /// Looks that repeat each other while something is waited for are one line.
@@ -310,7 +314,7 @@ fn run(run: &Run) -> String {
         let driver = Driver::new(&scene);
         let began = Cell::new(false);
         let ready = |scene: &Scene| scene.is_ready("earlier") && (run.first)(scene);
-        let begin = |scene: &Scene| {
+        let started = |scene: &Scene| {
             if !began.get() && ready(scene) {
                 began.set(true);
                 scene.take_trace();
@@ -320,7 +324,9 @@ fn run(run: &Run) -> String {
         };
         if run.crash.is_some() {
             // Effects are counted from the beginning of a process.
-            let ending = driver.run(&Faults::new(&[]), limit, begin, |_, _| {}).await;
+            let ending = driver
+                .run(&Faults::new(&[]), limit, started, |_, _| {})
+                .await;
             assert!(
                 matches!(ending, Ending::Done(_)),
                 "{}: it never began",
@@ -328,7 +334,7 @@ fn run(run: &Run) -> String {
             );
         }
         let plans: Vec<_> = run.crash.into_iter().collect();
-        let done = |scene: &Scene| begin(scene) && (run.done)(scene);
+        let done = |scene: &Scene| started(scene) && (run.done)(scene);
         let ending = driver
             .run(&Faults::new(&plans), limit, done, |_, _| {})
             .await;

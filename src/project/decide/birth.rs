@@ -348,13 +348,8 @@ fn create(
     } else {
         creation.name.clone()
     };
-    let number = creation
-        .attempts
-        .iter()
-        .map(|attempt| attempt.number)
-        .max()
-        .unwrap_or_default()
-        + 1;
+    let numbers = creation.attempts.iter().map(|attempt| attempt.number);
+    let number = numbers.max().unwrap_or_default() + 1;
     let creation = draft.status.creation.get_or_insert_default();
     creation.name.clone_from(&name);
     for attempt in &mut creation.attempts {

@@ -7,7 +7,7 @@ use kube::{Api, ResourceExt as _};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::Reader;
-use crate::api::{ObjectKey, OutputKind, ProjectStatus, Reason, SupabaseProject};
+use crate::api::{ObjectKey, Output, OutputKind, ProjectStatus, Reason, SupabaseProject};
 use crate::kubernetes::{self, Bare, Error, Lean as _};
 use crate::outputs::{self, Belonging, Found};
 use crate::project::facts::{Observed, PasswordSecret, Problem, Supplied, Wanted};
@@ -61,18 +61,12 @@ impl Reader<'_> {
             .map(|password| unbound(&self.projects.digest_key, password.expose_secret()))
             .or_else(|| recorded.map(str::to_owned));
         let wanted = self.project.wanted_outputs();
-        let key = ObjectKey::of(self.project);
         let names: Vec<_> = wanted.iter().map(|output| output.name.as_str()).collect();
-        self.projects.versions.keep(&key, &names);
+        let versions = &self.projects.versions;
+        versions.keep(&ObjectKey::of(self.project), &names);
         for output in &wanted {
             let found = self.find(output.kind, &output.name).await?;
-            let version = found
-                .as_ref()
-                .and_then(|found| found.meta.resource_version.as_deref());
-            let item = Item::Output(output.kind);
-            self.projects
-                .versions
-                .note(&key, item, &output.name, version);
+            self.note_version(output, found.as_ref());
             let writable = match &found {
                 None => true,
                 Some(found) => self.may_write(found).await?,
@@ -126,6 +120,14 @@ impl Reader<'_> {
             .map(|written| (written.kind, written.name.clone()))
             .collect();
         Ok(())
+    }
+
+    /// Notes the version in which an output was found.
+    fn note_version(&self, output: &Output, found: Option<&Found>) {
+        let version = found.and_then(|found| found.meta.resource_version.as_deref());
+        let (key, item) = (ObjectKey::of(self.project), Item::Output(output.kind));
+        let versions = &self.projects.versions;
+        versions.note(&key, item, &output.name, version);
     }
 
     /// What stands under a name, with the books of who set which label: what we set and declare no more goes.

@@ -21,9 +21,9 @@ impl From<Vec<ListedProject>> for ProjectList {
         let mut by_name: Vec<u32> = places.collect();
         by_name.sort_by_key(|place| key(place).map(|one| one.name.as_str()));
         Self {
+            all,
             by_ref,
             by_name,
-            all,
         }
     }
 }
