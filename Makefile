@@ -2,11 +2,12 @@
 #
 #   make quickstart          a control plane, a simulated platform and the operator, to watch and play with
 #   make test                every check; stops at the first that fails
+#   make check               what a change is likely to break, within two minutes once everything is built
 #   make bench               what it costs, beside a peer written in Go; half an hour, on a quiet machine
 #   make mutations           breaks one rule of the protocols at a time: do the tests notice? An hour
 #   make advisories          known vulnerabilities; needs the network or ADVISORY_DB
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test bench mutations lint unit deny advisories crds chart shell dockerfile size
+.PHONY: help quickstart test check bench mutations lint unit deny advisories crds chart shell dockerfile size
 
 CARGO ?= cargo
 TOOLS := tests/tools
@@ -35,6 +36,13 @@ test:
 	@$(STEP) "quickstart" $(MAKE) --no-print-directory quickstart ONCE=1 BUILD=--all-targets
 	@$(MAKE) --no-print-directory size
 	@printf '\nmake test: everything passed\n'
+
+check:
+	@$(STEP) "format" $(CARGO) fmt --all --check
+	@$(STEP) "clippy" $(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	@$(STEP) "unit tests" $(CARGO) test --locked --lib
+	@$(STEP) "costs, traces, races" $(CARGO) test --locked --test properties -- traces rest races ready tenancy
+	@$(STEP) "architecture, documents" $(CARGO) test --locked --test it -- architecture documents readme schema
 
 # Numbers of projects that are applied at once.
 N ?= 50 200 1000
