@@ -20,7 +20,7 @@ pub const DEPTH: usize = 1000;
 pub const LONG: Duration = Duration::from_secs(120);
 /// How long an operator may take to end.
 pub const ENDING: Duration = Duration::from_secs(60);
-/// What the chart gives the operator.
+/// Half of what the chart gives the operator.
 pub const MEMORY: u64 = 128 * 1024 * 1024;
 
 fn path(namespace: &str, kind: Kind) -> String {
