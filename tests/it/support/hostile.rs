@@ -56,7 +56,33 @@ pub async fn stored(cluster: &Cluster, kind: Kind, name: &str) -> Option<String>
 }
 
 pub async fn there(cluster: &Cluster, kind: Kind, name: &str) -> bool {
-    stored(cluster, kind, name).await.is_some()
+    let request = http::Request::get(format!(
+        "{}/{name}?includeObject=None",
+        path(&cluster.namespace, kind)
+    ))
+    .header("accept", "application/json;as=Table;g=meta.k8s.io;v=v1");
+    let request = request.body(Vec::new()).unwrap();
+    cluster.client.request_text(request).await.is_ok()
+}
+
+/// How many projects of the namespace at hand have a ref. Asked for as a table: a small answer, however large they are.
+pub async fn count_refs(cluster: &Cluster) -> usize {
+    let all = format!("{}?includeObject=None", path(&cluster.namespace, PROJECT));
+    let request =
+        http::Request::get(all).header("accept", "application/json;as=Table;g=meta.k8s.io;v=v1");
+    let request = request.body(Vec::new()).unwrap();
+    let text = cluster.client.request_text(request).await.unwrap();
+    let table: Value = serde_json::from_str(&text).unwrap();
+    let columns = table["columnDefinitions"].as_array().unwrap();
+    let place = columns.iter().position(|column| column["name"] == "Ref");
+    let place = place.unwrap_or_else(|| panic!("{columns:?}"));
+    let rows = table["rows"].as_array().into_iter().flatten();
+    let filled = |row: &&Value| {
+        row["cells"][place]
+            .as_str()
+            .is_some_and(|cell| !cell.is_empty())
+    };
+    rows.filter(filled).count()
 }
 
 /// An object with managed fields of somebody else.
