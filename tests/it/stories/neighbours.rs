@@ -1,12 +1,13 @@
 //! Two tenants of one operator: whatever one of them stores or meets, the other one is served. Each row of the table is
 //! something that stopped everybody once. Asserted are counts; how long a turn takes is the machine's business.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use simulated_platform::{Config, Fault, FaultKind};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use super::connected;
 use crate::support::cluster::kinds::{CONFIG_MAP, CONNECTION, Kind, NAMESPACE, PROJECT, SECRET};
