@@ -212,3 +212,32 @@ impl Changes {
         seen.remove(&(kind, key.clone()));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_project_and_a_connection_of_one_name_do_not_undo_each_others_memory() {
+        let (changes, orders) = (Changes::default(), key("team-a", "orders"));
+        let (project, connection) = ("SupabaseProject", "SupabaseConnection");
+        assert!(changes.is_new(project, &orders, "about the project"));
+        assert!(changes.is_new(connection, &orders, "about the connection"));
+        assert!(!changes.is_new(project, &orders, "about the project"));
+        assert!(!changes.is_new(connection, &orders, "about the connection"));
+        // The same words about another kind, or an object of another namespace, are news.
+        assert!(changes.is_new("ClusterSupabaseConnection", &orders, "about the project"));
+        assert!(changes.is_new(project, &key("team-b", "orders"), "about the project"));
+
+        changes.forget(project, &orders);
+        assert!(!changes.is_new(connection, &orders, "about the connection"));
+        assert!(changes.is_new(project, &orders, "about the project"));
+    }
+
+    fn key(namespace: &str, name: &str) -> ObjectKey {
+        ObjectKey {
+            namespace: Some(namespace.to_owned()),
+            name: name.to_owned(),
+        }
+    }
+}

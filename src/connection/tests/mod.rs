@@ -4,6 +4,7 @@ mod consents;
 mod crashes;
 mod life;
 mod recovery;
+mod refusals;
 mod roster;
 mod rosters;
 mod sending;

@@ -6,165 +6,26 @@ use std::time::Duration;
 use http::Method;
 use kube::api::DeleteParams;
 use serde_json::{Value, json};
-use simulated_platform::{Config, Fault, FaultKind, Pat, Plan};
+use simulated_platform::{Config, Fault, FaultKind};
 
 use super::connected_with_token;
-use crate::support::cluster::kinds::{CONNECTION, EVENT, Kind, PROJECT, SECRET};
+use crate::support::cluster::kinds::{CONFIG_MAP, CONNECTION, EVENT, Kind, PROJECT, SECRET};
 use crate::support::cluster::{Cluster, SOON, condition};
 use crate::support::control_plane::ControlPlane;
 use crate::support::eventually::eventually;
 use crate::support::gateway::Gateway;
+use crate::support::hostile::{
+    DEPTH, ENDING, MEMORY, count_ready, deep, managed, newer_kinds, own_organization, padded,
+    ready_at_last, remove, served, spec_of, store, stored, there, warnings_about, without_bounds,
+};
 use crate::support::operator::Operator;
-use crate::support::samples::{project, secret, token_connection};
+use crate::support::samples::{project, token_connection};
 use crate::support::stage::{Reach, Stage, apply_kinds};
-
-const CRD: Kind = ("apiextensions.k8s.io/v1", "CustomResourceDefinition");
-const PROJECTS: &str = "supabaseprojects.supabase-operator.dev";
-const CONFIG_MAP: Kind = ("v1", "ConfigMap");
-/// More levels than any parser of ours goes, and fewer than the API server refuses.
-const DEPTH: usize = 1000;
-/// Long enough for everything, on a busy machine too.
-const LONG: Duration = Duration::from_secs(120);
-/// How long an operator may take to end.
-const ENDING: Duration = Duration::from_secs(60);
-/// What the chart gives the operator.
-const MEMORY: u64 = 128 * 1024 * 1024;
 
 /// A namespace of somebody else.
 async fn stranger(stage: &Stage) -> Cluster {
     let namespace = stage.cluster.new_namespace("it-stranger").await;
     stage.cluster.in_namespace(&namespace)
-}
-
-fn path(namespace: &str, kind: Kind) -> String {
-    let plural = format!("{}s", kind.1.to_lowercase());
-    match kind.0.split_once('/') {
-        Some(_) => format!("/apis/{}/namespaces/{namespace}/{plural}", kind.0),
-        None => format!("/api/{}/namespaces/{namespace}/{plural}", kind.0),
-    }
-}
-
-/// Creates an object whose answer is not read: it may be one that no client of ours can read.
-async fn store(cluster: &Cluster, kind: Kind, object: &Value) -> Result<(), String> {
-    let request = http::Request::post(path(&cluster.namespace, kind))
-        .header("content-type", "application/json")
-        .body(serde_json::to_vec(object).unwrap())
-        .unwrap();
-    let answer = cluster.client.request_text(request).await;
-    answer.map(drop).map_err(|error| error.to_string())
-}
-
-/// The same for its deletion.
-async fn remove(cluster: &Cluster, kind: Kind, name: &str) {
-    let path = format!("{}/{name}", path(&cluster.namespace, kind));
-    let request = http::Request::delete(path).body(Vec::new()).unwrap();
-    cluster.client.request_text(request).await.unwrap();
-}
-
-/// An object as the API server sends it, if it is there.
-async fn stored(cluster: &Cluster, kind: Kind, name: &str) -> Option<String> {
-    let path = format!("{}/{name}", path(&cluster.namespace, kind));
-    let request = http::Request::get(path).body(Vec::new()).unwrap();
-    cluster.client.request_text(request).await.ok()
-}
-
-async fn there(cluster: &Cluster, kind: Kind, name: &str) -> bool {
-    stored(cluster, kind, name).await.is_some()
-}
-
-/// An object with managed fields of somebody else.
-fn managed(kind: Kind, name: &str, spec: Value, fields: &Value) -> Value {
-    let manager = json!({
-        "manager": "somebody", "operation": "Update", "apiVersion": kind.0, "time": "2026-01-01T00:00:00Z",
-        "fieldsType": "FieldsV1", "fieldsV1": fields,
-    });
-    let mut object = json!({
-        "apiVersion": kind.0, "kind": kind.1, "metadata": {"name": name, "managedFields": [manager]},
-    });
-    if !spec.is_null() {
-        object["spec"] = spec;
-    }
-    object
-}
-
-fn deep() -> Value {
-    let nested = (0..DEPTH).fold(
-        json!({}),
-        |inner, level| json!({format!("f:a{level}"): inner}),
-    );
-    json!({"f:spec": nested})
-}
-
-/// A project with so many bytes of annotations for its output.
-fn padded(name: &str, bytes: usize, suspend: bool) -> Value {
-    const EACH: usize = 90_000;
-    let pieces = (0..bytes).step_by(EACH).map(|start| {
-        let length = EACH.min(bytes - start);
-        (format!("p{start}"), json!("x".repeat(length)))
-    });
-    let annotations = Value::Object(pieces.collect());
-    let mut spec = plain();
-    spec["suspend"] = json!(suspend);
-    spec["outputs"] = json!([{"name": "large", "annotations": annotations}]);
-    json!({"apiVersion": PROJECT.0, "kind": PROJECT.1, "metadata": {"name": name}, "spec": spec})
-}
-
-/// The kinds as they were before they had bounds, until `apply_kinds`.
-async fn without_bounds(stage: &Stage) {
-    let crd = stage.cluster.get(CRD, PROJECTS).await.unwrap();
-    let mut spec = crd["spec"].clone();
-    let fields =
-        &mut spec["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"];
-    let annotations = &mut fields["outputs"]["items"]["properties"]["annotations"];
-    *annotations =
-        json!({"type": "object", "additionalProperties": {"type": "string"}, "nullable": true});
-    without_rules(&mut spec);
-    stage
-        .cluster
-        .merge(CRD, PROJECTS, json!({"spec": spec}))
-        .await;
-}
-
-/// Takes the rules out of a schema: without bounds they are too dear for the API server.
-fn without_rules(schema: &mut Value) {
-    match schema {
-        Value::Object(fields) => {
-            fields.remove("x-kubernetes-validations");
-            fields.values_mut().for_each(without_rules);
-        }
-        Value::Array(items) => items.iter_mut().for_each(without_rules),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-    }
-}
-
-fn plain() -> Value {
-    json!({"connectionRef": {"name": "acme"}, "region": "eu-central-1", "suspend": true})
-}
-
-fn spec_of(kind: Kind) -> Value {
-    if kind == PROJECT {
-        plain()
-    } else if kind == CONNECTION {
-        let token = json!({"secretKeyRef": {"name": "supabase-token", "key": "token"}});
-        json!({"auth": {"personalAccessToken": token}})
-    } else {
-        Value::Null
-    }
-}
-
-/// A new project becomes ready. Not how soon is asserted: many of these stories keep the machine busy.
-async fn served(cluster: &Cluster, name: &str) {
-    cluster.apply(project(name)).await;
-    ready_at_last(cluster, PROJECT, name).await;
-}
-
-async fn ready_at_last(cluster: &Cluster, kind: Kind, name: &str) {
-    let ready = |object: &Value| {
-        condition(object, "Ready")
-            .filter(|ready| ready["status"] == "True")
-            .cloned()
-    };
-    cluster.wait_for(kind, name, "Ready", LONG, ready).await;
 }
 
 /// The other namespace is served: a new project of it becomes ready, with an operator that starts anew.
@@ -217,24 +78,6 @@ async fn managed_fields_of_any_depth_stop_nobody() {
         .await;
     }
     stage.finish(vec![operator]).await;
-}
-
-/// Lets `spec.powerState` and `spec.deletionPolicy` have one more value, as a newer release might.
-async fn newer_kinds(stage: &Stage) {
-    let crd = stage.cluster.get(CRD, PROJECTS).await.unwrap();
-    let mut spec = crd["spec"].clone();
-    let fields =
-        &mut spec["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"];
-    for (field, value) in [("powerState", "Hibernated"), ("deletionPolicy", "Archive")] {
-        fields[field]["enum"]
-            .as_array_mut()
-            .unwrap()
-            .push(json!(value));
-    }
-    stage
-        .cluster
-        .merge(CRD, PROJECTS, json!({"spec": spec}))
-        .await;
 }
 
 /// Reason and note of every event about an object.
@@ -459,40 +302,21 @@ async fn a_flood_of_one_namespace_on_a_slow_platform_delays_another_by_its_share
     let operator = stage.operator().await;
     connected_with_token(&stage).await;
     let strange = stranger(&stage).await;
-    let token = {
-        let mut world = stage.platform.world();
-        world.add_organization("bulk", "Bulk", Plan::Pro);
-        world.add_pat(Pat::classic())
-    };
-    let secret = secret("supabase-token", &[("token", &token)]);
-    strange.apply(secret).await;
-    strange
-        .apply(token_connection("acme").with("organizationSlug", "bulk"))
-        .await;
-    strange
-        .wait_condition(CONNECTION, "acme", "Ready", "True")
-        .await;
+    own_organization(&stage, &strange, "bulk").await;
     let slow = FaultKind::Delay(Duration::from_millis(400));
     let calls = Fault::on("GET", "/v1/organizations/bulk/projects", slow).times(100_000);
     stage.platform.world().script(calls);
     for number in 0..FLOOD {
         strange.apply(project(&format!("flood-{number}"))).await;
     }
-    let before = ready(&strange).await;
+    let before = count_ready(&strange).await;
     served(&stage.cluster, "orders").await;
-    let meanwhile = ready(&strange).await - before;
+    let meanwhile = count_ready(&strange).await - before;
     assert!(meanwhile <= SHARE, "{meanwhile} of {FLOOD} came first");
     for number in 0..FLOOD {
         strange.delete(PROJECT, &format!("flood-{number}")).await;
     }
     stage.finish(vec![operator]).await;
-}
-
-async fn ready(cluster: &Cluster) -> usize {
-    let all = cluster.list(PROJECT).await;
-    let ready =
-        |object: &&Value| condition(object, "Ready").is_some_and(|ready| ready["status"] == "True");
-    all.iter().filter(ready).count()
 }
 
 #[tokio::test]
@@ -521,18 +345,8 @@ async fn a_watched_namespace_without_rights_keeps_nobody_from_the_others() {
     served
         .wait_condition(PROJECT, "orders", "Ready", "True")
         .await;
-    let named = |operator: &Operator| {
-        let text = operator.printed().text();
-        let lines = text
-            .lines()
-            .filter(|line| line.contains("\"WARN\"") && line.contains(&lost.namespace));
-        lines.count()
-    };
-    assert!(
-        (1..=12).contains(&named(&operator)),
-        "named {} times",
-        named(&operator)
-    );
+    let named = warnings_about(&operator, &lost.namespace);
+    assert!((1..=12).contains(&named), "named {named} times");
     // The right comes back: so does the service.
     let mut again = binding;
     again["metadata"] = json!({"name": again["metadata"]["name"], "namespace": lost.namespace});
@@ -542,7 +356,9 @@ async fn a_watched_namespace_without_rights_keeps_nobody_from_the_others() {
     lost.apply(token_connection("acme")).await;
     ready_at_last(&lost, CONNECTION, "acme").await;
     // The requests that were refused meanwhile.
-    stage.finish_although(vec![operator], &lost.namespace).await;
+    stage
+        .finish_although(vec![operator], &[&lost.namespace])
+        .await;
 }
 
 /// No answer to a write of ours can be read, and some answers to reads of Secrets cannot.

@@ -8,6 +8,7 @@ mod deletion;
 mod first_project;
 mod hostile;
 mod installs;
+mod neighbours;
 mod outputs;
 mod password;
 mod power;

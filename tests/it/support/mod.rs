@@ -8,6 +8,7 @@ pub mod control_plane;
 pub mod eventually;
 pub mod front;
 pub mod gateway;
+pub mod hostile;
 pub mod install;
 pub mod leaks;
 pub mod operator;

@@ -134,6 +134,11 @@ impl Operator {
         body
     }
 
+    /// Where it serves probes and metrics.
+    pub const fn listen(&self) -> SocketAddr {
+        self.listen
+    }
+
     /// Where it serves the consent pages, if it does.
     pub const fn consent(&self) -> SocketAddr {
         self.consent

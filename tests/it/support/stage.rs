@@ -119,15 +119,15 @@ impl Stage {
     /// What must hold at the end of every story: no secret shows anywhere, and the operator asked for
     /// nothing that the chart does not grant.
     pub async fn finish(self, operators: Vec<Operator>) {
-        self.finish_with(operators, None).await;
+        self.finish_with(operators, &[]).await;
     }
 
-    /// The same where the story has taken the rights in a namespace away: what was refused there is no fault.
-    pub async fn finish_although(self, operators: Vec<Operator>, without_rights: &str) {
-        self.finish_with(operators, Some(without_rights)).await;
+    /// The same where the story has taken the rights in namespaces away: what was refused there is no fault.
+    pub async fn finish_although(self, operators: Vec<Operator>, without_rights: &[&str]) {
+        self.finish_with(operators, without_rights).await;
     }
 
-    async fn finish_with(self, operators: Vec<Operator>, without_rights: Option<&str>) {
+    async fn finish_with(self, operators: Vec<Operator>, without_rights: &[&str]) {
         let mut texts = self.visible().await;
         for operator in &operators {
             texts.push(Text::new("metrics", operator.metrics().await));
@@ -153,7 +153,9 @@ impl Stage {
             let beyond = not_granted(&self.release.grants(&self.system).await, &asked);
             let beyond: Vec<_> = beyond
                 .iter()
-                .filter(|asked| asked.allowed || without_rights != Some(asked.namespace.as_str()))
+                .filter(|asked| {
+                    asked.allowed || !without_rights.contains(&asked.namespace.as_str())
+                })
                 .map(ToString::to_string)
                 .collect();
             assert!(beyond.is_empty(), "not granted by the chart: {beyond:#?}");

@@ -169,7 +169,12 @@ fn a_project_can_be_renamed_while_it_is_coming_up() {
 
 #[test]
 fn deleting_goes_down_then_removed_then_gone() {
-    for (gone, status) in [(Gone::NotFound, 404), (Gone::Removed, 400)] {
+    let removed = "Resource has been removed";
+    for (gone, status, message) in [
+        (Gone::NotFound, 404, "Project not found"),
+        (Gone::Removed, 400, removed),
+        (Gone::RemovedNotFound, 404, removed),
+    ] {
         let mut stage = Stage::new(Config { gone, ..slow() });
         let reference = stage.create("orders");
         stage.pass_seconds(90);
@@ -201,13 +206,7 @@ fn deleting_goes_down_then_removed_then_gone() {
                 .unwrap()
                 .is_empty()
         );
-        let removed = stage.get(&at(&reference));
-        let expected = if status == 400 {
-            "Resource has been removed"
-        } else {
-            "Project not found"
-        };
-        assert_eq!(removed.message(), expected);
+        assert_eq!(stage.get(&at(&reference)).message(), message);
     }
 }
 
