@@ -86,7 +86,7 @@ impl Hand<'_> {
             &self.project.wanted_name(),
             self.uptime(),
         );
-        // K3: refused if anybody wrote the object since it was read, before the list was begun.
+        // K3: refused if anybody wrote the object since it was read.
         if let Err(error) = pass.write(&status).await {
             // The write may have been applied all the same; the call was certainly not made.
             self.projects
