@@ -53,7 +53,7 @@ pub async fn serve(
     Ok(serving::serve(listener, router, Bounds::default()))
 }
 
-/// All answers are there at once, so that a probe never has to wait for a place: of those that hold one nobody is
+/// All answers are there at once, so that a probe waits a moment for a place at most: of those that hold one nobody is
 /// being worked for, and the one that has held it longest gives way.
 fn router(readiness: Readiness, metrics: Metrics) -> Router {
     let ready = move || {

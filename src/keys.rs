@@ -1,6 +1,6 @@
 //! The operator's own key, in a Secret that it makes in its own namespace, and what such Secrets look like.
 //!
-//! Digests in statuses and in state Secrets hang on it: it is made once and never replaced. Its name hangs on nothing
+//! Digests in statuses and in state Secrets hang on it: it is made once, and the operator does not replace it. Its name hangs on nothing
 //! that an installation can choose, so that a chart that is installed anew, under whatever name, finds it again.
 
 use std::collections::BTreeMap;

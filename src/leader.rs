@@ -1,7 +1,7 @@
 //! The claim to lead, and the Lease behind it.
 //!
 //! A claim expires by itself: whoever cannot renew in time has lost it, without being told. It is looked at right
-//! before every external effect. May touch the one Lease in the operator's namespace.
+//! before every change on the platform, and when a reconcile begins. May touch the one Lease in the operator's namespace.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! The outside world: everything that is reached through the network, and the clock and the dice.
 //!
-//! `main` makes the real one, tests make simulated ones; whoever needs it is given it, and nothing else in the crate
-//! reads a clock or draws at random.
+//! `main` makes the real one, tests make simulated ones; whoever needs it is given it. No decision reads
+//! another clock or draws at random elsewhere; deadlines of connections are the network's own.
 
 use std::sync::Arc;
 

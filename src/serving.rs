@@ -4,7 +4,7 @@
 //! the consent pages, which anybody can. It knows nothing of what is served.
 //!
 //! Connections cost a stranger nothing, so holding them must not keep others out: when room runs out, whoever the
-//! server waits for goes (`places`). Only requests that are being worked on are never given up.
+//! server waits for goes (`places`). Requests that are being worked on are not given up for want of room.
 
 mod places;
 mod upload;

@@ -1,8 +1,8 @@
 //! A slot to work in, given back while its holder waits for something that others hold.
 //!
 //! Reconciles run in a bounded number of slots. One that waits (for the platform, a turn in the rate budget, a list that
-//! others wait for too, the API server) uses neither processor nor connection: its slot goes to somebody else, so that
-//! nobody's wait stops anybody. Knows nothing of what is done in a slot; rooms below the engine may wait here.
+//! others wait for too, the API server) uses no processor: its slot goes to somebody else. How many of a namespace may
+//! wait at a time has a bound, and so has their number in all (`controller::queue`). Knows nothing of what is done in a slot; rooms below the engine may wait here.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,7 +1,7 @@
 //! What the operator tells about itself: logs, metrics, health.
 //!
-//! Labels of metrics come from closed sets, never from messages, so that their number is bounded. Names of connections
-//! label the ages of their tokens; names of projects label nothing.
+//! Labels of metrics come from closed sets, never from messages, so that their number is bounded; but names of
+//! connections, which are as many as there are, label the ages of their tokens. Names of projects label nothing.
 
 use std::fmt::Write as _;
 use std::sync::Arc;

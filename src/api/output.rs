@@ -38,8 +38,8 @@ pub struct Output {
     /// port, database, username, password, sslmode and uri. Immutable.
     #[serde(default)]
     pub preset: Preset,
-    /// The database endpoint to write. SessionPooler (the default) works over IPv4 and with every feature of
-    /// Postgres; TransactionPooler is for many short connections; Direct is the database itself, over IPv6
+    /// The database endpoint to write. SessionPooler (the default) works over IPv4 and gives each connection a
+    /// session of its own; TransactionPooler is for many short connections; Direct is the database itself, over IPv6
     /// only unless the project has the IPv4 add-on.
     #[serde(default)]
     pub endpoint: Endpoint,

@@ -207,7 +207,7 @@ pub enum PowerState {
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("self.policy != 'AdoptOnly' || has(self.ref)").message("adoption.policy AdoptOnly needs adoption.ref"))]
 pub struct Adoption {
-    /// CreateOnly (the default) never takes over a project that it did not create: an existing one of the wanted name
+    /// CreateOnly (the default) takes over no project that it did not create: an existing one of the wanted name
     /// is reported as NameConflict. AdoptOnly takes over the project of `ref` and never creates one.
     /// AdoptOrCreate takes over the project of `ref`, or the one of the wanted name, and creates one if there is none.
     #[serde(default)]
@@ -222,7 +222,7 @@ pub struct Adoption {
 /// When a project that exists is taken over.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize, JsonSchema)]
 pub enum AdoptionPolicy {
-    /// Never.
+    /// No, but to settle an ambiguous creation.
     #[default]
     CreateOnly,
     /// Always: none is created.

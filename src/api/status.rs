@@ -140,8 +140,8 @@ pub struct OutputStatus {
     pub name: String,
     /// Its kind.
     pub kind: OutputKind,
-    /// Keyed digest of what was written, for finding edits. It says nothing about the content to anybody
-    /// without the operator's key.
+    /// Keyed digest of what was written, for finding edits. Without the operator's key
+    /// it tells only whether two contents of this output are equal.
     #[schemars(length(max = 512))]
     pub digest: String,
 }
@@ -152,8 +152,8 @@ pub struct OutputStatus {
 pub struct Credentials {
     /// Where the password came from.
     pub password: PasswordOrigin,
-    /// Keyed digest of the password that the platform has. It says nothing about the password to anybody without
-    /// the operator's key.
+    /// Keyed digest of the password that the platform has. Without the operator's key it tells only
+    /// whether two passwords of this project are equal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     pub password_digest: Option<String>,
@@ -172,7 +172,7 @@ pub enum PasswordOrigin {
     Unknown,
 }
 
-/// The record of creating a project: what makes it certain that there is at most one.
+/// The record of creating a project: what a second create call is held back by.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Creation {

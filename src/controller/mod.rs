@@ -1,7 +1,7 @@
-//! THE SHELL: one generic pass for every kind, and whose turn it is.
+//! THE ENGINE: one generic reconcile for every kind, and whose turn it is.
 //!
 //! A kind says how to observe (reads only), how to decide (pure) and how to perform one step; everything else
-//! (fresh read, finalizer, the one status write, events, metrics, backoff) is done here, once. May touch the
+//! (fresh read, finalizer, the status write at its end, events, metrics, backoff) is done here, once. May touch the
 //! API server; knows nothing of the platform.
 
 mod pass;

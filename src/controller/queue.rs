@@ -1,6 +1,7 @@
 //! Whose turn it is: the objects that wait for a reconcile, fair between namespaces.
 //!
-//! PURE: time is passed in. A namespace with a thousand objects waiting delays another by one of them; one whose
+//! PURE: time is passed in. A namespace with a thousand objects waiting delays another by one of them, besides those
+//! that are being worked on; one whose
 //! reconciles all wait for something has a bounded number of them under way, and the slots are the others'.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};

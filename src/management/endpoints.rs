@@ -17,7 +17,8 @@ pub const PAGE: u32 = 100;
 /// The order of a list of projects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sort {
-    /// Oldest first: what comes meanwhile is added at the end, so that paging by offset misses nothing.
+    /// Oldest first: what comes meanwhile is added at the end, so that paging by offset misses nothing that comes. What
+    /// is deleted meanwhile shifts pages, which the reader must notice.
     OldestFirst,
     /// Newest first.
     NewestFirst,

@@ -13,8 +13,8 @@ pub trait Clock: Debug + Send + Sync {
     /// The wall clock, for what people and other machines read. It may jump.
     fn now(&self) -> Timestamp;
 
-    /// Time since some fixed moment of this process. It never jumps and never goes back: deadlines and graces
-    /// are counted on it.
+    /// Time since some fixed moment of this process. It does not go back: deadlines and graces are counted on
+    /// it. Where the machine sleeps it stands still, and so do they.
     fn uptime(&self) -> Duration;
 }
 

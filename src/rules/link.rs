@@ -1,6 +1,6 @@
 //! The address under which consent can be given for a connection: stable, and not to be guessed.
 //!
-//! Whoever knows it can begin the consent flow, and nothing else. It hangs on the object's UID, so that another object
+//! Whoever knows it can begin consent flows, as many as the bound on open ones, and do nothing else. It hangs on the object's UID, so that another object
 //! of the same name has another address.
 
 use super::digest::DigestKey;

@@ -3,7 +3,8 @@
 //! PURE: time is passed in. A bucket is one identity, scope and endpoint, as the platform counts today; its limit
 //! is learned from the answers. Where the platform counts more coarsely, a 429 closes the bucket, and a second one
 //! within a minute everything of the connection that was refused: not of others that use the same app, since they
-//! were not. Tenants take turns, so that one with a thousand calls waiting delays another by one call.
+//! were not. Tenants take turns, so that one with a thousand calls waiting delays another by one call as long as the
+//! bucket has calls left; an empty or closed bucket delays everybody who shares it.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::Duration;
@@ -14,6 +15,8 @@ use crate::management::{Endpoint, RateHeaders};
 const LIMIT: u32 = 120;
 /// The platform's window.
 const WINDOW: Duration = Duration::from_secs(60);
+/// How far two answers of one window may differ about its end: they are in whole seconds.
+const SAME_WINDOW: Duration = Duration::from_secs(2);
 /// How long a 429 closes a bucket if the answer does not say, and at least and at most. The least doubles with every
 /// 429 in a row: a platform that says "at once" for ever is not asked at once for ever.
 const CLOSED: Duration = WINDOW;
@@ -57,7 +60,12 @@ struct Bucket {
     closed_until: Duration,
     /// 429s in a row.
     refusals: u32,
-    in_flight: u32,
+    /// Calls under way, by the order in which they were begun.
+    under_way: BTreeMap<Ticket, u64>,
+    /// Calls that were begun in this window.
+    begun: u32,
+    /// Calls that were ever begun.
+    order: u64,
     used: Duration,
     turns: VecDeque<String>,
     waiting: BTreeMap<String, VecDeque<Waiting>>,
@@ -97,7 +105,9 @@ impl Bucket {
             resets: Duration::ZERO,
             closed_until: Duration::ZERO,
             refusals: 0,
-            in_flight: 0,
+            under_way: BTreeMap::new(),
+            begun: 0,
+            order: 0,
             used: Duration::ZERO,
             turns: VecDeque::new(),
             waiting: BTreeMap::new(),
@@ -108,6 +118,7 @@ impl Bucket {
     const fn roll(&mut self, now: Duration) {
         if self.resets.as_nanos() <= now.as_nanos() {
             self.remaining = self.limit;
+            self.begun = 0;
         }
     }
 
@@ -168,7 +179,9 @@ impl Budget {
                     bucket.resets = now + WINDOW;
                 }
                 bucket.remaining -= 1;
-                bucket.in_flight += 1;
+                bucket.begun += 1;
+                bucket.order += 1;
+                bucket.under_way.insert(next, bucket.order);
                 bucket.used = now;
                 self.admitted.insert(next);
             }
@@ -190,7 +203,8 @@ impl Budget {
             return;
         };
         if self.admitted.remove(&ticket) {
-            bucket.in_flight = bucket.in_flight.saturating_sub(1);
+            bucket.under_way.remove(&ticket);
+            bucket.begun = bucket.begun.saturating_sub(1);
             bucket.remaining = (bucket.remaining + 1).min(bucket.limit);
             return;
         }
@@ -216,16 +230,25 @@ impl Budget {
         let Some(bucket) = self.buckets.get_mut(key) else {
             return;
         };
-        bucket.in_flight = bucket.in_flight.saturating_sub(1);
+        let order = bucket.under_way.remove(&ticket).unwrap_or_default();
         if let Some(rate) = rate {
             bucket.limit = rate.limit.max(1);
-            // Calls under way are not counted by the platform yet.
-            bucket.remaining = rate.remaining.saturating_sub(bucket.in_flight);
-            bucket.resets = now + rate.reset;
+            // What was begun later was not counted yet when the platform said this; what was begun before, perhaps. Our own
+            // count is the bound as long as nobody else shares the bucket.
+            let later = bucket.under_way.values().filter(|other| **other > order);
+            let later = u32::try_from(later.count()).unwrap_or(u32::MAX);
+            let resets = now + rate.reset;
+            if resets > bucket.resets + SAME_WINDOW {
+                // The platform has begun another window than we thought.
+                bucket.begun = later + 1;
+            }
+            let own = bucket.limit.saturating_sub(bucket.begun);
+            bucket.remaining = rate.remaining.saturating_sub(later).min(own);
+            bucket.resets = resets;
             // What one project is asked now and then needs no memory as long as the platform counts it: its next answer
             // says as much.
             let plenty = rate.remaining > rate.limit / 2 && bucket.refusals == 0;
-            let idle = bucket.in_flight == 0 && bucket.waiting.is_empty();
+            let idle = bucket.under_way.is_empty() && bucket.waiting.is_empty();
             if key.endpoint.is_of_a_project() && plenty && idle && bucket.closed_until <= now {
                 self.buckets.remove(key);
             }
@@ -335,7 +358,7 @@ impl Budget {
         self.buckets.retain(|_, bucket| {
             recent(bucket.used)
                 || bucket.closed_until > now
-                || bucket.in_flight > 0
+                || !bucket.under_way.is_empty()
                 || !bucket.waiting.is_empty()
         });
         self.connections.retain(|_, connection| {
@@ -421,6 +444,71 @@ mod tests {
         let late = budget.enqueue(second(0), &bucket(), OWN, "t");
         let turn = budget.poll(second(0), &bucket(), OWN, late);
         assert_eq!(turn, Turn::NotBefore(second(60)));
+    }
+
+    #[test]
+    fn answers_that_come_together_leave_nothing_of_the_window_unused() {
+        let mut budget = Budget::default();
+        let mut made = 0;
+        // The platform counts all of ten calls before it answers the first of them.
+        while made < 120 {
+            let tickets: Vec<_> = (0..10)
+                .map(|_| budget.enqueue(second(0), &bucket(), OWN, "t"))
+                .collect();
+            for ticket in &tickets {
+                assert_eq!(
+                    budget.poll(second(0), &bucket(), OWN, *ticket),
+                    Turn::Now,
+                    "{made}"
+                );
+            }
+            made += 10;
+            for ticket in tickets {
+                budget.finish(
+                    second(0),
+                    &bucket(),
+                    ticket,
+                    Some(rate(120, 120 - made, 60)),
+                );
+            }
+        }
+        let late = budget.enqueue(second(0), &bucket(), OWN, "t");
+        let turn = budget.poll(second(0), &bucket(), OWN, late);
+        assert_eq!(turn, Turn::NotBefore(second(60)));
+    }
+
+    #[test]
+    fn a_window_that_the_platform_began_earlier_is_used_as_well() {
+        let mut budget = Budget::default();
+        for number in 1..=3 {
+            call(
+                &mut budget,
+                second(0),
+                &bucket(),
+                Some(rate(3, 3 - number, 30)),
+            );
+        }
+        // Our own window would last longer than the platform's.
+        for number in 1..=3 {
+            call(
+                &mut budget,
+                second(30),
+                &bucket(),
+                Some(rate(3, 3 - number, 60)),
+            );
+        }
+        let late = budget.enqueue(second(31), &bucket(), OWN, "t");
+        let turn = budget.poll(second(31), &bucket(), OWN, late);
+        assert_eq!(turn, Turn::NotBefore(second(90)));
+    }
+
+    #[test]
+    fn what_others_use_of_a_bucket_is_not_ours() {
+        let mut budget = Budget::default();
+        call(&mut budget, second(0), &bucket(), Some(rate(120, 1, 60)));
+        call(&mut budget, second(0), &bucket(), None);
+        let late = budget.enqueue(second(0), &bucket(), OWN, "t");
+        assert_ne!(budget.poll(second(0), &bucket(), OWN, late), Turn::Now);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! One step of a connection's custody: exactly one call to the platform, or one write.
+//! One step of a connection's custody: one call to the platform at most, with the writes that make it safe.
 
 mod spending;
 mod sweeping;

@@ -1,4 +1,5 @@
-//! A secret on its way from a body into its wrapper: cleared from memory, and never shown.
+//! A secret on its way from a body into its wrapper: our own copy is cleared from memory, and not shown.
+//! Buffers of the parser and the network are not ours to clear.
 
 use std::ops::Deref;
 

@@ -1,7 +1,7 @@
 //! Before there is a ref: the create protocol, and adoption.
 //!
-//! Every create call of an object carries one name that nobody else can own, so a look-up on a whole list never
-//! guesses:
+//! Every create call of an object carries one name that nobody else draws but by a chance in 26^10, so a look-up on a
+//! whole list does not guess:
 //!
 //! | the whole list                         | attempts                        | step                              |
 //! |----------------------------------------|---------------------------------|-----------------------------------|
@@ -378,7 +378,7 @@ fn create(
     act(step, draft, Again::Now)
 }
 
-/// A name for create calls that nobody else can own.
+/// A name for create calls that nobody else draws.
 fn fresh_name(project: &SupabaseProject, inputs: &Inputs<'_>) -> String {
     let nonce = ambient::draw(inputs.random, b"abcdefghijklmnopqrstuvwxyz", NONCE);
     format!("{}-{nonce}", project.wanted_name())

@@ -1,6 +1,7 @@
 //! Which connection holds which refresh token, by digests: two that hold the same would kill each other.
 //!
-//! PURE. Complete since this process took over, before any token is sent.
+//! PURE. Complete since this process took over, before any token is sent, but for connections whose Secrets could not be
+//! read then; they are named.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

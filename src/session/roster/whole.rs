@@ -1,4 +1,4 @@
-//! Lists of a whole organization: all pages, or nothing.
+//! Lists of a whole organization: all pages, as far as the platform's count tells, or nothing.
 //!
 //! Pages are asked for oldest first, each beginning with the last project of the one before: if it begins with
 //! another one, something was deleted meanwhile and a project may have slipped through, so the list begins anew.
@@ -43,7 +43,7 @@ pub struct WholeList {
     pub date_is_ours: bool,
     /// How long it took.
     pub took: Duration,
-    /// Every project, oldest first, branches included.
+    /// Every project that can be read, oldest first, branches included.
     pub projects: Arc<ProjectList>,
     /// What stands on it and cannot be read as a project.
     pub unreadable: Arc<Vec<Unreadable>>,
