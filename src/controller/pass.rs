@@ -146,6 +146,8 @@ const CLAIMED_AGAIN: Duration = Duration::from_secs(2);
 enum Failure {
     #[error(transparent)]
     Kubernetes(#[from] kubernetes::Error),
+    #[error("the object is gone")]
+    Gone,
     #[error("reading what the pass needs took too long")]
     TookTooLong(#[from] tokio::time::error::Elapsed),
 }
@@ -240,7 +242,7 @@ async fn run<K: Kind>(
         .await;
     let Ended { again, release } = match ended {
         Ok(ended) => ended,
-        Err(Failure::Kubernetes(kubernetes::Error::NotFound)) => return Ok(None),
+        Err(Failure::Gone) => return Ok(None),
         Err(error) => return Err(error),
     };
     if release {
@@ -320,10 +322,9 @@ async fn store<O: Managed>(
     match pass.write(status).await {
         Ok(()) => Ok(()),
         Err(kubernetes::Error::TooLarge) if release => Ok(()),
+        Err(kubernetes::Error::NotFound) => Err(Failure::Gone),
         Err(error) => {
-            if !matches!(error, kubernetes::Error::NotFound) {
-                shell.reporter.not_stored(&pass.object, &error).await;
-            }
+            shell.reporter.not_stored(&pass.object, &error).await;
             Err(error.into())
         }
     }

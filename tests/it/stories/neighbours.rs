@@ -15,8 +15,8 @@ use crate::support::cluster::{Cluster, condition};
 use crate::support::control_plane::ControlPlane;
 use crate::support::eventually::eventually;
 use crate::support::hostile::{
-    ENDING, LONG, MEMORY, count_ready, count_refs, deep, managed, newer_kinds, own_organization,
-    padded, ready_at_last, remove, repad, served, spec_of, store, stored, there, warnings_about,
+    ENDING, LONG, MEMORY, count_refs, deep, managed, newer_kinds, own_organization, padded,
+    ready_at_last, remove, repad, served, spec_of, store, stored, there, warnings_about,
     without_bounds,
 };
 use crate::support::operator::Operator;
@@ -383,7 +383,13 @@ impl Scene {
         }
     }
 
-    async fn count(&mut self, what: Count, mark: usize, ready: usize) -> usize {
+    /// How many projects of theirs were created before one of the neighbour, by its object's name.
+    fn first(&self, name: &str) -> usize {
+        let name = format!("{}-{name}-", self.neighbour.namespace);
+        self.stage.platform.created_before(THEIRS, &name)
+    }
+
+    async fn count(&mut self, what: Count, mark: usize, name: &str, before: usize) -> usize {
         match what {
             Count::Shown => {
                 let calls = self.stage.platform.calls_since(mark);
@@ -399,7 +405,7 @@ impl Scene {
                 .await;
                 lists(THEIRS)
             }
-            Count::First => count_ready(&self.hostile).await - ready,
+            Count::First => self.first(name) - before,
             Count::Made => {
                 let names = self.stage.platform.project_names();
                 names.iter().filter(|name| name.contains("-brim-")).count()
@@ -484,14 +490,10 @@ async fn whatever_one_namespace_does_another_one_is_served() {
             operator.terminate(ENDING).await;
             operator = scene.stage.operator().await;
         }
-        let ready = if matches!(row.counted, Some((Count::First, ..))) {
-            count_ready(&scene.hostile).await
-        } else {
-            0
-        };
+        let before = scene.first(row.name);
         served(&scene.neighbour, row.name).await;
         if let Some((what, least, most)) = row.counted {
-            let counted = scene.count(what, mark, ready).await;
+            let counted = scene.count(what, mark, row.name, before).await;
             assert!(
                 (least..=most).contains(&counted),
                 "{}: {what:?} {counted}, not {least} to {most}",

@@ -212,14 +212,6 @@ pub async fn ready_at_last(cluster: &Cluster, kind: Kind, name: &str) {
     cluster.wait_for(kind, name, "Ready", LONG, ready).await;
 }
 
-/// How many projects of the namespace at hand are ready.
-pub async fn count_ready(cluster: &Cluster) -> usize {
-    let all = cluster.list(PROJECT).await;
-    let ready =
-        |object: &&Value| condition(object, "Ready").is_some_and(|ready| ready["status"] == "True");
-    all.iter().filter(ready).count()
-}
-
 /// Gives the namespace at hand an organization of its own, and the connection `acme` to it.
 pub async fn own_organization(stage: &Stage, cluster: &Cluster, slug: &str) {
     let token = {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use simulated_platform::openapi::Contract;
 use simulated_platform::postgres::Postgres;
 use simulated_platform::server::{Server, real_clock};
-use simulated_platform::{ALL_SCOPES, App, Config, Pat, Plan, Status, TokenPair, World};
+use simulated_platform::{ALL_SCOPES, App, Config, Effect, Pat, Plan, Status, TokenPair, World};
 
 use tokio::sync::OnceCell;
 
@@ -91,6 +91,26 @@ impl Platform {
     /// How many requests it has seen.
     pub fn mark(&self) -> usize {
         self.server.world().ledger().seen().len()
+    }
+
+    /// How many projects of an organization were created before one whose name in the create call begins so; all of them
+    /// if there is none such.
+    pub fn created_before(&self, organization: &str, name: &str) -> usize {
+        let world = self.server.world();
+        let created = world.ledger().accepted().iter().filter_map(|accepted| {
+            if let Effect::Created {
+                organization, name, ..
+            } = &accepted.effect
+            {
+                Some((organization.clone(), name.clone()))
+            } else {
+                None
+            }
+        });
+        created
+            .take_while(|(_, created)| !created.starts_with(name))
+            .filter(|(of, _)| of == organization)
+            .count()
     }
 
     /// The requests since a mark, such as `GET /v1/projects/{ref}/health`, with their number.
