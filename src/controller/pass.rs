@@ -271,7 +271,9 @@ async fn steps<K: Kind>(
     pass: &mut Pass<K::Object>,
     notes: &mut Vec<Note>,
 ) -> Result<Ended, Failure> {
-    for number in 1.. {
+    let mut number = 0;
+    loop {
+        number += 1;
         let object = &pass.object;
         // Only the reads are cut short: what a step began must be recorded, however long that takes.
         let observed = tokio::time::timeout(shell.pass_deadline, kind.observe(object)).await??;
@@ -306,10 +308,6 @@ async fn steps<K: Kind>(
             return Ok(Ended { again, release });
         }
     }
-    Ok(Ended {
-        again: Again::Now,
-        release: false,
-    })
 }
 
 /// Stores the status of a pass. An object that is about to go has nothing more to say.

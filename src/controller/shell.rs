@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::{Again, Changes, Inputs, Reporter, Wakes};
+use super::{Again, Changes, Inputs, Reporter};
 use crate::api::{ObjectKey, annotations};
 use crate::leader::Leadership;
 use crate::rules::ambient::{Clock, Random};
@@ -66,11 +66,6 @@ impl Shell {
             misspelt: Arc::default(),
             news: Arc::default(),
         }
-    }
-
-    /// A place to ask for passes.
-    pub fn wakes() -> Wakes {
-        Wakes::default()
     }
 
     pub(super) fn inputs(&self, kind: &'static str, key: &ObjectKey) -> Inputs<'_> {

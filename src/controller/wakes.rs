@@ -53,14 +53,4 @@ impl Wakes {
     pub async fn arrived(&self) {
         self.arrival.notified().await;
     }
-
-    /// The next object, as soon as one is asked for. There is one listener.
-    pub async fn next(&self) -> ObjectKey {
-        loop {
-            if let Some(key) = self.take() {
-                return key;
-            }
-            self.arrival.notified().await;
-        }
-    }
 }

@@ -71,21 +71,16 @@ pub fn organization_projects(
         Sort::OldestFirst => "created_asc",
         Sort::NewestFirst => "created_desc",
     };
-    let path =
-        format!("/v1/organizations/{slug}/projects?offset={offset}&limit={limit}&sort={sort}");
-    Call::new(
-        Endpoint::OrganizationProjects,
-        slug.to_string(),
-        path,
-        wire::project_page,
-    )
-    .with_limits(Limits::LIST)
+    projects_of(slug, &format!("offset={offset}&limit={limit}&sort={sort}"))
 }
 
 /// A page of one active project of an organization: its count is that of all active ones.
 pub fn count_active_projects(slug: &OrganizationSlug) -> Call<ProjectPage> {
-    let path =
-        format!("/v1/organizations/{slug}/projects?offset=0&limit=1&statuses=ACTIVE_HEALTHY");
+    projects_of(slug, "offset=0&limit=1&statuses=ACTIVE_HEALTHY")
+}
+
+fn projects_of(slug: &OrganizationSlug, query: &str) -> Call<ProjectPage> {
+    let path = format!("/v1/organizations/{slug}/projects?{query}");
     Call::new(
         Endpoint::OrganizationProjects,
         slug.to_string(),

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::wire::{Condition, Named};
 use crate::kubernetes::{Lean, Many, Maybe, Meta, Text};
 
 /// A connection.
@@ -85,24 +86,10 @@ struct Token {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Named {
-    name: Text,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
 struct Status {
     #[serde(rename = "consentURL")]
     consent_url: Option<IgnoredAny>,
     conditions: Many<Maybe<Condition>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Condition {
-    r#type: Text,
-    status: Text,
-    reason: Text,
 }
 
 impl From<Wire> for SeenConnection {

@@ -5,6 +5,7 @@
 
 mod connection;
 mod project;
+mod wire;
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 

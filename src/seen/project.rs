@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::wire::{Condition, Named};
 use crate::api::project::ConnectionKind;
 use crate::api::{ConditionType, ObjectKey, Reason, SupabaseProject, annotations};
 use crate::kubernetes::{Lean, Many, Maybe, Meta, Number, Text};
@@ -119,12 +120,6 @@ struct Password {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(default)]
-struct Named {
-    name: Text,
-}
-
-#[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Status {
     r#ref: Text,
@@ -136,14 +131,6 @@ struct Status {
     #[serde(rename = "remoteStatus")]
     remote: Text,
     conditions: Many<Maybe<Condition>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Condition {
-    r#type: Text,
-    status: Text,
-    reason: Text,
 }
 
 impl Status {

@@ -66,6 +66,14 @@ struct Setting {
 }
 
 impl Setting {
+    /// The kubeconfig in a file, as long as its folder lives.
+    fn written(&self) -> (tempfile::TempDir, std::path::PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("kubeconfig");
+        std::fs::write(&file, self.kubeconfig.to_string()).unwrap();
+        (folder, file)
+    }
+
     fn new(plane: &ControlPlane) -> Self {
         let kubeconfig = serde_json::to_value(plane.kubeconfig()).unwrap();
         let server = kubeconfig["clusters"][0]["cluster"]["server"].as_str();
@@ -158,9 +166,7 @@ async fn connect_says_where_the_kinds_are_not_there() {
         return;
     }
     let setting = Setting::new(&plane);
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("kubeconfig");
-    std::fs::write(&file, setting.kubeconfig.to_string()).unwrap();
+    let (_folder, file) = setting.written();
     for cluster in [&[][..], &["--cluster"]] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_supabase-operator"));
         command.args(["connect", "acme"]).args(cluster).env_clear();
@@ -180,9 +186,7 @@ async fn run_says_where_the_kinds_are_not_there() {
         return;
     }
     let setting = Setting::new(&plane);
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("kubeconfig");
-    std::fs::write(&file, setting.kubeconfig.to_string()).unwrap();
+    let (_folder, file) = setting.written();
     let mut command = Command::new("sh");
     command.args([
         "-c",

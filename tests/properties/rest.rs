@@ -7,7 +7,7 @@ use http::Method;
 use serde_json::json;
 use simulated_platform::Config;
 
-use crate::sim::{Driver, Ending, Faults, Scene, Seed, simulate};
+use crate::sim::{Driver, Ending, Faults, Scene, Seed, complete, simulate};
 
 /// Calls to the platform by method and endpoint.
 fn calls(scene: &Scene) -> BTreeMap<String, usize> {
@@ -45,15 +45,8 @@ fn writes(scene: &Scene) -> Vec<String> {
 #[test]
 fn a_create_costs_exactly_these_calls_and_writes() {
     simulate(async || {
-        // Services, keys and pooler are there with the project: where they lag, more calls are made, bounded.
-        let platform = Config {
-            services_lag: Duration::ZERO,
-            keys_lag: Duration::ZERO,
-            pooler_lag: Duration::ZERO,
-            ..Config::default()
-        };
         let scene = Scene::new(&Seed {
-            platform,
+            platform: complete(),
             random: 1,
             oauth: false,
         });

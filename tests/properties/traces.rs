@@ -9,10 +9,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::json;
-use simulated_platform::{Config, Fault, FaultKind};
+use simulated_platform::{Fault, FaultKind};
 use supabase_operator::rules::ambient::Clock as _;
 
-use crate::sim::{Driver, Ending, Faults, Phase, Plan, SECRETS, Scene, Seed, simulate};
+use crate::sim::{Driver, Ending, Faults, Phase, Plan, SECRETS, Scene, Seed, complete, simulate};
 
 /// A run: what is there, what is done by hand once the first state is reached, and the state at which it ends.
 struct Run {
@@ -296,14 +296,8 @@ fn trace(lines: &[String]) -> String {
 
 fn run(run: &Run) -> String {
     simulate(async || {
-        let platform = Config {
-            services_lag: Duration::ZERO,
-            keys_lag: Duration::ZERO,
-            pooler_lag: Duration::ZERO,
-            ..Config::default()
-        };
         let scene = Scene::new(&Seed {
-            platform,
+            platform: complete(),
             random: 5,
             oauth: run.oauth,
         });

@@ -516,8 +516,10 @@ async fn run(stage: Stage, sessions: Sessions, shell: Shell, clock: Arc<Time>, n
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             () = nudge.notified() => due.values_mut().for_each(|at| *at = Duration::ZERO),
-            key = wakes.next() => {
-                due.insert(key, Duration::ZERO);
+            () = wakes.arrived() => {
+                while let Some(key) = wakes.take() {
+                    due.insert(key, Duration::ZERO);
+                }
             }
         }
     }

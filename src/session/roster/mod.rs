@@ -150,9 +150,18 @@ impl Roster {
     /// The last list, if it is not older than the interval of lists.
     fn recent(&self, session: &Session) -> Option<Arc<WholeList>> {
         let fresh = session.shared().options.rest_interval;
+        self.latest(session, |_| fresh)
+    }
+
+    /// The last list, if it is not older than it may be.
+    fn latest(
+        &self,
+        session: &Session,
+        fresh: impl Fn(&WholeList) -> Duration,
+    ) -> Option<Arc<WholeList>> {
         let now = session.line().uptime();
         let list = self.lists().latest();
-        list.filter(|list| list.begun + fresh > now)
+        list.filter(|list| list.begun + fresh(list) > now)
     }
 
     /// An object follows nothing here any more.
@@ -204,9 +213,7 @@ impl Roster {
     /// good for knowing what was there, not for what was not: whoever must know that asks for [`Roster::whole`].
     pub fn lately(&self) -> Option<Arc<WholeList>> {
         let session = self.session().ok()?;
-        let list = self.lists().latest()?;
-        let fresh = LATELY.max(list.took * 2);
-        (list.begun + fresh > session.line().uptime()).then_some(list)
+        self.latest(&session, |list| LATELY.max(list.took * 2))
     }
 
     /// Another credential is in use from now on: what was seen before says nothing, and what is being looked for

@@ -38,6 +38,16 @@ impl Default for Seed {
     }
 }
 
+/// A platform on which services, keys and pooler are there with the project: where they lag, more calls are made.
+pub fn complete() -> Config {
+    Config {
+        services_lag: Duration::ZERO,
+        keys_lag: Duration::ZERO,
+        pooler_lag: Duration::ZERO,
+        ..Config::default()
+    }
+}
+
 /// The surroundings.
 #[derive(Clone, Debug)]
 pub struct Scene {
