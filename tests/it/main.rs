@@ -14,6 +14,8 @@ mod documents;
 #[cfg(test)]
 mod examples;
 #[cfg(test)]
+mod frozen;
+#[cfg(test)]
 mod gitops;
 #[cfg(test)]
 mod image;
