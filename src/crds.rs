@@ -53,15 +53,11 @@ pub async fn apply(client: Client) -> anyhow::Result<Vec<String>> {
         let crd = for_server(crd, minor);
         let name = crd.name_any();
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
-        definitions
-            .patch(&name, &parameters, &Patch::Apply(&crd))
-            .await?;
+        definitions.patch(&name, &parameters, &Patch::Apply(&crd)).await?;
         let established = await_condition(definitions.clone(), &name, is_crd_established());
-        tokio::time::timeout(ESTABLISHED_WITHIN, established)
-            .await
-            .map_err(|_| {
-                anyhow::anyhow!("{name} was applied, but is not served after 30 seconds")
-            })??;
+        tokio::time::timeout(ESTABLISHED_WITHIN, established).await.map_err(|_| {
+            anyhow::anyhow!("{name} was applied, but is not served after 30 seconds")
+        })??;
         names.push(name);
     }
     Ok(names)
@@ -73,20 +69,14 @@ mod tests {
 
     #[test]
     fn older_servers_get_no_field_that_they_do_not_know() {
-        for (version, selectable) in [
-            ("29", false),
-            ("29+", false),
-            ("30", true),
-            ("35+", true),
-            ("", true),
-        ] {
+        for (version, selectable) in
+            [("29", false), ("29+", false), ("30", true), ("35+", true), ("", true)]
+        {
             let crds = api::crds().into_iter();
             let sent = crds.map(|crd| for_server(crd, minor(version)));
             let named = sent.filter(|crd| {
                 let versions = crd.spec.versions.iter();
-                versions
-                    .clone()
-                    .any(|version| version.selectable_fields.is_some())
+                versions.clone().any(|version| version.selectable_fields.is_some())
             });
             assert_eq!(named.count() > 0, selectable, "{version}");
         }

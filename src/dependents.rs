@@ -55,10 +55,8 @@ pub(crate) struct SecretChanges {
 impl SecretChanges {
     fn tell(&self, change: &Change<Bare>) {
         let key = &change.key;
-        let owners = [&change.before, &change.now].map(|seen| {
-            seen.as_ref()
-                .and_then(|seen| seen.meta().owner().map(str::to_owned))
-        });
+        let owners = [&change.before, &change.now]
+            .map(|seen| seen.as_ref().and_then(|seen| seen.meta().owner().map(str::to_owned)));
         for project in self.projects.all() {
             let meta = project.meta();
             if meta.key().namespace != key.namespace {

@@ -19,25 +19,17 @@ pub struct Readiness(Arc<Mutex<BTreeMap<&'static str, String>>>);
 impl Readiness {
     /// Not ready until `what` is there; `why` says what stands in the way.
     pub fn wait_for(&self, what: &'static str, why: &str) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(what, why.to_owned());
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(what, why.to_owned());
     }
 
     /// `what` is there.
     pub fn has(&self, what: &'static str) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(what);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(what);
     }
 
     fn missing(&self) -> Vec<String> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.iter()
-            .map(|(what, why)| format!("{what} ({why})"))
-            .collect()
+        all.iter().map(|(what, why)| format!("{what} ({why})")).collect()
     }
 }
 
@@ -62,10 +54,7 @@ fn router(readiness: Readiness, metrics: Metrics) -> Router {
             if missing.is_empty() {
                 (StatusCode::OK, "ok\n".to_owned())
             } else {
-                (
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    format!("waiting for: {}\n", missing.join(", ")),
-                )
+                (StatusCode::SERVICE_UNAVAILABLE, format!("waiting for: {}\n", missing.join(", ")))
             }
         }
     };

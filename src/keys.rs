@@ -86,11 +86,7 @@ pub fn secret(namespace: &str, name: &str, data: BTreeMap<String, ByteString>) -
         metadata: ObjectMeta {
             name: Some(name.to_owned()),
             namespace: Some(namespace.to_owned()),
-            labels: Some(
-                marks
-                    .map(|(key, value)| (key.to_owned(), value.to_owned()))
-                    .into(),
-            ),
+            labels: Some(marks.map(|(key, value)| (key.to_owned(), value.to_owned())).into()),
             ..ObjectMeta::default()
         },
         type_: Some("Opaque".to_owned()),

@@ -32,11 +32,7 @@ pub struct Leadership {
 impl Leadership {
     /// No claim yet.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self {
-            clock,
-            until: Arc::default(),
-            holds: Arc::new(watch::Sender::new(0)),
-        }
+        Self { clock, until: Arc::default(), holds: Arc::new(watch::Sender::new(0)) }
     }
 
     /// Claims to lead until this uptime.
@@ -52,11 +48,7 @@ impl Leadership {
 
     /// Refuses when the claim does not hold for `least` more.
     pub fn require(&self, least: Duration) -> Result<(), NotLeading> {
-        if self.remaining() > least {
-            Ok(())
-        } else {
-            Err(NotLeading)
-        }
+        if self.remaining() > least { Ok(()) } else { Err(NotLeading) }
     }
 
     /// Marks work that must have ended before the Lease may be given away: a create call, an answer to be stored.
@@ -141,13 +133,7 @@ impl Holder {
         leadership: Leadership,
     ) -> Self {
         let api = Api::namespaced(client, &options.namespace);
-        Self {
-            api,
-            options,
-            clock,
-            leadership,
-            seen: None,
-        }
+        Self { api, options, clock, leadership, seen: None }
     }
 
     /// Waits until this process leads.
@@ -198,10 +184,9 @@ impl Holder {
             spec.lease_duration_seconds = Some(1);
             match self.bounded(kubernetes::replace(&self.api, &lease)).await {
                 Ok(_) => info!("lease released"),
-                Err(error) => warn!(
-                    error = &error as &dyn std::error::Error,
-                    "the lease was not released"
-                ),
+                Err(error) => {
+                    warn!(error = &error as &dyn std::error::Error, "the lease was not released")
+                }
             }
         }
     }
@@ -209,9 +194,7 @@ impl Holder {
     /// One look and at most one write. Whether this process leads afterwards.
     async fn step(&mut self) -> Result<bool, kubernetes::Error> {
         let begun = self.clock.uptime();
-        let found = self
-            .bounded(kubernetes::get(&self.api, &self.options.name))
-            .await?;
+        let found = self.bounded(kubernetes::get(&self.api, &self.options.name)).await?;
         let unchanged = match (&found, &self.seen) {
             (Some(now), Some((before, since)))
                 if now.metadata.resource_version == before.metadata.resource_version =>
@@ -224,17 +207,13 @@ impl Holder {
             }
             (None, _) => Duration::ZERO,
         };
-        let record = found
-            .as_ref()
-            .and_then(|lease| lease.spec.as_ref())
-            .map(|spec| Record {
-                holder: spec.holder_identity.clone().unwrap_or_default(),
-                duration: Duration::from_secs(
-                    u64::try_from(spec.lease_duration_seconds.unwrap_or_default())
-                        .unwrap_or_default(),
-                ),
-                transitions: spec.lease_transitions.unwrap_or_default(),
-            });
+        let record = found.as_ref().and_then(|lease| lease.spec.as_ref()).map(|spec| Record {
+            holder: spec.holder_identity.clone().unwrap_or_default(),
+            duration: Duration::from_secs(
+                u64::try_from(spec.lease_duration_seconds.unwrap_or_default()).unwrap_or_default(),
+            ),
+            transitions: spec.lease_transitions.unwrap_or_default(),
+        });
         let written = match lease::decide(record.as_ref(), &self.options.identity, unchanged) {
             Move::Wait => return Ok(false),
             Move::Acquire { transitions } => self.write(found, Some(transitions)).await,
@@ -243,8 +222,7 @@ impl Holder {
         match written {
             Ok(lease) => {
                 self.seen = Some((lease, self.clock.uptime()));
-                self.leadership
-                    .claim_until(begun + self.options.renew_deadline);
+                self.leadership.claim_until(begun + self.options.renew_deadline);
                 Ok(true)
             }
             // Somebody was faster: whether that was us is seen at the next look.
@@ -291,14 +269,10 @@ impl Holder {
         &self,
         call: impl Future<Output = Result<T, kubernetes::Error>> + Send,
     ) -> Result<T, kubernetes::Error> {
-        tokio::time::timeout(self.options.renew_deadline / 2, call)
-            .await
-            .unwrap_or_else(|_| {
-                let late = std::io::Error::from(std::io::ErrorKind::TimedOut);
-                Err(kubernetes::Error::Unavailable(Box::new(
-                    kube::Error::Service(Box::new(late)),
-                )))
-            })
+        tokio::time::timeout(self.options.renew_deadline / 2, call).await.unwrap_or_else(|_| {
+            let late = std::io::Error::from(std::io::ErrorKind::TimedOut);
+            Err(kubernetes::Error::Unavailable(Box::new(kube::Error::Service(Box::new(late)))))
+        })
     }
 }
 

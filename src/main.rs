@@ -51,16 +51,10 @@ fn main() -> ExitCode {
     }
     let program = Program::parse();
     // The only provider in the tree: without it neither client can speak TLS.
-    if rustls::crypto::ring::default_provider()
-        .install_default()
-        .is_err()
-    {
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
         return fail(&anyhow::anyhow!("another TLS provider was installed first"));
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&anyhow::Error::new(error).context("starting the runtime")),
     };
@@ -78,20 +72,14 @@ fn main() -> ExitCode {
 fn forbid_core_dumps() -> std::io::Result<()> {
     use rustix::process::{Resource, Rlimit, setrlimit};
 
-    let none = Rlimit {
-        current: Some(0),
-        maximum: Some(0),
-    };
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
     setrlimit(Resource::Core, none)?;
     #[cfg(target_os = "linux")]
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
     Ok(())
 }
 
-#[expect(
-    clippy::print_stderr,
-    reason = "the last word of a program that could not do its work"
-)]
+#[expect(clippy::print_stderr, reason = "the last word of a program that could not do its work")]
 fn fail(error: &anyhow::Error) -> ExitCode {
     eprintln!("supabase-operator: {error:#}");
     ExitCode::FAILURE
@@ -106,9 +94,7 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
             std::io::stdout().write_all(crds::print()?.as_bytes())?;
             Ok(())
         }
-        Command::Crds {
-            apply: Some(Crds::Apply),
-        } => {
+        Command::Crds { apply: Some(Crds::Apply) } => {
             use std::io::Write as _;
             for name in crds::apply(client(None).await?).await? {
                 writeln!(std::io::stdout(), "{name} applied")?;
@@ -121,13 +107,9 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
 /// With the rights and by the way of the kubeconfig, else of the Pod. Variables that name a proxy count with a kubeconfig
 /// only: a Pod reaches its API server directly.
 async fn client(context: Option<String>) -> anyhow::Result<kube::Client> {
-    let unknown = context
-        .as_ref()
-        .map(|context| format!("the kubeconfig has no usable context {context}"));
-    let options = KubeConfigOptions {
-        context,
-        ..KubeConfigOptions::default()
-    };
+    let unknown =
+        context.as_ref().map(|context| format!("the kubeconfig has no usable context {context}"));
+    let options = KubeConfigOptions { context, ..KubeConfigOptions::default() };
     let (mut config, proxy) = match (from_kubeconfig(&options).await, unknown) {
         (Ok(config), _) => {
             let named = proxy_url(&options);
@@ -157,14 +139,9 @@ fn proxy_url(options: &KubeConfigOptions) -> Option<String> {
     let kubeconfig = Kubeconfig::read().ok()?;
     let context = options.context.clone().or(kubeconfig.current_context)?;
     let named = kubeconfig.contexts.into_iter();
-    let context = named
-        .into_iter()
-        .find(|named| named.name == context)?
-        .context?;
+    let context = named.into_iter().find(|named| named.name == context)?.context?;
     let named = kubeconfig.clusters.into_iter();
-    let cluster = named
-        .into_iter()
-        .find(|named| named.name == context.cluster)?;
+    let cluster = named.into_iter().find(|named| named.name == context.cluster)?;
     cluster.cluster?.proxy_url
 }
 
@@ -197,9 +174,8 @@ fn outside(
     proxy: Option<&str>,
     ca_bundle: Option<&Path>,
 ) -> anyhow::Result<Outside> {
-    let base: management::BaseUrl = endpoint
-        .parse()
-        .context("--management-api-endpoint cannot be used")?;
+    let base: management::BaseUrl =
+        endpoint.parse().context("--management-api-endpoint cannot be used")?;
     let proxy = proxy
         .filter(|proxy| !proxy.is_empty())
         .map(management::Proxy::read)
@@ -208,10 +184,7 @@ fn outside(
     let ca_bundle = ca_bundle
         .filter(|file| !file.as_os_str().is_empty())
         .map(|file| {
-            let why = format!(
-                "--management-api-ca-bundle: {} cannot be read",
-                file.display()
-            );
+            let why = format!("--management-api-ca-bundle: {} cannot be read", file.display());
             std::fs::read(file).context(why)
         })
         .transpose()?;
@@ -228,10 +201,9 @@ fn outside(
 /// Ends with the first SIGTERM or SIGINT; the second one ends the process.
 async fn stop_signal() {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-    ) else {
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
         return std::future::pending().await;
     };
     tokio::select! {
@@ -240,10 +212,7 @@ async fn stop_signal() {
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the one place where the monotonic clock is read"
-)]
+#[expect(clippy::disallowed_methods, reason = "the one place where the monotonic clock is read")]
 fn begun() -> Instant {
     Instant::now()
 }
@@ -254,10 +223,7 @@ struct SystemClock {
 }
 
 impl Clock for SystemClock {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place where the wall clock is read"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the one place where the wall clock is read")]
     fn now(&self) -> Timestamp {
         Timestamp::try_from(SystemTime::now()).unwrap_or_default()
     }

@@ -21,19 +21,11 @@ const LONGEST_NAME: usize = 200;
 #[derive(Clone, Debug, Args)]
 pub struct Options {
     /// The operator's own namespace: its Lease, its keys, and the Secrets of cluster-wide connections
-    #[arg(
-        long,
-        env = "SUPABASE_OPERATOR_NAMESPACE",
-        default_value = "supabase-system"
-    )]
+    #[arg(long, env = "SUPABASE_OPERATOR_NAMESPACE", default_value = "supabase-system")]
     pub namespace: String,
 
     /// Name of this process in the Lease and in events; a random suffix is added
-    #[arg(
-        long,
-        env = "SUPABASE_OPERATOR_IDENTITY",
-        default_value = "supabase-operator"
-    )]
+    #[arg(long, env = "SUPABASE_OPERATOR_IDENTITY", default_value = "supabase-operator")]
     pub identity: String,
 
     /// Which namespaces are served: all of the cluster, or those of --watch-namespaces
@@ -41,11 +33,7 @@ pub struct Options {
     pub scope: Scope,
 
     /// The namespaces of scope "namespaced", separated by commas; none means the operator's own
-    #[arg(
-        long,
-        env = "SUPABASE_OPERATOR_WATCH_NAMESPACES",
-        value_delimiter = ','
-    )]
+    #[arg(long, env = "SUPABASE_OPERATOR_WATCH_NAMESPACES", value_delimiter = ',')]
     pub watch_namespaces: Vec<String>,
 
     /// Whether Secrets may be listed and watched, so that changes act at once; needs the rights for it
@@ -61,11 +49,7 @@ pub struct Options {
     pub management_api_endpoint: String,
 
     /// An HTTP proxy for calls to the Management API; such as `http://proxy.example:3128`
-    #[arg(
-        long,
-        env = "SUPABASE_OPERATOR_MANAGEMENT_API_PROXY",
-        hide_env_values = true
-    )]
+    #[arg(long, env = "SUPABASE_OPERATOR_MANAGEMENT_API_PROXY", hide_env_values = true)]
     pub management_api_proxy: Option<String>,
 
     /// A PEM file of certificate authorities to trust for calls to the Management API besides the image's own, where a
@@ -84,11 +68,7 @@ pub struct Options {
     pub consent_url: Option<BaseUrl>,
 
     /// Where the consent pages are served, without TLS
-    #[arg(
-        long,
-        env = "SUPABASE_OPERATOR_CONSENT_LISTEN",
-        default_value = "127.0.0.1:8081"
-    )]
+    #[arg(long, env = "SUPABASE_OPERATOR_CONSENT_LISTEN", default_value = "127.0.0.1:8081")]
     pub consent_listen: SocketAddr,
 
     /// What this operator is called on the consent pages, so that people know which cluster asks
@@ -101,19 +81,11 @@ pub struct Options {
 
     /// Addresses below which people may be sent on after consent, separated by commas; such as
     /// `https://portal.example/teams`
-    #[arg(
-        long,
-        env = "SUPABASE_OPERATOR_CONSENT_RETURN_ADDRESSES",
-        value_delimiter = ','
-    )]
+    #[arg(long, env = "SUPABASE_OPERATOR_CONSENT_RETURN_ADDRESSES", value_delimiter = ',')]
     pub consent_return_addresses: Vec<BaseUrl>,
 
     /// Name of the Lease
-    #[arg(
-        long,
-        env = "SUPABASE_OPERATOR_LEASE_NAME",
-        default_value = "supabase-operator"
-    )]
+    #[arg(long, env = "SUPABASE_OPERATOR_LEASE_NAME", default_value = "supabase-operator")]
     pub lease_name: String,
 
     /// How long others leave the Lease alone after a renewal
@@ -129,11 +101,7 @@ pub struct Options {
     pub retry_period: Duration,
 
     /// Where health and metrics are served
-    #[arg(
-        long,
-        env = "SUPABASE_OPERATOR_LISTEN",
-        default_value = "127.0.0.1:8080"
-    )]
+    #[arg(long, env = "SUPABASE_OPERATOR_LISTEN", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
 
     /// error, warn, info, debug or trace; directives such as `info,supabase_operator=debug` work too
@@ -193,38 +161,18 @@ impl Options {
         let second = Duration::from_secs(1);
         let day = Duration::from_secs(86_400);
         let bounds = [
-            (
-                "lease-duration",
-                self.lease_duration,
-                second,
-                Duration::from_secs(300),
-            ),
-            (
-                "renew-deadline",
-                self.renew_deadline,
-                second,
-                Duration::from_secs(300),
-            ),
+            ("lease-duration", self.lease_duration, second, Duration::from_secs(300)),
+            ("renew-deadline", self.renew_deadline, second, Duration::from_secs(300)),
             (
                 "retry-period",
                 self.retry_period,
                 Duration::from_millis(100),
                 Duration::from_secs(60),
             ),
-            (
-                "transition-interval",
-                self.transition_interval,
-                Duration::from_millis(200),
-                day,
-            ),
+            ("transition-interval", self.transition_interval, Duration::from_millis(200), day),
             ("rest-interval", self.rest_interval, second, day),
             ("resync-interval", self.resync_interval, second, day),
-            (
-                "credentials-interval",
-                self.credentials_interval,
-                second,
-                day,
-            ),
+            ("credentials-interval", self.credentials_interval, second, day),
             ("drift-interval", self.drift_interval, second, day * 7),
         ];
         for (name, value, least, most) in bounds {
@@ -240,14 +188,10 @@ impl Options {
         if let Some(url) = &self.consent_url
             && url.to_string().len() > LONGEST_ADDRESS
         {
-            return Err(format!(
-                "--consent-url must have at most {LONGEST_ADDRESS} characters"
-            ));
+            return Err(format!("--consent-url must have at most {LONGEST_ADDRESS} characters"));
         }
         if self.consent_display_name.len() > LONGEST_NAME {
-            return Err(format!(
-                "--consent-display-name must have at most {LONGEST_NAME} bytes"
-            ));
+            return Err(format!("--consent-display-name must have at most {LONGEST_NAME} bytes"));
         }
         if self.scope == Scope::Cluster && self.watch_namespaces.iter().any(|name| !name.is_empty())
         {
@@ -288,17 +232,9 @@ impl Options {
         match self.scope {
             Scope::Cluster => None,
             Scope::Namespaced => {
-                let named: Vec<_> = self
-                    .watch_namespaces
-                    .iter()
-                    .filter(|name| !name.is_empty())
-                    .cloned()
-                    .collect();
-                Some(if named.is_empty() {
-                    vec![self.namespace.clone()]
-                } else {
-                    named
-                })
+                let named: Vec<_> =
+                    self.watch_namespaces.iter().filter(|name| !name.is_empty()).cloned().collect();
+                Some(if named.is_empty() { vec![self.namespace.clone()] } else { named })
             }
         }
     }
@@ -311,9 +247,8 @@ impl Options {
 
 /// `15s`, `10m`, `1h30m`.
 fn duration(text: &str) -> Result<Duration, String> {
-    let parsed: SignedDuration = text
-        .parse()
-        .map_err(|_| "a duration such as 15s, 10m or 1h30m is needed".to_owned())?;
+    let parsed: SignedDuration =
+        text.parse().map_err(|_| "a duration such as 15s, 10m or 1h30m is needed".to_owned())?;
     Duration::try_from(parsed).map_err(|_| "a duration must not be negative".to_owned())
 }
 
@@ -346,16 +281,8 @@ mod tests {
     fn what_cannot_work_is_refused_in_words() {
         assert!(parse(&["--transition-interval", "5"]).is_err());
         assert!(parse(&["--transition-interval=-5s"]).is_err());
-        assert!(
-            parse(&["--rest-interval", "0s"])
-                .unwrap_err()
-                .contains("rest-interval")
-        );
-        assert!(
-            parse(&["--renew-deadline", "20s"])
-                .unwrap_err()
-                .contains("lease-duration")
-        );
+        assert!(parse(&["--rest-interval", "0s"]).unwrap_err().contains("rest-interval"));
+        assert!(parse(&["--renew-deadline", "20s"]).unwrap_err().contains("lease-duration"));
         assert!(parse(&["--concurrency", "0"]).is_err());
     }
 
@@ -364,19 +291,9 @@ mod tests {
     fn options_that_would_make_no_progress_together_are_refused() {
         let url = "https://connect.example";
         for (arguments, says) in [
+            (&["--watch-namespaces", "a"][..], "--watch-namespaces needs --scope namespaced"),
             (
-                &["--watch-namespaces", "a"][..],
-                "--watch-namespaces needs --scope namespaced",
-            ),
-            (
-                &[
-                    "--consent-url",
-                    url,
-                    "--listen",
-                    "[::]:8081",
-                    "--consent-listen",
-                    "[::]:8081",
-                ],
+                &["--consent-url", url, "--listen", "[::]:8081", "--consent-listen", "[::]:8081"],
                 "--consent-listen must differ",
             ),
             (
@@ -384,14 +301,7 @@ mod tests {
                 "--transition-interval must be at most --rest-interval",
             ),
             (
-                &[
-                    "--lease-duration",
-                    "8s",
-                    "--renew-deadline",
-                    "6s",
-                    "--retry-period",
-                    "1s",
-                ],
+                &["--lease-duration", "8s", "--renew-deadline", "6s", "--retry-period", "1s"],
                 "--renew-deadline must be at least",
             ),
         ] {
@@ -399,14 +309,7 @@ mod tests {
             assert!(refusal.contains(says), "{refusal}");
         }
         assert!(parse(&["--listen", "[::]:8081", "--consent-listen", "[::]:8081"]).is_ok());
-        let short = [
-            "--lease-duration",
-            "8s",
-            "--renew-deadline",
-            "7s",
-            "--retry-period",
-            "500ms",
-        ];
+        let short = ["--lease-duration", "8s", "--renew-deadline", "7s", "--retry-period", "500ms"];
         assert!(parse(&short).is_ok());
     }
 
@@ -417,9 +320,7 @@ mod tests {
         assert_eq!(url.to_string(), "https://connect.example/supabase");
         assert!(parse(&["--consent-url", "http://localhost:8081"]).is_ok());
         assert!(
-            parse(&["--consent-url", "http://connect.example"])
-                .unwrap_err()
-                .contains("https://")
+            parse(&["--consent-url", "http://connect.example"]).unwrap_err().contains("https://")
         );
         let long = format!("https://connect.example/{}", "a".repeat(1000));
         assert!(parse(&["--consent-url", &long]).is_err());
@@ -435,10 +336,7 @@ mod tests {
         assert_eq!(options.namespaces(), Some(vec!["here".to_owned()]));
         assert!(options.watches_secrets());
         let options = parse(&["--scope", "namespaced", "--watch-namespaces", "a,b"]).unwrap();
-        assert_eq!(
-            options.namespaces(),
-            Some(vec!["a".to_owned(), "b".to_owned()])
-        );
+        assert_eq!(options.namespaces(), Some(vec!["a".to_owned(), "b".to_owned()]));
     }
 
     #[test]

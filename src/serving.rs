@@ -90,11 +90,7 @@ fn listen_by(
 }
 
 fn open(address: SocketAddr) -> std::io::Result<Socket> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.ip() == Ipv6Addr::UNSPECIFIED {
         socket.set_only_v6(false)?;
     }
@@ -179,11 +175,8 @@ mod tests {
     /// With work that takes until it is let go on: requests for `/work` are counted as they come in.
     async fn server_with_work(
         bounds: Bounds,
-    ) -> (
-        std::net::SocketAddr,
-        tokio::task::JoinHandle<()>,
-        (watch::Receiver<usize>, Arc<Semaphore>),
-    ) {
+    ) -> (std::net::SocketAddr, tokio::task::JoinHandle<()>, (watch::Receiver<usize>, Arc<Semaphore>))
+    {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (begun, seen) = watch::channel(0);
@@ -209,12 +202,7 @@ mod tests {
     /// Nobody is cut off but for want of room.
     fn patient(connections: usize) -> Bounds {
         let hour = Duration::from_secs(3600);
-        Bounds {
-            connections,
-            headers: hour,
-            connection: hour,
-            ..Bounds::default()
-        }
+        Bounds { connections, headers: hour, connection: hour, ..Bounds::default() }
     }
 
     const ONE: &str = "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
@@ -259,15 +247,8 @@ mod tests {
     #[tokio::test]
     async fn a_request_is_answered() {
         let (address, _server) = server(Bounds::default()).await;
-        let heard = hear(
-            address,
-            "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
-        )
-        .await;
-        assert!(
-            heard.starts_with("HTTP/1.1 200") && heard.ends_with("here"),
-            "{heard}"
-        );
+        let heard = hear(address, "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+        assert!(heard.starts_with("HTTP/1.1 200") && heard.ends_with("here"), "{heard}");
     }
 
     /// `[::]` is reached over IPv4 and, where the machine has it, over IPv6.
@@ -277,17 +258,9 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         let router = Router::new().route("/", get(|| async { "here" }));
         let _server = tokio::spawn(serve(listener, router, Bounds::default()));
-        assert!(
-            hear((Ipv4Addr::LOCALHOST, port).into(), ONE)
-                .await
-                .ends_with("here")
-        );
+        assert!(hear((Ipv4Addr::LOCALHOST, port).into(), ONE).await.ends_with("here"));
         if std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok() {
-            assert!(
-                hear((Ipv6Addr::LOCALHOST, port).into(), ONE)
-                    .await
-                    .ends_with("here")
-            );
+            assert!(hear((Ipv6Addr::LOCALHOST, port).into(), ONE).await.ends_with("here"));
         }
     }
 
@@ -312,20 +285,13 @@ mod tests {
 
     #[tokio::test]
     async fn slow_clients_are_cut_off_and_others_get_their_turn() {
-        let bounds = Bounds {
-            connections: 2,
-            headers: Duration::from_millis(300),
-            ..Bounds::default()
-        };
+        let bounds =
+            Bounds { connections: 2, headers: Duration::from_millis(300), ..Bounds::default() };
         let (address, _server) = server(bounds).await;
         let slow = async |words: &str| hear(address, words).await;
         let patient = async {
             // Both places are taken by then, or were never.
-            hear(
-                address,
-                "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
-            )
-            .await
+            hear(address, "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await
         };
         let begun = Instant::now();
         let (silent, unfinished, answered) =
@@ -337,30 +303,20 @@ mod tests {
 
     #[tokio::test]
     async fn who_does_not_read_is_cut_off() {
-        let bounds = Bounds {
-            connections: 1,
-            connection: Duration::from_millis(500),
-            ..Bounds::default()
-        };
+        let bounds =
+            Bounds { connections: 1, connection: Duration::from_millis(500), ..Bounds::default() };
         let (address, _server) = server(bounds).await;
         let mut stuck = TcpStream::connect(address).await.unwrap();
         let request = "GET /much HTTP/1.1\r\nhost: x\r\n\r\n";
         stuck.write_all(request.as_bytes()).await.unwrap();
-        let heard = hear(
-            address,
-            "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
-        )
-        .await;
+        let heard = hear(address, "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
         assert!(heard.ends_with("here"), "{heard}");
     }
 
     #[tokio::test]
     async fn an_oversized_head_is_refused() {
         let (address, _server) = server(Bounds::default()).await;
-        let long = format!(
-            "GET /?{} HTTP/1.1\r\nhost: x\r\n\r\n",
-            "a".repeat(64 * 1024)
-        );
+        let long = format!("GET /?{} HTTP/1.1\r\nhost: x\r\n\r\n", "a".repeat(64 * 1024));
         let heard = hear(address, &long).await;
         assert!(!heard.contains("200 OK"), "{heard}");
     }
@@ -371,10 +327,7 @@ mod tests {
             ("say nothing", ""),
             ("stop within a request", "GET / HTTP/1.1\r\nhost: "),
             ("do not read", "GET /much HTTP/1.1\r\nhost: x\r\n\r\n"),
-            (
-                "stop within a form",
-                "POST /form HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\na",
-            ),
+            ("stop within a form", "POST /form HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\na"),
         ];
         for (what, words) in holds {
             let (address, _server) = server(patient(4)).await;
@@ -425,10 +378,7 @@ mod tests {
             gate.add_permits(1);
         };
         let ((one, other), ()) = tokio::join!(both, another);
-        assert!(
-            one.ends_with("done") && other.ends_with("done"),
-            "{one} {other}"
-        );
+        assert!(one.ends_with("done") && other.ends_with("done"), "{one} {other}");
     }
 
     /// They come back as soon as they are sent away, as many as there are places, twice over.

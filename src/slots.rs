@@ -35,10 +35,7 @@ tokio::task_local! {
 
 /// Works in a slot.
 pub async fn within<T>(place: Arc<dyn Place>, work: impl Future<Output = T>) -> T {
-    let slot = Slot {
-        place,
-        given_back: AtomicBool::new(false),
-    };
+    let slot = Slot { place, given_back: AtomicBool::new(false) };
     SLOT.scope(Arc::new(slot), work).await
 }
 

@@ -17,11 +17,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 /// The kinds that are looked after.
-const KINDS: [&str; 3] = [
-    "SupabaseProject",
-    "SupabaseConnection",
-    "ClusterSupabaseConnection",
-];
+const KINDS: [&str; 3] = ["SupabaseProject", "SupabaseConnection", "ClusterSupabaseConnection"];
 
 /// Labels of passes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -114,27 +110,15 @@ impl Default for Metrics {
             pass_duration.clone(),
         );
         registry.register("steps", "Steps performed", steps.clone());
-        registry.register(
-            "management_calls",
-            "Calls to the Management API",
-            calls.clone(),
-        );
+        registry.register("management_calls", "Calls to the Management API", calls.clone());
         registry.register_with_unit(
             "management_call_duration",
             "How long calls to the Management API took",
             Unit::Seconds,
             call_duration.clone(),
         );
-        registry.register(
-            "token_refreshes",
-            "Refreshes of OAuth tokens",
-            refreshes.clone(),
-        );
-        registry.register(
-            "watch_failures",
-            "Failures of watches",
-            watch_failures.clone(),
-        );
+        registry.register("token_refreshes", "Refreshes of OAuth tokens", refreshes.clone());
+        registry.register("watch_failures", "Failures of watches", watch_failures.clone());
         let consents = consents(&mut registry);
         registry.register_with_unit(
             "token_granted_timestamp",
@@ -213,42 +197,28 @@ fn consents(registry: &mut Registry) -> Family<OutcomeLabel, Counter> {
 impl Metrics {
     /// A pass ended.
     pub fn passed(&self, kind: &'static str, outcome: &'static str, took: Duration) {
-        self.passes
-            .get_or_create(&PassLabels { kind, outcome })
-            .inc();
+        self.passes.get_or_create(&PassLabels { kind, outcome }).inc();
         // What was known without a look took none.
         if !took.is_zero() {
-            self.pass_duration
-                .get_or_create(&KindLabel { kind })
-                .observe(took.as_secs_f64());
+            self.pass_duration.get_or_create(&KindLabel { kind }).observe(took.as_secs_f64());
         }
     }
 
     /// A step was performed.
     pub fn performed(&self, kind: &'static str, step: &'static str, worked: bool) {
         let outcome = if worked { "done" } else { "failed" };
-        self.steps
-            .get_or_create(&StepLabels {
-                kind,
-                step,
-                outcome,
-            })
-            .inc();
+        self.steps.get_or_create(&StepLabels { kind, step, outcome }).inc();
     }
 
     /// A call to the Management API ended.
     pub fn called(&self, endpoint: &'static str, outcome: &'static str, took: Duration) {
-        self.calls
-            .get_or_create(&CallLabels { endpoint, outcome })
-            .inc();
+        self.calls.get_or_create(&CallLabels { endpoint, outcome }).inc();
         self.call_duration.observe(took.as_secs_f64());
     }
 
     /// A refresh of OAuth tokens ended.
     pub fn refreshed(&self, outcome: &'static str) {
-        self.refreshes
-            .get_or_create(&OutcomeLabel { outcome })
-            .inc();
+        self.refreshes.get_or_create(&OutcomeLabel { outcome }).inc();
     }
 
     /// A watch failed and is tried again.
@@ -279,11 +249,7 @@ impl Metrics {
         name: String,
         pair: Option<(Timestamp, Timestamp)>,
     ) {
-        let labels = ConnectionLabels {
-            kind,
-            namespace,
-            name,
-        };
+        let labels = ConnectionLabels { kind, namespace, name };
         if let Some((granted, expires)) = pair {
             let set = |gauges: &Family<ConnectionLabels, Gauge>, at: Timestamp| {
                 gauges.get_or_create(&labels).set(at.as_second());
@@ -332,17 +298,11 @@ pub fn start_logging(level: &str, json: bool) -> Result<(), String> {
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stdout);
     let logs = tracing_subscriber::registry().with(filter);
     let started = if json {
-        let lines = lines
-            .json()
-            .flatten_event(true)
-            .with_current_span(true)
-            .with_span_list(false);
-        logs.with(lines.with_filter(filter_fn(quotes_no_answer)))
-            .try_init()
+        let lines = lines.json().flatten_event(true).with_current_span(true).with_span_list(false);
+        logs.with(lines.with_filter(filter_fn(quotes_no_answer))).try_init()
     } else {
         let lines = lines.with_ansi(false);
-        logs.with(lines.with_filter(filter_fn(quotes_no_answer)))
-            .try_init()
+        logs.with(lines.with_filter(filter_fn(quotes_no_answer))).try_init()
     };
     started.map_err(|_| "logging was started twice".to_owned())?;
     std::panic::set_hook(Box::new(|info| {

@@ -41,11 +41,7 @@ fn served(
 ) -> Response<StreamBody<impl futures::Stream<Item = Result<Frame<Bytes>, Infallible>> + use<>>> {
     let first = query(request, "continue").unwrap_or(0);
     let last = OBJECTS.min(first + query(request, "limit").unwrap_or(OBJECTS));
-    let more = if last < OBJECTS {
-        format!(r#","continue":"{last}""#)
-    } else {
-        String::new()
-    };
+    let more = if last < OBJECTS { format!(r#","continue":"{last}""#) } else { String::new() };
     let head = format!(
         r#"{{"kind":"SupabaseProjectList","metadata":{{"resourceVersion":"7"{more}}},"items":["#
     );
@@ -53,9 +49,7 @@ fn served(
         let comma = if number > first { "," } else { "" };
         format!("{comma}{}", object(number))
     });
-    let parts = std::iter::once(head)
-        .chain(items)
-        .chain(std::iter::once("]}".to_owned()));
+    let parts = std::iter::once(head).chain(items).chain(std::iter::once("]}".to_owned()));
     let frames = parts.map(|part| Ok(Frame::data(Bytes::from(part))));
     Response::new(StreamBody::new(stream::iter(frames)))
 }
@@ -63,9 +57,7 @@ fn served(
 fn peak() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:"));
-    let kibibytes = line
-        .and_then(|line| line.split_whitespace().nth(1))
-        .unwrap();
+    let kibibytes = line.and_then(|line| line.split_whitespace().nth(1)).unwrap();
     kibibytes.parse::<u64>().unwrap() * 1024
 }
 
@@ -81,10 +73,7 @@ async fn a_thousand_large_objects_are_listed_within_the_memory_of_the_chart() {
     source.list(&store, None).await.unwrap();
     let all = store.all();
     assert_eq!(all.len(), OBJECTS);
-    assert!(
-        all.iter()
-            .all(|seen| seen.reference.is_some() && !seen.meta().uid().is_empty())
-    );
+    assert!(all.iter().all(|seen| seen.reference.is_some() && !seen.meta().uid().is_empty()));
     let peak = peak();
     assert!(peak <= LIMIT, "{} MiB", peak / 1024 / 1024);
 }

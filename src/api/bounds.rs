@@ -123,9 +123,7 @@ mod tests {
         let version = crd.unwrap().spec.versions.remove(0);
         let mut schema = version.schema.unwrap().open_api_v3_schema.unwrap();
         let mut properties = schema.properties.take().unwrap();
-        ["spec", "status"]
-            .map(|part| (part.to_owned(), properties.remove(part).unwrap()))
-            .into()
+        ["spec", "status"].map(|part| (part.to_owned(), properties.remove(part).unwrap())).into()
     }
 
     fn kinds() -> Vec<String> {

@@ -185,10 +185,7 @@ mod tests {
     fn reasons_fit_the_kubernetes_pattern() {
         for reason in Reason::ALL {
             let text = reason.as_str();
-            assert!(
-                text.len() <= 64 && text.chars().all(|c| c.is_ascii_alphanumeric()),
-                "{text}"
-            );
+            assert!(text.len() <= 64 && text.chars().all(|c| c.is_ascii_alphanumeric()), "{text}");
         }
     }
 }

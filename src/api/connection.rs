@@ -44,11 +44,7 @@ use super::reference::{SecretKeyRef, SecretRef};
         type_ = "string",
         json_path = ".status.organizations[*].slug"
     ),
-    printcolumn(
-        name = "Age",
-        type_ = "date",
-        json_path = ".metadata.creationTimestamp"
-    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(
         name = "Message",
         type_ = "string",
@@ -96,11 +92,7 @@ pub struct SupabaseConnectionSpec {
         type_ = "string",
         json_path = ".status.organizations[*].slug"
     ),
-    printcolumn(
-        name = "Age",
-        type_ = "date",
-        json_path = ".metadata.creationTimestamp"
-    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(
         name = "Message",
         type_ = "string",
@@ -239,11 +231,7 @@ pub struct ConnectionStatus {
     /// Where somebody who may decide for the organization can give consent, in a browser. It is there while the
     /// connection lacks working tokens, if the operator serves such pages and the connection names its organization.
     /// It stays the same for the life of the object.
-    #[serde(
-        default,
-        rename = "consentURL",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, rename = "consentURL", skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4096))]
     pub consent_url: Option<String>,
     /// Ready, Reconciling, Stalled and DeletionBlocked.
@@ -357,10 +345,7 @@ impl Connection for SupabaseConnection {
         self.status.as_ref()
     }
     fn admits_organization(&self, slug: &str) -> bool {
-        self.spec
-            .organization_slug
-            .as_deref()
-            .is_none_or(|pin| pin == slug)
+        self.spec.organization_slug.as_deref().is_none_or(|pin| pin == slug)
     }
 }
 
@@ -377,10 +362,7 @@ impl Connection for ClusterSupabaseConnection {
         self.status.as_ref()
     }
     fn admits_organization(&self, slug: &str) -> bool {
-        self.spec
-            .organization_slug
-            .as_deref()
-            .is_none_or(|pin| pin == slug)
+        self.spec.organization_slug.as_deref().is_none_or(|pin| pin == slug)
             && self
                 .spec
                 .allowed_organizations
@@ -394,16 +376,11 @@ impl Connection for ClusterSupabaseConnection {
 pub fn selects(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
     let wanted = selector.match_labels.iter().flatten();
     let expressions = selector.match_expressions.iter().flatten();
-    wanted
-        .into_iter()
-        .all(|(key, value)| labels.get(key) == Some(value))
+    wanted.into_iter().all(|(key, value)| labels.get(key) == Some(value))
         && expressions.into_iter().all(|expression| {
             let value = labels.get(&expression.key);
             let listed = |value: &String| {
-                expression
-                    .values
-                    .as_ref()
-                    .is_some_and(|values| values.contains(value))
+                expression.values.as_ref().is_some_and(|values| values.contains(value))
             };
             match expression.operator.as_str() {
                 "In" => value.is_some_and(listed),

@@ -2,10 +2,7 @@
 //!
 //! Types, schemas, CEL rules and printer columns only. No I/O and no logic beyond accessors, so that this
 //! room changes for one reason: what we promise to users. `crds/*.yaml` is generated from here.
-#![expect(
-    clippy::doc_markdown,
-    reason = "kubectl explain prints these descriptions as plain text"
-)]
+#![expect(clippy::doc_markdown, reason = "kubectl explain prints these descriptions as plain text")]
 
 pub mod bounds;
 pub mod condition;
@@ -94,23 +91,14 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
         .labels
         .get_or_insert_default()
         // The duck type of the Service Binding specification: `status.binding.name`.
-        .insert(
-            "servicebinding.io/provisioned-service".into(),
-            "true".into(),
-        );
-    let mut crds = vec![
-        project,
-        SupabaseConnection::crd(),
-        ClusterSupabaseConnection::crd(),
-    ];
+        .insert("servicebinding.io/provisioned-service".into(), "true".into());
+    let mut crds = vec![project, SupabaseConnection::crd(), ClusterSupabaseConnection::crd()];
     for crd in &mut crds {
         let labels = crd.metadata.labels.get_or_insert_default();
         labels.insert(labels::PART_OF.into(), "supabase".into());
         for version in &mut crd.spec.versions {
-            let Some(schema) = version
-                .schema
-                .as_mut()
-                .and_then(|schema| schema.open_api_v3_schema.as_mut())
+            let Some(schema) =
+                version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut())
             else {
                 continue;
             };
@@ -139,11 +127,7 @@ fn drop_defaults_of_items(schema: &mut JSONSchemaProps, within_item: bool) {
     if within_item {
         schema.default = None;
     }
-    for property in schema
-        .properties
-        .iter_mut()
-        .flat_map(|all| all.values_mut())
-    {
+    for property in schema.properties.iter_mut().flat_map(|all| all.values_mut()) {
         drop_defaults_of_items(property, within_item);
     }
     if let Some(JSONSchemaPropsOrArray::Schema(item)) = schema.items.as_mut() {
@@ -159,11 +143,7 @@ fn drop_integer_formats(schema: &mut JSONSchemaProps) {
     if schema.type_.as_deref() == Some("integer") {
         schema.format = None;
     }
-    for property in schema
-        .properties
-        .iter_mut()
-        .flat_map(|map| map.values_mut())
-    {
+    for property in schema.properties.iter_mut().flat_map(|map| map.values_mut()) {
         drop_integer_formats(property);
     }
     match schema.items.as_mut() {
@@ -199,11 +179,7 @@ mod tests {
                     std::fs::write(&file, &fresh).unwrap();
                 }
                 let stored = std::fs::read_to_string(&file).unwrap_or_default();
-                assert!(
-                    stored == fresh,
-                    "{} is stale: run 'make crds'",
-                    file.display()
-                );
+                assert!(stored == fresh, "{} is stale: run 'make crds'", file.display());
             }
             assert_eq!(std::fs::read_dir(&folder).unwrap().count(), crds().len());
         }
@@ -226,11 +202,7 @@ mod tests {
     fn walk_all(see: &mut impl FnMut(&str, &JSONSchemaProps)) {
         for crd in crds() {
             let schema = crd.spec.versions[0].schema.clone().unwrap();
-            walk(
-                &crd.spec.names.kind,
-                &schema.open_api_v3_schema.unwrap(),
-                see,
-            );
+            walk(&crd.spec.names.kind, &schema.open_api_v3_schema.unwrap(), see);
         }
     }
 
@@ -286,20 +258,9 @@ mod tests {
         }
         let mut found = Vec::new();
         for crd in crds() {
-            let schema = crd.spec.versions[0]
-                .schema
-                .clone()
-                .unwrap()
-                .open_api_v3_schema
-                .unwrap();
+            let schema = crd.spec.versions[0].schema.clone().unwrap().open_api_v3_schema.unwrap();
             for part in ["spec", "status"] {
-                let part = schema
-                    .properties
-                    .as_ref()
-                    .unwrap()
-                    .get(part)
-                    .unwrap()
-                    .clone();
+                let part = schema.properties.as_ref().unwrap().get(part).unwrap().clone();
                 undescribed(&crd.spec.names.kind, &part, &mut found);
             }
         }

@@ -50,10 +50,7 @@ pub struct Output {
     pub include: Option<Vec<OutputValue>>,
     /// Put in front of every key, such as NEXT_PUBLIC_.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(
-        length(min = 1, max = 64),
-        regex(pattern = r"^[A-Za-z_][A-Za-z0-9_]*$")
-    )]
+    #[schemars(length(min = 1, max = 64), regex(pattern = r"^[A-Za-z_][A-Za-z0-9_]*$"))]
     pub prefix: Option<String>,
     /// Labels to set. The operator's own win.
     #[serde(default, skip_serializing_if = "Option::is_none")]

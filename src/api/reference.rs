@@ -44,10 +44,7 @@ impl ObjectKey {
     /// The key of an object.
     pub fn of<K: kube::Resource>(object: &K) -> Self {
         let meta = object.meta();
-        Self {
-            namespace: meta.namespace.clone(),
-            name: meta.name.clone().unwrap_or_default(),
-        }
+        Self { namespace: meta.namespace.clone(), name: meta.name.clone().unwrap_or_default() }
     }
 }
 

@@ -51,11 +51,7 @@ pub struct ProjectStatus {
     #[schemars(length(max = 256))]
     pub region: Option<String>,
     /// The project's page in the dashboard.
-    #[serde(
-        default,
-        rename = "dashboardURL",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, rename = "dashboardURL", skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4096))]
     pub dashboard_url: Option<String>,
     /// Where the project can be reached.
@@ -197,11 +193,7 @@ impl Creation {
     /// Keeps room for the answer of a create call, or gives it away where none is awaited.
     pub fn keep_room(&mut self) {
         let open = |attempt: &Attempt| attempt.outcome == AttemptOutcome::Pending;
-        self.room = self
-            .attempts
-            .iter()
-            .any(open)
-            .then(|| ".".repeat(Self::ROOM));
+        self.room = self.attempts.iter().any(open).then(|| ".".repeat(Self::ROOM));
     }
 }
 
@@ -248,10 +240,7 @@ pub struct Attempt {
 impl Attempt {
     /// Whether it may yet turn out to have made a project.
     pub const fn is_unsettled(&self) -> bool {
-        matches!(
-            self.outcome,
-            AttemptOutcome::Pending | AttemptOutcome::Absent
-        )
+        matches!(self.outcome, AttemptOutcome::Pending | AttemptOutcome::Absent)
     }
 }
 

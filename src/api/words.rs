@@ -16,10 +16,7 @@ const WORDS: [(&str, &str); 8] = [
         NAME,
         "a name has lower-case letters, digits, '-' and '.', and begins and ends with a letter or a digit",
     ),
-    (
-        r"^[-._a-zA-Z0-9]+$",
-        "a key of a Secret has letters, digits, '-', '_' and '.'",
-    ),
+    (r"^[-._a-zA-Z0-9]+$", "a key of a Secret has letters, digits, '-', '_' and '.'"),
     (
         r"^[A-Za-z0-9_-]+$",
         "a slug has letters, digits, '-' and '_'; it is the last part of the organization's dashboard address",
@@ -28,18 +25,12 @@ const WORDS: [(&str, &str); 8] = [
         r"^[a-z]{20}$",
         "a ref has 20 lower-case letters; it is the last part of the project's dashboard address",
     ),
-    (
-        r"^[a-z0-9_]+$",
-        "a size has lower-case letters, digits and '_', such as micro or 2xlarge",
-    ),
+    (r"^[a-z0-9_]+$", "a size has lower-case letters, digits and '_', such as micro or 2xlarge"),
     (
         r"^[A-Za-z_][A-Za-z0-9_]*$",
         "a prefix has letters, digits and '_', and does not begin with a digit, such as NEXT_PUBLIC_",
     ),
-    (
-        r"^[^.\x00-\x1f]+$",
-        "a project's name has no dots, line ends or other control characters",
-    ),
+    (r"^[^.\x00-\x1f]+$", "a project's name has no dots, line ends or other control characters"),
     (
         r"^[a-z0-9-]+$",
         "a region has lower-case letters, digits and '-', such as eu-central-1; a group of regions is americas, emea or apac",
@@ -57,16 +48,9 @@ pub(super) fn set(schema: &mut JSONSchemaProps) {
         })
     });
     if let Some(rule) = words {
-        schema
-            .x_kubernetes_validations
-            .get_or_insert_default()
-            .push(rule);
+        schema.x_kubernetes_validations.get_or_insert_default().push(rule);
     }
-    for property in schema
-        .properties
-        .iter_mut()
-        .flat_map(|all| all.values_mut())
-    {
+    for property in schema.properties.iter_mut().flat_map(|all| all.values_mut()) {
         set(property);
     }
     if let Some(JSONSchemaPropsOrArray::Schema(item)) = schema.items.as_mut() {
@@ -85,14 +69,8 @@ mod tests {
     fn wordless(path: &str, schema: &JSONSchemaProps, found: &mut Vec<String>) {
         if let Some(pattern) = &schema.pattern {
             let rule = format!("self.matches(r'{pattern}')");
-            let rules = schema
-                .x_kubernetes_validations
-                .as_deref()
-                .unwrap_or_default();
-            if !rules
-                .iter()
-                .any(|known| known.rule == rule && known.message.is_some())
-            {
+            let rules = schema.x_kubernetes_validations.as_deref().unwrap_or_default();
+            if !rules.iter().any(|known| known.rule == rule && known.message.is_some()) {
                 found.push(format!("{path}: {pattern}"));
             }
         }

@@ -44,11 +44,7 @@ pub fn status<C: Connection>(
         consent_url: consent_url.map(str::to_owned),
         conditions: stored.conditions.clone(),
     };
-    let mut writer = Writer {
-        conditions: &mut status.conditions,
-        generation,
-        now,
-    };
+    let mut writer = Writer { conditions: &mut status.conditions, generation, now };
     writer.write(&report.clone().pointing_to(consent_url));
     writer.deletion(observed.users.as_ref());
     status
@@ -60,11 +56,7 @@ fn consent_url<'a>(observed: &'a Observed, report: &Report) -> Option<&'a str> {
     if url.len() > bounds::LONGEST_URL {
         return None;
     }
-    let Credentials::OAuth {
-        app: Read::There(_),
-        seed,
-    } = &observed.credentials
-    else {
+    let Credentials::OAuth { app: Read::There(_), seed } = &observed.credentials else {
         return None;
     };
     let writable = match observed.state {
@@ -119,10 +111,7 @@ impl Writer<'_> {
                 let message = report.remark.as_ref().map_or_else(
                     || "the platform accepts the credential".to_owned(),
                     |remark| {
-                        format!(
-                            "the platform accepts the credential, but: {}",
-                            remark.message
-                        )
+                        format!("the platform accepts the credential, but: {}", remark.message)
                     },
                 );
                 self.set(
@@ -156,21 +145,13 @@ impl Writer<'_> {
             (false, false) => format!(" ({})", users.names.join(", ")),
             (false, true) => format!(" ({}, …)", users.names.join(", ")),
         };
-        let plural = if users.count == 1 {
-            "project uses"
-        } else {
-            "projects use"
-        };
+        let plural = if users.count == 1 { "project uses" } else { "projects use" };
         let message = format!(
             "{} {plural} this connection{which}; let them refer to another one in spec.connectionRef, or wait until \
              nobody needs them: with deletionPolicy Delete their data go with them",
             users.count
         );
-        self.set(
-            ConditionType::DeletionBlocked,
-            Truth::Yes,
-            &Problem::new(Reason::InUse, message),
-        );
+        self.set(ConditionType::DeletionBlocked, Truth::Yes, &Problem::new(Reason::InUse, message));
     }
 }
 
@@ -196,13 +177,8 @@ fn organizations(stored: &ConnectionStatus, report: &Report) -> Vec<Organization
 /// What calls have shown since this credential is in use; before that, what the status says.
 fn capabilities(stored: &ConnectionStatus, observed: &Observed) -> Vec<Capability> {
     let said = |name: &str| {
-        let known = stored
-            .capabilities
-            .iter()
-            .find(|capability| capability.name == name);
-        known
-            .filter(|_| !observed.replaced)
-            .map(|capability| capability.status)
+        let known = stored.capabilities.iter().find(|capability| capability.name == name);
+        known.filter(|_| !observed.replaced).map(|capability| capability.status)
     };
     Ability::ALL
         .into_iter()

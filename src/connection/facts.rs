@@ -34,10 +34,7 @@ pub struct Problem {
 impl Problem {
     /// A problem.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self {
-            reason,
-            message: message.into(),
-        }
+        Self { reason, message: message.into() }
     }
 }
 
@@ -104,10 +101,7 @@ pub struct Users {
 
 /// All that a pass has read.
 #[derive(Clone, Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "independent facts, each with its own name"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each with its own name")]
 pub struct Observed {
     /// How to authenticate.
     pub credentials: Credentials,

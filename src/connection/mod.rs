@@ -104,12 +104,7 @@ pub struct Consent {
 impl<C> Connections<C> {
     /// The room. [`Sessions::takeover`] must have ended before the first pass.
     pub fn new(sessions: Sessions, clock: Arc<dyn Clock>, consent: Consent) -> Self {
-        Self {
-            sessions,
-            clock,
-            consent,
-            kind: PhantomData,
-        }
+        Self { sessions, clock, consent, kind: PhantomData }
     }
 }
 

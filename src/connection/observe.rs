@@ -29,18 +29,8 @@ pub async fn observe<C: Connection>(room: &Connections<C>, object: &C) -> Result
     let id = ConnectionId::new(C::KIND, &ObjectKey::of(object));
     let session = room.sessions.open(&id);
     let leaving = object.meta().deletion_timestamp.is_some();
-    let reading = Reading {
-        room,
-        object,
-        id: &id,
-        session: &session,
-        leaving,
-    };
-    let users = if leaving {
-        Some(users::of(room, &id).await?)
-    } else {
-        None
-    };
+    let reading = Reading { room, object, id: &id, session: &session, leaving };
+    let users = if leaving { Some(users::of(room, &id).await?) } else { None };
     let auth = object.view().auth;
     let store = room.store(object);
     let mut state = StateRead::Absent;
@@ -142,8 +132,7 @@ impl<C: Connection> Reading<'_, C> {
     }
 
     async fn own_secret(&self, name: &str) -> Result<Result<Data, Problem>, Error> {
-        self.secret(&self.room.sessions.namespace_of(self.id), name)
-            .await
+        self.secret(&self.room.sessions.namespace_of(self.id), name).await
     }
 
     async fn secret(&self, namespace: &str, name: &str) -> Result<Result<Data, Problem>, Error> {
@@ -173,10 +162,7 @@ impl<C: Connection> Reading<'_, C> {
         Ok(match text(&data, name, key) {
             Ok(value) => {
                 let scoped = value.expose_secret().starts_with(SCOPED);
-                Read::There((
-                    Token::access(self.room.sessions.digest_key(), value),
-                    scoped,
-                ))
+                Read::There((Token::access(self.room.sessions.digest_key(), value), scoped))
             }
             Err(problem) => Read::Bad(problem),
         })
@@ -199,13 +185,7 @@ impl<C: Connection> Reading<'_, C> {
             if client_id.contains(':') {
                 return Err(malformed(name, "client_id"));
             }
-            Ok(App {
-                app: OAuthApp {
-                    client_id,
-                    client_secret,
-                },
-                digest,
-            })
+            Ok(App { app: OAuthApp { client_id, client_secret }, digest })
         });
         Ok(match read {
             Ok(app) => {
@@ -257,19 +237,10 @@ impl<C: Connection> Reading<'_, C> {
 
     /// Whether nobody needs the authorization any more, and the user wants it to end.
     fn revokes(&self, credentials: &Credentials, users: Option<&Users>) -> bool {
-        let wanted = self
-            .object
-            .view()
-            .auth
-            .oauth
-            .as_ref()
-            .is_some_and(|oauth| oauth.revoke_on_delete);
+        let wanted =
+            self.object.view().auth.oauth.as_ref().is_some_and(|oauth| oauth.revoke_on_delete);
         let unused = users.is_some_and(|users| users.count == 0);
-        let Credentials::OAuth {
-            app: Read::There(app),
-            ..
-        } = credentials
-        else {
+        let Credentials::OAuth { app: Read::There(app), .. } = credentials else {
             return false;
         };
         let stored = Connection::status(self.object)
@@ -300,11 +271,8 @@ impl<C: Connection> Reading<'_, C> {
             ConnectionKind::ClusterSupabaseConnection => " --cluster",
         };
         let view = self.object.view();
-        let lacks_app = view
-            .auth
-            .oauth
-            .as_ref()
-            .is_some_and(|oauth| oauth.app_secret_ref.is_none());
+        let lacks_app =
+            view.auth.oauth.as_ref().is_some_and(|oauth| oauth.app_secret_ref.is_none());
         let app = match &self.room.consent.app_secret {
             Some(secret) if lacks_app => {
                 format!(" --app-secret {}/{secret}", self.room.sessions.namespace())
@@ -355,10 +323,7 @@ impl<C: Connection> Reading<'_, C> {
             access: Some(Token::access(key, pair.access.clone())),
             refresh: Some(Token::refresh(key, pair.refresh.clone())),
             expires_at: pair.expires_at,
-            origin: Origin::Consent {
-                flow: entry.flow.clone(),
-                limited: pair.limited,
-            },
+            origin: Origin::Consent { flow: entry.flow.clone(), limited: pair.limited },
         }))
     }
 
@@ -416,10 +381,7 @@ impl<C: Connection> Reading<'_, C> {
 /// Whether the status says that the connection is ready, and speaks of its present generation.
 fn was_ready<C: Connection>(object: &C) -> bool {
     let conditions = Connection::status(object).map(|status| status.conditions.as_slice());
-    let ready = conditions::find(
-        conditions.unwrap_or_default(),
-        ConditionType::Ready.as_str(),
-    );
+    let ready = conditions::find(conditions.unwrap_or_default(), ConditionType::Ready.as_str());
     ready.is_some_and(|ready| {
         ready.status == Truth::Yes.as_str() && ready.observed_generation == object.meta().generation
     })

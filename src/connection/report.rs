@@ -34,13 +34,7 @@ pub struct Report {
 impl Report {
     /// A report of this and nothing else.
     pub fn of(health: Health) -> Self {
-        Self {
-            health,
-            remark: None,
-            in_use: None,
-            expires_at: None,
-            kept: false,
-        }
+        Self { health, remark: None, in_use: None, expires_at: None, kept: false }
     }
 
     /// Somebody must act.

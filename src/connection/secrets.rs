@@ -21,8 +21,7 @@ pub fn text(data: &Data, name: &str, key: &str) -> Result<SecretString, Problem>
         ));
     };
     let text = std::str::from_utf8(&bytes.0).ok();
-    text.and_then(credential)
-        .ok_or_else(|| malformed(name, key))
+    text.and_then(credential).ok_or_else(|| malformed(name, key))
 }
 
 /// What to do about it.

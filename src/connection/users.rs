@@ -25,10 +25,9 @@ pub(super) async fn of<C: Connection>(
     {
         (Some(namespace), _) => vec![Api::namespaced(client(), namespace)],
         (None, None) => vec![Api::all(client())],
-        (None, Some(namespaces)) => namespaces
-            .iter()
-            .map(|namespace| Api::namespaced(client(), namespace))
-            .collect(),
+        (None, Some(namespaces)) => {
+            namespaces.iter().map(|namespace| Api::namespaced(client(), namespace)).collect()
+        }
     };
     let mut users = Users::default();
     let key = id.key();

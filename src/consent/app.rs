@@ -41,21 +41,16 @@ pub enum NoApp {
 /// What is missing, in words for whoever wrote the Secret.
 pub async fn read(client: &Client, namespace: &str, secret: &str) -> Result<OAuthApp, NoApp> {
     let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
-    let found = kubernetes::get(&secrets, secret)
-        .await?
-        .ok_or_else(|| NoApp::Missing {
-            secret: secret.to_owned(),
-            namespace: namespace.to_owned(),
-        })?;
+    let found = kubernetes::get(&secrets, secret).await?.ok_or_else(|| NoApp::Missing {
+        secret: secret.to_owned(),
+        namespace: namespace.to_owned(),
+    })?;
     let key = |key: &'static str| {
         let bytes = found.data.as_ref().and_then(|data| data.get(key));
         bytes
             .and_then(|bytes| std::str::from_utf8(&bytes.0).ok())
             .and_then(credential)
-            .ok_or_else(|| NoApp::Key {
-                secret: secret.to_owned(),
-                key,
-            })
+            .ok_or_else(|| NoApp::Key { secret: secret.to_owned(), key })
     };
     Ok(OAuthApp {
         client_id: key("client_id")?.expose_secret().to_owned(),

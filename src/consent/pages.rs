@@ -16,10 +16,7 @@ pub const PROTECTION: [(HeaderName, &str); 6] = [
     (header::REFERRER_POLICY, "no-referrer"),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::X_FRAME_OPTIONS, "DENY"),
-    (
-        HeaderName::from_static("cross-origin-opener-policy"),
-        "same-origin",
-    ),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     (HeaderName::from_static("x-robots-tag"), "noindex, nofollow"),
 ];
 
@@ -218,16 +215,9 @@ mod tests {
             sentences: &[evil],
             action: Some((evil, evil)),
         });
-        let asked = connect(&Asked {
-            about: &about,
-            namespace: Some(evil),
-            return_to: Some(evil),
-        });
+        let asked = connect(&Asked { about: &about, namespace: Some(evil), return_to: Some(evil) });
         for shown in [said.into_string(), asked.into_string()] {
-            assert!(
-                !shown.contains("<script") && !shown.contains("<img"),
-                "{shown}"
-            );
+            assert!(!shown.contains("<script") && !shown.contains("<img"), "{shown}");
         }
     }
 

@@ -97,14 +97,8 @@ impl Means<'_> {
             Err(error) => return Err(refused(error)),
         };
         let pair = Pair::of(&grant, now).ok_or(Refused::NoRefreshToken)?;
-        self.grants
-            .put(flow.name, Some(&pair))
-            .await
-            .map_err(Refused::NotStored)?;
-        let asked = self
-            .management
-            .send(&organizations(), Some(&pair.access))
-            .await;
+        self.grants.put(flow.name, Some(&pair)).await.map_err(Refused::NotStored)?;
+        let asked = self.management.send(&organizations(), Some(&pair.access)).await;
         let seen = match asked.outcome {
             Ok(answer) => answer.value,
             // The leading operator looks for itself: what could not be asked here is judged there.
@@ -124,19 +118,12 @@ impl Means<'_> {
             );
         }
         let given: Vec<_> = seen.iter().map(|one| one.slug.to_string()).collect();
-        Err(Refused::Organization {
-            given: given.join(", "),
-            wanted: wanted.to_owned(),
-        })
+        Err(Refused::Organization { given: given.join(", "), wanted: wanted.to_owned() })
     }
 }
 
 fn refused(error: Error) -> Refused {
-    if let Error::Rejected {
-        because: Rejection::InvalidClient,
-        ..
-    } = error
-    {
+    if let Error::Rejected { because: Rejection::InvalidClient, .. } = error {
         Refused::App
     } else if matches!(error, Error::Rejected { .. } | Error::NotFound) {
         Refused::Code

@@ -170,43 +170,22 @@ pub struct Outcome<Status> {
 impl<Status> Outcome<Status> {
     /// The step worked, and the next one follows at once.
     pub fn go_on(status: Status) -> Self {
-        Self {
-            status,
-            again: Some(Again::Now),
-            notes: Vec::new(),
-            worked: true,
-            carried: false,
-        }
+        Self { status, again: Some(Again::Now), notes: Vec::new(), worked: true, carried: false }
     }
 
     /// The step worked, and the next one follows before anything is written.
     pub fn carry_on(status: Status) -> Self {
-        Self {
-            carried: true,
-            ..Self::go_on(status)
-        }
+        Self { carried: true, ..Self::go_on(status) }
     }
 
     /// The step worked, and the decision's word on the next pass holds.
     pub fn done(status: Status) -> Self {
-        Self {
-            status,
-            again: None,
-            notes: Vec::new(),
-            worked: true,
-            carried: false,
-        }
+        Self { status, again: None, notes: Vec::new(), worked: true, carried: false }
     }
 
     /// The step did not work.
     pub fn failed(status: Status, again: Again) -> Self {
-        Self {
-            status,
-            again: Some(again),
-            notes: Vec::new(),
-            worked: false,
-            carried: false,
-        }
+        Self { status, again: Some(again), notes: Vec::new(), worked: false, carried: false }
     }
 
     /// With an event.
@@ -233,29 +212,16 @@ pub struct Note {
 impl Note {
     /// Good news.
     pub fn normal(reason: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            warning: false,
-            reason,
-            message: message.into(),
-            on_the_way: false,
-        }
+        Self { warning: false, reason, message: message.into(), on_the_way: false }
     }
 
     /// Good news of a step that leads to `Ready`.
     pub fn on_the_way(reason: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            on_the_way: true,
-            ..Self::normal(reason, message)
-        }
+        Self { on_the_way: true, ..Self::normal(reason, message) }
     }
 
     /// Bad news.
     pub fn warning(reason: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            warning: true,
-            reason,
-            message: message.into(),
-            on_the_way: false,
-        }
+        Self { warning: true, reason, message: message.into(), on_the_way: false }
     }
 }

@@ -35,11 +35,7 @@ pub struct Pass<O: Managed> {
 impl<O: Managed> Pass<O> {
     fn new(api: Api<O>, object: O) -> Self {
         let stored = object.status().cloned();
-        Self {
-            api,
-            object,
-            stored,
-        }
+        Self { api, object, stored }
     }
 
     /// The object as it was last read or written, with the status that was decided since.
@@ -128,10 +124,9 @@ impl<O: Managed> Pass<O> {
                     self.object = there;
                 }
                 Ok(_) => return Err(kubernetes::Error::NotFound),
-                Err(error) => warn!(
-                    error = &error as &dyn std::error::Error,
-                    "the object cannot be read yet"
-                ),
+                Err(error) => {
+                    warn!(error = &error as &dyn std::error::Error, "the object cannot be read yet")
+                }
             }
         }
     }
@@ -166,11 +161,7 @@ pub async fn pass<K: Kind>(kind: &K, shell: &Shell, key: &ObjectKey) -> Option<D
             let next = shell.next(K::NAME, key, &uid, again);
             shell.reporter.passed(
                 K::NAME,
-                if again == Again::Backoff {
-                    "failed"
-                } else {
-                    "done"
-                },
+                if again == Again::Backoff { "failed" } else { "done" },
                 took,
             );
             Some(next)
@@ -223,10 +214,7 @@ async fn run<K: Kind>(
     let object = &pass.object;
     if let Some(named) = shell.misspelt(K::NAME, key, object) {
         let message = format!("no annotation of this operator is named {named}; it has no effect");
-        shell
-            .reporter
-            .tell(object, &Note::warning("UnknownAnnotation", message))
-            .await;
+        shell.reporter.tell(object, &Note::warning("UnknownAnnotation", message)).await;
     }
     let before = pass.stored();
     let mut notes = Vec::new();
@@ -236,10 +224,7 @@ async fn run<K: Kind>(
         Ok(_) => pass.object.status().cloned().unwrap_or_default(),
         Err(_) => before.clone(),
     };
-    shell
-        .reporter
-        .tell_all(&pass.object, &notes, &before, &after)
-        .await;
+    shell.reporter.tell_all(&pass.object, &notes, &before, &after).await;
     let Ended { again, release } = match ended {
         Ok(ended) => ended,
         Err(Failure::Gone) => return Ok(None),
@@ -278,13 +263,8 @@ async fn steps<K: Kind>(
         // Only the reads are cut short: what a step began must be recorded, however long that takes.
         let observed = tokio::time::timeout(shell.pass_deadline, kind.observe(object)).await??;
         let inputs = shell.inputs(K::NAME, key);
-        let Decision {
-            step,
-            status,
-            again,
-            notes: said,
-            release,
-        } = kind.decide(object, &observed, &inputs);
+        let Decision { step, status, again, notes: said, release } =
+            kind.decide(object, &observed, &inputs);
         notes.extend(said);
         let Some(step) = step else {
             store(shell, pass, &status, release).await?;
@@ -336,10 +316,7 @@ async fn hold<K: Kind>(
     pass: &mut Pass<K::Object>,
 ) -> Result<bool, Failure> {
     let object = &pass.object;
-    let held = object
-        .finalizers()
-        .iter()
-        .any(|finalizer| finalizer == FINALIZER);
+    let held = object.finalizers().iter().any(|finalizer| finalizer == FINALIZER);
     if object.meta().deletion_timestamp.is_some() {
         return Ok(held);
     }

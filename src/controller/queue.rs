@@ -23,11 +23,7 @@ pub struct Limits {
 impl Limits {
     /// The limits for so many slots.
     pub const fn of(slots: usize) -> Self {
-        Self {
-            slots,
-            of_a_namespace: slots * 2,
-            in_all: slots * 32,
-        }
+        Self { slots, of_a_namespace: slots * 2, in_all: slots * 32 }
     }
 }
 
@@ -233,17 +229,10 @@ impl Queue {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits {
-        slots: 2,
-        of_a_namespace: 4,
-        in_all: 6,
-    };
+    const LIMITS: Limits = Limits { slots: 2, of_a_namespace: 4, in_all: 6 };
 
     fn key(namespace: &str, name: impl Into<String>) -> ObjectKey {
-        ObjectKey {
-            namespace: Some(namespace.to_owned()),
-            name: name.into(),
-        }
+        ObjectKey { namespace: Some(namespace.to_owned()), name: name.into() }
     }
 
     const fn second(seconds: u64) -> Duration {
@@ -314,10 +303,7 @@ mod tests {
         queue.leave(&key("n", "a"));
         assert_eq!(begun(&mut queue, second(0)), ["n/c"]);
         queue.wants_back(key("n", "a"));
-        assert!(
-            begun(&mut queue, second(0)).is_empty(),
-            "both slots are taken"
-        );
+        assert!(begun(&mut queue, second(0)).is_empty(), "both slots are taken");
         queue.done(&key("n", "b"), second(0), None);
         assert_eq!(begun(&mut queue, second(0)), ["n/a again"]);
         // Whoever is told not to wait any longer goes on at once, and its slot is counted all the same.

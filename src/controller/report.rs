@@ -45,12 +45,7 @@ impl std::fmt::Debug for Reporter {
 impl Reporter {
     /// A reporter that signs events with this process's identity.
     pub fn new(client: Client, clock: Arc<dyn Clock>, identity: &str, metrics: Metrics) -> Self {
-        Self {
-            client,
-            clock,
-            identity: identity.to_owned(),
-            metrics,
-        }
+        Self { client, clock, identity: identity.to_owned(), metrics }
     }
 
     pub(super) fn passed(&self, kind: &'static str, outcome: &'static str, took: Duration) {
@@ -72,20 +67,13 @@ impl Reporter {
         if matches!(error, kubernetes::Error::TooLarge) {
             let message = "the object is so large that the API server takes no status for it; take away annotations and \
                            managed fields that nobody needs";
-            self.tell(object, &Note::warning("ObjectTooLarge", message))
-                .await;
+            self.tell(object, &Note::warning("ObjectTooLarge", message)).await;
         }
     }
 
     pub(super) async fn tell<O: Managed>(&self, object: &O, note: &Note) {
-        self.publish(
-            note.warning,
-            note.reason,
-            &note.message,
-            ACTION,
-            object.object_ref(&()),
-        )
-        .await;
+        self.publish(note.warning, note.reason, &note.message, ACTION, object.object_ref(&()))
+            .await;
     }
 
     /// The same for an object that is not read whole.
@@ -99,8 +87,7 @@ impl Reporter {
             uid: Some(meta.uid().to_owned()),
             ..ObjectReference::default()
         };
-        self.publish(note.warning, note.reason, &note.message, ACTION, object)
-            .await;
+        self.publish(note.warning, note.reason, &note.message, ACTION, object).await;
     }
 
     async fn publish(
@@ -136,10 +123,7 @@ impl Reporter {
         let api: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
         if let Err(error) = kubernetes::create(&api, &event).await {
             // A namespace that is being deleted takes no events; neither does a cluster in trouble.
-            debug!(
-                error = &error as &dyn std::error::Error,
-                "event not published"
-            );
+            debug!(error = &error as &dyn std::error::Error, "event not published");
         }
     }
 
@@ -179,8 +163,7 @@ impl Reporter {
                 continue;
             }
             let object = object.object_ref(&());
-            self.publish(blocked || stalled, &now.reason, &message, kind, object)
-                .await;
+            self.publish(blocked || stalled, &now.reason, &message, kind, object).await;
         }
         for note in news {
             self.tell(object, note).await;

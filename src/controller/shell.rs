@@ -13,10 +13,7 @@ use crate::rules::backoff;
 
 /// The parts of a [`Shell`].
 #[derive(Clone)]
-#[expect(
-    missing_debug_implementations,
-    reason = "a client has none worth reading"
-)]
+#[expect(missing_debug_implementations, reason = "a client has none worth reading")]
 pub struct ShellParts {
     /// The API server.
     pub client: kube::Client,
@@ -73,10 +70,7 @@ impl Shell {
         Inputs {
             now: self.clock.now(),
             uptime: self.clock.uptime(),
-            attempt: failures
-                .get(&(kind, key.clone()))
-                .copied()
-                .unwrap_or_default(),
+            attempt: failures.get(&(kind, key.clone())).copied().unwrap_or_default(),
             random: self.random.as_ref(),
         }
     }
@@ -113,11 +107,7 @@ impl Shell {
         key: &ObjectKey,
         object: &O,
     ) -> Option<String> {
-        let all = object
-            .meta()
-            .annotations
-            .iter()
-            .flat_map(|annotations| annotations.keys());
+        let all = object.meta().annotations.iter().flat_map(|annotations| annotations.keys());
         let unknown: Vec<_> = all
             .filter(|name| {
                 name.starts_with(annotations::PREFIX)

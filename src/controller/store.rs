@@ -42,10 +42,7 @@ impl<S> Default for Store<S> {
 impl<S> fmt::Debug for Store<S> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        formatter
-            .debug_struct("Store")
-            .field("objects", &all.len())
-            .finish()
+        formatter.debug_struct("Store").field("objects", &all.len()).finish()
     }
 }
 
@@ -95,28 +92,19 @@ impl<S> Store<S> {
     fn put(&self, key: ObjectKey, object: S) -> Change<S> {
         let now = Arc::new(object);
         let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        Change {
-            before: all.insert(key.clone(), Arc::clone(&now)),
-            key,
-            now: Some(now),
-        }
+        Change { before: all.insert(key.clone(), Arc::clone(&now)), key, now: Some(now) }
     }
 
     fn take(&self, key: &ObjectKey) -> Option<Change<S>> {
         let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let before = all.remove(key)?;
-        Some(Change {
-            key: key.clone(),
-            before: Some(before),
-            now: None,
-        })
+        Some(Change { key: key.clone(), before: Some(before), now: None })
     }
 
     fn keys_of(&self, namespace: Option<&str>) -> BTreeSet<ObjectKey> {
         let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let keys = all.keys().cloned();
-        keys.filter(|key| namespace.is_none() || key.namespace.as_deref() == namespace)
-            .collect()
+        keys.filter(|key| namespace.is_none() || key.namespace.as_deref() == namespace).collect()
     }
 }
 
@@ -155,14 +143,7 @@ impl<K: Stored> Source<K> {
         shape: Shape,
         namespace: Option<String>,
     ) -> Self {
-        Self {
-            api,
-            kind,
-            shape,
-            namespace,
-            keeps: true,
-            version: None,
-        }
+        Self { api, kind, shape, namespace, keeps: true, version: None }
     }
 
     /// Only tells of changes: nothing is listed, and the store stays empty.
@@ -273,9 +254,7 @@ impl<K: Stored> Source<K> {
         tried: &watch::Sender<bool>,
     ) -> Result<(), (Error, bool)> {
         let Some(version) = self.version.clone() else {
-            self.list(store, Some(on_change))
-                .await
-                .map_err(|error| (error, false))?;
+            self.list(store, Some(on_change)).await.map_err(|error| (error, false))?;
             tried.send_replace(true);
             return Ok(());
         };
@@ -306,11 +285,7 @@ impl<K: Stored> Source<K> {
                     if self.keeps {
                         on_change(&store.put(key, object));
                     } else {
-                        on_change(&Change {
-                            key,
-                            before: None,
-                            now: Some(Arc::new(object)),
-                        });
+                        on_change(&Change { key, before: None, now: Some(Arc::new(object)) });
                     }
                     version
                 }
@@ -319,11 +294,7 @@ impl<K: Stored> Source<K> {
                     if self.keeps {
                         store.take(&key).iter().for_each(|change| on_change(change));
                     } else {
-                        on_change(&Change {
-                            key,
-                            before: Some(Arc::new(object)),
-                            now: None,
-                        });
+                        on_change(&Change { key, before: Some(Arc::new(object)), now: None });
                     }
                     version
                 }

@@ -127,26 +127,12 @@ async fn tell<K: Kind>(
     let (generation, now) = (meta.generation(), shell.clock.now());
     let mut set = |kind: ConditionType, truth, reason: Reason| {
         let (kind, reason) = (kind.as_str(), reason.as_str());
-        conditions::set(
-            &mut conditions,
-            kind,
-            truth,
-            reason,
-            &told.message,
-            generation,
-            now,
-        );
+        conditions::set(&mut conditions, kind, truth, reason, &told.message, generation, now);
     };
     // What is there goes on working: whoever was ready stays so, as with `spec.suspend`.
-    let was_ready = conditions::is_true(
-        K::Object::conditions(&before),
-        ConditionType::Ready.as_str(),
-    );
-    set(
-        ConditionType::Ready,
-        Truth::from(was_ready),
-        Reason::NewerVersion,
-    );
+    let was_ready =
+        conditions::is_true(K::Object::conditions(&before), ConditionType::Ready.as_str());
+    set(ConditionType::Ready, Truth::from(was_ready), Reason::NewerVersion);
     set(ConditionType::Stalled, Truth::Yes, Reason::NewerVersion);
     if told.condition == ConditionType::DeletionBlocked {
         set(told.condition, Truth::Yes, Reason::NewerVersion);

@@ -20,19 +20,13 @@ pub struct Wakes {
 impl Wakes {
     /// Asks for a pass of an object.
     pub fn wake(&self, key: ObjectKey) {
-        self.waiting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(key);
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
         self.arrival.notify_one();
     }
 
     /// Asks for a pass of an object after some time, unless something else asks for one before.
     pub fn wake_after(&self, key: ObjectKey, wait: Duration) {
-        self.later
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(key, wait);
+        self.later.lock().unwrap_or_else(PoisonError::into_inner).insert(key, wait);
         self.arrival.notify_one();
     }
 
@@ -43,10 +37,7 @@ impl Wakes {
 
     /// Takes one object, if any waits.
     pub fn take(&self) -> Option<ObjectKey> {
-        self.waiting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop_first()
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_first()
     }
 
     /// Until something may have been asked for. There is one listener.

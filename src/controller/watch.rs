@@ -128,18 +128,12 @@ impl Hall {
     /// `stopped`.
     fn next(&self, now: Duration, stopped: bool) -> Option<ObjectKey> {
         loop {
-            let next = if stopped {
-                self.queue().next_return()
-            } else {
-                self.queue().next(now)
-            };
+            let next = if stopped { self.queue().next_return() } else { self.queue().next(now) };
             match next? {
                 Next::Begin(key) => return Some(key),
                 Next::GoOn(key) => {
-                    let mut returning = self
-                        .returning
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner);
+                    let mut returning =
+                        self.returning.lock().unwrap_or_else(PoisonError::into_inner);
                     if let Some(waiting) = returning.remove(&key) {
                         // Nobody waits where a deadline came first.
                         let _ = waiting.send(());
@@ -150,10 +144,7 @@ impl Hall {
     }
 
     fn place(&self, key: &ObjectKey) -> Arc<dyn Place> {
-        Arc::new(Seat {
-            hall: self.clone(),
-            key: key.clone(),
-        })
+        Arc::new(Seat { hall: self.clone(), key: key.clone() })
     }
 }
 
@@ -184,11 +175,7 @@ impl Place for Seat {
 
     fn come_back_at_once(&self) {
         self.hall.queue().is_back(&self.key);
-        self.hall
-            .returning
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&self.key);
+        self.hall.returning.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
     }
 }
 
@@ -235,9 +222,6 @@ mod tests {
     }
 
     fn key(namespace: &str, name: &str) -> ObjectKey {
-        ObjectKey {
-            namespace: Some(namespace.to_owned()),
-            name: name.to_owned(),
-        }
+        ObjectKey { namespace: Some(namespace.to_owned()), name: name.to_owned() }
     }
 }

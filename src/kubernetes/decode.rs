@@ -61,10 +61,7 @@ pub(super) fn object<K: DeserializeOwned>(body: &[u8]) -> Option<Read<K>> {
 /// The same with managed fields, as deep as anything is read.
 pub(super) fn managed<K: DeserializeOwned>(body: &[u8]) -> Option<Read<K>> {
     let mut parser = serde_json::Deserializer::from_slice(body);
-    let all = Shallow {
-        without: &[],
-        depth: DEEPEST,
-    };
+    let all = Shallow { without: &[], depth: DEEPEST };
     let value = all.deserialize(&mut parser).ok()?;
     parser.end().ok()?;
     understood(value)
@@ -87,10 +84,7 @@ fn partly<K: DeserializeOwned>(mut value: Value) -> Partly<K> {
     while fields.len() < FIELDS {
         let failed = match serde_path_to_error::deserialize::<_, K>(&value) {
             Ok(rest) => {
-                return Partly {
-                    rest: Some(rest),
-                    fields,
-                };
+                return Partly { rest: Some(rest), fields };
             }
             Err(error) => error.into_path_parts(),
         };
@@ -166,10 +160,7 @@ struct Stripped(Value);
 
 impl<'de> Deserialize<'de> for Stripped {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let all = Shallow {
-            without: &["metadata", "managedFields"],
-            depth: DEEPEST,
-        };
+        let all = Shallow { without: &["metadata", "managedFields"], depth: DEEPEST };
         all.deserialize(deserializer).map(Self)
     }
 }
@@ -187,14 +178,8 @@ impl Shallow {
         let depth = self.depth - 1;
         match self.without {
             [last] if key == *last => None,
-            [first, rest @ ..] if key == *first => Some(Self {
-                without: rest,
-                depth,
-            }),
-            _ => Some(Self {
-                without: &[],
-                depth,
-            }),
+            [first, rest @ ..] if key == *first => Some(Self { without: rest, depth }),
+            _ => Some(Self { without: &[], depth }),
         }
     }
 }
@@ -245,10 +230,7 @@ impl<'de> Visitor<'de> for Shallow {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut all = Vec::new();
-        let item = Self {
-            without: &[],
-            depth: self.depth - 1,
-        };
+        let item = Self { without: &[], depth: self.depth - 1 };
         while let Some(value) = items.next_element_seed(item)? {
             all.push(value);
         }
@@ -300,10 +282,7 @@ mod tests {
         let Some(Read::Whole(read)) = managed::<SupabaseProject>(text.as_bytes()) else {
             panic!("not whole");
         };
-        assert_eq!(
-            read.metadata.managed_fields.map(|fields| fields.len()),
-            Some(1)
-        );
+        assert_eq!(read.metadata.managed_fields.map(|fields| fields.len()), Some(1));
     }
 
     #[test]
@@ -312,10 +291,7 @@ mod tests {
         let spec = "\"spec\":{";
         let text = project().to_string();
         let unknown = text.replacen(spec, &format!("{spec}\"new\":{deep},"), 1);
-        assert!(matches!(
-            object::<SupabaseProject>(unknown.as_bytes()),
-            Some(Read::Whole(_))
-        ));
+        assert!(matches!(object::<SupabaseProject>(unknown.as_bytes()), Some(Read::Whole(_))));
         let known = text.replacen(spec, &format!("{spec}\"powerState\":{deep},"), 1);
         let Some(Read::Partly(read)) = object::<SupabaseProject>(known.as_bytes()) else {
             panic!("not partly");
@@ -337,10 +313,7 @@ mod tests {
         assert_eq!(fields, ["spec.outputs[1].preset", "spec.powerState"]);
         let rest = read.rest.unwrap();
         assert_eq!(rest.spec.deletion_policy, DeletionPolicy::Delete);
-        assert_eq!(
-            rest.status.unwrap().reference.as_deref(),
-            Some("aaaaaaaaaaaaaaaaaaaa")
-        );
+        assert_eq!(rest.status.unwrap().reference.as_deref(), Some("aaaaaaaaaaaaaaaaaaaa"));
     }
 
     #[test]
@@ -354,10 +327,7 @@ mod tests {
         assert!(read.rest.is_none() && !read.fields.is_empty());
         assert!(!read.named().contains(canary), "{}", read.named());
         for none in ["", "[]", "{", "null", "\"x\""] {
-            assert!(
-                object::<SupabaseProject>(none.as_bytes()).is_none(),
-                "{none}"
-            );
+            assert!(object::<SupabaseProject>(none.as_bytes()).is_none(), "{none}");
         }
     }
 }

@@ -56,10 +56,7 @@ impl From<kube::Error> for Error {
 impl From<Status> for Error {
     fn from(status: Status) -> Self {
         let terminating = status.details.as_ref().is_some_and(|details| {
-            details
-                .causes
-                .iter()
-                .any(|cause| cause.reason == "NamespaceTerminating")
+            details.causes.iter().any(|cause| cause.reason == "NamespaceTerminating")
         });
         if status.is_conflict() {
             Self::Conflict
@@ -77,11 +74,7 @@ impl From<Status> for Error {
             Self::Invalid
         } else {
             // Without its message, which may be anybody's: an error is logged with all that it holds.
-            let bare = Status {
-                code: status.code,
-                reason: status.reason,
-                ..Status::default()
-            };
+            let bare = Status { code: status.code, reason: status.reason, ..Status::default() };
             Self::Unavailable(Box::new(kube::Error::Api(Box::new(bare))))
         }
     }
@@ -132,9 +125,7 @@ fn is_of_a_policy(status: &Status) -> bool {
 fn is_too_large(status: &Status) -> bool {
     status.code == 413
         || status.message.contains("request is too large")
-        || status
-            .message
-            .contains("trying to send message larger than max")
+        || status.message.contains("trying to send message larger than max")
 }
 
 /// Who refused, and why, as far as that may be shown.
@@ -199,12 +190,7 @@ mod tests {
     use super::*;
 
     fn status(code: u16, reason: &str, message: &str) -> Status {
-        Status {
-            code,
-            reason: reason.to_owned(),
-            message: message.to_owned(),
-            ..Status::default()
-        }
+        Status { code, reason: reason.to_owned(), message: message.to_owned(), ..Status::default() }
     }
 
     #[test]
@@ -219,45 +205,28 @@ mod tests {
         ] {
             assert!(matches!(large, Error::TooLarge), "{large:?}");
         }
-        assert!(matches!(
-            internal("etcdserver: leader changed"),
-            Error::Unavailable(_)
-        ));
+        assert!(matches!(internal("etcdserver: leader changed"), Error::Unavailable(_)));
     }
 
     /// A policy answers 422 unless it says otherwise, as the server does for what it takes for invalid itself.
     #[test]
     fn a_policys_name_and_words_are_told_whatever_its_status() {
         let message = "secrets \"x\" is forbidden: ValidatingAdmissionPolicy 'labels' with binding 'b' denied request: label team";
-        for (code, reason) in [
-            (403, "Forbidden"),
-            (422, "Invalid"),
-            (413, "RequestEntityTooLarge"),
-            (400, ""),
-        ] {
+        for (code, reason) in
+            [(403, "Forbidden"), (422, "Invalid"), (413, "RequestEntityTooLarge"), (400, "")]
+        {
             let error = Error::from(status(code, reason, message));
             let bare = error.to_string();
-            assert!(
-                bare.contains("the admission policy labels does not allow it"),
-                "{bare}"
-            );
+            assert!(bare.contains("the admission policy labels does not allow it"), "{bare}");
             let told = error.saying(Some("label team".to_owned())).to_string();
-            assert!(
-                told.ends_with("labels does not allow it: label team"),
-                "{told}"
-            );
+            assert!(told.ends_with("labels does not allow it: label team"), "{told}");
         }
         let invalid = Error::from(status(422, "Invalid", "metadata.labels: bad"));
-        let told = invalid
-            .saying(Some("metadata.labels: bad".to_owned()))
-            .to_string();
+        let told = invalid.saying(Some("metadata.labels: bad".to_owned())).to_string();
         assert!(told.ends_with("invalid: metadata.labels: bad"), "{told}");
         let rights = Error::from(status(403, "Forbidden", "User \"y\" cannot get"));
         let told = rights.saying(Some("words".to_owned())).to_string();
-        assert!(
-            told.contains("lacks the right") && !told.contains("words"),
-            "{told}"
-        );
+        assert!(told.contains("lacks the right") && !told.contains("words"), "{told}");
     }
 
     #[test]
@@ -265,10 +234,7 @@ mod tests {
         for code in [400, 403, 404, 409, 413, 422, 429, 500, 503] {
             for reason in ["", "Forbidden", "Invalid", "InternalError", "Conflict"] {
                 let error = Error::from(status(code, reason, "zq9canary"));
-                assert!(
-                    !format!("{error} {error:?}").contains("zq9canary"),
-                    "{code} {reason}"
-                );
+                assert!(!format!("{error} {error:?}").contains("zq9canary"), "{code} {reason}");
             }
         }
     }
@@ -278,26 +244,14 @@ mod tests {
         let webhook =
             "admission webhook \"policy.example.com\" denied the request: password hunter2";
         for (message, refusal) in [
-            (
-                "pods \"x\" is forbidden: exceeded quota: q, requested: 1",
-                Refusal::Quota,
-            ),
-            (
-                webhook,
-                Refusal::Admission(Some("policy.example.com".into()), None),
-            ),
-            (
-                "admission webhook \"a b\" denied",
-                Refusal::Admission(None, None),
-            ),
+            ("pods \"x\" is forbidden: exceeded quota: q, requested: 1", Refusal::Quota),
+            (webhook, Refusal::Admission(Some("policy.example.com".into()), None)),
+            ("admission webhook \"a b\" denied", Refusal::Admission(None, None)),
             (
                 "secrets \"x\" is forbidden: ValidatingAdmissionPolicy 'no-secrets' with binding 'b' denied",
                 Refusal::Admission(Some("no-secrets".into()), None),
             ),
-            (
-                "secrets \"x\" is forbidden: User \"y\" cannot get resource",
-                Refusal::Rights,
-            ),
+            ("secrets \"x\" is forbidden: User \"y\" cannot get resource", Refusal::Rights),
         ] {
             assert_eq!(Refusal::of(message), refusal, "{message}");
         }

@@ -320,9 +320,7 @@ mod tests {
             "labels":{{"supabase-operator.dev/owner-uid":"o"}}}}}}"#,
             "x".repeat(100_000)
         );
-        let Bare {
-            metadata: Maybe(metadata),
-        } = serde_json::from_str(&text).unwrap();
+        let Bare { metadata: Maybe(metadata) } = serde_json::from_str(&text).unwrap();
         assert_eq!(metadata.key().to_string(), "a/n");
         assert_eq!(
             (metadata.uid(), metadata.version(), metadata.generation()),
@@ -343,9 +341,7 @@ mod tests {
             r#"{"metadata":{"name":[1],"finalizers":"x","annotations":[{}],"labels":1.5,"generation":true}}"#,
             r#"{"metadata":{"name":null,"finalizers":null,"annotations":null,"labels":null,"generation":null}}"#,
         ] {
-            let Bare {
-                metadata: Maybe(metadata),
-            } = serde_json::from_str(text).unwrap();
+            let Bare { metadata: Maybe(metadata) } = serde_json::from_str(text).unwrap();
             assert_eq!(metadata, Meta::default(), "{text}");
             assert!(!metadata.is_held() && !metadata.is_leaving());
         }

@@ -43,11 +43,7 @@ pub async fn list<K: Stored, L: Lean>(
             parameters = parameters.continue_token(token);
         }
         // One object alone may be as large as objects get.
-        let most = if limit == 1 {
-            transport::LARGEST
-        } else {
-            PAGE_BYTES
-        };
+        let most = if limit == 1 { transport::LARGEST } else { PAGE_BYTES };
         let body = match page(api, shape, &parameters, most).await? {
             Answer::Whole(body) => body,
             Answer::TooLong if limit == 1 => return Err(Error::broken()),
@@ -76,13 +72,8 @@ pub async fn current_version<K: Stored>(api: &Api<K>) -> Result<String, Error> {
     let parameters = ListParams::default().limit(1);
     let answer = page(api, Shape::Metadata, &parameters, transport::LARGEST).await;
     // A list of none is no error, so this is about the kind, whatever the answer looks like.
-    let answer = answer.map_err(|error| {
-        if error.is_unknown_kind() {
-            Error::NotFound
-        } else {
-            error
-        }
-    });
+    let answer =
+        answer.map_err(|error| if error.is_unknown_kind() { Error::NotFound } else { error });
     match answer? {
         Answer::Whole(body) => {
             let Page { metadata, .. } = decoded::<Bare>(&body)?;

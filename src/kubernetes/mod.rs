@@ -71,7 +71,5 @@ pub fn client(mut config: Config, proxy: Option<&Proxy>) -> Result<Client, kube:
     if let Some(proxy) = proxy {
         return proxy.client(&config, &layer);
     }
-    Ok(kube::client::ClientBuilder::try_from(config)?
-        .with_layer(&layer)
-        .build())
+    Ok(kube::client::ClientBuilder::try_from(config)?.with_layer(&layer).build())
 }

@@ -79,11 +79,7 @@ pub fn choose(
 /// `proxy.example:3128` means `http://proxy.example:3128`.
 fn read(text: &str, origin: &'static str) -> Result<Proxy, Unusable> {
     let unusable = |problem| Unusable { origin, problem };
-    let whole = if text.contains("://") {
-        text.to_owned()
-    } else {
-        format!("http://{text}")
-    };
+    let whole = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
     let url = Url::parse(&whole).map_err(|_| unusable(Problem::NoAddress))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(unusable(Problem::Scheme(url.scheme().to_owned())));
@@ -99,9 +95,7 @@ fn read(text: &str, origin: &'static str) -> Result<Proxy, Unusable> {
         pair.extend(percent_decode_str(url.password().unwrap_or_default()));
         HeaderValue::try_from(format!("Basic {}", STANDARD.encode(pair)))
     });
-    let authorization = authorization
-        .transpose()
-        .map_err(|_| unusable(Problem::NoAddress))?;
+    let authorization = authorization.transpose().map_err(|_| unusable(Problem::NoAddress))?;
     Ok(Proxy {
         address,
         authorization: authorization.map(|mut value| {
@@ -117,10 +111,7 @@ fn is_exempt(server: &Uri, list: &str) -> bool {
     let Some(host) = server.host() else {
         return false;
     };
-    let host = host
-        .trim_start_matches('[')
-        .trim_end_matches([']', '.'])
-        .to_lowercase();
+    let host = host.trim_start_matches('[').trim_end_matches([']', '.']).to_lowercase();
     let port = server.port_u16().unwrap_or(443);
     let address: Option<IpAddr> = host.parse().ok();
     if host == "localhost" || address.is_some_and(|address| address.is_loopback()) {
@@ -149,9 +140,7 @@ fn names(entry: &str, host: &str, address: Option<IpAddr>, port: u16) -> bool {
     let name = name.strip_prefix('*').unwrap_or(name);
     match name.strip_prefix('.') {
         Some("") => false,
-        Some(parent) => host
-            .strip_suffix(parent)
-            .is_some_and(|rest| rest.ends_with('.')),
+        Some(parent) => host.strip_suffix(parent).is_some_and(|rest| rest.ends_with('.')),
         None if name.is_empty() => false,
         None => {
             let below = host.strip_suffix(name);
@@ -178,15 +167,11 @@ fn split_port(entry: &str) -> (&str, Option<&str>) {
 fn holds(network: IpAddr, bits: u32, address: IpAddr) -> bool {
     match (network, address) {
         (IpAddr::V4(network), IpAddr::V4(address)) => {
-            let mask = u32::MAX
-                .checked_shl(32_u32.saturating_sub(bits))
-                .unwrap_or(0);
+            let mask = u32::MAX.checked_shl(32_u32.saturating_sub(bits)).unwrap_or(0);
             bits <= 32 && network.to_bits() & mask == address.to_bits() & mask
         }
         (IpAddr::V6(network), IpAddr::V6(address)) => {
-            let mask = u128::MAX
-                .checked_shl(128_u32.saturating_sub(bits))
-                .unwrap_or(0);
+            let mask = u128::MAX.checked_shl(128_u32.saturating_sub(bits)).unwrap_or(0);
             bits <= 128 && network.to_bits() & mask == address.to_bits() & mask
         }
         (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
@@ -241,11 +226,9 @@ impl Proxy {
             .layer(config.extra_headers_layer()?)
             .map_err(BoxError::from)
             .service(client.build(connector));
-        Ok(
-            ClientBuilder::new(service, config.default_namespace.clone())
-                .with_layer(timeout)
-                .build(),
-        )
+        Ok(ClientBuilder::new(service, config.default_namespace.clone())
+            .with_layer(timeout)
+            .build())
     }
 }
 
@@ -283,11 +266,7 @@ mod tests {
                 assert_eq!(chosen(SERVER, None, &[(name, value)]), Ok(proxy.clone()));
             }
         }
-        for none in [
-            &[][..],
-            &[("HTTPS_PROXY", "")],
-            &[("HTTP_PROXY", "http://a")],
-        ] {
+        for none in [&[][..], &[("HTTPS_PROXY", "")], &[("HTTP_PROXY", "http://a")]] {
             assert_eq!(chosen(SERVER, None, none), Ok(None));
         }
     }
@@ -321,11 +300,7 @@ mod tests {
             (SERVER, ",,", false),
             (SERVER, ".", false),
             (SERVER, "", false),
-            (
-                "https://api.cluster.example",
-                "api.cluster.example:443",
-                true,
-            ),
+            ("https://api.cluster.example", "api.cluster.example:443", true),
             ("https://10.1.2.3:6443", "10.0.0.0/8", true),
             ("https://10.1.2.3:6443", "10.1.2.3", true),
             ("https://10.1.2.3:6443", "10.1.2.3:443", false),
@@ -350,11 +325,7 @@ mod tests {
         for scheme in ["socks5", "socks5h", "ftp"] {
             let address = format!("{scheme}://user:canary@proxy.example:1080");
             for (named, variables, origin) in [
-                (
-                    Some(address.as_str()),
-                    vec![],
-                    "proxy-url of the kubeconfig",
-                ),
+                (Some(address.as_str()), vec![], "proxy-url of the kubeconfig"),
                 (None, vec![("HTTPS_PROXY", address.as_str())], "HTTPS_PROXY"),
             ] {
                 let refusal = chosen(SERVER, named, &variables).unwrap_err();
@@ -369,9 +340,7 @@ mod tests {
     #[test]
     fn a_password_is_sent_to_the_proxy_and_shown_nowhere() {
         let server: Uri = SERVER.parse().unwrap();
-        let proxy = choose(&server, Some("http://user:ca%40nary@proxy.example"), |_| {
-            None
-        });
+        let proxy = choose(&server, Some("http://user:ca%40nary@proxy.example"), |_| None);
         let proxy = proxy.unwrap().unwrap();
         let expected = format!("Basic {}", STANDARD.encode("user:ca@nary"));
         assert_eq!(proxy.authorization.as_ref().unwrap(), expected.as_str());

@@ -53,8 +53,7 @@ pub async fn version<K: Stored>(api: &Api<K>, name: &str) -> Result<Option<Strin
 }
 
 fn lean<L: Lean>(body: Option<Bytes>) -> Result<Option<L>, Error> {
-    body.map(|body| serde_json::from_slice(&body).map_err(|_| Error::broken()))
-        .transpose()
+    body.map(|body| serde_json::from_slice(&body).map_err(|_| Error::broken())).transpose()
 }
 
 async fn bytes<K: Stored>(api: &Api<K>, name: &str, shape: Shape) -> Result<Option<Bytes>, Error> {

@@ -61,24 +61,15 @@ impl Watch {
         };
         let mut request = transport::built(request)?;
         // Newer API servers compress each event for itself, which the client cannot read.
-        request.headers_mut().insert(
-            http::header::ACCEPT_ENCODING,
-            http::HeaderValue::from_static("identity"),
-        );
-        let response = api
-            .clone()
-            .into_client()
-            .send(request.map(Body::from))
-            .await?;
+        request
+            .headers_mut()
+            .insert(http::header::ACCEPT_ENCODING, http::HeaderValue::from_static("identity"));
+        let response = api.clone().into_client().send(request.map(Body::from)).await?;
         let code = response.status();
         if !code.is_success() {
             return Err(transport::refusal(code.as_u16(), response.into_body()).await);
         }
-        Ok(Self {
-            body: response.into_body(),
-            buffer: BytesMut::new(),
-            searched: 0,
-        })
+        Ok(Self { body: response.into_body(), buffer: BytesMut::new(), searched: 0 })
     }
 
     /// The next event; none when the watch has ended, as it does every few minutes.
@@ -143,19 +134,15 @@ fn read<L: Lean>(line: &[u8]) -> Result<Option<Event<L>>, Error> {
         return Ok(None);
     }
     let Kind { r#type } = serde_json::from_slice(line).map_err(|_| Error::broken())?;
-    let object = || {
-        serde_json::from_slice::<Of<L>>(line)
-            .map(|of| of.object)
-            .map_err(|_| Error::broken())
-    };
+    let object =
+        || serde_json::from_slice::<Of<L>>(line).map(|of| of.object).map_err(|_| Error::broken());
     match r#type.0.as_deref() {
         Some("ADDED" | "MODIFIED") => Ok(Some(Event::Applied(object()?))),
         Some("DELETED") => Ok(Some(Event::Deleted(object()?))),
         Some("BOOKMARK") => Ok(Some(Event::Bookmark(object()?))),
         Some("ERROR") => {
-            let status = serde_json::from_slice::<Of<Status>>(line)
-                .map(|of| of.object)
-                .unwrap_or_default();
+            let status =
+                serde_json::from_slice::<Of<Status>>(line).map(|of| of.object).unwrap_or_default();
             // Gone, and its reason `Expired`.
             if status.code == 410 {
                 return Ok(Some(Event::Expired));

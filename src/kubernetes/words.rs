@@ -81,10 +81,7 @@ mod tests {
     }
 
     fn said(message: &str) -> Option<String> {
-        let status = Status {
-            message: message.to_owned(),
-            ..Status::default()
-        };
+        let status = Status { message: message.to_owned(), ..Status::default() };
         of(&status, &sent())
     }
 
@@ -107,31 +104,18 @@ mod tests {
             assert_eq!(said(message).as_deref(), Some(words));
         }
         assert_eq!(said(""), None);
-        assert_eq!(
-            said(&"long ".repeat(1000)).unwrap().chars().count(),
-            LONGEST
-        );
+        assert_eq!(said(&"long ".repeat(1000)).unwrap().chars().count(), LONGEST);
     }
 
     #[test]
     fn words_that_quote_any_part_of_a_value_are_left_out() {
         let encoded = STANDARD.encode(SECRET);
-        for quoted in [
-            SECRET,
-            &encoded,
-            &SECRET[3..11],
-            &encoded[10..18],
-            "abcdefghijkl",
-            "5432",
-        ] {
+        for quoted in [SECRET, &encoded, &SECRET[3..11], &encoded[10..18], "abcdefghijkl", "5432"] {
             let message =
                 format!("admission webhook \"w\" denied the request: value {quoted} is weak");
             assert_eq!(said(&message), None, "{quoted}");
         }
-        let status = Status {
-            message: "anything".to_owned(),
-            ..Status::default()
-        };
+        let status = Status { message: "anything".to_owned(), ..Status::default() };
         assert_eq!(of(&status, b"no json"), None);
     }
 }

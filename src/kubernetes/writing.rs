@@ -19,17 +19,11 @@ use crate::api::{FIELD_MANAGER, FINALIZER, annotations};
 pub type Written = Meta;
 
 fn by_us() -> PostParams {
-    PostParams {
-        field_manager: Some(FIELD_MANAGER.to_owned()),
-        ..PostParams::default()
-    }
+    PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() }
 }
 
 fn patched_by_us() -> PatchParams {
-    PatchParams {
-        field_manager: Some(FIELD_MANAGER.to_owned()),
-        ..PatchParams::default()
-    }
+    PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() }
 }
 
 fn json<T: Serialize>(object: &T) -> Result<Vec<u8>, Error> {
@@ -81,10 +75,7 @@ pub async fn delete<K: Stored>(api: &Api<K>, object: &K) -> Result<(), Error> {
         uid: object.meta().uid.clone(),
         resource_version: object.meta().resource_version.clone(),
     };
-    let parameters = DeleteParams {
-        preconditions: Some(preconditions),
-        ..DeleteParams::default()
-    };
+    let parameters = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
     let request = Request::new(api.resource_url()).delete(&object.name_any(), &parameters);
     match transport::one(api.clone().into_client(), transport::built(request)?).await {
         Ok(_) | Err(Error::NotFound) => Ok(()),
@@ -123,10 +114,7 @@ pub async fn set_finalizers<K: Stored>(
 
 /// Takes our finalizer from an object that cannot be read whole.
 pub async fn release<K: Stored>(api: &Api<K>, seen: &Meta) -> Result<(), Error> {
-    let others: Vec<&str> = seen
-        .finalizers()
-        .filter(|finalizer| *finalizer != FINALIZER)
-        .collect();
+    let others: Vec<&str> = seen.finalizers().filter(|finalizer| *finalizer != FINALIZER).collect();
     let patch = json!({"metadata": {
         "finalizers": others, "uid": seen.uid(), "resourceVersion": seen.version(),
     }});

@@ -111,14 +111,8 @@ mod tests {
     fn a_token_travels_encrypted_or_not_at_all() {
         for (text, expected) in [
             ("https://api.supabase.com", Ok("https://api.supabase.com")),
-            (
-                " https://api.supabase.com/ \n",
-                Ok("https://api.supabase.com"),
-            ),
-            (
-                "https://gateway.example/supabase/",
-                Ok("https://gateway.example/supabase"),
-            ),
+            (" https://api.supabase.com/ \n", Ok("https://api.supabase.com")),
+            ("https://gateway.example/supabase/", Ok("https://gateway.example/supabase")),
             ("http://127.0.0.1:8080", Ok("http://127.0.0.1:8080")),
             ("http://127.9.9.9", Ok("http://127.9.9.9")),
             ("http://[::1]:8080", Ok("http://[::1]:8080")),
@@ -130,25 +124,15 @@ mod tests {
             ("http://0.0.0.0", Err(BadBaseUrl::NotHttps)),
             ("ftp://api.supabase.com", Err(BadBaseUrl::NotHttps)),
             ("file:///etc/passwd", Err(BadBaseUrl::NotHttps)),
-            (
-                "https://user@api.supabase.com",
-                Err(BadBaseUrl::Credentials),
-            ),
-            (
-                "https://:pass@api.supabase.com",
-                Err(BadBaseUrl::Credentials),
-            ),
+            ("https://user@api.supabase.com", Err(BadBaseUrl::Credentials)),
+            ("https://:pass@api.supabase.com", Err(BadBaseUrl::Credentials)),
             ("https://api.supabase.com?x=1", Err(BadBaseUrl::Query)),
             ("https://api.supabase.com#x", Err(BadBaseUrl::Query)),
             ("api.supabase.com", Err(BadBaseUrl::NotAUrl)),
             ("", Err(BadBaseUrl::NotAUrl)),
         ] {
             let parsed = text.parse::<BaseUrl>().map(|url| url.to_string());
-            assert_eq!(
-                parsed.as_deref().map_err(|error| *error),
-                expected,
-                "{text}"
-            );
+            assert_eq!(parsed.as_deref().map_err(|error| *error), expected, "{text}");
         }
     }
 
@@ -178,10 +162,7 @@ mod tests {
     #[test]
     fn supabases_own_address_is_accepted() {
         let base: BaseUrl = BaseUrl::SUPABASE.parse().unwrap();
-        assert_eq!(
-            base.below("/v1/projects?a=b"),
-            "https://api.supabase.com/v1/projects?a=b"
-        );
+        assert_eq!(base.below("/v1/projects?a=b"), "https://api.supabase.com/v1/projects?a=b");
         assert!(!base.is_loopback());
     }
 }

@@ -250,10 +250,7 @@ mod tests {
 
     #[test]
     fn every_endpoint_has_a_name_of_its_own() {
-        let names: BTreeSet<_> = Endpoint::ALL
-            .iter()
-            .map(|endpoint| endpoint.as_str())
-            .collect();
+        let names: BTreeSet<_> = Endpoint::ALL.iter().map(|endpoint| endpoint.as_str()).collect();
         assert_eq!(names.len(), Endpoint::ALL.len());
     }
 }

@@ -16,41 +16,29 @@ const FREE_LIMIT: &str = "reached their maximum limits for the number of active 
 pub(super) fn refusal(endpoint: Endpoint, status: u16, headers: &HeaderMap, body: &[u8]) -> Error {
     let remote = Remote::read(headers, body);
     match status {
-        429 => Error::Throttled {
-            retry_after: retry_after(headers, remote.moment()),
-        },
+        429 => Error::Throttled { retry_after: retry_after(headers, remote.moment()) },
         // A gateway's page is not the platform's word, whatever status it wears.
         _ if remote.is_page => Error::Unavailable { status },
         _ if endpoint == Endpoint::Token => of_oauth(status, &remote),
         // Not the token (platform.md §7.1, §7.2): a new one would change nothing.
-        401 | 403 if remote.says("does not support oauth access") => Error::Forbidden {
-            missing: Vec::new(),
-            reason: Forbidden::NotForOAuth,
-        },
-        401 if remote.says("custom smtp required") => Error::Rejected {
-            status,
-            because: Rejection::SmtpRequired,
-        },
-        400..=499 if remote.says("failed to retrieve scopes") => Error::Rejected {
-            status,
-            because: Rejection::ScopesLost,
-        },
+        401 | 403 if remote.says("does not support oauth access") => {
+            Error::Forbidden { missing: Vec::new(), reason: Forbidden::NotForOAuth }
+        }
+        401 if remote.says("custom smtp required") => {
+            Error::Rejected { status, because: Rejection::SmtpRequired }
+        }
+        400..=499 if remote.says("failed to retrieve scopes") => {
+            Error::Rejected { status, because: Rejection::ScopesLost }
+        }
         401 => Error::Unauthorized,
-        403 if remote.says(FREE_LIMIT) => Error::Forbidden {
-            missing: Vec::new(),
-            reason: Forbidden::FreeProjectLimit,
-        },
-        403 => Error::Forbidden {
-            missing: remote.missing,
-            reason: Forbidden::Privileges,
-        },
+        403 if remote.says(FREE_LIMIT) => {
+            Error::Forbidden { missing: Vec::new(), reason: Forbidden::FreeProjectLimit }
+        }
+        403 => Error::Forbidden { missing: remote.missing, reason: Forbidden::Privileges },
         400 | 404 | 410 if remote.says("has been removed") => Error::Removed,
         404 => Error::NotFound,
         408 => Error::Unavailable { status },
-        400..=499 => Error::Rejected {
-            status,
-            because: rejection(endpoint, status, &remote),
-        },
+        400..=499 => Error::Rejected { status, because: rejection(endpoint, status, &remote) },
         _ => Error::Unavailable { status },
     }
 }
@@ -104,10 +92,8 @@ fn weak_password(endpoint: Endpoint, remote: &Remote) -> bool {
 fn too_early(endpoint: Endpoint, remote: &Remote) -> bool {
     // Keys and pooler entries come some time after the project; until then reading them is refused with
     // texts that are not known.
-    matches!(
-        endpoint,
-        Endpoint::ApiKeys | Endpoint::Pooler | Endpoint::Health
-    ) || remote.says("not ready")
+    matches!(endpoint, Endpoint::ApiKeys | Endpoint::Pooler | Endpoint::Health)
+        || remote.says("not ready")
         || remote.says("not available yet")
         || remote.says("must be active")
         || remote.says("coming_up")
@@ -156,10 +142,7 @@ mod tests {
             if endpoint == Endpoint::Token {
                 continue;
             }
-            let privileges = Error::Forbidden {
-                missing: vec![],
-                reason: Forbidden::Privileges,
-            };
+            let privileges = Error::Forbidden { missing: vec![], reason: Forbidden::Privileges };
             assert_eq!(meaning(endpoint, 401, "Unauthorized"), Error::Unauthorized);
             assert_eq!(meaning(endpoint, 403, "Forbidden resource"), privileges);
             assert_eq!(meaning(endpoint, 404, "Project not found"), Error::NotFound);
@@ -181,10 +164,7 @@ mod tests {
                 continue;
             }
             let lacking = meaning(endpoint, 401, NO_OAUTH);
-            let expected = Error::Forbidden {
-                missing: vec![],
-                reason: Forbidden::NotForOAuth,
-            };
+            let expected = Error::Forbidden { missing: vec![], reason: Forbidden::NotForOAuth };
             assert_eq!(lacking, expected);
             assert!(!lacking.to_string().contains("give a new one"), "{lacking}");
             let refused = meaning(endpoint, 401, SMTP);
@@ -205,32 +185,21 @@ mod tests {
                 assert!(!matches!(seen, Error::NotFound | Error::Removed), "{seen}");
             }
             let lost = meaning(endpoint, 406, "Failed to retrieve scopes");
-            assert!(
-                lost.is_scopes_lost() && !lost.is_definite_refusal(),
-                "{lost}"
-            );
+            assert!(lost.is_scopes_lost() && !lost.is_definite_refusal(), "{lost}");
         }
     }
 
     #[test]
     fn a_time_that_only_the_text_names_is_waited_for() {
         let headers = HeaderMap::from_iter([
-            (
-                http::header::DATE,
-                "Wed, 15 Apr 2026 10:46:16 GMT".parse().unwrap(),
-            ),
-            (
-                http::HeaderName::from_static("x-ratelimit-reset"),
-                "3".parse().unwrap(),
-            ),
+            (http::header::DATE, "Wed, 15 Apr 2026 10:46:16 GMT".parse().unwrap()),
+            (http::HeaderName::from_static("x-ratelimit-reset"), "3".parse().unwrap()),
         ]);
         let text =
             "Please wait until 2026-04-15T10:50:16.000Z before attempting this request again.";
         let body = json!({ "message": text }).to_string();
         let seen = refusal(Endpoint::ApiKeys, 429, &headers, body.as_bytes());
-        let expected = Error::Throttled {
-            retry_after: Some(Duration::from_secs(240)),
-        };
+        let expected = Error::Throttled { retry_after: Some(Duration::from_secs(240)) };
         assert_eq!(seen, expected);
         // Without the server's clock it is not known how far off that is.
         let seen = refusal(Endpoint::ApiKeys, 429, &HeaderMap::new(), body.as_bytes());
@@ -240,13 +209,8 @@ mod tests {
     #[test]
     fn what_may_pass_by_itself_is_unavailable() {
         for endpoint in Endpoint::ALL {
-            for status in [
-                301, 302, 307, 308, 408, 500, 502, 503, 504, 520, 524, 544, 599, 304,
-            ] {
-                assert_eq!(
-                    meaning(endpoint, status, "x"),
-                    Error::Unavailable { status }
-                );
+            for status in [301, 302, 307, 308, 408, 500, 502, 503, 504, 520, 524, 544, 599, 304] {
+                assert_eq!(meaning(endpoint, status, "x"), Error::Unavailable { status });
             }
             for status in [400, 401, 403, 404, 409, 422, 500, 503] {
                 let page = b"<!DOCTYPE html><html>already exists in your organization</html>";
@@ -259,9 +223,7 @@ mod tests {
     #[test]
     fn throttling_is_recognized_even_from_a_gateway() {
         let headers = HeaderMap::from_iter([(http::header::RETRY_AFTER, "7".parse().unwrap())]);
-        let expected = Error::Throttled {
-            retry_after: Some(Duration::from_secs(7)),
-        };
+        let expected = Error::Throttled { retry_after: Some(Duration::from_secs(7)) };
         assert_eq!(refusal(Endpoint::Token, 429, &headers, b"<html>"), expected);
         assert_eq!(refusal(Endpoint::Project, 429, &headers, b"{}"), expected);
     }
@@ -280,34 +242,14 @@ mod tests {
     #[test]
     fn refused_creates_are_told_apart() {
         for (status, message, because) in [
-            (
-                400,
-                "Project x already exists in your organization.",
-                Rejection::NameTaken,
-            ),
-            (
-                422,
-                "x already exists in your organization.",
-                Rejection::NameTaken,
-            ),
+            (400, "Project x already exists in your organization.", Rejection::NameTaken),
+            (422, "x already exists in your organization.", Rejection::NameTaken),
             (409, "Conflict", Rejection::NameTaken),
             (400, LIMIT, Rejection::QuotaReached),
             (402, LIMIT, Rejection::QuotaReached),
-            (
-                402,
-                "Instance size is not available on the free plan",
-                Rejection::PaymentRequired,
-            ),
-            (
-                400,
-                "Your organization has overdue invoices",
-                Rejection::PaymentRequired,
-            ),
-            (
-                400,
-                "db_pass must be longer than or equal to 4 characters",
-                Rejection::WeakPassword,
-            ),
+            (402, "Instance size is not available on the free plan", Rejection::PaymentRequired),
+            (400, "Your organization has overdue invoices", Rejection::PaymentRequired),
+            (400, "db_pass must be longer than or equal to 4 characters", Rejection::WeakPassword),
             (
                 400,
                 "Password is known to be weak and easy to guess, please choose a different one",
@@ -318,52 +260,25 @@ mod tests {
             assert_eq!(seen, rejected(status, because), "{message}");
         }
         let limit = meaning(Endpoint::CreateProject, 403, LIMIT);
-        assert!(
-            limit.is_quota() && !limit.to_string().contains("JANE"),
-            "{limit}"
-        );
+        assert!(limit.is_quota() && !limit.to_string().contains("JANE"), "{limit}");
     }
 
     #[test]
     fn a_refused_value_is_laid_at_its_field() {
         let field = |field| Rejection::InvalidField(Some(field));
         for (status, message, because) in [
-            (
-                400,
-                "name should not contain a . string",
-                field(Field::Name),
-            ),
-            (
-                400,
-                "region must be one of the available regions",
-                field(Field::Region),
-            ),
+            (400, "name should not contain a . string", field(Field::Name)),
+            (400, "region must be one of the available regions", field(Field::Region)),
             (400, "region_selection is invalid", field(Field::Region)),
-            (
-                400,
-                "One of region or region_selection must be specified",
-                field(Field::Region),
-            ),
+            (400, "One of region or region_selection must be specified", field(Field::Region)),
             (
                 400,
                 "desired_instance_size must be one of the following values: nano",
                 field(Field::Size),
             ),
-            (
-                400,
-                "Instance size nano is not available on paid plans",
-                field(Field::Size),
-            ),
-            (
-                400,
-                "organization_slug must match the pattern ^[\\w-]+$",
-                field(Field::Organization),
-            ),
-            (
-                400,
-                "property x should not exist",
-                Rejection::InvalidField(None),
-            ),
+            (400, "Instance size nano is not available on paid plans", field(Field::Size)),
+            (400, "organization_slug must match the pattern ^[\\w-]+$", field(Field::Organization)),
+            (400, "property x should not exist", Rejection::InvalidField(None)),
             (400, "Something else", Rejection::Unknown),
             (410, "Gone", Rejection::Unknown),
             (406, "Not acceptable", Rejection::Unknown),
@@ -376,16 +291,8 @@ mod tests {
     #[test]
     fn refused_changes_of_state_are_told_apart() {
         for (endpoint, message, because) in [
-            (
-                Endpoint::DeleteProject,
-                "Project not ready for deletion.",
-                Rejection::NotReady,
-            ),
-            (
-                Endpoint::PauseProject,
-                "Project must be active to be paused",
-                Rejection::NotReady,
-            ),
+            (Endpoint::DeleteProject, "Project not ready for deletion.", Rejection::NotReady),
+            (Endpoint::PauseProject, "Project must be active to be paused", Rejection::NotReady),
             (
                 Endpoint::PauseProject,
                 "Projects of a paid organization cannot be paused",
@@ -396,11 +303,7 @@ mod tests {
                 "Project is no longer in a paused state. Its current status is COMING_UP.",
                 Rejection::NotPaused,
             ),
-            (
-                Endpoint::ChangePassword,
-                "Project must be active and healthy.",
-                Rejection::NotReady,
-            ),
+            (Endpoint::ChangePassword, "Project must be active and healthy.", Rejection::NotReady),
             (
                 Endpoint::ChangePassword,
                 "password must be longer than or equal to 4 characters",
@@ -415,11 +318,7 @@ mod tests {
             ),
             (Endpoint::DeleteProject, "Whatever", Rejection::Unknown),
         ] {
-            assert_eq!(
-                meaning(endpoint, 400, message),
-                rejected(400, because),
-                "{message}"
-            );
+            assert_eq!(meaning(endpoint, 400, message), rejected(400, because), "{message}");
         }
     }
 
@@ -429,31 +328,11 @@ mod tests {
             (404, "", Rejection::InvalidGrant),
             (404, r#"{"message":"Not Found"}"#, Rejection::InvalidGrant),
             (400, r#"{"error":"invalid_grant"}"#, Rejection::InvalidGrant),
-            (
-                401,
-                r#"{"message":"Invalid client credentials"}"#,
-                Rejection::InvalidClient,
-            ),
-            (
-                400,
-                r#"{"error":"invalid_client"}"#,
-                Rejection::InvalidClient,
-            ),
-            (
-                422,
-                r#"{"message":"Unrecognized client_id"}"#,
-                Rejection::InvalidClient,
-            ),
-            (
-                404,
-                r#"{"message":"Unrecognized client_id"}"#,
-                Rejection::InvalidClient,
-            ),
-            (
-                400,
-                r#"{"message":"refresh_token is required"}"#,
-                Rejection::Unknown,
-            ),
+            (401, r#"{"message":"Invalid client credentials"}"#, Rejection::InvalidClient),
+            (400, r#"{"error":"invalid_client"}"#, Rejection::InvalidClient),
+            (422, r#"{"message":"Unrecognized client_id"}"#, Rejection::InvalidClient),
+            (404, r#"{"message":"Unrecognized client_id"}"#, Rejection::InvalidClient),
+            (400, r#"{"message":"refresh_token is required"}"#, Rejection::Unknown),
             (403, "{}", Rejection::Unknown),
         ] {
             let seen = refusal(Endpoint::Token, status, &HeaderMap::new(), body.as_bytes());

@@ -53,11 +53,7 @@ impl Client {
     pub fn new(base: BaseUrl, transport: Arc<dyn Transport>) -> Self {
         let user_agent =
             HeaderValue::from_static(concat!("supabase-operator/", env!("CARGO_PKG_VERSION")));
-        Self {
-            base,
-            transport,
-            user_agent,
-        }
+        Self { base, transport, user_agent }
     }
 
     /// Where the API is.
@@ -70,20 +66,12 @@ impl Client {
         let request = match self.request(call, token) {
             Ok(request) => request,
             Err(error) => {
-                return Exchange {
-                    outcome: Err(error),
-                    rate: None,
-                    date: None,
-                };
+                return Exchange { outcome: Err(error), rate: None, date: None };
             }
         };
         match self.transport.exchange(request, call.limits).await {
             Ok(response) => read(call, &response),
-            Err(error) => Exchange {
-                outcome: Err(broken(call, error)),
-                rate: None,
-                date: None,
-            },
+            Err(error) => Exchange { outcome: Err(broken(call, error)), rate: None, date: None },
         }
     }
 
@@ -119,9 +107,7 @@ impl Client {
             }
         };
         // Base, refs and slugs are checked where they are made, so this cannot fail; nothing is sent if it does.
-        request
-            .body(body)
-            .map_err(|_| Error::Unreachable { sent: Sent::No })
+        request.body(body).map_err(|_| Error::Unreachable { sent: Sent::No })
     }
 }
 
@@ -137,11 +123,7 @@ fn basic(client_id: &str, client_secret: &SecretString) -> Result<HeaderValue, E
         return Err(Error::MalformedCredential(Credential::App));
     }
     let pair = Zeroizing::new(format!("{client_id}:{client_secret}"));
-    header(
-        "Basic ",
-        &Zeroizing::new(STANDARD.encode(pair.as_bytes())),
-        Credential::App,
-    )
+    header("Basic ", &Zeroizing::new(STANDARD.encode(pair.as_bytes())), Credential::App)
 }
 
 /// The credential without surrounding white space, which files and Secrets often add.
@@ -167,31 +149,18 @@ fn read<T>(call: &Call<T>, response: &Response<Bytes>) -> Exchange<T> {
     let outcome = if status.is_success() {
         (call.decode)(&call.scope, response.body())
             .map(|value| Answer { value, date })
-            .map_err(|_| Error::Undecodable {
-                status: status.as_u16(),
-            })
+            .map_err(|_| Error::Undecodable { status: status.as_u16() })
     } else {
-        Err(refusal(
-            call.endpoint,
-            status.as_u16(),
-            headers,
-            response.body(),
-        ))
+        Err(refusal(call.endpoint, status.as_u16(), headers, response.body()))
     };
-    Exchange {
-        outcome,
-        rate,
-        date,
-    }
+    Exchange { outcome, rate, date }
 }
 
 fn broken<T>(call: &Call<T>, error: TransportError) -> Error {
     let TransportError { sent, kind } = error;
     match kind {
         TransportKind::Connect | TransportKind::Broken => Error::Unreachable { sent },
-        TransportKind::Untrusted => Error::Unreachable {
-            sent: Sent::Untrusted,
-        },
+        TransportKind::Untrusted => Error::Unreachable { sent: Sent::Untrusted },
         TransportKind::TimedOut => Error::TimedOut { sent },
         TransportKind::TooLarge { status } => match StatusCode::from_u16(status) {
             Ok(code) if !code.is_success() => {

@@ -81,13 +81,8 @@ pub fn count_active_projects(slug: &OrganizationSlug) -> Call<ProjectPage> {
 
 fn projects_of(slug: &OrganizationSlug, query: &str) -> Call<ProjectPage> {
     let path = format!("/v1/organizations/{slug}/projects?{query}");
-    Call::new(
-        Endpoint::OrganizationProjects,
-        slug.to_string(),
-        path,
-        wire::project_page,
-    )
-    .with_limits(Limits::LIST)
+    Call::new(Endpoint::OrganizationProjects, slug.to_string(), path, wire::project_page)
+        .with_limits(Limits::LIST)
 }
 
 /// Creates a project. Not idempotent: two calls make two projects.
@@ -153,12 +148,7 @@ pub fn pause_project(reference: &ProjectRef) -> Call<()> {
 
 /// Starts waking a paused project.
 pub fn restore_project(reference: &ProjectRef) -> Call<()> {
-    of_project(
-        Endpoint::RestoreProject,
-        reference,
-        "/restore",
-        wire::anything,
-    )
+    of_project(Endpoint::RestoreProject, reference, "/restore", wire::anything)
 }
 
 /// The health of some services of a project; not every one asked for is sure to be answered.
@@ -171,13 +161,7 @@ pub fn health(reference: &ProjectRef, services: &[Service]) -> Call<Vec<ServiceH
 /// The API keys of a project, secret ones in clear. Forbidden as a whole to a token without the permission
 /// [`READS_SECRET_KEYS`], which may read [`shown_api_keys`] all the same (platform.md §7.1).
 pub fn api_keys(reference: &ProjectRef) -> Call<Vec<ApiKey>> {
-    of_project(
-        Endpoint::ApiKeys,
-        reference,
-        "/api-keys?reveal=true",
-        wire::api_keys,
-    )
-    .tentative()
+    of_project(Endpoint::ApiKeys, reference, "/api-keys?reveal=true", wire::api_keys).tentative()
 }
 
 /// The permission that shows secret API keys in clear.
@@ -190,12 +174,7 @@ pub fn shown_api_keys(reference: &ProjectRef) -> Call<Vec<ApiKey>> {
 
 /// The addresses of a project's shared pooler. Empty until the pooler knows the project.
 pub fn pooler(reference: &ProjectRef) -> Call<Vec<PoolerEntry>> {
-    of_project(
-        Endpoint::Pooler,
-        reference,
-        "/config/database/pooler",
-        wire::pooler,
-    )
+    of_project(Endpoint::Pooler, reference, "/config/database/pooler", wire::pooler)
 }
 
 /// Replaces the password of a project's database; poolers learn it some seconds later.
@@ -204,15 +183,8 @@ pub fn change_password(reference: &ProjectRef, password: &SecretString) -> Call<
     struct Change<'a> {
         password: &'a str,
     }
-    of_project(
-        Endpoint::ChangePassword,
-        reference,
-        "/database/password",
-        wire::anything,
-    )
-    .with_body(json(&Change {
-        password: password.expose_secret(),
-    }))
+    of_project(Endpoint::ChangePassword, reference, "/database/password", wire::anything)
+        .with_body(json(&Change { password: password.expose_secret() }))
 }
 
 fn of_project<T>(
@@ -227,9 +199,7 @@ fn of_project<T>(
 
 pub(super) fn json(value: &impl Serialize) -> Body {
     // Nothing that is written here can fail to be JSON; an empty body would be refused by the platform.
-    Body::Json(Zeroizing::new(
-        serde_json::to_vec(value).unwrap_or_default(),
-    ))
+    Body::Json(Zeroizing::new(serde_json::to_vec(value).unwrap_or_default()))
 }
 
 #[cfg(test)]
@@ -261,10 +231,7 @@ mod tests {
 
     #[test]
     fn a_create_says_exactly_what_was_ordered() {
-        let call = create_project(&new(
-            Region::Specific("eu-central-1".to_owned()),
-            Some("micro"),
-        ));
+        let call = create_project(&new(Region::Specific("eu-central-1".to_owned()), Some("micro")));
         assert_eq!(
             body(&call),
             json!({
@@ -297,25 +264,13 @@ mod tests {
         assert_eq!(project(&reference()).path, at);
         assert_eq!(delete_project(&reference()).path, at);
         assert_eq!(rename_project(&reference(), "x").path, at);
-        assert_eq!(
-            body(&rename_project(&reference(), "x")),
-            json!({ "name": "x" })
-        );
+        assert_eq!(body(&rename_project(&reference(), "x")), json!({ "name": "x" }));
         assert_eq!(pause_project(&reference()).path, format!("{at}/pause"));
         assert_eq!(restore_project(&reference()).path, format!("{at}/restore"));
-        assert_eq!(
-            api_keys(&reference()).path,
-            format!("{at}/api-keys?reveal=true")
-        );
-        assert_eq!(
-            pooler(&reference()).path,
-            format!("{at}/config/database/pooler")
-        );
+        assert_eq!(api_keys(&reference()).path, format!("{at}/api-keys?reveal=true"));
+        assert_eq!(pooler(&reference()).path, format!("{at}/config/database/pooler"));
         let services = [Service::Auth, Service::Database];
-        assert_eq!(
-            health(&reference(), &services).path,
-            format!("{at}/health?services=auth,db")
-        );
+        assert_eq!(health(&reference(), &services).path, format!("{at}/health?services=auth,db"));
         let change = change_password(&reference(), &"s3cret".into());
         assert_eq!(change.path, format!("{at}/database/password"));
         assert_eq!(body(&change), json!({ "password": "s3cret" }));

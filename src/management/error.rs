@@ -248,13 +248,8 @@ impl Error {
     pub const fn is_quota(&self) -> bool {
         matches!(
             self,
-            Self::Forbidden {
-                reason: Forbidden::FreeProjectLimit,
-                ..
-            } | Self::Rejected {
-                because: Rejection::QuotaReached,
-                ..
-            }
+            Self::Forbidden { reason: Forbidden::FreeProjectLimit, .. }
+                | Self::Rejected { because: Rejection::QuotaReached, .. }
         )
     }
 
@@ -292,13 +287,7 @@ impl Error {
 
     /// Whether the authorization has lost its scopes.
     pub const fn is_scopes_lost(&self) -> bool {
-        matches!(
-            self,
-            Self::Rejected {
-                because: Rejection::ScopesLost,
-                ..
-            }
-        )
+        matches!(self, Self::Rejected { because: Rejection::ScopesLost, .. })
     }
 
     /// A short name for metrics and logs.
@@ -355,11 +344,6 @@ const fn unreachable(sent: Sent) -> &'static str {
 fn invalid_field(field: Option<Field>) -> String {
     field.map_or_else(
         || "a field has a value that the platform does not take".to_owned(),
-        |field| {
-            format!(
-                "the platform does not take the value of the {}",
-                field.as_str()
-            )
-        },
+        |field| format!("the platform does not take the value of the {}", field.as_str()),
     )
 }

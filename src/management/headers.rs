@@ -40,10 +40,7 @@ pub(super) fn date(headers: &HeaderMap) -> Option<Timestamp> {
 /// `Retry-After`, in seconds or as a date by the server's clock, else the moment that the text names, else the end of
 /// the window.
 pub(super) fn retry_after(headers: &HeaderMap, moment: Option<Timestamp>) -> Option<Duration> {
-    let said = headers
-        .get(RETRY_AFTER)
-        .and_then(|value| value.to_str().ok())
-        .map(str::trim);
+    let said = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::trim);
     said.and_then(|text| seconds(text).or_else(|| until(text, headers)))
         .or_else(|| Some(left(moment?, date(headers)?)))
         .or_else(|| rate(headers).map(|rate| rate.reset))
@@ -67,9 +64,7 @@ fn left(until: Timestamp, now: Timestamp) -> Duration {
 }
 
 fn http_date(text: &str) -> Option<Timestamp> {
-    jiff::fmt::rfc2822::DateTimeParser::new()
-        .parse_timestamp(text)
-        .ok()
+    jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()
 }
 
 #[cfg(test)]
@@ -77,10 +72,7 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-        pairs
-            .iter()
-            .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
-            .collect()
+        pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
     }
 
     const NOW: &str = "Wed, 15 Apr 2026 10:46:16 GMT";
@@ -103,35 +95,17 @@ mod tests {
             (&[("retry-after", "0")], Some(second(0))),
             (&[("retry-after", " 7 ")], Some(second(7))),
             (&[("retry-after", "999999")], Some(LONGEST_WAIT)),
-            (
-                &[("retry-after", "99999999999999999999999999")],
-                Some(LONGEST_WAIT),
-            ),
+            (&[("retry-after", "99999999999999999999999999")], Some(LONGEST_WAIT)),
             (&[("retry-after", "-5")], None),
             (&[("retry-after", "+5")], None),
             (&[("retry-after", "1.5")], None),
             (&[("retry-after", "soon")], None),
             (&[("retry-after", "")], None),
             (&[], None),
+            (&[("retry-after", "Wed, 15 Apr 2026 10:46:46 GMT"), ("date", NOW)], Some(second(30))),
+            (&[("retry-after", "Wed, 15 Apr 2026 10:46:06 GMT"), ("date", NOW)], Some(second(0))),
             (
-                &[
-                    ("retry-after", "Wed, 15 Apr 2026 10:46:46 GMT"),
-                    ("date", NOW),
-                ],
-                Some(second(30)),
-            ),
-            (
-                &[
-                    ("retry-after", "Wed, 15 Apr 2026 10:46:06 GMT"),
-                    ("date", NOW),
-                ],
-                Some(second(0)),
-            ),
-            (
-                &[
-                    ("retry-after", "Wed, 15 Apr 2099 10:46:06 GMT"),
-                    ("date", NOW),
-                ],
+                &[("retry-after", "Wed, 15 Apr 2099 10:46:06 GMT"), ("date", NOW)],
                 Some(LONGEST_WAIT),
             ),
             (&[("retry-after", "Wed, 15 Apr 2026 10:46:46 GMT")], None),
@@ -148,16 +122,10 @@ mod tests {
             ("x-ratelimit-remaining", "0"),
             ("x-ratelimit-reset", "17"),
         ];
-        assert_eq!(
-            retry_after(&headers(&window), None),
-            Some(Duration::from_secs(17))
-        );
+        assert_eq!(retry_after(&headers(&window), None), Some(Duration::from_secs(17)));
         let mut with_garbage = window.to_vec();
         with_garbage.push(("retry-after", "garbage"));
-        assert_eq!(
-            retry_after(&headers(&with_garbage), None),
-            Some(Duration::from_secs(17))
-        );
+        assert_eq!(retry_after(&headers(&with_garbage), None), Some(Duration::from_secs(17)));
     }
 
     #[test]
@@ -167,11 +135,7 @@ mod tests {
             ("x-ratelimit-remaining", "119"),
             ("x-ratelimit-reset", "60"),
         ];
-        let expected = RateHeaders {
-            limit: 120,
-            remaining: 119,
-            reset: Duration::from_secs(60),
-        };
+        let expected = RateHeaders { limit: 120, remaining: 119, reset: Duration::from_secs(60) };
         assert_eq!(rate(&headers(&all)), Some(expected));
         for broken in 0..3 {
             let mut some = all.to_vec();

@@ -74,11 +74,7 @@ impl Proxy {
 
 impl std::fmt::Debug for Proxy {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            formatter,
-            "Proxy({})",
-            self.0.origin().ascii_serialization()
-        )
+        write!(formatter, "Proxy({})", self.0.origin().ascii_serialization())
     }
 }
 
@@ -112,10 +108,7 @@ impl Network {
                 }
             })
         };
-        Ok(Self {
-            pooled: client(IDLE, 8)?,
-            own: client(Duration::ZERO, 0)?,
-        })
+        Ok(Self { pooled: client(IDLE, 8)?, own: client(Duration::ZERO, 0)? })
     }
 }
 
@@ -184,10 +177,7 @@ impl Network {
 
 /// Puts a gate before the body, if there is one.
 fn gate(request: Request<Bytes>) -> Result<(reqwest::Request, Option<Gate>), TransportError> {
-    let unsendable = TransportError {
-        sent: Sent::No,
-        kind: TransportKind::Connect,
-    };
+    let unsendable = TransportError { sent: Sent::No, kind: TransportKind::Connect };
     let (parts, bytes) = request.into_parts();
     if bytes.is_empty() {
         let request = Request::from_parts(parts, reqwest::Body::default());
@@ -220,10 +210,7 @@ async fn watched(
             }
         }
     }
-    timeout_at(deadline, head)
-        .await
-        .map_err(|_| None)?
-        .map_err(Some)
+    timeout_at(deadline, head).await.map_err(|_| None)?.map_err(Some)
 }
 
 /// What went wrong before the head of the answer came.
@@ -241,10 +228,7 @@ fn failure(gate: Option<&Gate>, error: Option<&reqwest::Error>) -> TransportErro
         // The chain names hosts and addresses, but neither headers nor bodies.
         tracing::debug!(error = ?error.source(), ?kind, "no answer from the Management API");
     }
-    TransportError {
-        sent: if unsent { Sent::No } else { Sent::Perhaps },
-        kind,
-    }
+    TransportError { sent: if unsent { Sent::No } else { Sent::Perhaps }, kind }
 }
 
 /// Whether we refused the other side's certificate. Errors of input and output hold what caused them where only their own
@@ -252,9 +236,7 @@ fn failure(gate: Option<&Gate>, error: Option<&reqwest::Error>) -> TransportErro
 fn is_distrust(error: &reqwest::Error) -> bool {
     let mut next = error.source();
     while let Some(error) = next {
-        let held = error
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref);
+        let held = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
         if let Some(held) = held {
             next = Some(held);
             continue;
@@ -273,25 +255,18 @@ async fn body(
     limits: Limits,
     deadline: Instant,
 ) -> Result<Response<Bytes>, TransportError> {
-    let fail = |kind| TransportError {
-        sent: Sent::Perhaps,
-        kind,
-    };
-    let too_large = fail(TransportKind::TooLarge {
-        status: response.status().as_u16(),
-    });
-    let announced = response
-        .content_length()
-        .map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
+    let fail = |kind| TransportError { sent: Sent::Perhaps, kind };
+    let too_large = fail(TransportKind::TooLarge { status: response.status().as_u16() });
+    let announced =
+        response.content_length().map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
     if announced > limits.body {
         return Err(too_large);
     }
     let mut bytes = Zeroizing::new(Vec::with_capacity(announced));
     loop {
         let next = (Instant::now() + limits.idle).min(deadline);
-        let piece = timeout_at(next, response.chunk())
-            .await
-            .map_err(|_| fail(TransportKind::TimedOut))?;
+        let piece =
+            timeout_at(next, response.chunk()).await.map_err(|_| fail(TransportKind::TimedOut))?;
         let Some(piece) = piece.map_err(|_| fail(TransportKind::Broken))? else {
             break;
         };

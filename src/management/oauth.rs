@@ -120,29 +120,20 @@ pub fn revoke(app: &OAuthApp, refresh_token: &SecretString) -> Call<()> {
         client_secret: &'a str,
         refresh_token: &'a str,
     }
-    Call::new(
-        Endpoint::Revoke,
-        String::new(),
-        "/v1/oauth/revoke".to_owned(),
-        wire::anything,
-    )
-    .with_body(json(&Revocation {
-        client_id: &app.client_id,
-        client_secret: app.client_secret.expose_secret(),
-        refresh_token: refresh_token.expose_secret().trim(),
-    }))
-    .with_limits(Limits::ONCE)
+    Call::new(Endpoint::Revoke, String::new(), "/v1/oauth/revoke".to_owned(), wire::anything)
+        .with_body(json(&Revocation {
+            client_id: &app.client_id,
+            client_secret: app.client_secret.expose_secret(),
+            refresh_token: refresh_token.expose_secret().trim(),
+        }))
+        .with_limits(Limits::ONCE)
 }
 
 fn token_call(app: &OAuthApp, form: String) -> Call<TokenGrant> {
-    let mut call = Call::new(
-        Endpoint::Token,
-        String::new(),
-        "/v1/oauth/token".to_owned(),
-        token_grant,
-    )
-    .with_body(Body::Form(Zeroizing::new(form.into_bytes())))
-    .with_limits(Limits::ONCE);
+    let mut call =
+        Call::new(Endpoint::Token, String::new(), "/v1/oauth/token".to_owned(), token_grant)
+            .with_body(Body::Form(Zeroizing::new(form.into_bytes())))
+            .with_limits(Limits::ONCE);
     call.client = Some(ClientProof {
         client_id: app.client_id.clone(),
         client_secret: app.client_secret.clone(),
@@ -175,11 +166,7 @@ fn token_grant(_: &str, body: &[u8]) -> Result<TokenGrant, Undecodable> {
         access_token: secret(&raw.access_token)?,
         refresh_token: raw.refresh_token.as_ref().map(secret).transpose()?,
         expires_in: lifetime(&raw.expires_in),
-        scopes: scopes
-            .split_ascii_whitespace()
-            .take(64)
-            .filter_map(word)
-            .collect(),
+        scopes: scopes.split_ascii_whitespace().take(64).filter_map(word).collect(),
         limited_to_projects: !raw.project_refs.is_null(),
     })
 }
@@ -190,16 +177,12 @@ fn lifetime(value: &Value) -> Option<Duration> {
     let seconds = match value {
         Value::Number(number) => number.as_u64().or_else(|| {
             let float = number.as_f64()?;
-            Duration::try_from_secs_f64(float)
-                .ok()
-                .map(|duration| duration.as_secs())
+            Duration::try_from_secs_f64(float).ok().map(|duration| duration.as_secs())
         }),
         Value::String(text) => text.trim().parse().ok(),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     };
-    seconds
-        .filter(|seconds| *seconds > 0)
-        .map(|seconds| Duration::from_secs(seconds.min(YEAR)))
+    seconds.filter(|seconds| *seconds > 0).map(|seconds| Duration::from_secs(seconds.min(YEAR)))
 }
 
 #[cfg(test)]
@@ -211,10 +194,7 @@ mod tests {
     use super::*;
 
     fn app() -> OAuthApp {
-        OAuthApp {
-            client_id: "the-app".to_owned(),
-            client_secret: "app-secret".into(),
-        }
+        OAuthApp { client_id: "the-app".to_owned(), client_secret: "app-secret".into() }
     }
 
     fn decode(body: &Value) -> Result<TokenGrant, Undecodable> {
@@ -224,17 +204,12 @@ mod tests {
     #[test]
     fn a_refresh_is_a_form_with_nothing_else_in_it() {
         let call = refresh_token(&app(), &" to+ken&/= \n".into());
-        let Some(Body::Form(form)) = &call.body else {
-            panic!("no form")
-        };
+        let Some(Body::Form(form)) = &call.body else { panic!("no form") };
         let pairs: Vec<_> = form_urlencoded::parse(form).into_owned().collect();
         let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
         assert_eq!(
             pairs,
-            [
-                pair("grant_type", "refresh_token"),
-                pair("refresh_token", "to+ken&/=")
-            ]
+            [pair("grant_type", "refresh_token"), pair("refresh_token", "to+ken&/=")]
         );
         assert_eq!(call.limits.connection, super::super::Connection::Own);
     }
@@ -260,9 +235,7 @@ mod tests {
     #[test]
     fn a_code_is_exchanged_with_its_verifier() {
         let call = exchange_code(&app(), &"the+code".into(), "https://x/y", &"v".into());
-        let Some(Body::Form(form)) = &call.body else {
-            panic!("no form")
-        };
+        let Some(Body::Form(form)) = &call.body else { panic!("no form") };
         let pairs: BTreeMap<_, _> = form_urlencoded::parse(form).into_owned().collect();
         assert_eq!(pairs["grant_type"], "authorization_code");
         assert_eq!(pairs["code"], "the+code");

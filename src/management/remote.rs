@@ -25,10 +25,7 @@ impl Remote {
             .and_then(|value| value.to_str().ok())
             .is_some_and(|value| value.trim_start().starts_with("text/html"));
         if html || body.trim_ascii_start().starts_with(b"<") {
-            return Self {
-                is_page: true,
-                ..Self::default()
-            };
+            return Self { is_page: true, ..Self::default() };
         }
         match serde_json::from_slice::<Value>(body) {
             Ok(value) => {
@@ -36,11 +33,7 @@ impl Remote {
                 for field in ["message", "error", "error_description", "error_code"] {
                     collect(value.get(field), &mut messages, 0);
                 }
-                Self {
-                    messages,
-                    missing: missing(&value),
-                    is_page: false,
-                }
+                Self { messages, missing: missing(&value), is_page: false }
             }
             Err(_) => Self {
                 messages: vec![String::from_utf8_lossy(body).to_lowercase()],
@@ -56,10 +49,7 @@ impl Remote {
 
     /// The first moment that a message names, as ISO 8601.
     pub(super) fn moment(&self) -> Option<Timestamp> {
-        let words = self
-            .messages
-            .iter()
-            .flat_map(|text| text.split_whitespace());
+        let words = self.messages.iter().flat_map(|text| text.split_whitespace());
         let mut moments = words.filter_map(|word| {
             let word = word.trim_matches(|edge: char| !edge.is_ascii_alphanumeric());
             word.to_uppercase().parse().ok()
@@ -79,10 +69,7 @@ fn collect(value: Option<&Value>, messages: &mut Vec<String>, depth: u8) {
     match value {
         Some(Value::String(text)) => messages.push(text.to_lowercase()),
         Some(Value::Array(items)) if depth < 2 => {
-            items
-                .iter()
-                .take(64)
-                .for_each(|item| collect(Some(item), messages, depth + 1));
+            items.iter().take(64).for_each(|item| collect(Some(item), messages, depth + 1));
         }
         Some(Value::Object(object)) if depth < 2 => {
             collect(object.get("message"), messages, depth + 1);
@@ -98,9 +85,7 @@ fn collect(value: Option<&Value>, messages: &mut Vec<String>, depth: u8) {
 fn missing(value: &Value) -> Vec<String> {
     let is_name = |text: &&str| {
         (1..=64).contains(&text.len())
-            && text
-                .bytes()
-                .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+            && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
     };
     let list = value.get("missing_permissions").and_then(Value::as_array);
     list.into_iter()

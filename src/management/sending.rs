@@ -38,20 +38,10 @@ pub(super) struct Body {
 
 /// A body and its gate.
 pub(super) fn gated(bytes: Bytes) -> (Body, Gate) {
-    let state = State {
-        phase: AtomicU8::new(WAITING),
-        taken: Notify::new(),
-    };
+    let state = State { phase: AtomicU8::new(WAITING), taken: Notify::new() };
     let gate = Gate(Arc::new(state));
     let length = bytes.len() as u64;
-    (
-        Body {
-            bytes: Some(bytes),
-            length,
-            gate: gate.clone(),
-        },
-        gate,
-    )
+    (Body { bytes: Some(bytes), length, gate: gate.clone() }, gate)
 }
 
 impl Gate {
@@ -67,10 +57,7 @@ impl Gate {
     }
 
     fn enter(&self, phase: u8) -> bool {
-        self.0
-            .phase
-            .compare_exchange(WAITING, phase, Ordering::AcqRel, Ordering::Acquire)
-            .is_ok()
+        self.0.phase.compare_exchange(WAITING, phase, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 }
 

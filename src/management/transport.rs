@@ -60,17 +60,11 @@ impl Limits {
     };
 
     /// For long lists.
-    pub const LIST: Self = Self {
-        body: 8 << 20,
-        ..Self::ORDINARY
-    };
+    pub const LIST: Self = Self { body: 8 << 20, ..Self::ORDINARY };
 
     /// For what must not be sent twice: creating a project, spending a refresh token.
-    pub const ONCE: Self = Self {
-        sending: Duration::from_secs(3),
-        connection: Connection::Own,
-        ..Self::ORDINARY
-    };
+    pub const ONCE: Self =
+        Self { sending: Duration::from_secs(3), connection: Connection::Own, ..Self::ORDINARY };
 }
 
 /// Whether the other side may have got the request.

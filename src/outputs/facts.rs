@@ -53,8 +53,6 @@ impl Facts {
 
     /// The way to the database that is asked for.
     pub fn database(&self, endpoint: Endpoint) -> Option<&Database> {
-        self.databases
-            .iter()
-            .find(|database| database.endpoint == endpoint)
+        self.databases.iter().find(|database| database.endpoint == endpoint)
     }
 }

@@ -43,10 +43,7 @@ impl From<Secret> for Found {
         Self {
             meta: secret.metadata,
             kind: secret.type_,
-            entries: entries
-                .into_iter()
-                .map(|(key, ByteString(bytes))| (key, bytes))
-                .collect(),
+            entries: entries.into_iter().map(|(key, ByteString(bytes))| (key, bytes)).collect(),
         }
     }
 }
@@ -59,11 +56,7 @@ impl From<ConfigMap> for Found {
             .map(|(key, value)| (key, value.into_bytes()))
             .chain(binary.map(|(key, ByteString(bytes))| (key, bytes)))
             .collect();
-        Self {
-            meta: map.metadata,
-            kind: None,
-            entries,
-        }
+        Self { meta: map.metadata, kind: None, entries }
     }
 }
 
@@ -119,9 +112,7 @@ pub fn belonging(meta: &ObjectMeta, project: &SupabaseProject) -> Belonging {
         // Somebody else's controller looks after it.
         Some(owner) if !is_project(owner) => return Belonging::Foreign,
         Some(owner) => Some(owner),
-        None => of_projects()
-            .find(|owner| owner.uid == uid)
-            .or_else(|| of_projects().next()),
+        None => of_projects().find(|owner| owner.uid == uid).or_else(|| of_projects().next()),
     };
     let recorded = || {
         let status = project.status.as_ref();
@@ -133,10 +124,7 @@ pub fn belonging(meta: &ObjectMeta, project: &SupabaseProject) -> Belonging {
     };
     match owner {
         Some(owner) if owner.uid == uid => Belonging::Ours,
-        Some(owner) => Belonging::Other {
-            uid: owner.uid.clone(),
-            project: owner.name.clone(),
-        },
+        Some(owner) => Belonging::Other { uid: owner.uid.clone(), project: owner.name.clone() },
         None if recorded() => Belonging::Ours,
         None => Belonging::Foreign,
     }
@@ -159,10 +147,7 @@ pub fn labels(
         (names::MANAGED_BY, FIELD_MANAGER),
         (names::PART_OF, "supabase"),
         (names::PROJECT, name.trim_end_matches(['-', '.'])),
-        (
-            names::OWNER_UID,
-            project.metadata.uid.as_deref().unwrap_or_default(),
-        ),
+        (names::OWNER_UID, project.metadata.uid.as_deref().unwrap_or_default()),
         (names::ROLE, role),
     ] {
         labels.insert(key.to_owned(), value.to_owned());
@@ -279,9 +264,7 @@ pub fn unbound_digest<'a>(
     kind: Option<&str>,
     entries: impl Iterator<Item = (&'a str, &'a [u8])>,
 ) -> String {
-    parts(output, password, kind, entries, |parts| {
-        key.digest("output", parts.iter().copied())
-    })
+    parts(output, password, kind, entries, |parts| key.digest("output", parts.iter().copied()))
 }
 
 fn parts<'a>(
@@ -292,9 +275,7 @@ fn parts<'a>(
     digest: impl FnOnce(&[&[u8]]) -> String,
 ) -> String {
     let declared = serde_json::to_vec(output).unwrap_or_default();
-    let password = password
-        .filter(|_| output.needs_password())
-        .unwrap_or_default();
+    let password = password.filter(|_| output.needs_password()).unwrap_or_default();
     let kind = kind.unwrap_or_default();
     let mut parts = vec![declared.as_slice(), password.as_bytes(), kind.as_bytes()];
     for (name, value) in entries {
@@ -314,10 +295,7 @@ pub fn meta_is_current(project: &SupabaseProject, output: &Output, found: &Found
             .all(|(key, value)| there.as_ref().and_then(|there| there.get(key)) == Some(value))
     };
     let owned = |references: &Option<Vec<OwnerReference>>| {
-        references
-            .iter()
-            .flatten()
-            .any(|owner| Some(&owner.uid) == project.metadata.uid.as_ref())
+        references.iter().flatten().any(|owner| Some(&owner.uid) == project.metadata.uid.as_ref())
     };
     holds(&found.meta.labels, &wanted.labels)
         && holds(&found.meta.annotations, &wanted.annotations)
@@ -378,31 +356,17 @@ mod tests {
 
     #[test]
     fn who_owns_an_output_is_told_by_uids_and_never_by_labels() {
-        let other = |name: &str| Belonging::Other {
-            uid: "u2".to_owned(),
-            project: name.to_owned(),
-        };
+        let other =
+            |name: &str| Belonging::Other { uid: "u2".to_owned(), project: name.to_owned() };
         let long = format!("{}-one", "x".repeat(70));
         for (owners, whose) in [
             // Labels alone are nobody's word.
             (vec![], Belonging::Foreign),
-            (
-                vec![reference("Deployment", "d", "u9", false)],
-                Belonging::Foreign,
-            ),
-            (
-                vec![reference(PROJECT, "orders", UID, true)],
-                Belonging::Ours,
-            ),
-            (
-                vec![reference(PROJECT, "orders", UID, false)],
-                Belonging::Ours,
-            ),
+            (vec![reference("Deployment", "d", "u9", false)], Belonging::Foreign),
+            (vec![reference(PROJECT, "orders", UID, true)], Belonging::Ours),
+            (vec![reference(PROJECT, "orders", UID, false)], Belonging::Ours),
             // Labelled as ours, and owned by another one, whose whole name is told.
-            (
-                vec![reference(PROJECT, "orders", "u2", true)],
-                other("orders"),
-            ),
+            (vec![reference(PROJECT, "orders", "u2", true)], other("orders")),
             (vec![reference(PROJECT, &long, "u2", true)], other(&long)),
             (
                 vec![
@@ -458,10 +422,7 @@ mod tests {
             fields_v1: Some(FieldsV1(fields)),
             ..ManagedFieldsEntry::default()
         }]);
-        let found = Found {
-            meta,
-            ..Found::default()
-        };
+        let found = Found { meta, ..Found::default() };
         let next = super::meta(&never_written(), &output(), Some(&found));
         let marks = next.labels.unwrap();
         assert_eq!(marks.get("team").map(String::as_str), Some("theirs"));
@@ -481,14 +442,7 @@ mod tests {
         let key = DigestKey::from_bytes(&[7; 32]).unwrap();
         let of = |object: &str| {
             let entries = [("key", b"value".as_slice())];
-            digest(
-                &key,
-                object,
-                &output(),
-                None,
-                Some("Opaque"),
-                entries.into_iter(),
-            )
+            digest(&key, object, &output(), None, Some("Opaque"), entries.into_iter())
         };
         let tail = |digest: String| digest.split_once(':').unwrap().1.to_owned();
         assert_ne!(tail(of("a/orders")), tail(of("b/orders")));

@@ -61,9 +61,7 @@ impl Rendered {
     /// Keeps what an earlier writing put there for values that are not known now: applications go on with it.
     pub fn keep(&mut self, entries: &BTreeMap<String, Vec<u8>>) {
         for missing in &self.missing {
-            let text = entries
-                .get(&missing.key)
-                .and_then(|bytes| std::str::from_utf8(bytes).ok());
+            let text = entries.get(&missing.key).and_then(|bytes| std::str::from_utf8(bytes).ok());
             if let Some(text) = text {
                 self.data.0.insert(missing.key.clone(), text.to_owned());
             }
@@ -106,22 +104,14 @@ pub fn render(output: &Output, facts: &Facts) -> Rendered {
 fn environment(output: &Output, facts: &Facts) -> Rendered {
     let prefix = output.prefix.as_deref().unwrap_or_default();
     let wanted = output.include.as_deref().unwrap_or(&DEFAULT);
-    let named = wanted
-        .iter()
-        .map(|value| (*value, format!("{prefix}{}", variable(*value))));
+    let named = wanted.iter().map(|value| (*value, format!("{prefix}{}", variable(*value))));
     collect(output, facts, OPAQUE, named)
 }
 
 fn binding(output: &Output, facts: &Facts) -> Rendered {
-    let named = BINDING
-        .iter()
-        .map(|(value, key)| (*value, (*key).to_owned()));
+    let named = BINDING.iter().map(|(value, key)| (*value, (*key).to_owned()));
     let mut rendered = collect(output, facts, SERVICE_BINDING, named);
-    for (key, value) in [
-        ("type", "postgresql"),
-        ("provider", "supabase"),
-        ("sslmode", "require"),
-    ] {
+    for (key, value) in [("type", "postgresql"), ("provider", "supabase"), ("sslmode", "require")] {
         rendered.data.0.insert(key.to_owned(), value.to_owned());
     }
     rendered
@@ -145,21 +135,12 @@ fn collect(
             None => missing.push(Missing { value, key }),
         }
     }
-    Rendered {
-        kind,
-        data: Data(data),
-        missing,
-    }
+    Rendered { kind, data: Data(data), missing }
 }
 
 fn value_of(value: OutputValue, output: &Output, facts: &Facts) -> Option<String> {
     let database = || facts.database(output.endpoint);
-    let password = || {
-        facts
-            .password
-            .as_ref()
-            .map(secrecy::ExposeSecret::expose_secret)
-    };
+    let password = || facts.password.as_ref().map(secrecy::ExposeSecret::expose_secret);
     let key = |key: &Option<secrecy::SecretString>| {
         key.as_ref().map(|key| key.expose_secret().to_owned())
     };
@@ -182,23 +163,10 @@ fn value_of(value: OutputValue, output: &Output, facts: &Facts) -> Option<String
 /// A Postgres connection URI. `sslmode=require` is what every endpoint bears; `verify-full` needs a CA file that
 /// only the dashboard offers (platform.md §6).
 fn uri(database: &Database, password: &str) -> String {
-    let Database {
-        endpoint: _,
-        host,
-        port,
-        user,
-        name,
-    } = database;
-    let host = if host.contains(':') {
-        format!("[{host}]")
-    } else {
-        host.clone()
-    };
-    let (user, password, name) = (
-        password::encode(user),
-        password::encode(password),
-        password::encode(name),
-    );
+    let Database { endpoint: _, host, port, user, name } = database;
+    let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+    let (user, password, name) =
+        (password::encode(user), password::encode(password), password::encode(name));
     format!("postgresql://{user}:{password}@{host}:{port}/{name}?sslmode=require")
 }
 
@@ -227,27 +195,16 @@ pub fn password_in(output: &Output, entries: &BTreeMap<String, Vec<u8>>) -> Vec<
         Preset::Env => {
             let prefix = output.prefix.as_deref().unwrap_or_default();
             let key = |value| format!("{prefix}{}", variable(value));
-            (
-                key(OutputValue::DatabasePassword),
-                key(OutputValue::DatabaseURI),
-            )
+            (key(OutputValue::DatabasePassword), key(OutputValue::DatabaseURI))
         }
     };
-    let text = |key: &str| {
-        entries
-            .get(key)
-            .and_then(|bytes| std::str::from_utf8(bytes).ok())
-    };
+    let text = |key: &str| entries.get(key).and_then(|bytes| std::str::from_utf8(bytes).ok());
     let in_uri = text(&uri).and_then(|uri| {
         let (_, rest) = uri.split_once("://")?;
         let (user, _) = rest.split_once('@')?;
         password::decode(user.split_once(':')?.1)
     });
-    text(&plain)
-        .map(str::to_owned)
-        .into_iter()
-        .chain(in_uri)
-        .collect()
+    text(&plain).map(str::to_owned).into_iter().chain(in_uri).collect()
 }
 
 impl Output {
@@ -305,53 +262,28 @@ mod tests {
                 service_role: None,
             },
             databases: vec![
-                database(
-                    Endpoint::SessionPooler,
-                    5432,
-                    "postgres.abcdefghijklmnopqrst",
-                ),
-                database(
-                    Endpoint::TransactionPooler,
-                    6543,
-                    "postgres.abcdefghijklmnopqrst",
-                ),
+                database(Endpoint::SessionPooler, 5432, "postgres.abcdefghijklmnopqrst"),
+                database(Endpoint::TransactionPooler, 6543, "postgres.abcdefghijklmnopqrst"),
             ],
             password: Some("p@ss/wörd".into()),
         }
     }
 
     fn entries(rendered: &Rendered) -> Vec<(&str, &str)> {
-        rendered
-            .data
-            .0
-            .iter()
-            .map(|(key, value)| (key.as_str(), value.as_str()))
-            .collect()
+        rendered.data.0.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect()
     }
 
     fn misses(rendered: &Rendered, value: OutputValue) -> bool {
-        rendered
-            .missing
-            .iter()
-            .any(|missing| missing.value == value)
+        rendered.missing.iter().any(|missing| missing.value == value)
     }
 
     #[test]
     fn what_was_written_stays_where_it_is_not_known_any_more() {
         let output = Output::named("out");
         let written = render(&output, &facts()).data.0;
-        let bytes = written
-            .clone()
-            .into_iter()
-            .map(|(key, value)| (key, value.into_bytes()))
-            .collect();
-        let mut rendered = render(
-            &output,
-            &Facts {
-                password: None,
-                ..facts()
-            },
-        );
+        let bytes =
+            written.clone().into_iter().map(|(key, value)| (key, value.into_bytes())).collect();
+        let mut rendered = render(&output, &Facts { password: None, ..facts() });
         rendered.keep(&bytes);
         assert_eq!(rendered.data.0, written);
         assert!(misses(&rendered, OutputValue::DatabaseURI));
@@ -394,28 +326,16 @@ mod tests {
             entries(&render(&output, &facts())),
             [
                 ("NEXT_PUBLIC_SUPABASE_PUBLISHABLE_KEY", "sb_publishable_p"),
-                (
-                    "NEXT_PUBLIC_SUPABASE_URL",
-                    "https://abcdefghijklmnopqrst.supabase.co"
-                ),
+                ("NEXT_PUBLIC_SUPABASE_URL", "https://abcdefghijklmnopqrst.supabase.co"),
             ]
         );
     }
 
     #[test]
     fn a_config_map_never_holds_a_secret() {
-        let output = Output {
-            kind: OutputKind::ConfigMap,
-            ..Output::named("web")
-        };
+        let output = Output { kind: OutputKind::ConfigMap, ..Output::named("web") };
         let rendered = render(&output, &facts());
-        assert!(
-            rendered
-                .data
-                .0
-                .keys()
-                .all(|key| !key.contains("SECRET") && !key.contains("DB_"))
-        );
+        assert!(rendered.data.0.keys().all(|key| !key.contains("SECRET") && !key.contains("DB_")));
         assert!(misses(&rendered, OutputValue::DatabaseURI));
     }
 
@@ -442,14 +362,8 @@ mod tests {
     #[test]
     fn what_is_not_known_is_missing_not_empty() {
         let rendered = render(
-            &Output {
-                endpoint: Endpoint::Direct,
-                ..Output::named("out")
-            },
-            &Facts {
-                password: None,
-                ..facts()
-            },
+            &Output { endpoint: Endpoint::Direct, ..Output::named("out") },
+            &Facts { password: None, ..facts() },
         );
         assert!(misses(&rendered, OutputValue::DatabaseURI));
         assert!(misses(&rendered, OutputValue::DatabaseHost));
@@ -460,34 +374,18 @@ mod tests {
     #[test]
     fn a_password_is_found_again_in_what_was_written() {
         for output in [
-            Output {
-                prefix: Some("X_".into()),
-                ..Output::named("a")
-            },
-            Output {
-                preset: Preset::ServiceBinding,
-                ..Output::named("b")
-            },
+            Output { prefix: Some("X_".into()), ..Output::named("a") },
+            Output { preset: Preset::ServiceBinding, ..Output::named("b") },
         ] {
             let written = render(&output, &facts()).data.0;
-            let bytes = written
-                .into_iter()
-                .map(|(key, value)| (key, value.into_bytes()))
-                .collect();
+            let bytes = written.into_iter().map(|(key, value)| (key, value.into_bytes())).collect();
             assert_eq!(password_in(&output, &bytes), ["p@ss/wörd", "p@ss/wörd"]);
         }
     }
 
     #[test]
     fn debug_output_shows_no_value() {
-        let shown = format!(
-            "{:?} {:?}",
-            facts(),
-            render(&Output::named("out"), &facts())
-        );
-        assert!(
-            !shown.contains("sb_secret_s") && !shown.contains("p@ss"),
-            "{shown}"
-        );
+        let shown = format!("{:?} {:?}", facts(), render(&Output::named("out"), &facts()));
+        assert!(!shown.contains("sb_secret_s") && !shown.contains("p@ss"), "{shown}");
     }
 }

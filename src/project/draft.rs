@@ -25,11 +25,7 @@ impl Draft {
 
     /// Goes on with a status that was decided.
     pub fn over(project: &SupabaseProject, status: ProjectStatus, now: Timestamp) -> Self {
-        Self {
-            status,
-            generation: project.metadata.generation,
-            now,
-        }
+        Self { status, generation: project.metadata.generation, now }
     }
 
     /// The time of the decision.
@@ -41,15 +37,7 @@ impl Draft {
     pub fn set(&mut self, kind: ConditionType, truth: Truth, reason: Reason, message: &str) {
         let list = &mut self.status.conditions;
         let (kind, reason) = (kind.as_str(), reason.as_str());
-        conditions::set(
-            list,
-            kind,
-            truth,
-            reason,
-            message,
-            self.generation,
-            self.now,
-        );
+        conditions::set(list, kind, truth, reason, message, self.generation, self.now);
     }
 
     /// Removes a condition.

@@ -25,10 +25,7 @@ pub struct Problem {
 impl Problem {
     /// A problem.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self {
-            reason,
-            message: message.into(),
-        }
+        Self { reason, message: message.into() }
     }
 }
 
@@ -203,10 +200,7 @@ impl Source {
 impl Reading {
     /// What an output lacks that the platform has not given, whatever is known of the password.
     pub fn missing(&self, output: &Output) -> Vec<Missing> {
-        let known = Facts {
-            password: Some(SecretString::from("known")),
-            ..self.facts.clone()
-        };
+        let known = Facts { password: Some(SecretString::from("known")), ..self.facts.clone() };
         outputs::render(output, &known).missing
     }
 

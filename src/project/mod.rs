@@ -112,10 +112,8 @@ impl Kind for Projects {
 
     fn api(&self, namespace: Option<&str>) -> Api<SupabaseProject> {
         let client = self.shell.client.clone();
-        namespace.map_or_else(
-            || Api::all(client.clone()),
-            |name| Api::namespaced(client.clone(), name),
-        )
+        namespace
+            .map_or_else(|| Api::all(client.clone()), |name| Api::namespaced(client.clone(), name))
     }
 
     async fn needs_finalizer(&self, object: &SupabaseProject) -> Result<bool, kubernetes::Error> {

@@ -27,11 +27,7 @@ const NEXT: &str = "password-next";
 /// digests were bound. Then it goes on in the old form, so that what is compared is alike; a match is what lets the
 /// new form take its place.
 pub fn digest(key: &DigestKey, project: &SupabaseProject, password: &str) -> String {
-    if records_unbound(project) {
-        unbound(key, password)
-    } else {
-        bound(key, project, password)
-    }
+    if records_unbound(project) { unbound(key, password) } else { bound(key, project, password) }
 }
 
 /// Digest of a password, bound to an object: equal passwords of two objects must not be told to be equal.
@@ -56,9 +52,7 @@ fn records_unbound(project: &SupabaseProject) -> bool {
     let credentials = status.credentials.as_ref();
     match credentials.and_then(|known| known.password_digest.as_deref()) {
         Some(recorded) => !is_bound(recorded),
-        None => status
-            .attempts()
-            .any(|attempt| !is_bound(&attempt.password_digest)),
+        None => status.attempts().any(|attempt| !is_bound(&attempt.password_digest)),
     }
 }
 
@@ -101,10 +95,7 @@ impl<'a> Vault<'a> {
         let password = text(secret, PASSWORD);
         let digests = password.as_ref().map(|password| {
             let password = password.expose_secret();
-            (
-                digest(self.key, self.project, password),
-                bound(self.key, self.project, password),
-            )
+            (digest(self.key, self.project, password), bound(self.key, self.project, password))
         });
         let (digest, bound) = digests.unzip();
         Ok(Kept {
@@ -177,10 +168,7 @@ impl<'a> Vault<'a> {
         }
         let bytes = ByteString(fresh.expose_secret().as_bytes().to_vec());
         if let Some(mut secret) = there {
-            secret
-                .data
-                .get_or_insert_default()
-                .insert(NEXT.to_owned(), bytes);
+            secret.data.get_or_insert_default().insert(NEXT.to_owned(), bytes);
             kubernetes::replace(&self.api, &secret).await?;
         } else {
             let mut secret = self.secret(ObjectMeta::default(), &fresh, None);

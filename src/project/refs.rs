@@ -27,10 +27,7 @@ impl Refs {
     pub fn build<'a>(&self, projects: impl IntoIterator<Item = &'a SeenProject>) -> usize {
         let carried = projects.into_iter().filter_map(|project| {
             let meta = project.meta();
-            let holder = Holder {
-                key: meta.key(),
-                uid: meta.uid().to_owned(),
-            };
+            let holder = Holder { key: meta.key(), uid: meta.uid().to_owned() };
             Some((project.reference.clone()?, holder))
         });
         let mut index = self.lock();
@@ -68,10 +65,9 @@ impl Refs {
     /// Enters a ref that is about to be stored; false if another object has it by now.
     pub fn enter(&self, reference: &str, key: &ObjectKey, uid: &str) -> bool {
         let mut index = self.lock();
-        let holder = index.entry(reference.to_owned()).or_insert_with(|| Holder {
-            key: key.clone(),
-            uid: uid.to_owned(),
-        });
+        let holder = index
+            .entry(reference.to_owned())
+            .or_insert_with(|| Holder { key: key.clone(), uid: uid.to_owned() });
         holder.uid == uid
     }
 

@@ -47,9 +47,7 @@ fn ago(seconds: u64) -> Timestamp {
 #[expect(clippy::needless_pass_by_value, reason = "json! makes values")]
 fn project(spec: Value) -> SupabaseProject {
     let mut all = json!({"connectionRef": {"name": "acme"}, "region": "eu-central-1"});
-    all.as_object_mut()
-        .unwrap()
-        .extend(spec.as_object().unwrap().clone());
+    all.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
     serde_json::from_value(json!({
         "apiVersion": "supabase-operator.dev/v1alpha1",
         "kind": "SupabaseProject",
@@ -90,11 +88,7 @@ fn attempt(outcome: AttemptOutcome, listed_at: Timestamp) -> Attempt {
 }
 
 fn tried(attempts: Vec<Attempt>) -> ProjectStatus {
-    let mut creation = Creation {
-        name: "team-a-orders-nnnnnnnnnn".into(),
-        attempts,
-        room: None,
-    };
+    let mut creation = Creation { name: "team-a-orders-nnnnnnnnnn".into(), attempts, room: None };
     creation.keep_room();
     ProjectStatus {
         organization_slug: Some("acme".into()),
@@ -142,12 +136,7 @@ fn kept() -> Kept {
 fn observed() -> Observed {
     Observed {
         process: "p1".into(),
-        link: Link {
-            problem: None,
-            reachable: true,
-            adoption: true,
-            limited: false,
-        },
+        link: Link { problem: None, reachable: true, adoption: true, limited: false },
         organization: Ok("acme".into()),
         listing: Some(Ok(Listing {
             date: now(),
@@ -194,25 +183,13 @@ fn listing(projects: Vec<ListedProject>) -> Observed {
 }
 
 fn seen(name: &str, status: Status) -> Observed {
-    let sighting = Sighting {
-        name: name.into(),
-        region: None,
-        status,
-        outdated: false,
-    };
-    Observed {
-        presence: Presence::Present(sighting),
-        ..observed()
-    }
+    let sighting = Sighting { name: name.into(), region: None, status, outdated: false };
+    Observed { presence: Presence::Present(sighting), ..observed() }
 }
 
 fn run(project: &SupabaseProject, observed: &Observed) -> Decision<Step, ProjectStatus> {
-    let inputs = Inputs {
-        now: now(),
-        uptime: Duration::from_secs(1000),
-        attempt: 0,
-        random: &Zeros,
-    };
+    let inputs =
+        Inputs { now: now(), uptime: Duration::from_secs(1000), attempt: 0, random: &Zeros };
     decide(project, observed, &inputs)
 }
 
@@ -238,32 +215,21 @@ mod birth {
     #[test]
     fn an_empty_organization_leads_to_one_create_call_under_a_name_of_its_own() {
         let decision = run(&plain(), &listing(vec![listed(OTHER, "something-else")]));
-        let Some(Step::Create(order)) = decision.step else {
-            panic!("no create")
-        };
-        assert_eq!(
-            (order.name.as_str(), order.number),
-            ("team-a-orders-aaaaaaaaaa", 1)
-        );
+        let Some(Step::Create(order)) = decision.step else { panic!("no create") };
+        assert_eq!((order.name.as_str(), order.number), ("team-a-orders-aaaaaaaaaa", 1));
         assert_eq!(decision.status.creation.unwrap().name, order.name);
     }
 
     #[test]
     fn the_name_is_drawn_once() {
         let decision = run(&with(plain(), tried(Vec::new())), &observed());
-        let Some(Step::Create(order)) = decision.step else {
-            panic!("no create")
-        };
+        let Some(Step::Create(order)) = decision.step else { panic!("no create") };
         assert_eq!(order.name, "team-a-orders-nnnnnnnnnn");
     }
 
     #[test]
     fn the_create_name_on_the_list_is_claimed_whatever_became_of_the_attempts() {
-        for outcome in [
-            AttemptOutcome::Pending,
-            AttemptOutcome::Absent,
-            AttemptOutcome::Refused,
-        ] {
+        for outcome in [AttemptOutcome::Pending, AttemptOutcome::Absent, AttemptOutcome::Refused] {
             let status = tried(vec![attempt(outcome, ago(1))]);
             let found = listing(vec![listed(REF, "team-a-orders-nnnnnnnnnn")]);
             assert_eq!(
@@ -293,33 +259,18 @@ mod birth {
         };
         let status = tried(vec![attempt(AttemptOutcome::Pending, ago(1))]);
         let decision = run(&with(plain(), status.clone()), &two());
-        assert_eq!(
-            (ready(&decision), &decision.step),
-            (("False", "AmbiguousCreate"), &None)
-        );
+        assert_eq!((ready(&decision), &decision.step), (("False", "AmbiguousCreate"), &None));
         let told = project(json!({"adoption": {"ref": OTHER}}));
-        assert_eq!(
-            claims(&run(&with(told, status), &two())),
-            Some((OTHER, true))
-        );
+        assert_eq!(claims(&run(&with(told, status), &two())), Some((OTHER, true)));
     }
 
     #[test]
     fn an_open_attempt_is_waited_for_until_the_grace_is_over() {
         let edge = (DEADLINE + GRACE).as_secs();
-        for (age, again) in [
-            (0, false),
-            (edge - 1, false),
-            (edge, false),
-            (edge + 1, true),
-        ] {
+        for (age, again) in [(0, false), (edge - 1, false), (edge, false), (edge + 1, true)] {
             let status = tried(vec![attempt(AttemptOutcome::Pending, ago(age))]);
             let decision = run(&with(plain(), status), &observed());
-            assert_eq!(
-                matches!(decision.step, Some(Step::Create(_))),
-                again,
-                "{age}"
-            );
+            assert_eq!(matches!(decision.step, Some(Step::Create(_))), again, "{age}");
             if again {
                 let attempts = decision.status.creation.unwrap().attempts;
                 assert_eq!(attempts[0].outcome, AttemptOutcome::Absent);
@@ -341,14 +292,8 @@ mod birth {
             ..observed()
         };
         assert_eq!(run(&with(plain(), status.clone()), &early).step, None);
-        let late = Observed {
-            foreign_for: DEADLINE + GRACE,
-            ..observed()
-        };
-        assert!(matches!(
-            run(&with(plain(), status), &late).step,
-            Some(Step::Create(_))
-        ));
+        let late = Observed { foreign_for: DEADLINE + GRACE, ..observed() };
+        assert!(matches!(run(&with(plain(), status), &late).step, Some(Step::Create(_))));
     }
 
     #[test]
@@ -364,10 +309,7 @@ mod birth {
             })),
             ..observed()
         };
-        assert_eq!(
-            ready(&run(&with(plain(), status), &blind)),
-            ("False", "AmbiguousCreate")
-        );
+        assert_eq!(ready(&run(&with(plain(), status), &blind)), ("False", "AmbiguousCreate"));
     }
 
     #[test]
@@ -377,10 +319,7 @@ mod birth {
             attempt(AttemptOutcome::Pending, ago(10_000)),
         ]);
         let decision = run(&with(plain(), status), &observed());
-        assert_eq!(
-            (ready(&decision), &decision.step),
-            (("False", "AmbiguousCreate"), &None)
-        );
+        assert_eq!((ready(&decision), &decision.step), (("False", "AmbiguousCreate"), &None));
     }
 
     #[test]
@@ -393,40 +332,23 @@ mod birth {
 
     #[test]
     fn a_refusal_holds_off_further_calls() {
-        let held = Observed {
-            hold_off: Some(Duration::from_secs(300)),
-            listing: None,
-            ..observed()
-        };
+        let held =
+            Observed { hold_off: Some(Duration::from_secs(300)), listing: None, ..observed() };
         let decision = run(&plain(), &held);
-        assert_eq!(
-            (decision.step, decision.again),
-            (None, Again::After(Duration::from_secs(300)))
-        );
+        assert_eq!((decision.step, decision.again), (None, Again::After(Duration::from_secs(300))));
     }
 
     #[test]
     fn a_project_of_the_wanted_name_is_left_alone_unless_the_policy_says_otherwise() {
         let there = || listing(vec![listed(OTHER, "team-a-orders")]);
         let decision = run(&plain(), &there());
-        assert_eq!(
-            (ready(&decision), &decision.step),
-            (("False", "NameConflict"), &None)
-        );
+        assert_eq!((ready(&decision), &decision.step), (("False", "NameConflict"), &None));
         let adopting = project(json!({"adoption": {"policy": "AdoptOrCreate"}}));
         assert_eq!(claims(&run(&adopting, &there())), Some((OTHER, false)));
-        let forbidding = Observed {
-            link: Link {
-                adoption: false,
-                ..there().link
-            },
-            ..there()
-        };
+        let forbidding = Observed { link: Link { adoption: false, ..there().link }, ..there() };
         let decision = run(&adopting, &forbidding);
         assert_eq!(ready(&decision), ("False", "AdoptionForbidden"));
-        let message = &conditions::find(&decision.status.conditions, "Ready")
-            .unwrap()
-            .message;
+        let message = &conditions::find(&decision.status.conditions, "Ready").unwrap().message;
         assert!(!message.contains(OTHER), "{message}");
     }
 
@@ -434,19 +356,10 @@ mod birth {
     fn a_ref_is_adopted_only_by_policy_and_only_if_it_is_there() {
         let there = || listing(vec![listed(OTHER, "shop")]);
         let policy = |policy| project(json!({"adoption": {"policy": policy, "ref": OTHER}}));
-        assert_eq!(
-            claims(&run(&policy("AdoptOnly"), &there())),
-            Some((OTHER, false))
-        );
-        assert_eq!(
-            claims(&run(&policy("AdoptOrCreate"), &there())),
-            Some((OTHER, false))
-        );
+        assert_eq!(claims(&run(&policy("AdoptOnly"), &there())), Some((OTHER, false)));
+        assert_eq!(claims(&run(&policy("AdoptOrCreate"), &there())), Some((OTHER, false)));
         // With CreateOnly the ref only settles an ambiguous creation.
-        assert!(matches!(
-            run(&policy("CreateOnly"), &there()).step,
-            Some(Step::Create(_))
-        ));
+        assert!(matches!(run(&policy("CreateOnly"), &there()).step, Some(Step::Create(_))));
         let decision = run(&policy("AdoptOnly"), &observed());
         assert_eq!(
             (ready(&decision), &decision.step),
@@ -468,18 +381,12 @@ mod birth {
     #[test]
     fn a_ref_that_another_object_holds_is_not_taken() {
         let held = Observed {
-            holder: Some(crate::api::ObjectKey {
-                namespace: Some("b".into()),
-                name: "x".into(),
-            }),
+            holder: Some(crate::api::ObjectKey { namespace: Some("b".into()), name: "x".into() }),
             ..listing(vec![listed(OTHER, "team-a-orders")])
         };
         let adopting = project(json!({"adoption": {"policy": "AdoptOrCreate"}}));
         let decision = run(&adopting, &held);
-        assert_eq!(
-            (ready(&decision), &decision.step),
-            (("False", "OwnershipConflict"), &None)
-        );
+        assert_eq!((ready(&decision), &decision.step), (("False", "OwnershipConflict"), &None));
     }
 
     #[test]
@@ -487,18 +394,12 @@ mod birth {
         let look = |reference: &str, orphaned, adoption| {
             let observed = Observed {
                 password: PasswordSecret::There(Kept {
-                    belonging: Belonging::Other {
-                        uid: "u0".into(),
-                        project: "orders".into(),
-                    },
+                    belonging: Belonging::Other { uid: "u0".into(), project: "orders".into() },
                     orphaned,
                     reference: Some(reference.into()),
                     ..kept()
                 }),
-                link: Link {
-                    adoption,
-                    ..observed().link
-                },
+                link: Link { adoption, ..observed().link },
                 ..listing(vec![listed(OTHER, "team-a-orders")])
             };
             let decision = run(&plain(), &observed);
@@ -523,27 +424,14 @@ mod birth {
     #[test]
     fn somebody_elses_password_secret_stops_the_create() {
         for password in [
+            Kept { belonging: Belonging::Foreign, ..kept() },
             Kept {
-                belonging: Belonging::Foreign,
+                belonging: Belonging::Other { uid: "u0".into(), project: "orders".into() },
                 ..kept()
             },
-            Kept {
-                belonging: Belonging::Other {
-                    uid: "u0".into(),
-                    project: "orders".into(),
-                },
-                ..kept()
-            },
-            Kept {
-                digest: None,
-                password: None,
-                ..kept()
-            },
+            Kept { digest: None, password: None, ..kept() },
         ] {
-            let blocked = Observed {
-                password: PasswordSecret::There(password),
-                ..observed()
-            };
+            let blocked = Observed { password: PasswordSecret::There(password), ..observed() };
             let decision = run(&plain(), &blocked);
             assert_eq!(ready(&decision), ("False", "PasswordSecretConflict"));
             assert_eq!(decision.step, None);
@@ -553,42 +441,21 @@ mod birth {
     #[test]
     fn an_unusable_connection_or_list_is_told_and_waited_for() {
         let problem = Problem::new(Reason::ConnectionNotReady, "words");
-        let unready = Observed {
-            link: Link {
-                problem: Some(problem),
-                ..observed().link
-            },
-            ..observed()
-        };
+        let unready =
+            Observed { link: Link { problem: Some(problem), ..observed().link }, ..observed() };
         let decision = run(&plain(), &unready);
         assert_eq!(ready(&decision), ("False", "ConnectionNotReady"));
-        assert_eq!(
-            condition(&decision, "ConnectionReady"),
-            Some("ConnectionNotReady")
-        );
+        assert_eq!(condition(&decision, "ConnectionReady"), Some("ConnectionNotReady"));
         for (error, reason, again) in [
+            (Error::Unavailable { status: 502 }, "PlatformUnavailable", Again::Backoff),
             (
-                Error::Unavailable { status: 502 },
-                "PlatformUnavailable",
-                Again::Backoff,
-            ),
-            (
-                Error::Throttled {
-                    retry_after: Some(Duration::from_secs(7)),
-                },
+                Error::Throttled { retry_after: Some(Duration::from_secs(7)) },
                 "RateLimited",
                 Again::After(Duration::from_secs(7)),
             ),
-            (
-                Error::Unauthorized,
-                "Unauthorized",
-                Again::After(Duration::from_secs(60)),
-            ),
+            (Error::Unauthorized, "Unauthorized", Again::After(Duration::from_secs(60))),
         ] {
-            let failing = Observed {
-                listing: Some(Err(error)),
-                ..observed()
-            };
+            let failing = Observed { listing: Some(Err(error)), ..observed() };
             let decision = run(&plain(), &failing);
             assert_eq!((ready(&decision).1, decision.again), (reason, again));
             assert_eq!(decision.step, None);
@@ -605,14 +472,8 @@ mod life {
 
     fn healthy() -> Vec<ServiceHealth> {
         vec![
-            ServiceHealth {
-                service: Service::Auth,
-                state: ServiceState::Healthy,
-            },
-            ServiceHealth {
-                service: Service::Rest,
-                state: ServiceState::Off,
-            },
+            ServiceHealth { service: Service::Auth, state: ServiceState::Healthy },
+            ServiceHealth { service: Service::Rest, state: ServiceState::Off },
         ]
     }
 
@@ -624,10 +485,7 @@ mod life {
             ..observed()
         };
         let decision = run(&living(), &gone);
-        assert_eq!(
-            (ready(&decision), &decision.step),
-            (("False", "RemoteDeleted"), &None)
-        );
+        assert_eq!((ready(&decision), &decision.step), (("False", "RemoteDeleted"), &None));
         assert_eq!(decision.status.reference.as_deref(), Some(REF));
     }
 
@@ -640,15 +498,9 @@ mod life {
                 reason: crate::management::Forbidden::Privileges,
             },
         ] {
-            let hidden = Observed {
-                presence: Presence::Absent,
-                itself: Some(Err(error)),
-                ..observed()
-            };
-            assert_eq!(
-                ready(&run(&living(), &hidden)),
-                ("False", "RemoteNotVisible")
-            );
+            let hidden =
+                Observed { presence: Presence::Absent, itself: Some(Err(error)), ..observed() };
+            assert_eq!(ready(&run(&living(), &hidden)), ("False", "RemoteNotVisible"));
         }
     }
 
@@ -662,10 +514,7 @@ mod life {
 
     #[test]
     fn an_active_project_gets_its_name_first() {
-        let decision = run(
-            &living(),
-            &seen("team-a-orders-nnnnnnnnnn", Status::ActiveHealthy),
-        );
+        let decision = run(&living(), &seen("team-a-orders-nnnnnnnnnn", Status::ActiveHealthy));
         assert_eq!(decision.step, Some(Step::Rename("team-a-orders".into())));
     }
 
@@ -736,20 +585,14 @@ mod life {
         status.remote_status = Some("ACTIVE_HEALTHY".into());
         status.remote_status_since = Some(Time(ago(601)));
         for health in [
-            Ok(vec![ServiceHealth {
-                service: Service::Auth,
-                state: ServiceState::Unhealthy,
-            }]),
+            Ok(vec![ServiceHealth { service: Service::Auth, state: ServiceState::Unhealthy }]),
             Err(Error::Forbidden {
                 missing: Vec::new(),
                 reason: crate::management::Forbidden::Privileges,
             }),
         ] {
             let ill = health.is_ok();
-            let facts = Facts {
-                reference: "abcdefghijklmnopqrst".into(),
-                ..Facts::default()
-            };
+            let facts = Facts { reference: "abcdefghijklmnopqrst".into(), ..Facts::default() };
             let observed = Observed {
                 health: Some(health),
                 reading: Some(Ok(Reading {
@@ -764,18 +607,8 @@ mod life {
             let decision = run(&project, &observed);
             assert_eq!(decision.step, Some(Step::WriteOutputs));
             assert_eq!(decision.again, Again::After(Duration::from_secs(60)));
-            let in_order = run(
-                &project,
-                &Observed {
-                    reading: None,
-                    ..observed
-                },
-            );
-            let expected = if ill {
-                ("False", "Degraded")
-            } else {
-                ("True", "Available")
-            };
+            let in_order = run(&project, &Observed { reading: None, ..observed });
+            let expected = if ill { ("False", "Degraded") } else { ("True", "Available") };
             assert_eq!(ready(&in_order), expected);
             assert_eq!(condition(&in_order, "OutputsWritten"), Some("Written"));
         }
@@ -827,10 +660,7 @@ mod life {
     #[test]
     fn a_pause_is_undone_only_if_the_spec_says_so() {
         let decision = run(&living(), &seen("team-a-orders", Status::Inactive));
-        assert_eq!(
-            (ready(&decision), &decision.step),
-            (("False", "Paused"), &None)
-        );
+        assert_eq!((ready(&decision), &decision.step), (("False", "Paused"), &None));
         assert_eq!(condition(&decision, "Stalled"), None);
         let running = with(project(json!({"powerState": "Running"})), created());
         let decision = run(&running, &seen("team-a-orders", Status::Inactive));
@@ -849,10 +679,7 @@ mod life {
             status: Status::ActiveHealthy,
             outdated: true,
         };
-        let old = Observed {
-            presence: Presence::Present(sighting),
-            ..observed()
-        };
+        let old = Observed { presence: Presence::Present(sighting), ..observed() };
         assert_eq!(run(&paused, &old).step, None);
     }
 
@@ -864,10 +691,7 @@ mod life {
             ..created()
         };
         let coming = seen("x", Status::ComingUp);
-        assert_eq!(
-            ready(&run(&with(plain(), since(60)), &coming)),
-            ("False", "Provisioning")
-        );
+        assert_eq!(ready(&run(&with(plain(), since(60)), &coming)), ("False", "Provisioning"));
         let decision = run(&with(plain(), since(3601)), &coming);
         assert_eq!(ready(&decision), ("False", "RemoteStuck"));
         assert_eq!(condition(&decision, "Stalled"), Some("RemoteStuck"));
@@ -875,11 +699,7 @@ mod life {
 
     #[test]
     fn failed_states_ask_for_a_person() {
-        for status in [
-            Status::InitFailed,
-            Status::PauseFailed,
-            Status::RestoreFailed,
-        ] {
+        for status in [Status::InitFailed, Status::PauseFailed, Status::RestoreFailed] {
             let decision = run(&living(), &seen("x", status));
             assert_eq!(ready(&decision), ("False", "RemoteFailed"));
         }
@@ -889,43 +709,22 @@ mod life {
     fn an_unknown_word_of_the_platform_is_no_health() {
         let decision = run(&living(), &seen("x", Status::Other("SOMETHING_NEW".into())));
         assert_eq!(ready(&decision), ("False", "Transitioning"));
-        assert_eq!(
-            decision.status.remote_status.as_deref(),
-            Some("SOMETHING_NEW")
-        );
+        assert_eq!(decision.status.remote_status.as_deref(), Some("SOMETHING_NEW"));
     }
 
     #[test]
     fn the_password_table() {
         let lost = || PasswordSecret::Missing;
-        let edited = || {
-            PasswordSecret::There(Kept {
-                digest: Some("dx".into()),
-                ..kept()
-            })
-        };
+        let edited = || PasswordSecret::There(Kept { digest: Some("dx".into()), ..kept() });
         let used = || {
             let outputs = vec![crate::api::project::OutputStatus {
                 name: "o".into(),
                 kind: crate::api::OutputKind::Secret,
                 digest: "x".into(),
             }];
-            let mut draft = Draft::of(
-                &with(
-                    plain(),
-                    ProjectStatus {
-                        outputs,
-                        ..created()
-                    },
-                ),
-                now(),
-            );
-            draft.set(
-                ConditionType::OutputsWritten,
-                Truth::Yes,
-                Reason::Written,
-                "",
-            );
+            let mut draft =
+                Draft::of(&with(plain(), ProjectStatus { outputs, ..created() }), now());
+            draft.set(ConditionType::OutputsWritten, Truth::Yes, Reason::Written, "");
             draft.finish()
         };
         let at = |status: ProjectStatus, spec: Value, change: &dyn Fn(&mut Observed)| {
@@ -949,10 +748,7 @@ mod life {
                 o.password = there.clone();
                 o.recovered = Some("pw-1".into());
             });
-            assert_eq!(
-                found.step,
-                Some(Step::KeepPassword(PasswordSource::Recovered))
-            );
+            assert_eq!(found.step, Some(Step::KeepPassword(PasswordSource::Recovered)));
             let nowhere = at(used(), json!({}), &|o| o.password = there.clone());
             assert_eq!(ready(&nowhere), ("False", "PasswordLost"));
             let onward = json!({"database": {"password": {"onLost": "Reset"}}});
@@ -961,26 +757,17 @@ mod life {
         }
         // A reset whose answer was lost goes on.
         let pending = at(used(), json!({}), &|o| {
-            o.password = PasswordSecret::There(Kept {
-                pending: true,
-                ..kept()
-            });
+            o.password = PasswordSecret::There(Kept { pending: true, ..kept() });
         });
         assert_eq!(pending.step, Some(Step::ResetPassword));
         // Somebody else's Secret.
         let foreign = at(used(), json!({}), &|o| {
-            o.password = PasswordSecret::There(Kept {
-                belonging: Belonging::Foreign,
-                ..kept()
-            });
+            o.password = PasswordSecret::There(Kept { belonging: Belonging::Foreign, ..kept() });
         });
         assert_eq!(ready(&foreign), ("False", "PasswordSecretConflict"));
         // The ref is not noted yet.
         let unnoted = at(created(), json!({}), &|o| {
-            o.password = PasswordSecret::There(Kept {
-                reference: None,
-                ..kept()
-            });
+            o.password = PasswordSecret::There(Kept { reference: None, ..kept() });
         });
         assert_eq!(unnoted.step, Some(Step::KeepPassword(PasswordSource::Kept)));
     }
@@ -1005,24 +792,15 @@ mod life {
             };
             run(&with(plain(), adopted.clone()), &observed)
         };
-        assert_eq!(
-            ready(&look(PasswordSecret::Missing, None)),
-            ("False", "PasswordUnknown")
-        );
-        let supplied = Supplied {
-            digest: "ds".into(),
-            password: "pw-s".into(),
-        };
+        assert_eq!(ready(&look(PasswordSecret::Missing, None)), ("False", "PasswordUnknown"));
+        let supplied = Supplied { digest: "ds".into(), password: "pw-s".into() };
         assert_eq!(
             look(PasswordSecret::Missing, Some(Ok(supplied))).step,
             Some(Step::KeepPassword(PasswordSource::Supplied))
         );
         let left = |reference: &str, orphaned| {
             PasswordSecret::There(Kept {
-                belonging: Belonging::Other {
-                    uid: "u0".into(),
-                    project: "orders".into(),
-                },
+                belonging: Belonging::Other { uid: "u0".into(), project: "orders".into() },
                 orphaned,
                 reference: Some(reference.into()),
                 ..kept()
@@ -1032,32 +810,20 @@ mod life {
             look(left(REF, true), None).step,
             Some(Step::KeepPassword(PasswordSource::Retained))
         );
-        assert_eq!(
-            ready(&look(left(OTHER, true), None)),
-            ("False", "PasswordSecretConflict")
-        );
-        assert_eq!(
-            ready(&look(left(REF, false), None)),
-            ("False", "PasswordSecretConflict")
-        );
+        assert_eq!(ready(&look(left(OTHER, true), None)), ("False", "PasswordSecretConflict"));
+        assert_eq!(ready(&look(left(REF, false), None)), ("False", "PasswordSecretConflict"));
     }
 
     #[test]
     fn another_supplied_password_is_told_not_sent() {
-        let supplied = Supplied {
-            digest: "d2".into(),
-            password: "pw-2".into(),
-        };
+        let supplied = Supplied { digest: "d2".into(), password: "pw-2".into() };
         let observed = Observed {
             health: Some(Ok(healthy())),
             supplied: Some(Ok(supplied)),
             ..seen("team-a-orders", Status::ActiveHealthy)
         };
         let decision = run(&living(), &observed);
-        assert_eq!(
-            (&decision.step, ready(&decision)),
-            (&None, ("True", "Available"))
-        );
+        assert_eq!((&decision.step, ready(&decision)), (&None, ("True", "Available")));
         assert_eq!(condition(&decision, "Synced"), Some("PasswordDiffers"));
     }
 
@@ -1067,10 +833,7 @@ mod life {
         draft.ready();
         let suspended = with(project(json!({"suspend": true})), draft.finish());
         let decision = run(&suspended, &observed());
-        assert_eq!(
-            (ready(&decision), &decision.step),
-            (("True", "Suspended"), &None)
-        );
+        assert_eq!((ready(&decision), &decision.step), (("True", "Suspended"), &None));
     }
 }
 
@@ -1095,15 +858,8 @@ mod leave {
     #[test]
     fn retain_lets_go_without_any_credential_and_keeps_the_password() {
         let problem = Problem::new(Reason::ConnectionNotFound, "");
-        let link = Link {
-            problem: Some(problem),
-            reachable: false,
-            ..observed().link
-        };
-        let decision = run(
-            &policy("Retain", created()),
-            &Observed { link, ..observed() },
-        );
+        let link = Link { problem: Some(problem), reachable: false, ..observed().link };
+        let decision = run(&policy("Retain", created()), &Observed { link, ..observed() });
         assert_eq!(decision.step, Some(Step::LetGo(Farewell::Keep(REF.into()))));
         assert!(decision.release && decision.notes[0].message.contains(REF));
     }
@@ -1122,13 +878,7 @@ mod leave {
                 database: None,
             }))
         };
-        let asked = run(
-            &project,
-            &Observed {
-                itself: there(Status::ActiveHealthy),
-                ..observed()
-            },
-        );
+        let asked = run(&project, &Observed { itself: there(Status::ActiveHealthy), ..observed() });
         assert_eq!((asked.step, asked.release), (Some(Step::Delete), false));
         let waiting = Observed {
             itself: there(Status::ActiveHealthy),
@@ -1136,13 +886,7 @@ mod leave {
             ..observed()
         };
         assert_eq!(run(&project, &waiting).step, None);
-        let going = run(
-            &project,
-            &Observed {
-                itself: there(Status::GoingDown),
-                ..observed()
-            },
-        );
+        let going = run(&project, &Observed { itself: there(Status::GoingDown), ..observed() });
         assert_eq!((going.step, going.release), (None, false));
         let gone = Observed {
             itself: Some(Err(Error::NotFound)),
@@ -1150,67 +894,36 @@ mod leave {
             listing: None,
             ..observed()
         };
-        assert_eq!(
-            run(&project, &gone).step,
-            Some(Step::LetGo(Farewell::Remove))
-        );
+        assert_eq!(run(&project, &gone).step, Some(Step::LetGo(Farewell::Remove)));
     }
 
     #[test]
     fn a_404_before_our_own_delete_needs_the_whole_list_too() {
         let project = policy("Delete", created());
-        let hidden = Observed {
-            itself: Some(Err(Error::NotFound)),
-            listing: None,
-            ..observed()
-        };
+        let hidden = Observed { itself: Some(Err(Error::NotFound)), listing: None, ..observed() };
         let decision = run(&project, &hidden);
         assert_eq!(
             (decision.release, condition(&decision, "DeletionBlocked")),
             (false, Some("RemoteNotVisible"))
         );
-        let absent = Observed {
-            itself: Some(Err(Error::NotFound)),
-            ..observed()
-        };
+        let absent = Observed { itself: Some(Err(Error::NotFound)), ..observed() };
         assert!(run(&project, &absent).release);
-        let there = Observed {
-            itself: Some(Err(Error::NotFound)),
-            ..listing(vec![listed(REF, "x")])
-        };
+        let there =
+            Observed { itself: Some(Err(Error::NotFound)), ..listing(vec![listed(REF, "x")]) };
         assert_eq!(run(&project, &there).step, Some(Step::Delete));
     }
 
     #[test]
     fn delete_without_credentials_holds_and_names_the_way_out() {
-        let link = Link {
-            reachable: false,
-            ..observed().link
-        };
-        let decision = run(
-            &policy("Delete", created()),
-            &Observed { link, ..observed() },
-        );
-        assert_eq!(
-            condition(&decision, "DeletionBlocked"),
-            Some("CredentialsUnavailable")
-        );
-        let unauthorized = Observed {
-            itself: Some(Err(Error::Unauthorized)),
-            ..observed()
-        };
+        let link = Link { reachable: false, ..observed().link };
+        let decision = run(&policy("Delete", created()), &Observed { link, ..observed() });
+        assert_eq!(condition(&decision, "DeletionBlocked"), Some("CredentialsUnavailable"));
+        let unauthorized = Observed { itself: Some(Err(Error::Unauthorized)), ..observed() };
         let decision = run(&policy("Delete", created()), &unauthorized);
-        assert_eq!(
-            condition(&decision, "DeletionBlocked"),
-            Some("CredentialsUnavailable")
-        );
-        let message = &conditions::find(&decision.status.conditions, "DeletionBlocked")
-            .unwrap()
-            .message;
-        assert!(
-            message.contains("force-orphan") && message.contains(REF),
-            "{message}"
-        );
+        assert_eq!(condition(&decision, "DeletionBlocked"), Some("CredentialsUnavailable"));
+        let message =
+            &conditions::find(&decision.status.conditions, "DeletionBlocked").unwrap().message;
+        assert!(message.contains("force-orphan") && message.contains(REF), "{message}");
     }
 
     #[test]
@@ -1221,48 +934,18 @@ mod leave {
                 Some([("supabase-operator.dev/force-orphan".into(), value.into())].into());
             project
         };
-        let link = || Link {
-            reachable: false,
-            ..observed().link
-        };
-        let decision = run(
-            &annotated(REF),
-            &Observed {
-                link: link(),
-                ..observed()
-            },
-        );
+        let link = || Link { reachable: false, ..observed().link };
+        let decision = run(&annotated(REF), &Observed { link: link(), ..observed() });
         assert!(decision.release && decision.notes[0].warning);
-        assert!(
-            !run(
-                &annotated("true"),
-                &Observed {
-                    link: link(),
-                    ..observed()
-                }
-            )
-            .release
-        );
-        assert!(
-            !run(
-                &annotated(OTHER),
-                &Observed {
-                    link: link(),
-                    ..observed()
-                }
-            )
-            .release
-        );
+        assert!(!run(&annotated("true"), &Observed { link: link(), ..observed() }).release);
+        assert!(!run(&annotated(OTHER), &Observed { link: link(), ..observed() }).release);
     }
 
     #[test]
     fn an_open_attempt_is_resolved_before_a_delete() {
         let open = || tried(vec![attempt(AttemptOutcome::Pending, ago(10))]);
         let found = listing(vec![listed(REF, "team-a-orders-nnnnnnnnnn")]);
-        assert_eq!(
-            claims(&run(&policy("Delete", open()), &found)),
-            Some((REF, true))
-        );
+        assert_eq!(claims(&run(&policy("Delete", open()), &found)), Some((REF, true)));
         let decision = run(&policy("Delete", open()), &observed());
         assert!(!decision.release && decision.step.is_none());
         let old = tried(vec![attempt(AttemptOutcome::Pending, ago(241))]);
@@ -1272,33 +955,17 @@ mod leave {
     #[test]
     fn retain_does_not_wait_where_nobody_can_look() {
         let open = tried(vec![attempt(AttemptOutcome::Pending, ago(10))]);
-        let link = Link {
-            reachable: false,
-            ..observed().link
-        };
-        let decision = run(
-            &policy("Retain", open),
-            &Observed {
-                link,
-                listing: None,
-                ..observed()
-            },
-        );
+        let link = Link { reachable: false, ..observed().link };
+        let decision =
+            run(&policy("Retain", open), &Observed { link, listing: None, ..observed() });
         assert_eq!(decision.step, Some(Step::LetGo(Farewell::LeaveAlone)));
-        assert!(
-            decision.notes[0]
-                .message
-                .contains("team-a-orders-nnnnnnnnnn")
-        );
+        assert!(decision.notes[0].message.contains("team-a-orders-nnnnnnnnnn"));
     }
 
     #[test]
     fn a_suspended_delete_says_so_and_a_suspended_retain_lets_go() {
         let suspended = |policy: &str| {
-            deleted(with(
-                project(json!({"suspend": true, "deletionPolicy": policy})),
-                created(),
-            ))
+            deleted(with(project(json!({"suspend": true, "deletionPolicy": policy})), created()))
         };
         let decision = run(&suspended("Delete"), &observed());
         assert_eq!(condition(&decision, "DeletionBlocked"), Some("Suspended"));
@@ -1307,10 +974,7 @@ mod leave {
 
     #[test]
     fn a_refusal_is_not_an_error_of_ours() {
-        let error = Error::Rejected {
-            status: 400,
-            because: Rejection::NotReady,
-        };
+        let error = Error::Rejected { status: 400, because: Rejection::NotReady };
         let (problem, again, stalled) = super::super::decide::trouble(&error, "deleting");
         assert_eq!(
             (problem.reason, again, stalled),

@@ -61,11 +61,7 @@ impl Versions {
         let left = all.entry(project.clone()).or_default();
         match left.iter_mut().find(|left| *left.name == *name) {
             Some(known) => (known.item, known.hash) = (item, hash),
-            None => left.push(Left {
-                item,
-                name: name.into(),
-                hash,
-            }),
+            None => left.push(Left { item, name: name.into(), hash }),
         }
     }
 
@@ -153,10 +149,7 @@ mod tests {
     #[test]
     fn what_was_left_is_known_until_it_is_wanted_no_more() {
         let versions = Versions::default();
-        let key = ObjectKey {
-            namespace: Some("team".to_owned()),
-            name: "orders".to_owned(),
-        };
+        let key = ObjectKey { namespace: Some("team".to_owned()), name: "orders".to_owned() };
         let output = Item::Output(OutputKind::Secret);
         versions.note(&key, output, "a", Some("1"));
         versions.note(&key, output, "b", None);
@@ -164,9 +157,7 @@ mod tests {
         versions.note(&key, output, "a", Some("2"));
         let known = |name: &str| {
             let all = versions.of(&key);
-            all.iter()
-                .find(|left| &*left.name == name)
-                .map(|left| left.hash)
+            all.iter().find(|left| &*left.name == name).map(|left| left.hash)
         };
         assert_eq!(known("a"), Some(hash(Some("2"))));
         assert_eq!(known("b"), Some(hash(None)));

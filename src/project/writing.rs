@@ -36,10 +36,7 @@ pub(super) async fn write(
     let mut left = Vec::new();
     match &observed.reading {
         Some(Ok(reading)) => {
-            let facts = Facts {
-                password: password(observed, draft),
-                ..reading.facts.clone()
-            };
+            let facts = Facts { password: password(observed, draft), ..reading.facts.clone() };
             let before = draft.status.endpoints.take();
             draft.status.endpoints = Some(endpoints(&facts, before));
             for wanted in &observed.wanted {
@@ -50,9 +47,7 @@ pub(super) async fn write(
             let now = projects.shell.clock.uptime();
             let uid = project.uid().unwrap_or_default();
             let due = now + crate::rules::backoff::spread(projects.drift_interval, &uid, 2);
-            projects
-                .memory
-                .note(&uid, |memo| memo.drift_due = Some(due));
+            projects.memory.note(&uid, |memo| memo.drift_due = Some(due));
         }
         Some(Err(_)) | None => written.extend(observed.wanted.iter().map(Written::unchanged)),
     }
@@ -67,36 +62,19 @@ pub(super) async fn write(
             left.push(name.clone());
         }
     }
-    let kept: Vec<_> = draft
-        .status
-        .outputs
-        .iter()
-        .filter(|one| left.contains(&one.name))
-        .cloned()
-        .collect();
+    let kept: Vec<_> =
+        draft.status.outputs.iter().filter(|one| left.contains(&one.name)).cloned().collect();
     settle(project, observed, draft, &written);
     // What could not be removed is not forgotten.
     let wanted = |name: &String| written.iter().any(|one| one.name == *name);
-    draft
-        .status
-        .outputs
-        .extend(kept.into_iter().filter(|one| !wanted(&one.name)));
+    draft.status.outputs.extend(kept.into_iter().filter(|one| !wanted(&one.name)));
     let status = draft.clone().finish();
-    if retry {
-        Outcome::failed(status, Again::Backoff)
-    } else {
-        Outcome::done(status)
-    }
+    if retry { Outcome::failed(status, Again::Backoff) } else { Outcome::done(status) }
 }
 
 /// The password that the platform has: the kept one, or one that was found again, both known by their digest.
 fn password(observed: &Observed, draft: &Draft) -> Option<secrecy::SecretString> {
-    let known = draft
-        .status
-        .credentials
-        .as_ref()?
-        .password_digest
-        .as_deref()?;
+    let known = draft.status.credentials.as_ref()?.password_digest.as_deref()?;
     match &observed.password {
         PasswordSecret::There(kept)
             if kept.belonging == Belonging::Ours && kept.digest.as_deref() == Some(known) =>
@@ -110,9 +88,7 @@ fn password(observed: &Observed, draft: &Draft) -> Option<secrecy::SecretString>
 /// Where the project can be reached. The database's own host is read only now and then.
 fn endpoints(facts: &Facts, before: Option<Endpoints>) -> Endpoints {
     let address = |endpoint| {
-        facts
-            .database(endpoint)
-            .map(|database| format!("{}:{}", database.host, database.port))
+        facts.database(endpoint).map(|database| format!("{}:{}", database.host, database.port))
     };
     Endpoints {
         api_url: Some(facts.api_url()),
@@ -140,9 +116,7 @@ impl Writer<'_> {
         let output = &wanted.output;
         let kept = wanted.found.as_ref().is_some_and(|found| {
             let missing = outputs::render(output, facts).missing;
-            missing
-                .iter()
-                .all(|one| found.entries.contains_key(&one.key))
+            missing.iter().all(|one| found.entries.contains_key(&one.key))
         });
         let outcome = |result: Result<_, Problem>, partial| Written {
             kept: kept && result.as_ref().is_err_and(is_about_reading),
@@ -174,10 +148,7 @@ impl Writer<'_> {
         // Incomplete: never taken for current, so that the rest is written as soon as it is known.
         let partial = format!("{PARTIAL}{digest}");
         let in_order = wanted.found.as_ref().is_some_and(|found| {
-            let entries = found
-                .entries
-                .iter()
-                .map(|(key, value)| (key.as_str(), value.as_slice()));
+            let entries = found.entries.iter().map(|(key, value)| (key.as_str(), value.as_slice()));
             let kind = found.kind.as_deref();
             let there = outputs::digest(key, &object, output, mark, kind, entries);
             let known = recorded.is_some_and(|one| one.digest == digest || one.digest == partial)
@@ -220,9 +191,7 @@ impl Writer<'_> {
         let key = ObjectKey::of(self.project);
         let version = written?.version().to_owned();
         let item = Item::Output(output.kind);
-        self.projects
-            .versions
-            .note(&key, item, &output.name, Some(&version));
+        self.projects.versions.note(&key, item, &output.name, Some(&version));
         Ok(())
     }
 
@@ -234,20 +203,14 @@ impl Writer<'_> {
         match kind {
             OutputKind::Secret => {
                 let api: Api<Secret> = Api::namespaced(client, &namespace);
-                match kubernetes::get(&api, name)
-                    .await?
-                    .filter(|there| ours(&there.metadata))
-                {
+                match kubernetes::get(&api, name).await?.filter(|there| ours(&there.metadata)) {
                     Some(there) => kubernetes::delete(&api, &there).await,
                     None => Ok(()),
                 }
             }
             OutputKind::ConfigMap => {
                 let api: Api<ConfigMap> = Api::namespaced(client, &namespace);
-                match kubernetes::get(&api, name)
-                    .await?
-                    .filter(|there| ours(&there.metadata))
-                {
+                match kubernetes::get(&api, name).await?.filter(|there| ours(&there.metadata)) {
                     Some(there) => kubernetes::delete(&api, &there).await,
                     None => Ok(()),
                 }
@@ -261,10 +224,7 @@ fn refused(name: &str, error: &Error) -> (Problem, bool) {
     match error {
         Error::Exists | Error::Conflict => (conflict(name), true),
         Error::Forbidden(refusal) => (
-            Problem::new(
-                Reason::Conflict,
-                format!("the API server refused {name}: {refusal}"),
-            ),
+            Problem::new(Reason::Conflict, format!("the API server refused {name}: {refusal}")),
             true,
         ),
         Error::Invalid => (
@@ -281,19 +241,15 @@ fn refused(name: &str, error: &Error) -> (Problem, bool) {
         | Error::Terminating
         | Error::TooLarge
         | Error::Unreadable(_)
-        | Error::Unavailable(_) => (
-            Problem::new(Reason::Retrying, format!("writing {name}: {error}")),
-            true,
-        ),
+        | Error::Unavailable(_) => {
+            (Problem::new(Reason::Retrying, format!("writing {name}: {error}")), true)
+        }
     }
 }
 
 /// An output waits for something that the platform is about to give.
 fn waiting(name: &str) -> Problem {
-    Problem::new(
-        Reason::WaitingForServices,
-        format!("{name} waits for API keys or the pooler"),
-    )
+    Problem::new(Reason::WaitingForServices, format!("{name} waits for API keys or the pooler"))
 }
 
 /// Whether a problem is about what the platform gives, not about the output's place or the password.
@@ -310,10 +266,7 @@ fn missing(output: &Output, values: &[Missing], reading: &Reading) -> Option<Pro
         return None;
     }
     let names = |values: &[&Missing]| {
-        let names: Vec<_> = values
-            .iter()
-            .map(|missing| format!("{:?}", missing.value))
-            .collect();
+        let names: Vec<_> = values.iter().map(|missing| format!("{:?}", missing.value)).collect();
         names.join(", ")
     };
     let given = reading.missing(output);
@@ -322,11 +275,10 @@ fn missing(output: &Output, values: &[Missing], reading: &Reading) -> Option<Pro
             "the database password is not known, so database values are left out or as they were";
         return Some(Problem::new(Reason::PasswordUnknown, message));
     };
-    let lack = reading.lacking.iter().find(|lack| {
-        given
-            .iter()
-            .any(|missing| lack.source.gives(missing.value, output.endpoint))
-    });
+    let lack = reading
+        .lacking
+        .iter()
+        .find(|lack| given.iter().any(|missing| lack.source.gives(missing.value, output.endpoint)));
     if let Some(lack) = lack {
         let withheld: Vec<_> = given
             .iter()

@@ -64,11 +64,7 @@ mod tests {
 
     #[test]
     fn every_letter_is_equally_likely() {
-        let text = draw(
-            &Counting::default(),
-            b"abcdefghijklmnopqrstuvwxyz",
-            26 * 9 * 4,
-        );
+        let text = draw(&Counting::default(), b"abcdefghijklmnopqrstuvwxyz", 26 * 9 * 4);
         for letter in 'a'..='z' {
             assert_eq!(text.matches(letter).count(), 36, "{letter}");
         }

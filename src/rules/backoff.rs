@@ -7,9 +7,7 @@ pub const LONGEST: Duration = Duration::from_secs(900);
 
 /// The wait before try number `attempt` (the first failure is 1): doubling from one second up to [`LONGEST`].
 pub fn delay(attempt: u32, seed: &str) -> Duration {
-    let doubled = 1_u64
-        .checked_shl(attempt.saturating_sub(1).min(32))
-        .unwrap_or(u64::MAX);
+    let doubled = 1_u64.checked_shl(attempt.saturating_sub(1).min(32)).unwrap_or(u64::MAX);
     spread(Duration::from_secs(doubled).min(LONGEST), seed, attempt)
 }
 
@@ -43,14 +41,9 @@ mod tests {
     #[test]
     fn neighbours_do_not_march_in_step() {
         let minute = Duration::from_secs(60);
-        let waits: std::collections::BTreeSet<_> = (0..100)
-            .map(|n| spread(minute, &format!("uid-{n}"), 0))
-            .collect();
+        let waits: std::collections::BTreeSet<_> =
+            (0..100).map(|n| spread(minute, &format!("uid-{n}"), 0)).collect();
         assert!(waits.len() > 60, "{}", waits.len());
-        assert!(
-            waits
-                .iter()
-                .all(|wait| *wait >= minute * 9 / 10 && *wait <= minute * 11 / 10)
-        );
+        assert!(waits.iter().all(|wait| *wait >= minute * 9 / 10 && *wait <= minute * 11 / 10));
     }
 }

@@ -55,9 +55,7 @@ pub fn set(
     generation: Option<i64>,
     now: Timestamp,
 ) {
-    let before = conditions
-        .iter()
-        .position(|condition| condition.type_ == kind);
+    let before = conditions.iter().position(|condition| condition.type_ == kind);
     let since = before
         .and_then(|index| conditions.get(index))
         .filter(|condition| condition.status == truth.as_str())
@@ -105,38 +103,14 @@ mod tests {
     #[test]
     fn the_transition_time_moves_only_when_the_status_flips() {
         let mut list = Vec::new();
-        set(
-            &mut list,
-            "Ready",
-            Truth::No,
-            "Creating",
-            "a",
-            Some(1),
-            at(1),
-        );
-        set(
-            &mut list,
-            "Ready",
-            Truth::No,
-            "Provisioning",
-            "b",
-            Some(2),
-            at(2),
-        );
+        set(&mut list, "Ready", Truth::No, "Creating", "a", Some(1), at(1));
+        set(&mut list, "Ready", Truth::No, "Provisioning", "b", Some(2), at(2));
         assert_eq!(list[0].last_transition_time, Time(at(1)));
         assert_eq!(
             (list[0].reason.as_str(), list[0].observed_generation),
             ("Provisioning", Some(2))
         );
-        set(
-            &mut list,
-            "Ready",
-            Truth::Yes,
-            "Available",
-            "",
-            Some(2),
-            at(3),
-        );
+        set(&mut list, "Ready", Truth::Yes, "Available", "", Some(2), at(3));
         assert_eq!(list[0].last_transition_time, Time(at(3)));
         assert_eq!(list.len(), 1);
     }
@@ -153,24 +127,13 @@ mod tests {
             None,
             "2026-01-01T00:00:00.5Z".parse().unwrap(),
         );
-        assert_eq!(
-            list[0].last_transition_time.0,
-            "2026-01-01T00:00:00Z".parse().unwrap()
-        );
+        assert_eq!(list[0].last_transition_time.0, "2026-01-01T00:00:00Z".parse().unwrap());
     }
 
     #[test]
     fn an_endless_message_is_cut() {
         let mut list = Vec::new();
-        set(
-            &mut list,
-            "Ready",
-            Truth::No,
-            "A",
-            &"é".repeat(5000),
-            None,
-            at(0),
-        );
+        set(&mut list, "Ready", Truth::No, "A", &"é".repeat(5000), None, at(0));
         assert_eq!(list[0].message.chars().count(), 1024);
     }
 }

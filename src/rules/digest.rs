@@ -110,14 +110,12 @@ impl DigestKey {
             mac.update(part);
         }
         let bytes = mac.finalize().into_bytes();
-        bytes
-            .iter()
-            .fold(String::with_capacity(64), |mut text, byte| {
-                for half in [byte >> 4, byte & 15] {
-                    text.extend(char::from_digit(u32::from(half), 16));
-                }
-                text
-            })
+        bytes.iter().fold(String::with_capacity(64), |mut text, byte| {
+            for half in [byte >> 4, byte & 15] {
+                text.extend(char::from_digit(u32::from(half), 16));
+            }
+            text
+        })
     }
 }
 

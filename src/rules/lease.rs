@@ -35,9 +35,9 @@ pub fn decide(record: Option<&Record>, me: &str, unchanged: Duration) -> Move {
     match record {
         None => Move::Acquire { transitions: 0 },
         Some(record) if record.holder == me => Move::Renew,
-        Some(record) if record.holder.is_empty() || unchanged > record.duration => Move::Acquire {
-            transitions: record.transitions.saturating_add(1),
-        },
+        Some(record) if record.holder.is_empty() || unchanged > record.duration => {
+            Move::Acquire { transitions: record.transitions.saturating_add(1) }
+        }
         Some(_) => Move::Wait,
     }
 }
@@ -47,20 +47,13 @@ mod tests {
     use super::*;
 
     fn held_by(holder: &str) -> Record {
-        Record {
-            holder: holder.to_owned(),
-            duration: Duration::from_secs(15),
-            transitions: 3,
-        }
+        Record { holder: holder.to_owned(), duration: Duration::from_secs(15), transitions: 3 }
     }
 
     #[test]
     fn a_living_holder_is_left_alone() {
         let record = held_by("other");
-        assert_eq!(
-            decide(Some(&record), "me", Duration::from_secs(15)),
-            Move::Wait
-        );
+        assert_eq!(decide(Some(&record), "me", Duration::from_secs(15)), Move::Wait);
         assert_eq!(
             decide(Some(&record), "me", Duration::from_secs(16)),
             Move::Acquire { transitions: 4 }
@@ -73,17 +66,11 @@ mod tests {
             decide(Some(&held_by("")), "me", Duration::ZERO),
             Move::Acquire { transitions: 4 }
         );
-        assert_eq!(
-            decide(None, "me", Duration::ZERO),
-            Move::Acquire { transitions: 0 }
-        );
+        assert_eq!(decide(None, "me", Duration::ZERO), Move::Acquire { transitions: 0 });
     }
 
     #[test]
     fn the_holder_renews_however_late() {
-        assert_eq!(
-            decide(Some(&held_by("me")), "me", Duration::from_secs(99)),
-            Move::Renew
-        );
+        assert_eq!(decide(Some(&held_by("me")), "me", Duration::from_secs(99)), Move::Renew);
     }
 }

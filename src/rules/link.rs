@@ -32,11 +32,7 @@ impl ConsentLinks {
     pub fn name(&self, uid: &str) -> String {
         let digest = self.key.digest("consent-link", [uid.as_bytes()]);
         // What is before the colon names the key.
-        let mut name = digest
-            .rsplit(':')
-            .next()
-            .map(str::to_owned)
-            .unwrap_or_default();
+        let mut name = digest.rsplit(':').next().map(str::to_owned).unwrap_or_default();
         name.truncate(LENGTH);
         name
     }
@@ -57,13 +53,8 @@ mod tests {
         assert_eq!(url, links(7).url("uid-1"));
         assert_ne!(url, links(7).url("uid-2"));
         assert_ne!(url, links(8).url("uid-1"));
-        let name = url
-            .strip_prefix("https://connect.example/connect/")
-            .unwrap();
+        let name = url.strip_prefix("https://connect.example/connect/").unwrap();
         assert_eq!(name.len(), LENGTH);
-        assert!(
-            name.chars().all(|digit| digit.is_ascii_hexdigit()),
-            "{name}"
-        );
+        assert!(name.chars().all(|digit| digit.is_ascii_hexdigit()), "{name}");
     }
 }

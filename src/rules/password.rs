@@ -14,11 +14,7 @@ const FEWEST: usize = 4;
 const MOST: usize = 256;
 
 /// Everything but RFC 3986's unreserved characters is encoded in user information.
-const USERINFO: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+const USERINFO: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A new password: letters and digits, so that it needs no quoting anywhere.
 pub fn generate(random: &dyn Random) -> String {
@@ -65,10 +61,7 @@ pub fn check(bytes: &[u8]) -> Result<&str, Unusable> {
 
 /// The text that [`encode`] was given, if it is text.
 pub fn decode(encoded: &str) -> Option<String> {
-    percent_decode_str(encoded)
-        .decode_utf8()
-        .ok()
-        .map(std::borrow::Cow::into_owned)
+    percent_decode_str(encoded).decode_utf8().ok().map(std::borrow::Cow::into_owned)
 }
 
 /// `text` as it may stand in the user information of a URI.
@@ -109,9 +102,6 @@ mod tests {
 
     #[test]
     fn reserved_characters_are_encoded() {
-        assert_eq!(
-            encode("p@ss:w/ö rd%#?"),
-            "p%40ss%3Aw%2F%C3%B6%20rd%25%23%3F"
-        );
+        assert_eq!(encode("p@ss:w/ö rd%#?"), "p%40ss%3Aw%2F%C3%B6%20rd%25%23%3F");
     }
 }

@@ -35,10 +35,7 @@ pub struct Cache<K, S> {
 
 impl<K: Stored, S: Lean> Cache<K, S> {
     fn new(sources: Vec<Source<K>>) -> Self {
-        Self {
-            store: Store::default(),
-            sources,
-        }
+        Self { store: Store::default(), sources }
     }
 
     /// Lists everything. A namespace that cannot be read is left out, as long as another one can: it is named, and tried
@@ -75,12 +72,7 @@ impl<K: Stored, S: Lean> Cache<K, S> {
         let tell = on_change(wakes, also);
         let all = self.sources.into_iter().map(move |source| {
             let (tried, _) = watch::channel(false);
-            source.follow(
-                self.store.clone(),
-                Arc::clone(&tell),
-                metrics.clone(),
-                tried,
-            )
+            source.follow(self.store.clone(), Arc::clone(&tell), metrics.clone(), tried)
         });
         let all: Vec<_> = all.collect();
         async move {
@@ -122,10 +114,7 @@ impl Caches {
                 .collect::<Vec<_>>()
         };
         let mut all = of(&self.connections.store, ConnectionKind::SupabaseConnection);
-        all.extend(of(
-            &self.cluster_connections.store,
-            ConnectionKind::ClusterSupabaseConnection,
-        ));
+        all.extend(of(&self.cluster_connections.store, ConnectionKind::ClusterSupabaseConnection));
         all
     }
 }

@@ -61,12 +61,7 @@ fn expected(seen: &Caches, sessions: &Sessions, project: &Arc<SeenProject>) -> O
         return None;
     }
     let key = project.meta().key();
-    sessions.expect(
-        &ConnectionId::new(kind, &connection),
-        &key,
-        reference,
-        settled,
-    );
+    sessions.expect(&ConnectionId::new(kind, &connection), &key, reference, settled);
     Some(key)
 }
 

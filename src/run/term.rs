@@ -53,12 +53,7 @@ impl Term {
         leadership: Leadership,
         metrics: &Metrics,
     ) -> anyhow::Result<Self> {
-        let Outside {
-            client,
-            management,
-            clock,
-            random,
-        } = outside.clone();
+        let Outside { client, management, clock, random } = outside.clone();
         let process = draw(random.as_ref(), b"abcdefghijklmnopqrstuvwxyz0123456789", 12);
         let digest_key = keys::digest_key(&client, &options.namespace, random.as_ref()).await?;
         let (time, metrics_of) = (Arc::clone(&clock), metrics.clone());

@@ -38,17 +38,9 @@ impl Term {
             cluster_wakes: cluster_wakes.clone(),
             namespace: options.namespace.clone(),
         };
-        starting::begin(
-            &seen,
-            &sessions,
-            &project_wakes,
-            options.resync_interval,
-            metrics,
-        );
-        let dependents = Dependents {
-            projects: seen.projects.store.clone(),
-            wakes: project_wakes.clone(),
-        };
+        starting::begin(&seen, &sessions, &project_wakes, options.resync_interval, metrics);
+        let dependents =
+            Dependents { projects: seen.projects.store.clone(), wakes: project_wakes.clone() };
         let of = |kind| Some(dependents.clone().of(kind));
         let Caches {
             projects: project_cache,

@@ -43,9 +43,7 @@ impl SeenConnection {
 
     /// Whether it is ready.
     pub fn is_ready(&self) -> bool {
-        self.ready
-            .as_ref()
-            .is_some_and(|(status, _)| status == "True")
+        self.ready.as_ref().is_some_and(|(status, _)| status == "True")
     }
 }
 
@@ -94,15 +92,8 @@ struct Status {
 
 impl From<Wire> for SeenConnection {
     fn from(wire: Wire) -> Self {
-        let Wire {
-            metadata: Maybe(metadata),
-            spec: Maybe(spec),
-            status: Maybe(status),
-        } = wire;
-        let Maybe(Auth {
-            oauth,
-            personal_access_token: Maybe(token),
-        }) = spec.auth;
+        let Wire { metadata: Maybe(metadata), spec: Maybe(spec), status: Maybe(status) } = wire;
+        let Maybe(Auth { oauth, personal_access_token: Maybe(token) }) = spec.auth;
         let is_oauth = oauth.is_some();
         let Maybe(oauth) = oauth.unwrap_or_default();
         let mut conditions = status.conditions.0.into_iter().map(|Maybe(one)| one);
@@ -114,12 +105,8 @@ impl From<Wire> for SeenConnection {
             token_secret: token.secret_key_ref.0.name.0,
             organization: spec.organization_slug.0,
             offers_consent: status.consent_url.is_some(),
-            ready: ready.map(|one| {
-                (
-                    one.status.0.unwrap_or_default(),
-                    one.reason.0.unwrap_or_default(),
-                )
-            }),
+            ready: ready
+                .map(|one| (one.status.0.unwrap_or_default(), one.reason.0.unwrap_or_default())),
             meta: metadata,
         }
     }
@@ -146,10 +133,7 @@ mod tests {
         .unwrap();
         assert!(seen.is_oauth && seen.reads("app") && seen.reads("seed") && !seen.reads("acme"));
         assert!(seen.offers_consent && !seen.is_ready());
-        assert_eq!(
-            seen.ready,
-            Some(("False".to_owned(), "Retrying".to_owned()))
-        );
+        assert_eq!(seen.ready, Some(("False".to_owned(), "Retrying".to_owned())));
         let seen: SeenConnection = serde_json::from_value(json!({
             "spec": {"auth": {"personalAccessToken": {"secretKeyRef": {"name": "pat", "key": "t"}}}},
         }))

@@ -50,9 +50,7 @@ impl SeenProject {
     /// Whether it refers to a connection, given by its kind and key.
     pub fn uses(&self, kind: ConnectionKind, connection: &ObjectKey) -> bool {
         let (named, name) = &self.connection;
-        let named = named
-            .as_deref()
-            .unwrap_or(ConnectionKind::SupabaseConnection.as_str());
+        let named = named.as_deref().unwrap_or(ConnectionKind::SupabaseConnection.as_str());
         let near = kind == ConnectionKind::ClusterSupabaseConnection
             || self.meta.key().namespace == connection.namespace;
         named == kind.as_str() && *name == connection.name && near
@@ -152,11 +150,8 @@ impl Status {
             ConditionType::Synced,
             ConditionType::OutputsWritten,
         ];
-        let trouble = [
-            ConditionType::Stalled,
-            ConditionType::Reconciling,
-            ConditionType::DeletionBlocked,
-        ];
+        let trouble =
+            [ConditionType::Stalled, ConditionType::Reconciling, ConditionType::DeletionBlocked];
         says(ConditionType::Ready, "True", Some(Reason::Available))
             && well.into_iter().all(|kind| says(kind, "True", None))
             && !trouble.into_iter().any(|kind| says(kind, "True", None))
@@ -191,11 +186,7 @@ struct Creation {
 
 impl From<Wire> for SeenProject {
     fn from(wire: Wire) -> Self {
-        let Wire {
-            metadata: Maybe(metadata),
-            spec: Maybe(spec),
-            status: Maybe(status),
-        } = wire;
+        let Wire { metadata: Maybe(metadata), spec: Maybe(spec), status: Maybe(status) } = wire;
         let name = metadata.key().name;
         let mut names = vec![SupabaseProject::password_secret_of(&name)];
         names.extend(spec.database.0.password.0.secret_key_ref.0.name.0);
@@ -228,10 +219,7 @@ mod tests {
     use super::*;
 
     fn key(namespace: Option<&str>, name: &str) -> ObjectKey {
-        ObjectKey {
-            namespace: namespace.map(str::to_owned),
-            name: name.to_owned(),
-        }
+        ObjectKey { namespace: namespace.map(str::to_owned), name: name.to_owned() }
     }
 
     #[test]
@@ -246,18 +234,9 @@ mod tests {
             "status": {"ref": "r", "creation": {"name": "n", "attempts": [{"outcome": "Odd"}]}, "conditions": 7},
         }))
         .unwrap();
-        assert!(seen.uses(
-            ConnectionKind::SupabaseConnection,
-            &key(Some("team"), "acme")
-        ));
-        assert!(!seen.uses(
-            ConnectionKind::SupabaseConnection,
-            &key(Some("other"), "acme")
-        ));
-        assert!(!seen.uses(
-            ConnectionKind::ClusterSupabaseConnection,
-            &key(None, "acme")
-        ));
+        assert!(seen.uses(ConnectionKind::SupabaseConnection, &key(Some("team"), "acme")));
+        assert!(!seen.uses(ConnectionKind::SupabaseConnection, &key(Some("other"), "acme")));
+        assert!(!seen.uses(ConnectionKind::ClusterSupabaseConnection, &key(None, "acme")));
         for name in ["a", "b", "supplied", "orders-supabase-password"] {
             assert!(seen.cares_for(name), "{name}");
         }
@@ -307,14 +286,8 @@ mod tests {
             ("/status/conditions/0/reason", json!("Suspended")),
             ("/status/conditions/1/status", json!("False")),
             ("/status/conditions/4/status", json!("False")),
-            (
-                "/status/conditions/5",
-                json!({"type": "Stalled", "status": "True"}),
-            ),
-            (
-                "/status/conditions/3",
-                json!({"type": "Reconciling", "status": "True"}),
-            ),
+            ("/status/conditions/5", json!({"type": "Stalled", "status": "True"})),
+            ("/status/conditions/3", json!({"type": "Reconciling", "status": "True"})),
             ("/status/conditions", json!("none")),
         ];
         for (path, value) in odd {
@@ -341,10 +314,7 @@ mod tests {
             "spec": {"connectionRef": {"kind": "ClusterSupabaseConnection", "name": "company"}},
         }))
         .unwrap();
-        assert!(seen.uses(
-            ConnectionKind::ClusterSupabaseConnection,
-            &key(None, "company")
-        ));
+        assert!(seen.uses(ConnectionKind::ClusterSupabaseConnection, &key(None, "company")));
         assert!(seen.cares_for("orders-supabase") && !seen.is_bound());
     }
 }

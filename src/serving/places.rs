@@ -55,11 +55,7 @@ enum Standing {
 
 impl Places {
     pub(super) fn new(most: usize) -> Self {
-        Self {
-            most,
-            book: Mutex::default(),
-            changed: Notify::new(),
-        }
+        Self { most, book: Mutex::default(), changed: Notify::new() }
     }
 
     /// A place, as soon as there is one. Only one task may ask at a time.
@@ -82,11 +78,7 @@ impl Places {
         }
         let number = book.next();
         let go = Arc::new(Notify::new());
-        let client = Client {
-            standing: Standing::Served,
-            came: now,
-            go: Arc::clone(&go),
-        };
+        let client = Client { standing: Standing::Served, came: now, go: Arc::clone(&go) };
         book.clients.insert(number, client);
         Some(Place {
             places: Arc::clone(self),
@@ -119,11 +111,7 @@ impl Book {
             Standing::Asking(_) => now.duration_since(client.came) >= MOMENT,
             Standing::Served | Standing::Going => false,
         };
-        let first = self
-            .clients
-            .values_mut()
-            .filter(may_go)
-            .min_by_key(|client| client.standing);
+        let first = self.clients.values_mut().filter(may_go).min_by_key(|client| client.standing);
         if let Some(client) = first {
             client.standing = Standing::Going;
             client.go.notify_one();
@@ -191,10 +179,7 @@ impl Place {
 
     /// For the parts of the request that are still to come.
     pub(super) fn turn(&self) -> Turn {
-        Turn {
-            places: Arc::clone(&self.places),
-            number: self.number,
-        }
+        Turn { places: Arc::clone(&self.places), number: self.number }
     }
 
     /// The answer to it is there.

@@ -143,10 +143,7 @@ mod tests {
         assert!(breakers.allow(second(10), WHO, WHAT));
         assert!(!breakers.allow(second(10), WHO, WHAT), "a second probe");
         breakers.report(second(11), WHO, WHAT, Verdict::Unknown);
-        assert!(
-            breakers.allow(second(11), WHO, WHAT),
-            "after a probe that was given up"
-        );
+        assert!(breakers.allow(second(11), WHO, WHAT), "after a probe that was given up");
         breakers.report(second(11), WHO, WHAT, Verdict::Answered);
         assert!(breakers.allow(second(11), WHO, WHAT));
         assert!(breakers.allow(second(11), WHO, WHAT));

@@ -153,10 +153,7 @@ impl Budget {
         if queue.is_empty() {
             bucket.turns.push_back(tenant.to_owned());
         }
-        queue.push_back(Waiting {
-            ticket: self.last,
-            own: own.to_owned(),
-        });
+        queue.push_back(Waiting { ticket: self.last, own: own.to_owned() });
         self.last
     }
 
@@ -165,9 +162,7 @@ impl Budget {
         let closed = self.closed_until(key, own);
         let connections = &self.connections;
         let is_open = |own: &str| {
-            connections
-                .get(own)
-                .is_none_or(|connection| connection.closed_until <= now)
+            connections.get(own).is_none_or(|connection| connection.closed_until <= now)
         };
         if let Some(bucket) = self.buckets.get_mut(key) {
             bucket.roll(now);
@@ -289,9 +284,7 @@ impl Budget {
             bucket.closed_until = until;
         }
         let connection = self.connections.entry(own.to_owned()).or_default();
-        connection
-            .closures
-            .retain(|(other, at)| other != key && *at + WINDOW >= now);
+        connection.closures.retain(|(other, at)| other != key && *at + WINDOW >= now);
         connection.closures.push((key.clone(), now));
         if connection.closures.len() > 1 {
             let longest = connection
@@ -311,11 +304,7 @@ impl Budget {
         let bucket = self.buckets.get_mut(key)?;
         bucket.roll(now);
         let half_used = bucket.remaining <= bucket.limit / 2 && bucket.resets > now;
-        let until = if half_used {
-            closed.max(bucket.resets)
-        } else {
-            closed
-        };
+        let until = if half_used { closed.max(bucket.resets) } else { closed };
         Some(until.saturating_sub(now)).filter(|wait| !wait.is_zero())
     }
 
@@ -341,10 +330,7 @@ impl Budget {
 
     fn closed_until(&self, key: &Key, own: &str) -> Duration {
         let of_bucket = self.buckets.get(key).map(|bucket| bucket.closed_until);
-        let of_connection = self
-            .connections
-            .get(own)
-            .map(|connection| connection.closed_until);
+        let of_connection = self.connections.get(own).map(|connection| connection.closed_until);
         of_bucket.max(of_connection).unwrap_or_default()
     }
 
@@ -375,11 +361,7 @@ mod tests {
     const OWN: &str = "team/acme";
 
     fn key(scope: &str, endpoint: Endpoint) -> Key {
-        Key {
-            identity: "app".to_owned(),
-            scope: scope.to_owned(),
-            endpoint,
-        }
+        Key { identity: "app".to_owned(), scope: scope.to_owned(), endpoint }
     }
 
     fn bucket() -> Key {
@@ -391,11 +373,7 @@ mod tests {
     }
 
     fn rate(limit: u32, remaining: u32, reset: u64) -> RateHeaders {
-        RateHeaders {
-            limit,
-            remaining,
-            reset: second(reset),
-        }
+        RateHeaders { limit, remaining, reset: second(reset) }
     }
 
     /// One call that is made at once.
@@ -433,9 +411,8 @@ mod tests {
     #[test]
     fn calls_under_way_are_not_given_away_twice() {
         let mut budget = Budget::default();
-        let tickets: Vec<_> = (0..3)
-            .map(|_| budget.enqueue(second(0), &bucket(), OWN, "t"))
-            .collect();
+        let tickets: Vec<_> =
+            (0..3).map(|_| budget.enqueue(second(0), &bucket(), OWN, "t")).collect();
         for ticket in &tickets {
             assert_eq!(budget.poll(second(0), &bucket(), OWN, *ticket), Turn::Now);
         }
@@ -452,24 +429,14 @@ mod tests {
         let mut made = 0;
         // The platform counts all of ten calls before it answers the first of them.
         while made < 120 {
-            let tickets: Vec<_> = (0..10)
-                .map(|_| budget.enqueue(second(0), &bucket(), OWN, "t"))
-                .collect();
+            let tickets: Vec<_> =
+                (0..10).map(|_| budget.enqueue(second(0), &bucket(), OWN, "t")).collect();
             for ticket in &tickets {
-                assert_eq!(
-                    budget.poll(second(0), &bucket(), OWN, *ticket),
-                    Turn::Now,
-                    "{made}"
-                );
+                assert_eq!(budget.poll(second(0), &bucket(), OWN, *ticket), Turn::Now, "{made}");
             }
             made += 10;
             for ticket in tickets {
-                budget.finish(
-                    second(0),
-                    &bucket(),
-                    ticket,
-                    Some(rate(120, 120 - made, 60)),
-                );
+                budget.finish(second(0), &bucket(), ticket, Some(rate(120, 120 - made, 60)));
             }
         }
         let late = budget.enqueue(second(0), &bucket(), OWN, "t");
@@ -481,21 +448,11 @@ mod tests {
     fn a_window_that_the_platform_began_earlier_is_used_as_well() {
         let mut budget = Budget::default();
         for number in 1..=3 {
-            call(
-                &mut budget,
-                second(0),
-                &bucket(),
-                Some(rate(3, 3 - number, 30)),
-            );
+            call(&mut budget, second(0), &bucket(), Some(rate(3, 3 - number, 30)));
         }
         // Our own window would last longer than the platform's.
         for number in 1..=3 {
-            call(
-                &mut budget,
-                second(30),
-                &bucket(),
-                Some(rate(3, 3 - number, 60)),
-            );
+            call(&mut budget, second(30), &bucket(), Some(rate(3, 3 - number, 60)));
         }
         let late = budget.enqueue(second(31), &bucket(), OWN, "t");
         let turn = budget.poll(second(31), &bucket(), OWN, late);
@@ -515,9 +472,8 @@ mod tests {
     fn tenants_take_turns() {
         let mut budget = Budget::default();
         call(&mut budget, second(0), &bucket(), Some(rate(3, 0, 10)));
-        let many: Vec<_> = (0..100)
-            .map(|_| budget.enqueue(second(1), &bucket(), OWN, "many"))
-            .collect();
+        let many: Vec<_> =
+            (0..100).map(|_| budget.enqueue(second(1), &bucket(), OWN, "many")).collect();
         let one = budget.enqueue(second(2), &bucket(), OWN, "one");
         assert_eq!(budget.poll(second(10), &bucket(), OWN, many[0]), Turn::Now);
         assert_eq!(budget.poll(second(10), &bucket(), OWN, one), Turn::Now);
@@ -532,10 +488,7 @@ mod tests {
         let first = budget.enqueue(second(1), &bucket(), OWN, "a");
         let second_ticket = budget.enqueue(second(1), &bucket(), OWN, "b");
         budget.leave(&bucket(), first);
-        assert_eq!(
-            budget.poll(second(10), &bucket(), OWN, second_ticket),
-            Turn::Now
-        );
+        assert_eq!(budget.poll(second(10), &bucket(), OWN, second_ticket), Turn::Now);
         budget.leave(&bucket(), second_ticket);
         let third = budget.enqueue(second(11), &bucket(), OWN, "c");
         assert_eq!(budget.poll(second(11), &bucket(), OWN, third), Turn::Now);
@@ -543,12 +496,9 @@ mod tests {
 
     #[test]
     fn a_429_closes_its_bucket_within_bounds() {
-        for (said, closed) in [
-            (None, 60),
-            (Some(second(5)), 5),
-            (Some(Duration::ZERO), 1),
-            (Some(second(4000)), 300),
-        ] {
+        for (said, closed) in
+            [(None, 60), (Some(second(5)), 5), (Some(Duration::ZERO), 1), (Some(second(4000)), 300)]
+        {
             let mut budget = Budget::default();
             call(&mut budget, second(0), &bucket(), None);
             budget.close(second(0), &bucket(), OWN, said, 0);
@@ -610,10 +560,7 @@ mod tests {
             let until = budget.close(now, &bucket(), OWN, Some(Duration::ZERO), 0);
             // The answer to what was under way then says nothing new.
             budget.finish(now, &bucket(), late, None);
-            assert_eq!(
-                until,
-                budget.close(now, &bucket(), OWN, Some(Duration::ZERO), 0)
-            );
+            assert_eq!(until, budget.close(now, &bucket(), OWN, Some(Duration::ZERO), 0));
             closed.push(until.saturating_sub(now).as_secs());
             now = until;
         }

@@ -19,12 +19,8 @@ pub enum Ability {
 
 impl Ability {
     /// Every ability, in the order of the status.
-    pub const ALL: [Self; 4] = [
-        Self::ListProjects,
-        Self::CreateProject,
-        Self::ReadKeys,
-        Self::ReadPooler,
-    ];
+    pub const ALL: [Self; 4] =
+        [Self::ListProjects, Self::CreateProject, Self::ReadKeys, Self::ReadPooler];
 
     /// Its name in the status.
     pub const fn as_str(self) -> &'static str {
@@ -93,10 +89,7 @@ mod tests {
     use crate::management::Forbidden;
 
     fn forbidden(reason: Forbidden) -> Result<(), Error> {
-        Err(Error::Forbidden {
-            missing: Vec::new(),
-            reason,
-        })
+        Err(Error::Forbidden { missing: Vec::new(), reason })
     }
 
     #[test]
@@ -110,10 +103,7 @@ mod tests {
         assert!(!known.learn(Endpoint::ApiKeys, &forbidden(Forbidden::Privileges)));
         assert!(known.learn(Endpoint::ApiKeys, &Ok(())));
         assert_eq!(known.get(Ability::ReadKeys), Some(true));
-        assert!(!known.learn(
-            Endpoint::CreateProject,
-            &forbidden(Forbidden::FreeProjectLimit)
-        ));
+        assert!(!known.learn(Endpoint::CreateProject, &forbidden(Forbidden::FreeProjectLimit)));
         assert!(!known.learn(Endpoint::Health, &Ok(())));
         assert_eq!(known.get(Ability::CreateProject), None);
     }

@@ -19,11 +19,7 @@ pub struct ConnectionId {
 impl ConnectionId {
     /// The connection of this kind and key.
     pub fn new(kind: ConnectionKind, key: &ObjectKey) -> Self {
-        Self {
-            kind,
-            namespace: key.namespace.clone(),
-            name: key.name.clone(),
-        }
+        Self { kind, namespace: key.namespace.clone(), name: key.name.clone() }
     }
 
     /// The connection that a project refers to.
@@ -41,10 +37,7 @@ impl ConnectionId {
 
     /// Its key among the objects of its kind.
     pub fn key(&self) -> ObjectKey {
-        ObjectKey {
-            namespace: self.namespace.clone(),
-            name: self.name.clone(),
-        }
+        ObjectKey { namespace: self.namespace.clone(), name: self.name.clone() }
     }
 }
 

@@ -34,9 +34,6 @@ impl Identity {
     }
 
     fn new(counted: String, id: &ConnectionId) -> Self {
-        Self {
-            counted,
-            own: id.to_string(),
-        }
+        Self { counted, own: id.to_string() }
     }
 }

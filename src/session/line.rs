@@ -118,9 +118,7 @@ impl Line {
                 Turn::Now => break,
                 // A time that is known to come too late is not worth the wait.
                 Turn::NotBefore(until) if now >= deadline || until > deadline => {
-                    return Err(Error::Throttled {
-                        retry_after: Some(until.saturating_sub(now)),
-                    });
+                    return Err(Error::Throttled { retry_after: Some(until.saturating_sub(now)) });
                 }
                 Turn::NotBefore(until) => {
                     let until = until.max(now + Duration::from_millis(1)).min(deadline);
@@ -184,8 +182,7 @@ impl Line {
         endpoint: Endpoint,
     ) -> Option<Duration> {
         let key = key(identity, scope, endpoint);
-        self.budget()
-            .reserve(self.clock.uptime(), &key, &identity.own)
+        self.budget().reserve(self.clock.uptime(), &key, &identity.own)
     }
 
     /// How far apart background calls should be to leave half of a bucket to others: at once at first, then evenly.
@@ -217,8 +214,7 @@ impl Line {
     /// A connection's pair of tokens, or that there is none any more.
     pub fn holds(&self, id: &ConnectionId, pair: Option<(Timestamp, Timestamp)>) {
         let namespace = id.namespace.clone().unwrap_or_default();
-        self.metrics
-            .holds(id.kind.as_str(), namespace, id.name.clone(), pair);
+        self.metrics.holds(id.kind.as_str(), namespace, id.name.clone(), pair);
     }
 
     /// Whether this process leads at all.
@@ -323,18 +319,10 @@ impl Drop for Permit {
 }
 
 fn key(identity: &Identity, scope: &str, endpoint: Endpoint) -> Key {
-    Key {
-        identity: identity.counted.clone(),
-        scope: scope.to_owned(),
-        endpoint,
-    }
+    Key { identity: identity.counted.clone(), scope: scope.to_owned(), endpoint }
 }
 
 /// An exchange that did not take place.
 fn withheld<T>(why: Withheld) -> Exchange<T> {
-    Exchange {
-        outcome: Err(Error::Withheld(why)),
-        rate: None,
-        date: None,
-    }
+    Exchange { outcome: Err(Error::Withheld(why)), rate: None, date: None }
 }

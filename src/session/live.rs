@@ -59,10 +59,7 @@ pub(super) enum Rejection {
     Final,
 }
 
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "four things that happen in any order"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "four things that happen in any order")]
 pub(super) struct Core {
     pub(super) credential: Option<Arc<Credential>>,
     /// The credential was answered with 401.
@@ -84,10 +81,7 @@ pub(super) struct Core {
 
 impl fmt::Debug for Session {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Session")
-            .field("id", &self.0.id)
-            .finish_non_exhaustive()
+        formatter.debug_struct("Session").field("id", &self.0.id).finish_non_exhaustive()
     }
 }
 
@@ -98,10 +92,7 @@ impl Session {
             credential: None,
             rejection: None,
             refreshing: false,
-            state: SessionState::Unusable {
-                reason: Reason::Retrying,
-                since,
-            },
+            state: SessionState::Unusable { reason: Reason::Retrying, since },
             organizations: Vec::new(),
             capabilities: Capabilities::default(),
             memory: Memory::default(),
@@ -163,18 +154,12 @@ impl Session {
     /// nothing.
     pub fn may_be_limited_to_projects(&self) -> bool {
         let core = self.core();
-        core.credential
-            .as_ref()
-            .is_none_or(|credential| credential.limited)
+        core.credential.as_ref().is_none_or(|credential| credential.limited)
     }
 
     /// The projects of an organization.
     pub fn roster(&self, organization: &str) -> Roster {
-        let mut rosters = self
-            .0
-            .rosters
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut rosters = self.0.rosters.lock().unwrap_or_else(PoisonError::into_inner);
         rosters
             .entry(organization.to_owned())
             .or_insert_with(|| Roster::new(organization, self))
@@ -184,30 +169,20 @@ impl Session {
     /// Forgets the rosters of organizations that are not seen any more, unless somebody follows something there.
     fn drop_rosters(&self) {
         let seen = self.organizations();
-        let mut rosters = self
-            .0
-            .rosters
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut rosters = self.0.rosters.lock().unwrap_or_else(PoisonError::into_inner);
         rosters.retain(|slug, roster| {
             !roster.is_idle() || seen.iter().any(|one| one.slug.as_str() == slug)
         });
     }
 
     fn all_rosters(&self) -> Vec<Roster> {
-        let rosters = self
-            .0
-            .rosters
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let rosters = self.0.rosters.lock().unwrap_or_else(PoisonError::into_inner);
         rosters.values().cloned().collect()
     }
 
     pub(super) fn identity(&self) -> Option<Identity> {
         let core = self.core();
-        core.credential
-            .as_ref()
-            .map(|credential| credential.identity.clone())
+        core.credential.as_ref().map(|credential| credential.identity.clone())
     }
 
     pub(super) fn wake_followers(&self) {
@@ -237,14 +212,9 @@ impl Session {
         let Some(credential) = credential else {
             return;
         };
-        let same_chain = core
-            .credential
-            .as_ref()
-            .is_some_and(|now| now.lineage == credential.lineage);
-        let same_token = core
-            .credential
-            .as_ref()
-            .is_some_and(|now| now.token == credential.token);
+        let same_chain =
+            core.credential.as_ref().is_some_and(|now| now.lineage == credential.lineage);
+        let same_token = core.credential.as_ref().is_some_and(|now| now.token == credential.token);
         if !same_token {
             core.rejection = None;
         }
@@ -299,16 +269,9 @@ impl Session {
             if unusable.is_none() {
                 core.memory.waiting_since = None;
             }
-            let token = core
-                .credential
-                .as_ref()
-                .map(|credential| credential.token.digest.clone());
-            core.memory.applied = Some(Applied {
-                token,
-                unusable,
-                organizations: slugs,
-                kept: false,
-            });
+            let token = core.credential.as_ref().map(|credential| credential.token.digest.clone());
+            core.memory.applied =
+                Some(Applied { token, unusable, organizations: slugs, kept: false });
             // Whoever follows something before the first look was told earlier that the connection works.
             let first = !std::mem::replace(&mut core.known, true);
             before != core.state && !(first && unusable.is_none())
@@ -376,18 +339,11 @@ impl Session {
     /// platform does not accept acts for nobody; one that it has not answered about yet may.
     pub(super) fn acts_with(&self, app: &App, organizations: &[String]) -> bool {
         let core = self.core();
-        let same_app = core
-            .app
-            .as_ref()
-            .is_some_and(|theirs| theirs.digest == app.digest);
+        let same_app = core.app.as_ref().is_some_and(|theirs| theirs.digest == app.digest);
         let accepted = match core.state {
             SessionState::Usable | SessionState::Unknown => true,
             SessionState::Unusable { reason, .. } => {
-                let open = [
-                    Reason::Retrying,
-                    Reason::PlatformUnavailable,
-                    Reason::RateLimited,
-                ];
+                let open = [Reason::Retrying, Reason::PlatformUnavailable, Reason::RateLimited];
                 !core.organizations.is_empty() || open.contains(&reason)
             }
         };

@@ -47,8 +47,7 @@ struct Count {
 impl Count {
     fn left(&self, now: Duration, measure: Measure) -> u32 {
         let passed = now.saturating_sub(self.last).as_secs() / measure.forgiven.as_secs();
-        self.refusals
-            .saturating_sub(u32::try_from(passed).unwrap_or(u32::MAX))
+        self.refusals.saturating_sub(u32::try_from(passed).unwrap_or(u32::MAX))
     }
 
     fn note(&mut self, now: Duration, measure: Measure) {
@@ -74,21 +73,13 @@ impl Refusals {
     /// The platform refused a credential of this connection.
     pub fn note(&mut self, now: Duration, id: &ConnectionId) {
         if self.connections.len() >= CROWD {
-            self.connections
-                .retain(|_, count| count.left(now, CONNECTION) > 0);
+            self.connections.retain(|_, count| count.left(now, CONNECTION) > 0);
         }
         if self.namespaces.len() >= CROWD {
-            self.namespaces
-                .retain(|_, count| count.left(now, NAMESPACE) > 0);
+            self.namespaces.retain(|_, count| count.left(now, NAMESPACE) > 0);
         }
-        self.connections
-            .entry(id.clone())
-            .or_default()
-            .note(now, CONNECTION);
-        self.namespaces
-            .entry(id.namespace.clone())
-            .or_default()
-            .note(now, NAMESPACE);
+        self.connections.entry(id.clone()).or_default().note(now, CONNECTION);
+        self.namespaces.entry(id.namespace.clone()).or_default().note(now, NAMESPACE);
     }
 
     /// The uptime before which no credential is tried that the platform has not accepted yet.
@@ -142,9 +133,8 @@ mod tests {
 
     #[test]
     fn many_connections_of_a_namespace_knock_no_more_than_once_a_minute() {
-        let (hour, distance) = knocked(Duration::from_secs(3600), |tries| {
-            id("a", &tries.to_string())
-        });
+        let (hour, distance) =
+            knocked(Duration::from_secs(3600), |tries| id("a", &tries.to_string()));
         assert!(hour < 85, "{hour}");
         assert_eq!(distance, NAMESPACE.most);
     }

@@ -55,10 +55,7 @@ impl Default for SessionOptions {
 }
 
 /// The parts of [`Sessions`].
-#[expect(
-    missing_debug_implementations,
-    reason = "a client has none worth reading"
-)]
+#[expect(missing_debug_implementations, reason = "a client has none worth reading")]
 pub struct SessionsParts {
     /// The API server.
     pub client: Client,
@@ -198,10 +195,7 @@ impl Sessions {
     }
 
     fn sessions(&self) -> MutexGuard<'_, BTreeMap<ConnectionId, Session>> {
-        self.0
-            .sessions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.0.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The session of a connection, if its first pass has opened one.
@@ -323,11 +317,7 @@ impl Sessions {
     }
 
     pub(crate) fn index(&self) -> MutexGuard<'_, Index> {
-        self.0
-            .shared
-            .index
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.0.shared.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn client(&self) -> &Client {
@@ -344,9 +334,7 @@ impl Sessions {
 
     /// The namespace of a connection's Secrets.
     pub(crate) fn namespace_of(&self, id: &ConnectionId) -> String {
-        id.namespace
-            .clone()
-            .unwrap_or_else(|| self.0.namespace.clone())
+        id.namespace.clone().unwrap_or_else(|| self.0.namespace.clone())
     }
 
     pub(crate) fn options(&self) -> &SessionOptions {

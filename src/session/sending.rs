@@ -31,9 +31,7 @@ impl Session {
         let (mut repeats, mut renewed) = (0, false);
         loop {
             let used = self.credential(deadline).await?;
-            let permit = line
-                .admit(&used.identity, tenant, call.scope(), call.endpoint())
-                .await?;
+            let permit = line.admit(&used.identity, tenant, call.scope(), call.endpoint()).await?;
             // Tokens may have been replaced during the wait.
             let used = self.credential(deadline).await?;
             let exchange = line.exchange(permit, call, Some(&used.token.value)).await;
@@ -143,10 +141,7 @@ impl Session {
         }
         let changed = {
             let mut core = self.core();
-            let current = core
-                .credential
-                .as_ref()
-                .is_some_and(|now| now.token == used.token);
+            let current = core.credential.as_ref().is_some_and(|now| now.token == used.token);
             let lost = outcome.as_ref().is_err_and(Error::is_scopes_lost);
             if current && lost {
                 // The connection's pass finds out what it is good for yet.
@@ -165,17 +160,13 @@ impl Session {
     fn reject(&self, used: &Credential) {
         {
             let mut core = self.core();
-            let current = core
-                .credential
-                .as_ref()
-                .is_some_and(|now| now.token == used.token);
+            let current = core.credential.as_ref().is_some_and(|now| now.token == used.token);
             // While tokens are refreshed, the old one's death is expected.
             if !current || core.refreshing || core.rejection.is_some() {
                 return;
             }
             core.rejection = Some(Rejection::Recovering);
-            core.memory
-                .judge(&used.token.digest, Verdict::Rejected { worked: false });
+            core.memory.judge(&used.token.digest, Verdict::Rejected { worked: false });
             // Whether the connection is usable is not known before its pass has tried what is left to try: it tells.
             core.memory.applied = None;
         }

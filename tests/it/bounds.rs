@@ -38,58 +38,27 @@ fn too_large() -> Vec<(&'static str, Sample)> {
     let mut all = project("large");
     for number in 0..16 {
         let annotations = entries(2, "a", &"x".repeat(2100));
-        all = all.with_output(
-            &format!("o-{number}"),
-            "Env",
-            json!({"annotations": annotations}),
-        );
+        all = all.with_output(&format!("o-{number}"), "Env", json!({"annotations": annotations}));
     }
     vec![
-        (
-            "a long annotation",
-            output(json!({"annotations": {"a": "x".repeat(32_769)}})),
-        ),
-        (
-            "a long key of an annotation",
-            output(json!({"annotations": {&long: "x"}})),
-        ),
-        (
-            "many annotations",
-            output(json!({"annotations": entries(33, "a", "x")})),
-        ),
-        (
-            "a long label",
-            output(json!({"labels": {"a": "x".repeat(64)}})),
-        ),
-        (
-            "a long key of a label",
-            output(json!({"labels": {&long: "x"}})),
-        ),
-        (
-            "many labels",
-            output(json!({"labels": entries(33, "a", "x")})),
-        ),
+        ("a long annotation", output(json!({"annotations": {"a": "x".repeat(32_769)}}))),
+        ("a long key of an annotation", output(json!({"annotations": {&long: "x"}}))),
+        ("many annotations", output(json!({"annotations": entries(33, "a", "x")}))),
+        ("a long label", output(json!({"labels": {"a": "x".repeat(64)}}))),
+        ("a long key of a label", output(json!({"labels": {&long: "x"}}))),
+        ("many labels", output(json!({"labels": entries(33, "a", "x")}))),
         ("too much in all outputs together", all),
-        (
-            "a long ref",
-            project("large").with("adoption", json!({"ref": "a".repeat(21)})),
-        ),
+        ("a long ref", project("large").with("adoption", json!({"ref": "a".repeat(21)}))),
         (
             "a long label of namespaces",
             lent(json!({"selector": {"matchLabels": {"a": "x".repeat(64)}}})),
         ),
-        (
-            "a long key of namespaces",
-            lent(json!({"selector": {"matchLabels": {&long: "x"}}})),
-        ),
+        ("a long key of namespaces", lent(json!({"selector": {"matchLabels": {&long: "x"}}}))),
         (
             "many labels of namespaces",
             lent(json!({"selector": {"matchLabels": entries(33, "a", "x")}})),
         ),
-        (
-            "many expressions",
-            lent(json!({"selector": {"matchExpressions": vec![expression; 17]}})),
-        ),
+        ("many expressions", lent(json!({"selector": {"matchExpressions": vec![expression; 17]}}))),
         (
             "many values",
             lent(
@@ -106,17 +75,8 @@ async fn what_is_too_large_is_refused() {
     for (what, object) in too_large() {
         let refusal = cluster.try_apply(object).await;
         let refusal = refusal.map(|_| what).expect_err("it is refused");
-        let said = [
-            "Too long",
-            "Too many",
-            "at most",
-            "may not be",
-            "should match",
-        ];
-        assert!(
-            said.iter().any(|words| refusal.contains(words)),
-            "{what}: {refusal}"
-        );
+        let said = ["Too long", "Too many", "at most", "may not be", "should match"];
+        assert!(said.iter().any(|words| refusal.contains(words)), "{what}: {refusal}");
     }
 }
 
@@ -134,9 +94,7 @@ async fn what_is_sane_is_accepted() {
     }
     cluster.apply(large).await;
     let one = json!({"annotations": {"a": "x".repeat(32_768)}});
-    cluster
-        .apply(project("one").with_output("web", "Env", one))
-        .await;
+    cluster.apply(project("one").with_output("web", "Env", one)).await;
 }
 
 /// As an administrator may, and as the operator does: a merge patch of the status alone.
@@ -151,9 +109,8 @@ pub async fn write_status(
 
     let (group, version) = kind.0.split_once('/').unwrap();
     let kind = GroupVersionKind::gvk(group, version, kind.1);
-    let (resource, capabilities) = kube::discovery::pinned_kind(&cluster.client, &kind)
-        .await
-        .unwrap();
+    let (resource, capabilities) =
+        kube::discovery::pinned_kind(&cluster.client, &kind).await.unwrap();
     let client = cluster.client.clone();
     let api: Api<DynamicObject> = match capabilities.scope {
         kube::discovery::Scope::Namespaced => {
@@ -162,12 +119,8 @@ pub async fn write_status(
         kube::discovery::Scope::Cluster => Api::all_with(client, &resource),
     };
     let patch = Patch::Merge(json!({"status": status}));
-    let stored = api
-        .patch_status(name, &PatchParams::default(), &patch)
-        .await;
-    stored
-        .map(|object| serde_json::to_value(object).unwrap())
-        .map_err(|error| error.to_string())
+    let stored = api.patch_status(name, &PatchParams::default(), &patch).await;
+    stored.map(|object| serde_json::to_value(object).unwrap()).map_err(|error| error.to_string())
 }
 
 /// All conditions that there are, with messages that are cut where the code cuts them.
@@ -175,10 +128,7 @@ fn conditions() -> Value {
     use supabase_operator::api::{ConditionType, Reason};
     use supabase_operator::rules::conditions::{Truth, set};
 
-    let longest = Reason::ALL
-        .iter()
-        .max_by_key(|reason| reason.as_str().len())
-        .unwrap();
+    let longest = Reason::ALL.iter().max_by_key(|reason| reason.as_str().len()).unwrap();
     let mut list = Vec::new();
     for kind in [
         ConditionType::Ready,
@@ -219,12 +169,8 @@ async fn the_largest_status_that_is_written_is_accepted() {
     cluster.apply(cluster_connection("bounds")).await;
     let wide = |number: usize| "\u{1F600}".repeat(number);
     // The longest word, host and slug that are read from the platform, and the longest digest, twice over.
-    let (word, host, slug, digest) = (
-        "w".repeat(64),
-        "h".repeat(253),
-        "s".repeat(100),
-        "d".repeat(256),
-    );
+    let (word, host, slug, digest) =
+        ("w".repeat(64), "h".repeat(253), "s".repeat(100), "d".repeat(256));
     let time = "2026-01-01T00:00:00Z";
     let database = format!("{host}:65535");
     let attempt = json!({"number": i64::MAX, "organizationSlug": slug, "region": word, "regionGroup": word, "size": word,
@@ -246,9 +192,7 @@ async fn the_largest_status_that_is_written_is_accepted() {
         "credentials": {"password": "Generated", "passwordDigest": digest},
         "creation": {"name": wide(200 + 11), "attempts": vec![attempt; 16],
             "room": ".".repeat(Creation::ROOM)}, "conditions": conditions()});
-    write_status(&cluster, PROJECT, "orders", &status)
-        .await
-        .unwrap();
+    write_status(&cluster, PROJECT, "orders", &status).await.unwrap();
     let organizations: Vec<_> = (0..MOST_ORGANIZATIONS)
         .map(|number| json!({"slug": format!("{number:0>100}"), "name": wide(256)}))
         .collect();
@@ -258,12 +202,8 @@ async fn the_largest_status_that_is_written_is_accepted() {
     let status = json!({"observedGeneration": i64::MAX, "lastHandledReconcileAt": wide(LONGEST_REQUEST),
         "authMode": "PersonalAccessToken", "organizations": organizations, "capabilities": capabilities,
         "tokenExpiresAt": time, "consentURL": "u".repeat(LONGEST_URL), "conditions": conditions()});
-    write_status(&cluster, CONNECTION, "acme", &status)
-        .await
-        .unwrap();
-    write_status(&cluster, CLUSTER_CONNECTION, "bounds", &status)
-        .await
-        .unwrap();
+    write_status(&cluster, CONNECTION, "acme", &status).await.unwrap();
+    write_status(&cluster, CLUSTER_CONNECTION, "bounds", &status).await.unwrap();
     cluster.delete(CLUSTER_CONNECTION, "bounds").await;
 }
 
@@ -271,12 +211,7 @@ async fn the_largest_status_that_is_written_is_accepted() {
 fn unbounded(schema: &mut Value) {
     match schema {
         Value::Object(fields) => {
-            for bound in [
-                "maxLength",
-                "maxItems",
-                "maxProperties",
-                "x-kubernetes-validations",
-            ] {
+            for bound in ["maxLength", "maxItems", "maxProperties", "x-kubernetes-validations"] {
                 fields.remove(bound);
             }
             fields.values_mut().for_each(unbounded);
@@ -297,9 +232,7 @@ async fn what_was_stored_before_a_bound_can_still_be_let_go() {
     let name = "supabaseprojects.supabase-operator.dev";
     let mut earlier = cluster.get(CRD, name).await.unwrap();
     unbounded(&mut earlier["spec"]["versions"]);
-    cluster
-        .merge(CRD, name, json!({"spec": earlier["spec"]}))
-        .await;
+    cluster.merge(CRD, name, json!({"spec": earlier["spec"]})).await;
     let huge =
         json!({"annotations": {"a": "x".repeat(200_000)}, "labels": {"b": "y".repeat(70_000)}});
     let huge = Value::from(project("huge").with_output("web", "Env", huge));
@@ -319,16 +252,10 @@ async fn what_was_stored_before_a_bound_can_still_be_let_go() {
     })
     .await;
     let told = json!({"observedGeneration": 1, "remoteStatus": "ACTIVE_HEALTHY", "conditions": conditions()});
-    write_status(&cluster, PROJECT, "huge", &told)
-        .await
-        .unwrap();
+    write_status(&cluster, PROJECT, "huge", &told).await.unwrap();
     // Other fields of the spec can be edited too.
-    cluster
-        .merge(PROJECT, "huge", json!({"spec": {"suspend": true}}))
-        .await;
+    cluster.merge(PROJECT, "huge", json!({"spec": {"suspend": true}})).await;
     cluster.delete(PROJECT, "huge").await;
-    cluster
-        .merge(PROJECT, "huge", json!({"metadata": {"finalizers": null}}))
-        .await;
+    cluster.merge(PROJECT, "huge", json!({"metadata": {"finalizers": null}})).await;
     cluster.gone(PROJECT, "huge", SOON).await;
 }

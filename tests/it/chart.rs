@@ -24,10 +24,7 @@ fn chart() -> PathBuf {
 fn strict(yaml: &str) -> Result<Vec<Value>, String> {
     let documents: Vec<Value> =
         serde_saphyr::from_multiple(yaml).map_err(|error| error.to_string())?;
-    Ok(documents
-        .into_iter()
-        .filter(|document| !document.is_null())
-        .collect())
+    Ok(documents.into_iter().filter(|document| !document.is_null()).collect())
 }
 
 /// `helm template` of a chart with these values: whether it worked, and what it rendered or complained of.
@@ -37,20 +34,12 @@ async fn try_render(helm: &str, chart: &Path, values: &Value) -> (bool, String) 
     std::fs::write(&file, values.to_string()).unwrap();
     let mut command = Command::new(ensure(helm).await);
     command.args(["template", "supabase-operator"]).arg(chart);
-    command
-        .args(["--namespace", NAMESPACE, "--values"])
-        .arg(&file);
-    command
-        .env("HELM_CACHE_HOME", folder.path())
-        .kill_on_drop(true);
+    command.args(["--namespace", NAMESPACE, "--values"]).arg(&file);
+    command.env("HELM_CACHE_HOME", folder.path()).kill_on_drop(true);
     let output = tokio::time::timeout(SOON, command.output()).await;
     let output = output.expect("helm ends in time").unwrap();
     let rendered = output.status.success();
-    let text = if rendered {
-        output.stdout
-    } else {
-        output.stderr
-    };
+    let text = if rendered { output.stdout } else { output.stderr };
     (rendered, String::from_utf8(text).unwrap())
 }
 
@@ -176,11 +165,7 @@ async fn older_clusters_get_no_field_that_they_do_not_know() {
             let objects = strict(&text).unwrap();
             let crds = of_kind(&objects, "CustomResourceDefinition");
             assert_eq!(crds.len(), 3);
-            assert_eq!(
-                text.contains("selectableFields"),
-                selectable,
-                "{helm}, {version}"
-            );
+            assert_eq!(text.contains("selectableFields"), selectable, "{helm}, {version}");
         }
     }
 }
@@ -230,12 +215,7 @@ async fn as_a_subchart_it_is_switched_by_a_condition_and_takes_what_is_global() 
 
 /// No user, group or file system group is fixed: `OpenShift` gives each namespace a range of its own.
 fn no_fixed_user(objects: &[Value]) -> bool {
-    let text = Value::from(
-        of_kind(objects, "Deployment")
-            .into_iter()
-            .cloned()
-            .collect::<Vec<_>>(),
-    );
+    let text = Value::from(of_kind(objects, "Deployment").into_iter().cloned().collect::<Vec<_>>());
     let text = text.to_string();
     !["runAsUser", "runAsGroup", "fsGroup", "supplementalGroups"]
         .iter()
@@ -249,18 +229,13 @@ async fn no_user_is_fixed_and_none_is_root() {
         assert!(no_fixed_user(&objects), "{helm}");
         let pod = pod(&objects);
         assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
-        assert_eq!(
-            pod["securityContext"]["seccompProfile"]["type"],
-            "RuntimeDefault"
-        );
+        assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");
     }
 }
 
 /// The ports of the rules of egress, as `protocol/port`, rule by rule.
 fn egress(objects: &[Value]) -> Vec<Vec<String>> {
-    let rules = one(objects, "NetworkPolicy")["spec"]["egress"]
-        .as_array()
-        .unwrap();
+    let rules = one(objects, "NetworkPolicy")["spec"]["egress"].as_array().unwrap();
     let ports = |rule: &Value| {
         let ports = rule["ports"].as_array().unwrap().iter();
         ports
@@ -279,18 +254,9 @@ async fn the_network_policy_lets_through_what_is_called_and_each_port_once() {
             json!({"endpoint": "https://platform.example:8443"}),
             vec!["TCP/443", "TCP/6443", "TCP/8443"],
         ),
-        (
-            json!({"endpoint": "http://platform.example"}),
-            vec!["TCP/443", "TCP/6443", "TCP/80"],
-        ),
-        (
-            json!({"proxy": "http://proxy.example:3128"}),
-            vec!["TCP/443", "TCP/6443", "TCP/3128"],
-        ),
-        (
-            json!({"proxy": "http://[fd00::1]:3128/"}),
-            vec!["TCP/443", "TCP/6443", "TCP/3128"],
-        ),
+        (json!({"endpoint": "http://platform.example"}), vec!["TCP/443", "TCP/6443", "TCP/80"]),
+        (json!({"proxy": "http://proxy.example:3128"}), vec!["TCP/443", "TCP/6443", "TCP/3128"]),
+        (json!({"proxy": "http://[fd00::1]:3128/"}), vec!["TCP/443", "TCP/6443", "TCP/3128"]),
         (
             json!({"proxy": "http://proxy.example", "endpoint": "https://platform.example:8443"}),
             vec!["TCP/443", "TCP/6443", "TCP/80"],
@@ -335,10 +301,7 @@ async fn what_people_add_is_there() {
     for helm in HELMS {
         let objects = render(helm, &values).await;
         let deployment = one(&objects, "Deployment");
-        assert_eq!(
-            deployment["metadata"]["annotations"]["example.dev/reload"],
-            "true"
-        );
+        assert_eq!(deployment["metadata"]["annotations"]["example.dev/reload"], "true");
         assert_eq!(deployment["spec"]["revisionHistoryLimit"], 3);
         let pod = pod(&objects);
         let container = &pod["containers"][0];
@@ -346,18 +309,10 @@ async fn what_people_add_is_there() {
         assert_eq!(container["volumeMounts"], json!([mount]));
         assert_eq!(container["envFrom"], json!([from]));
         let variables = container["env"].as_array().unwrap();
-        let names: BTreeSet<_> = variables
-            .iter()
-            .map(|entry| entry["name"].as_str().unwrap())
-            .collect();
-        assert_eq!(
-            names.len(),
-            variables.len(),
-            "a variable is there twice: {variables:?}"
-        );
-        let level = variables
-            .iter()
-            .find(|entry| entry["name"] == "SUPABASE_OPERATOR_LOG_LEVEL");
+        let names: BTreeSet<_> =
+            variables.iter().map(|entry| entry["name"].as_str().unwrap()).collect();
+        assert_eq!(names.len(), variables.len(), "a variable is there twice: {variables:?}");
+        let level = variables.iter().find(|entry| entry["name"] == "SUPABASE_OPERATOR_LOG_LEVEL");
         assert_eq!(level.unwrap()["value"], "trace");
         let names: BTreeSet<_> = of_kind(&objects, "ConfigMap")
             .iter()
@@ -365,9 +320,7 @@ async fn what_people_add_is_there() {
             .collect();
         assert_eq!(
             names,
-            ["supabase-operator-one", "supabase-operator-two"]
-                .map(str::to_owned)
-                .into()
+            ["supabase-operator-one", "supabase-operator-two"].map(str::to_owned).into()
         );
         let endpoint = &one(&objects, "ServiceMonitor")["spec"]["endpoints"][0];
         assert_eq!(endpoint["relabelings"][0]["action"], "labeldrop");
@@ -419,10 +372,7 @@ async fn everything_lies_in_the_namespace_that_is_told() {
             let mut values = strict(&text).unwrap().pop().unwrap_or_else(|| json!({}));
             values["namespaceOverride"] = json!("elsewhere");
             values.as_object_mut().unwrap().remove("extraObjects");
-            let watched: Vec<_> = values["watchNamespaces"]
-                .as_array()
-                .cloned()
-                .unwrap_or_default();
+            let watched: Vec<_> = values["watchNamespaces"].as_array().cloned().unwrap_or_default();
             let (rendered, text) = try_render(helm, &chart(), &values).await;
             assert!(rendered, "{helm}, {}: {text}", file.display());
             assert!(
@@ -457,10 +407,7 @@ async fn an_http_route_leads_to_the_consent_pages() {
         assert_eq!(route["metadata"]["annotations"]["example.dev/note"], "yes");
         assert_eq!(route["metadata"]["labels"]["tier"], "edge");
         let spec = &route["spec"];
-        assert_eq!(
-            spec["parentRefs"],
-            json!([{"name": "public", "namespace": "gateways"}])
-        );
+        assert_eq!(spec["parentRefs"], json!([{"name": "public", "namespace": "gateways"}]));
         assert_eq!(spec["hostnames"], json!(["apps.example"]));
         let rule = &spec["rules"][0];
         assert_eq!(
@@ -469,12 +416,10 @@ async fn an_http_route_leads_to_the_consent_pages() {
         );
         let backend = &rule["backendRefs"][0];
         let services = of_kind(&objects, "Service");
-        let service = services
-            .iter()
-            .find(|service| service["metadata"]["name"] == backend["name"]);
-        let ports = service.expect("the route leads to a Service")["spec"]["ports"]
-            .as_array()
-            .unwrap();
+        let service =
+            services.iter().find(|service| service["metadata"]["name"] == backend["name"]);
+        let ports =
+            service.expect("the route leads to a Service")["spec"]["ports"].as_array().unwrap();
         assert!(
             ports
                 .iter()
@@ -494,11 +439,8 @@ async fn it_listens_where_pods_are_reached_by_either_family() {
         let variables = &pod(&objects)["containers"][0]["env"];
         for (name, address) in [("LISTEN", "[::]:8080"), ("CONSENT_LISTEN", "[::]:8081")] {
             let name = format!("SUPABASE_OPERATOR_{name}");
-            let variable = variables
-                .as_array()
-                .unwrap()
-                .iter()
-                .find(|entry| entry["name"] == name.as_str());
+            let variable =
+                variables.as_array().unwrap().iter().find(|entry| entry["name"] == name.as_str());
             assert_eq!(variable.unwrap()["value"], address, "{name}");
         }
     }
@@ -517,11 +459,7 @@ async fn values_of_an_earlier_release_can_be_reused() {
         let objects = render(helm, &without).await;
         let pod = pod(&objects);
         assert!(pod["volumes"].is_null() && pod["containers"][0]["volumeMounts"].is_null());
-        let now = render(
-            helm,
-            &json!({"metrics": {"serviceMonitor": {"enabled": true}}}),
-        )
-        .await;
+        let now = render(helm, &json!({"metrics": {"serviceMonitor": {"enabled": true}}})).await;
         assert_eq!(objects.len(), now.len());
     }
 }
@@ -537,10 +475,7 @@ async fn numbers_and_nonsense_in_variables_are_refused() {
         ] {
             let (rendered, said) =
                 try_render(helm, &chart(), &json!({"extraEnv": [variable]})).await;
-            assert!(
-                !rendered && said.contains("extraEnv"),
-                "{helm}, {variable}: {said}"
-            );
+            assert!(!rendered && said.contains("extraEnv"), "{helm}, {variable}: {said}");
         }
     }
 }
@@ -551,16 +486,10 @@ async fn artifact_hub_is_told_everything() {
     let text = std::fs::read_to_string(chart().join("Chart.yaml")).unwrap();
     let chart = strict(&text).unwrap().remove(0);
     for field in ["description", "home", "icon", "appVersion", "kubeVersion"] {
-        assert!(
-            chart[field].as_str().is_some_and(|value| !value.is_empty()),
-            "no {field}"
-        );
+        assert!(chart[field].as_str().is_some_and(|value| !value.is_empty()), "no {field}");
     }
     for list in ["keywords", "maintainers", "sources"] {
-        assert!(
-            chart[list].as_array().is_some_and(|list| !list.is_empty()),
-            "no {list}"
-        );
+        assert!(chart[list].as_array().is_some_and(|list| !list.is_empty()), "no {list}");
     }
     for maintainer in chart["maintainers"].as_array().unwrap() {
         assert!(maintainer["name"].is_string() && maintainer["url"].is_string());
@@ -568,9 +497,7 @@ async fn artifact_hub_is_told_everything() {
     let annotation = |name: &str| -> Value {
         let text = chart["annotations"][format!("artifacthub.io/{name}")].as_str();
         let text = text.unwrap_or_else(|| panic!("no annotation artifacthub.io/{name}"));
-        strict(text)
-            .unwrap_or_else(|error| panic!("{name}: {error}"))
-            .remove(0)
+        strict(text).unwrap_or_else(|error| panic!("{name}: {error}")).remove(0)
     };
     let kinds: BTreeSet<String> = annotation("crds")
         .as_array()
@@ -602,30 +529,14 @@ async fn artifact_hub_is_told_everything() {
     let changes = annotation("changes");
     for change in changes.as_array().unwrap() {
         let kind = change["kind"].as_str().unwrap();
-        assert!(
-            [
-                "added",
-                "changed",
-                "deprecated",
-                "removed",
-                "fixed",
-                "security"
-            ]
-            .contains(&kind)
-        );
+        assert!(["added", "changed", "deprecated", "removed", "fixed", "security"].contains(&kind));
         assert!(change["description"].is_string());
     }
     assert!(!changes.as_array().unwrap().is_empty());
     let version = chart["appVersion"].as_str().unwrap();
     for image in annotation("images").as_array().unwrap() {
         assert!(image["name"].is_string());
-        assert!(
-            image["image"]
-                .as_str()
-                .unwrap()
-                .ends_with(&format!(":{version}")),
-            "{image}"
-        );
+        assert!(image["image"].as_str().unwrap().ends_with(&format!(":{version}")), "{image}");
     }
 }
 
@@ -635,9 +546,7 @@ async fn the_examples_for_artifact_hub_are_accepted() {
     let (_plane, cluster) = crate::examples::with_kinds().await;
     let text = std::fs::read_to_string(chart().join("Chart.yaml")).unwrap();
     let chart = strict(&text).unwrap().remove(0);
-    let examples = chart["annotations"]["artifacthub.io/crdsExamples"]
-        .as_str()
-        .unwrap();
+    let examples = chart["annotations"]["artifacthub.io/crdsExamples"].as_str().unwrap();
     let examples = strict(examples).unwrap().remove(0);
     for example in examples.as_array().unwrap() {
         cluster.apply(example.clone()).await;
@@ -655,12 +564,7 @@ async fn a_package_renders_as_the_folder_does() {
         command.arg("--destination").arg(folder.path());
         let said = succeed(command).await;
         assert!(!said.contains("symbolic"), "{said}");
-        let package = std::fs::read_dir(folder.path())
-            .unwrap()
-            .next()
-            .unwrap()
-            .unwrap()
-            .path();
+        let package = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
         let (rendered, text) = try_render(helm, &package, &json!({})).await;
         assert!(rendered, "{text}");
         assert_eq!(strict(&text).unwrap(), render(helm, &json!({})).await);

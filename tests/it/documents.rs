@@ -43,17 +43,16 @@ fn every_section_that_a_comment_cites_is_there() {
             for rest in text.split(&marker).skip(1) {
                 // One citation may name several sections.
                 let line = rest.lines().next().unwrap_or_default();
-                let several = line
-                    .split(|one: char| one == ',' || one.is_whitespace())
-                    .map_while(|word| match word {
-                        "" => Some(""),
-                        word => word.strip_prefix('§'),
+                let several =
+                    line.split(|one: char| one == ',' || one.is_whitespace()).map_while(|word| {
+                        match word {
+                            "" => Some(""),
+                            word => word.strip_prefix('§'),
+                        }
                     });
                 for section in several.filter(|section| !section.is_empty()) {
                     cited += 1;
-                    let number = section
-                        .trim_matches(|one: char| !one.is_ascii_digit())
-                        .to_owned();
+                    let number = section.trim_matches(|one: char| !one.is_ascii_digit()).to_owned();
                     if !known.contains(&number) {
                         wrong.push(format!("{}: {page} §{number}", source.display()));
                     }
@@ -74,9 +73,7 @@ fn every_step_that_a_comment_names_is_in_the_protocol() {
     let mut named = BTreeSet::new();
     for source in sources {
         let text = std::fs::read_to_string(&source).unwrap();
-        let comments = text
-            .lines()
-            .filter(|line| line.trim_start().starts_with("//"));
+        let comments = text.lines().filter(|line| line.trim_start().starts_with("//"));
         for word in comments.flat_map(|line| line.split(|one: char| !one.is_ascii_alphanumeric())) {
             let step = word.len() == 2
                 && word.starts_with(['K', 'M'])
@@ -88,11 +85,7 @@ fn every_step_that_a_comment_names_is_in_the_protocol() {
     }
     assert!(named.len() >= 4, "{named:?}");
     for step in named {
-        let told = [
-            format!("| {step} "),
-            format!("{step},"),
-            format!(" {step} |"),
-        ];
+        let told = [format!("| {step} "), format!("{step},"), format!(" {step} |")];
         assert!(told.iter().any(|text| page.contains(text)), "{step}");
     }
 }
@@ -102,12 +95,7 @@ fn links_between_pages_lead_somewhere() {
     let root = repository();
     let mut pages = Vec::new();
     collect(&root.join("docs"), "md", &mut pages);
-    for page in [
-        "README.md",
-        "CONTRIBUTING.md",
-        "SECURITY.md",
-        "CHANGELOG.md",
-    ] {
+    for page in ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"] {
         pages.push(root.join(page));
     }
     let mut followed = 0;

@@ -12,11 +12,7 @@ use crate::support::programs::{ensure, repository, run, succeed};
 use crate::support::stage::apply_kinds;
 
 /// Every kind of ours; each has an example.
-const KINDS: [&str; 3] = [
-    "SupabaseConnection",
-    "ClusterSupabaseConnection",
-    "SupabaseProject",
-];
+const KINDS: [&str; 3] = ["SupabaseConnection", "ClusterSupabaseConnection", "SupabaseProject"];
 /// Namespaces that examples name, besides the one at hand.
 const NAMED: [&str; 2] = ["team-a", "supabase-system"];
 
@@ -49,14 +45,8 @@ fn objects(yaml: &str) -> Vec<Value> {
 
 /// The YAML blocks of a Markdown text that hold Kubernetes objects.
 fn blocks(markdown: &str) -> Vec<String> {
-    let blocks = markdown
-        .split("```yaml\n")
-        .skip(1)
-        .map(|rest| rest.split("```").next().unwrap());
-    blocks
-        .filter(|block| block.contains("apiVersion:"))
-        .map(str::to_owned)
-        .collect()
+    let blocks = markdown.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    blocks.filter(|block| block.contains("apiVersion:")).map(str::to_owned).collect()
 }
 
 /// A control plane that knows the kinds, with a new namespace at hand.
@@ -71,17 +61,9 @@ pub async fn with_kinds() -> (Use, Cluster) {
 async fn apply(plane: &Use, cluster: &Cluster, file: &std::path::Path) -> (bool, String) {
     let mut kubectl = plane.command(&ensure("kubectl").await);
     // Cluster-scoped and explicitly placed objects keep their place; the rest goes to the namespace at hand.
-    kubectl.args([
-        "apply",
-        "--server-side",
-        "--force-conflicts",
-        "--validate=strict",
-    ]);
+    kubectl.args(["apply", "--server-side", "--force-conflicts", "--validate=strict"]);
     let text = std::fs::read_to_string(file).unwrap();
-    if objects(&text)
-        .iter()
-        .all(|object| object["metadata"]["namespace"].is_null())
-    {
+    if objects(&text).iter().all(|object| object["metadata"]["namespace"].is_null()) {
         kubectl.args(["--namespace", &cluster.namespace]);
     }
     kubectl.arg("--filename").arg(file);
@@ -126,11 +108,7 @@ fn every_kind_has_an_example_and_every_example_says_what_it_is() {
     let mut kinds = BTreeSet::new();
     for file in files() {
         let text = std::fs::read_to_string(&file).unwrap();
-        assert!(
-            text.starts_with("# "),
-            "{} does not begin by saying what it is",
-            file.display()
-        );
+        assert!(text.starts_with("# "), "{} does not begin by saying what it is", file.display());
         for object in objects(&text) {
             kinds.insert(object["kind"].as_str().unwrap().to_owned());
         }
@@ -158,12 +136,8 @@ fn no_example_holds_a_secret() {
 #[tokio::test]
 async fn applying_all_examples_leaves_real_secrets_alone() {
     let (plane, cluster) = with_kinds().await;
-    let names = [
-        "supabase-token",
-        "supabase-oauth-app",
-        "supabase-oauth-tokens",
-        "orders-password",
-    ];
+    let names =
+        ["supabase-token", "supabase-oauth-app", "supabase-oauth-tokens", "orders-password"];
     for name in names {
         let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name},
             "stringData": {"token": "real"}});
@@ -171,17 +145,10 @@ async fn applying_all_examples_leaves_real_secrets_alone() {
     }
     let mut kubectl = plane.command(&ensure("kubectl").await);
     kubectl.args(["apply", "--server-side", "--namespace", &cluster.namespace]);
-    kubectl
-        .args(["--recursive", "--filename"])
-        .arg(repository().join("examples"));
+    kubectl.args(["--recursive", "--filename"]).arg(repository().join("examples"));
     // Objects that name their own namespace may be refused here; those of this namespace are all there.
     let _ = run(kubectl).await;
-    assert!(
-        cluster
-            .get(("apps/v1", "Deployment"), "orders")
-            .await
-            .is_some()
-    );
+    assert!(cluster.get(("apps/v1", "Deployment"), "orders").await.is_some());
     for name in names {
         let secret = cluster.get(("v1", "Secret"), name).await.unwrap();
         assert_eq!(secret["data"], json!({"token": "cmVhbA=="}), "{name}");
@@ -201,10 +168,7 @@ fn every_secret_of_the_examples_is_made_in_their_readme() {
     assert!(named.len() >= 3, "{named:?}");
     for name in named {
         let command = format!("kubectl create secret generic {name} ");
-        assert!(
-            text.contains(&command),
-            "examples/README.md does not make {name}"
-        );
+        assert!(text.contains(&command), "examples/README.md does not make {name}");
     }
 }
 
@@ -276,10 +240,7 @@ async fn what_was_applied_differs_from_nothing_that_is_stored() {
         let mut last: Value = serde_json::from_str(last.unwrap()).unwrap();
         // kubectl itself writes no annotations there.
         if last["metadata"]["annotations"] == json!({}) {
-            last["metadata"]
-                .as_object_mut()
-                .unwrap()
-                .remove("annotations");
+            last["metadata"].as_object_mut().unwrap().remove("annotations");
         }
         assert_eq!(merged(&live, &last), live, "{name} stays OutOfSync");
         compared += 1;

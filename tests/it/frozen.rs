@@ -34,16 +34,11 @@ fn literals(texts: &[String], marks: &[&str]) -> BTreeSet<String> {
     let literal = |rest: &str| {
         let rest = rest.trim_start().strip_prefix('"')?;
         let word = rest.split('"').next()?;
-        let is_word = word
-            .chars()
-            .all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
+        let is_word = word.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
         is_word.then(|| word.to_owned())
     };
     let mut found = BTreeSet::new();
-    for (text, mark) in texts
-        .iter()
-        .flat_map(|text| marks.iter().map(move |mark| (text, mark)))
-    {
+    for (text, mark) in texts.iter().flat_map(|text| marks.iter().map(move |mark| (text, mark))) {
         found.extend(text.split(mark).skip(1).filter_map(literal));
     }
     found
@@ -58,18 +53,9 @@ fn arms(texts: &[String], mark: &str) -> BTreeSet<String> {
 
 /// The fields of the structures that are sets of labels.
 fn labels(texts: &[String]) -> BTreeSet<String> {
-    let structures = texts
-        .iter()
-        .flat_map(|text| text.split("EncodeLabelSet)]").skip(1));
+    let structures = texts.iter().flat_map(|text| text.split("EncodeLabelSet)]").skip(1));
     let fields = structures.flat_map(|text| {
-        let body = text
-            .split('{')
-            .nth(1)
-            .unwrap()
-            .split('}')
-            .next()
-            .unwrap()
-            .to_owned();
+        let body = text.split('{').nth(1).unwrap().split('}').next().unwrap().to_owned();
         let names = body
             .split(',')
             .filter_map(|field| field.split(':').next().map(str::trim).map(str::to_owned));
@@ -82,39 +68,20 @@ fn labels(texts: &[String]) -> BTreeSet<String> {
 fn what_users_hang_on_keeps_its_name() {
     let texts = sources();
     let conditions = arms(&texts, "impl ConditionType {");
-    let reasons: BTreeSet<_> = Reason::ALL
-        .iter()
-        .map(|reason| reason.as_str().to_owned())
-        .collect();
+    let reasons: BTreeSet<_> =
+        Reason::ALL.iter().map(|reason| reason.as_str().to_owned()).collect();
     let lists = [
-        (
-            "metrics",
-            literals(
-                &texts,
-                &["registry.register(", "registry.register_with_unit("],
-            ),
-        ),
+        ("metrics", literals(&texts, &["registry.register(", "registry.register_with_unit("])),
         ("labels", labels(&texts)),
         ("steps", arms(&texts, "impl StepName for ")),
-        (
-            "events",
-            literals(
-                &texts,
-                &["Note::normal(", "Note::warning(", "Note::on_the_way("],
-            ),
-        ),
+        ("events", literals(&texts, &["Note::normal(", "Note::warning(", "Note::on_the_way("])),
         ("conditions", conditions),
         ("reasons", reasons),
     ];
     let mut text = String::new();
     for (name, words) in lists {
         assert!(words.len() >= 5, "{name}: {words:?}");
-        writeln!(
-            text,
-            "{name}: {}",
-            words.into_iter().collect::<Vec<_>>().join(" ")
-        )
-        .unwrap();
+        writeln!(text, "{name}: {}", words.into_iter().collect::<Vec<_>>().join(" ")).unwrap();
     }
     let path = repository().join(LIST);
     if std::env::var_os("UPDATE").is_some() {

@@ -15,11 +15,7 @@ use crate::support::programs::{ensure, repository, succeed};
 use crate::support::samples::{project, token_connection};
 use crate::support::stage::{Reach, Stage};
 
-const KINDS: [&str; 3] = [
-    "SupabaseProject",
-    "SupabaseConnection",
-    "ClusterSupabaseConnection",
-];
+const KINDS: [&str; 3] = ["SupabaseProject", "SupabaseConnection", "ClusterSupabaseConnection"];
 
 fn yaml(file: &Path) -> Value {
     let text = std::fs::read_to_string(file).unwrap();
@@ -28,23 +24,16 @@ fn yaml(file: &Path) -> Value {
 
 /// Laid out as Argo CD's own folder of customizations is.
 fn customization(kind: &str) -> PathBuf {
-    repository()
-        .join("deploy/argocd/resource_customizations/supabase-operator.dev")
-        .join(kind)
+    repository().join("deploy/argocd/resource_customizations/supabase-operator.dev").join(kind)
 }
 
 /// Runs a health check as Argo CD does: Lua 5.1, the object as the global `obj`, and only the libraries that it opens.
 fn health(script: &str, object: &Value) -> (String, String) {
     let libraries = mlua::StdLib::TABLE | mlua::StdLib::STRING | mlua::StdLib::MATH;
     let lua = Lua::new_with(libraries, mlua::LuaOptions::default()).unwrap();
-    lua.globals()
-        .set("obj", lua.to_value(object).unwrap())
-        .unwrap();
+    lua.globals().set("obj", lua.to_value(object).unwrap()).unwrap();
     let health: Table = lua.load(script).eval().unwrap();
-    (
-        health.get("status").unwrap(),
-        health.get("message").unwrap(),
-    )
+    (health.get("status").unwrap(), health.get("message").unwrap())
 }
 
 #[test]
@@ -63,16 +52,8 @@ fn argo_cd_sees_the_health_of_every_kind() {
             let object = yaml(&folder.join(path));
             assert_eq!(object["kind"], kind, "{path}");
             let (status, message) = health(&script, &object);
-            assert_eq!(
-                test["healthStatus"]["status"],
-                status.as_str(),
-                "{kind}, {path}"
-            );
-            assert_eq!(
-                test["healthStatus"]["message"],
-                message.as_str(),
-                "{kind}, {path}"
-            );
+            assert_eq!(test["healthStatus"]["status"], status.as_str(), "{kind}, {path}");
+            assert_eq!(test["healthStatus"]["message"], message.as_str(), "{kind}, {path}");
             seen.insert(status);
         }
         scripts.insert(script);
@@ -88,12 +69,7 @@ fn nothing_is_healthy_that_is_not_ready() {
     let script = std::fs::read_to_string(customization("SupabaseProject").join("health.lua"));
     let script = script.unwrap();
     for ready in [None, Some("True"), Some("False"), Some("Unknown")] {
-        for abnormal in [
-            None,
-            Some("Reconciling"),
-            Some("Stalled"),
-            Some("DeletionBlocked"),
-        ] {
+        for abnormal in [None, Some("Reconciling"), Some("Stalled"), Some("DeletionBlocked")] {
             for observed in [json!(-1), json!(1), json!(2)] {
                 let mut conditions = Vec::new();
                 if let Some(status) = ready {
@@ -130,13 +106,7 @@ fn kustomization() -> tempfile::TempDir {
         let entry = entry.unwrap();
         std::fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
     }
-    for file in [
-        "token",
-        "password",
-        "client_id",
-        "client_secret",
-        "refresh_token",
-    ] {
+    for file in ["token", "password", "client_id", "client_secret", "refresh_token"] {
         std::fs::write(folder.path().join(file), "REPLACE-ME").unwrap();
     }
     folder
@@ -178,10 +148,7 @@ async fn kustomize_changes_the_names_that_our_objects_refer_to() {
     // Outputs are named in the project and where they are used: they stay as they are in both.
     let output = project["spec"]["outputs"][0]["name"].as_str().unwrap();
     let pod = &one("Deployment")["spec"]["template"]["spec"];
-    assert_eq!(
-        pod["containers"][0]["envFrom"][0]["secretRef"]["name"],
-        output
-    );
+    assert_eq!(pod["containers"][0]["envFrom"][0]["secretRef"]["name"], output);
 }
 
 /// Every place of our kinds that names another object, changed by the same configuration.
@@ -218,16 +185,11 @@ async fn kustomize_knows_every_place_that_names_another_object() {
 
     let built = build(folder.path()).await;
     let mut places = BTreeSet::new();
-    for object in built
-        .iter()
-        .filter(|object| object["apiVersion"] == "supabase-operator.dev/v1alpha1")
+    for object in
+        built.iter().filter(|object| object["apiVersion"] == "supabase-operator.dev/v1alpha1")
     {
         references(&object["spec"], "", &mut |path, name| {
-            assert!(
-                name.starts_with("dev-"),
-                "{}{path} still names {name}",
-                object["kind"]
-            );
+            assert!(name.starts_with("dev-"), "{}{path} still names {name}", object["kind"]);
             places.insert(format!("{}{path}", object["kind"].as_str().unwrap()));
         });
     }
@@ -294,14 +256,8 @@ async fn a_policys_name_and_words_reach_the_message() {
     let labelled =
         project("orders").with_output("orders-supabase", "Env", json!({"labels": {"team": "web"}}));
     stage.cluster.apply(labelled).await;
-    stage
-        .cluster
-        .wait_condition(PROJECT, "orders", "Ready", "True")
-        .await;
-    for kind in [
-        "ValidatingAdmissionPolicyBinding",
-        "ValidatingAdmissionPolicy",
-    ] {
+    stage.cluster.wait_condition(PROJECT, "orders", "Ready", "True").await;
+    for kind in ["ValidatingAdmissionPolicyBinding", "ValidatingAdmissionPolicy"] {
         let kind = ("admissionregistration.k8s.io/v1", kind);
         stage.cluster.delete(kind, &name).await;
     }

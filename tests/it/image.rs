@@ -145,19 +145,13 @@ fn what_the_dockerfile_names_is_there() {
     };
     let used = version(&value(&dockerfile, "ARG RUST="));
     let needed = version(&value(&text("Cargo.toml"), "rust-version = "));
-    assert!(
-        used >= needed,
-        "the Dockerfile builds with Rust {used:?}, {needed:?} is needed"
-    );
+    assert!(used >= needed, "the Dockerfile builds with Rust {used:?}, {needed:?} is needed");
     for (what, text) in [
         ("the program", "--bin supabase-operator"),
         ("the chart's port", "EXPOSE 8080"),
         ("the chart's user", "USER 65532:65532"),
     ] {
-        assert!(
-            dockerfile.contains(text),
-            "{what}: the Dockerfile says no {text}"
-        );
+        assert!(dockerfile.contains(text), "{what}: the Dockerfile says no {text}");
     }
 }
 
@@ -168,26 +162,16 @@ fn what_the_source_takes_in_is_let_through() {
     let mut sources = BTreeSet::new();
     files(Path::new("src"), &mut sources);
     for source in &sources {
-        assert!(
-            context.contains(source),
-            "{} is held back",
-            source.display()
-        );
+        assert!(context.contains(source), "{} is held back", source.display());
         let text = text(source.to_str().unwrap());
         for macro_ in ["include_str!(", "include_bytes!(", "include!("] {
             for rest in text.split(macro_).skip(1) {
-                let named = rest
-                    .trim_start()
-                    .strip_prefix('"')
-                    .and_then(|rest| rest.split('"').next());
+                let named =
+                    rest.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next());
                 let named =
                     named.unwrap_or_else(|| panic!("{}: {macro_} of what?", source.display()));
                 let file = source.parent().unwrap().join(named);
-                assert!(
-                    context.contains(&file),
-                    "{} takes in {named}",
-                    source.display()
-                );
+                assert!(context.contains(&file), "{} takes in {named}", source.display());
             }
         }
     }
@@ -198,10 +182,6 @@ fn nothing_but_sources_and_manifests_is_given_away() {
     for file in context() {
         let is_source = file.extension().is_some_and(|extension| extension == "rs");
         let is_manifest = file.ends_with("Cargo.toml") || file == Path::new("Cargo.lock");
-        assert!(
-            is_source || is_manifest,
-            "{} is let through",
-            file.display()
-        );
+        assert!(is_source || is_manifest, "{} is let through", file.display());
     }
 }

@@ -6,9 +6,7 @@ use crate::support::stage::{Reach, Stage};
 
 async fn kubectl_as_operator(stage: &Stage, arguments: &[&str]) -> (bool, String) {
     let mut kubectl = stage.plane.command(&ensure("kubectl").await);
-    kubectl
-        .args(arguments)
-        .env("KUBECONFIG", stage.release.kubeconfig());
+    kubectl.args(arguments).env("KUBECONFIG", stage.release.kubeconfig());
     crate::support::programs::run(kubectl).await
 }
 
@@ -21,10 +19,7 @@ async fn the_operator_is_the_charts_service_account() {
     assert_eq!(variable("SCOPE"), "namespaced");
     assert_eq!(variable("WATCH_NAMESPACES"), stage.cluster.namespace);
     assert_eq!(variable("NAMESPACE"), stage.release.namespace);
-    assert_eq!(
-        variable("MANAGEMENT_API_ENDPOINT"),
-        stage.platform.endpoint()
-    );
+    assert_eq!(variable("MANAGEMENT_API_ENDPOINT"), stage.platform.endpoint());
     assert_eq!(variable("SECRETS_WATCH"), "true");
 }
 
@@ -37,11 +32,8 @@ async fn a_namespaced_operator_sees_its_namespace_and_nothing_else() {
         assert!(grant.namespace.is_some(), "{grant}");
     }
     let listing = ["get", "secrets", "--namespace"];
-    let (may, _) = kubectl_as_operator(
-        &stage,
-        &[&listing[..], &[&stage.cluster.namespace]].concat(),
-    )
-    .await;
+    let (may, _) =
+        kubectl_as_operator(&stage, &[&listing[..], &[&stage.cluster.namespace]].concat()).await;
     assert!(may);
     let (may, said) = kubectl_as_operator(&stage, &[&listing[..], &["default"]].concat()).await;
     assert!(!may && said.contains("Forbidden"), "{said}");
@@ -51,10 +43,7 @@ async fn a_namespaced_operator_sees_its_namespace_and_nothing_else() {
 async fn the_default_install_can_neither_list_nor_watch_secrets() {
     let stage = Stage::new(Reach::Cluster).await;
     let grants = stage.release.grants(&stage.system).await;
-    let secrets: Vec<_> = grants
-        .iter()
-        .filter(|grant| grant.resource == "secrets")
-        .collect();
+    let secrets: Vec<_> = grants.iter().filter(|grant| grant.resource == "secrets").collect();
     assert!(!secrets.is_empty());
     for grant in secrets {
         assert!(
@@ -77,13 +66,7 @@ async fn the_command_prints_the_kinds_that_the_chart_installs() {
     let file = folder.path().join("crds.yaml");
     std::fs::write(&file, &printed).unwrap();
     let mut kubectl = plane.command(&ensure("kubectl").await);
-    kubectl.args([
-        "apply",
-        "--server-side",
-        "--force-conflicts",
-        "--dry-run=server",
-        "--filename",
-    ]);
+    kubectl.args(["apply", "--server-side", "--force-conflicts", "--dry-run=server", "--filename"]);
     kubectl.arg(&file);
     let said = succeed(kubectl).await;
     assert_eq!(said.lines().count(), 3, "{said}");

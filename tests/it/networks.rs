@@ -78,10 +78,7 @@ impl Setting {
         let kubeconfig = serde_json::to_value(plane.kubeconfig()).unwrap();
         let server = kubeconfig["clusters"][0]["cluster"]["server"].as_str();
         let server = server.unwrap().strip_prefix("https://").unwrap();
-        Self {
-            server: server.trim_end_matches('/').parse().unwrap(),
-            kubeconfig,
-        }
+        Self { server: server.trim_end_matches('/').parse().unwrap(), kubeconfig }
     }
 
     /// The same cluster, with these fields of its entry changed.
@@ -172,10 +169,7 @@ async fn connect_says_where_the_kinds_are_not_there() {
         command.args(["connect", "acme"]).args(cluster).env_clear();
         command.env("KUBECONFIG", &file);
         let (worked, said) = run(command).await;
-        assert!(
-            !worked && said.contains("supabase-operator crds apply"),
-            "{said}"
-        );
+        assert!(!worked && said.contains("supabase-operator crds apply"), "{said}");
     }
 }
 
@@ -188,15 +182,8 @@ async fn run_says_where_the_kinds_are_not_there() {
     let setting = Setting::new(&plane);
     let (_folder, file) = setting.written();
     let mut command = Command::new("sh");
-    command.args([
-        "-c",
-        "exec \"$0\" run 2>&1",
-        env!("CARGO_BIN_EXE_supabase-operator"),
-    ]);
-    command
-        .env_clear()
-        .env("KUBECONFIG", &file)
-        .kill_on_drop(true);
+    command.args(["-c", "exec \"$0\" run 2>&1", env!("CARGO_BIN_EXE_supabase-operator")]);
+    command.env_clear().env("KUBECONFIG", &file).kill_on_drop(true);
     command.env("SUPABASE_OPERATOR_LISTEN", "127.0.0.1:0");
     command.stdout(Stdio::piped());
     let mut operator = command.spawn().unwrap();
@@ -220,26 +207,12 @@ async fn what_is_no_http_proxy_is_refused_in_words() {
     let setting = Setting::new(&plane);
     let socks = "socks5://user:canary@127.0.0.1:1080";
     for (kubeconfig, variables, origin) in [
-        (
-            setting.with(&json!({"proxy-url": socks})),
-            vec![],
-            "proxy-url",
-        ),
-        (
-            setting.far_away(),
-            vec![("HTTPS_PROXY", socks)],
-            "HTTPS_PROXY",
-        ),
+        (setting.with(&json!({"proxy-url": socks})), vec![], "proxy-url"),
+        (setting.far_away(), vec![("HTTPS_PROXY", socks)], "HTTPS_PROXY"),
     ] {
         let (worked, said) = apply(&kubeconfig, &variables).await;
         assert!(!worked);
-        assert!(
-            said.contains(origin) && said.contains("socks5 is not supported"),
-            "{said}"
-        );
-        assert!(
-            !said.contains("canary") && !said.contains("feature"),
-            "{said}"
-        );
+        assert!(said.contains(origin) && said.contains("socks5 is not supported"), "{said}");
+        assert!(!said.contains("canary") && !said.contains("feature"), "{said}");
     }
 }

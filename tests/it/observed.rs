@@ -25,21 +25,13 @@ const PROJECT_FIELDS: [(&str, &str, &str); 46] = [
         "an_object_that_is_applied_anew_is_told_which_project_is_its_own",
         "",
     ),
-    (
-        "adoption.policy=AdoptOrCreate",
-        "a_recreated_object_takes_its_retained_project_back",
-        "",
-    ),
+    ("adoption.policy=AdoptOrCreate", "a_recreated_object_takes_its_retained_project_back", ""),
     (
         "adoption.policy=CreateOnly",
         "a_foreign_project_of_the_wanted_name_is_left_alone",
         "NameConflict",
     ),
-    (
-        "adoption.ref",
-        "an_object_that_is_applied_anew_is_told_which_project_is_its_own",
-        "",
-    ),
+    ("adoption.ref", "an_object_that_is_applied_anew_is_told_which_project_is_its_own", ""),
     ("compute.size", "place_and_size_reach_the_platform", ""),
     (
         "connectionRef.kind=ClusterSupabaseConnection",
@@ -51,11 +43,7 @@ const PROJECT_FIELDS: [(&str, &str, &str); 46] = [
         "a_missing_connection_is_told_and_awaited",
         "connected",
     ),
-    (
-        "connectionRef.name",
-        "a_missing_connection_is_told_and_awaited",
-        "ConnectionNotFound",
-    ),
+    ("connectionRef.name", "a_missing_connection_is_told_and_awaited", "ConnectionNotFound"),
     (
         "database.password.generate",
         "a_project_becomes_a_secret_that_its_database_accepts",
@@ -81,31 +69,15 @@ const PROJECT_FIELDS: [(&str, &str, &str); 46] = [
         "a_supplied_password_is_used_as_it_is",
         "with_password_of",
     ),
-    (
-        "deletionPolicy=Delete",
-        "delete_deletes_the_project_once_and_waits_until_it_is_gone",
-        "",
-    ),
-    (
-        "deletionPolicy=Retain",
-        "retain_leaves_the_project_and_its_password",
-        "retained",
-    ),
-    (
-        "organizationSlug",
-        "the_organization_is_the_one_that_is_named",
-        "",
-    ),
+    ("deletionPolicy=Delete", "delete_deletes_the_project_once_and_waits_until_it_is_gone", ""),
+    ("deletionPolicy=Retain", "retain_leaves_the_project_and_its_password", "retained"),
+    ("organizationSlug", "the_organization_is_the_one_that_is_named", ""),
     (
         "outputs[].annotations",
         "what_others_put_on_an_output_stays_and_what_is_declared_no_more_goes",
         "",
     ),
-    (
-        "outputs[].endpoint=Direct",
-        "every_value_and_every_way_to_the_database_is_written",
-        "",
-    ),
+    ("outputs[].endpoint=Direct", "every_value_and_every_way_to_the_database_is_written", ""),
     (
         "outputs[].endpoint=SessionPooler",
         "every_value_and_every_way_to_the_database_is_written",
@@ -116,16 +88,8 @@ const PROJECT_FIELDS: [(&str, &str, &str); 46] = [
         "every_value_and_every_way_to_the_database_is_written",
         "",
     ),
-    (
-        "outputs[].include",
-        "every_value_and_every_way_to_the_database_is_written",
-        "",
-    ),
-    (
-        "outputs[].include[]=AnonKey",
-        "every_value_and_every_way_to_the_database_is_written",
-        "",
-    ),
+    ("outputs[].include", "every_value_and_every_way_to_the_database_is_written", ""),
+    ("outputs[].include[]=AnonKey", "every_value_and_every_way_to_the_database_is_written", ""),
     (
         "outputs[].include[]=DatabaseHost",
         "every_value_and_every_way_to_the_database_is_written",
@@ -146,41 +110,25 @@ const PROJECT_FIELDS: [(&str, &str, &str); 46] = [
         "every_value_and_every_way_to_the_database_is_written",
         "",
     ),
-    (
-        "outputs[].include[]=DatabaseURI",
-        "every_value_and_every_way_to_the_database_is_written",
-        "",
-    ),
+    ("outputs[].include[]=DatabaseURI", "every_value_and_every_way_to_the_database_is_written", ""),
     (
         "outputs[].include[]=DatabaseUser",
         "every_value_and_every_way_to_the_database_is_written",
         "",
     ),
-    (
-        "outputs[].include[]=ProjectRef",
-        "every_value_and_every_way_to_the_database_is_written",
-        "",
-    ),
+    ("outputs[].include[]=ProjectRef", "every_value_and_every_way_to_the_database_is_written", ""),
     (
         "outputs[].include[]=PublishableKey",
         "every_value_and_every_way_to_the_database_is_written",
         "",
     ),
-    (
-        "outputs[].include[]=SecretKey",
-        "every_value_and_every_way_to_the_database_is_written",
-        "",
-    ),
+    ("outputs[].include[]=SecretKey", "every_value_and_every_way_to_the_database_is_written", ""),
     (
         "outputs[].include[]=ServiceRoleKey",
         "every_value_and_every_way_to_the_database_is_written",
         "",
     ),
-    (
-        "outputs[].include[]=URL",
-        "every_value_and_every_way_to_the_database_is_written",
-        "",
-    ),
+    ("outputs[].include[]=URL", "every_value_and_every_way_to_the_database_is_written", ""),
     ("outputs[].kind=ConfigMap", "outputs_follow_the_spec", ""),
     ("outputs[].kind=Secret", "outputs_follow_the_spec", "SECRET"),
     (
@@ -191,11 +139,7 @@ const PROJECT_FIELDS: [(&str, &str, &str); 46] = [
     ("outputs[].name", "outputs_follow_the_spec", "shop-db"),
     ("outputs[].prefix", "outputs_follow_the_spec", ""),
     ("outputs[].preset=Env", "outputs_follow_the_spec", ""),
-    (
-        "outputs[].preset=ServiceBinding",
-        "outputs_follow_the_spec",
-        "",
-    ),
+    ("outputs[].preset=ServiceBinding", "outputs_follow_the_spec", ""),
     ("powerState=Paused", "power_follows_the_spec", ""),
     ("powerState=Running", "power_follows_the_spec", ""),
     ("projectName", "a_new_name_renames_the_project", "called"),
@@ -210,11 +154,7 @@ const AUTH_FIELDS: [(&str, &str, &str); 6] = [
         "a_refresh_token_is_spent_once_and_what_it_bought_survives_a_crash",
         "only_a_refresh_token",
     ),
-    (
-        "auth.oauth.revokeOnDelete",
-        "access_ends_with_the_connection_once_no_project_needs_it",
-        "",
-    ),
+    ("auth.oauth.revokeOnDelete", "access_ends_with_the_connection_once_no_project_needs_it", ""),
     (
         "auth.oauth.tokenSecretRef.name",
         "a_dead_refresh_token_is_told_until_new_tokens_come",
@@ -230,29 +170,13 @@ const AUTH_FIELDS: [(&str, &str, &str); 6] = [
         "a_missing_or_malformed_secret_is_told_and_awaited",
         "SecretNotFound",
     ),
-    (
-        "organizationSlug",
-        "a_connection_to_a_foreign_organization_is_refused",
-        "",
-    ),
+    ("organizationSlug", "a_connection_to_a_foreign_organization_is_refused", ""),
 ];
 
 const CLUSTER_FIELDS: [(&str, &str, &str); 8] = [
-    (
-        "adoption=Allowed",
-        "a_cluster_connection_lends_as_it_says",
-        "",
-    ),
-    (
-        "adoption=Forbidden",
-        "a_cluster_connection_serves_whom_it_names",
-        "AdoptionForbidden",
-    ),
-    (
-        "allowedNamespaces.names",
-        "a_cluster_connection_serves_whom_it_names",
-        "",
-    ),
+    ("adoption=Allowed", "a_cluster_connection_lends_as_it_says", ""),
+    ("adoption=Forbidden", "a_cluster_connection_serves_whom_it_names", "AdoptionForbidden"),
+    ("allowedNamespaces.names", "a_cluster_connection_serves_whom_it_names", ""),
     (
         "allowedNamespaces.selector.matchExpressions[].key",
         "a_cluster_connection_lends_as_it_says",
@@ -268,26 +192,14 @@ const CLUSTER_FIELDS: [(&str, &str, &str); 8] = [
         "a_cluster_connection_lends_as_it_says",
         "",
     ),
-    (
-        "allowedNamespaces.selector.matchLabels",
-        "a_cluster_connection_lends_as_it_says",
-        "",
-    ),
-    (
-        "allowedOrganizations",
-        "a_cluster_connection_lends_as_it_says",
-        "",
-    ),
+    ("allowedNamespaces.selector.matchLabels", "a_cluster_connection_lends_as_it_says", ""),
+    ("allowedOrganizations", "a_cluster_connection_lends_as_it_says", ""),
 ];
 
 /// Every leaf of a schema, and every word of those that take words.
 fn places(schema: &Value, path: &str, found: &mut BTreeSet<String>) {
     if let Some(words) = schema["enum"].as_array() {
-        found.extend(
-            words
-                .iter()
-                .map(|word| format!("{path}={}", word.as_str().unwrap())),
-        );
+        found.extend(words.iter().map(|word| format!("{path}={}", word.as_str().unwrap())));
         return;
     }
     match schema["type"].as_str() {
@@ -304,11 +216,7 @@ fn places(schema: &Value, path: &str, found: &mut BTreeSet<String>) {
         }
         Some("object") if schema["properties"].is_object() => {
             for (name, property) in schema["properties"].as_object().unwrap() {
-                let path = if path.is_empty() {
-                    name.clone()
-                } else {
-                    format!("{path}.{name}")
-                };
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
                 places(property, &path, found);
             }
         }
@@ -388,9 +296,7 @@ fn every_field_and_word_of_every_schema_is_observed_by_a_test() {
             match tests.get(*test) {
                 None => wrong.push(format!("{plural}: there is no test {test}")),
                 Some(text) if !text.contains(*names) => {
-                    wrong.push(format!(
-                        "{plural}: {test} does not name {names}, for {place}"
-                    ));
+                    wrong.push(format!("{plural}: {test} does not name {names}, for {place}"));
                 }
                 Some(_) => {}
             }
@@ -404,9 +310,7 @@ async fn place_and_size_reach_the_platform() {
     let mut stage = Stage::new(Reach::Namespace).await;
     let operator = stage.operator().await;
     stage.cluster.apply(token_connection("acme")).await;
-    let grouped = project("grouped")
-        .without("region")
-        .with("regionGroup", "apac");
+    let grouped = project("grouped").without("region").with("regionGroup", "apac");
     let sized = project("sized").in_region("us-west-1");
     let sized = sized.with("compute", json!({"size": "medium"}));
     let plain = project("plain").in_region("eu-west-2");
@@ -415,10 +319,7 @@ async fn place_and_size_reach_the_platform() {
     }
     let mut seen = BTreeMap::new();
     for name in ["grouped", "sized", "plain"] {
-        let ready = stage
-            .cluster
-            .wait_condition(PROJECT, name, "Ready", "True")
-            .await;
+        let ready = stage.cluster.wait_condition(PROJECT, name, "Ready", "True").await;
         let reference = ready["status"]["ref"].as_str().unwrap().to_owned();
         let world = stage.platform.world();
         let remote = world.project(&reference).unwrap();
@@ -435,45 +336,21 @@ async fn place_and_size_reach_the_platform() {
 #[tokio::test]
 async fn the_organization_is_the_one_that_is_named() {
     let mut stage = Stage::new(Reach::Namespace).await;
-    stage
-        .platform
-        .world()
-        .add_organization("second", "Second", simulated_platform::Plan::Pro);
+    stage.platform.world().add_organization("second", "Second", simulated_platform::Plan::Pro);
     let operator = stage.operator().await;
     stage.cluster.apply(token_connection("acme")).await;
-    stage
-        .cluster
-        .wait_condition(CONNECTION, "acme", "Ready", "True")
-        .await;
+    stage.cluster.wait_condition(CONNECTION, "acme", "Ready", "True").await;
     stage.cluster.apply(project("orders")).await;
-    stage
-        .cluster
-        .wait_condition(PROJECT, "orders", "Ready", "False/OrganizationRequired")
-        .await;
+    stage.cluster.wait_condition(PROJECT, "orders", "Ready", "False/OrganizationRequired").await;
     for (name, slug) in [("orders", ORGANIZATION), ("other", "second")] {
-        stage
-            .cluster
-            .apply(project(name).with("organizationSlug", slug))
-            .await;
-        let ready = stage
-            .cluster
-            .wait_condition(PROJECT, name, "Ready", "True")
-            .await;
+        stage.cluster.apply(project(name).with("organizationSlug", slug)).await;
+        let ready = stage.cluster.wait_condition(PROJECT, name, "Ready", "True").await;
         let reference = ready["status"]["ref"].as_str().unwrap();
-        let organization = stage
-            .platform
-            .world()
-            .project(reference)
-            .unwrap()
-            .organization
-            .clone();
+        let organization = stage.platform.world().project(reference).unwrap().organization.clone();
         assert_eq!(organization, slug);
         // What is on record holds without it too.
         stage.cluster.apply(project(name)).await;
-        stage
-            .cluster
-            .wait_condition(PROJECT, name, "Ready", "True")
-            .await;
+        stage.cluster.wait_condition(PROJECT, name, "Ready", "True").await;
     }
     stage.finish(vec![operator]).await;
 }
@@ -502,17 +379,13 @@ const VALUES: [&str; 12] = [
 
 /// What leads to the project's API, and the keys of it.
 fn assert_interfaces(data: &BTreeMap<String, String>, reference: &str) {
-    assert_eq!(
-        data["SUPABASE_URL"],
-        format!("https://{reference}.supabase.co")
-    );
+    assert_eq!(data["SUPABASE_URL"], format!("https://{reference}.supabase.co"));
     assert_eq!(data["SUPABASE_PROJECT_REF"], reference);
     assert!(data["SUPABASE_PUBLISHABLE_KEY"].starts_with("sb_publishable_"));
     assert!(data["SUPABASE_SECRET_KEY"].starts_with("sb_secret_"));
-    for (key, role) in [
-        ("SUPABASE_ANON_KEY", "anon"),
-        ("SUPABASE_SERVICE_ROLE_KEY", "service_role"),
-    ] {
+    for (key, role) in
+        [("SUPABASE_ANON_KEY", "anon"), ("SUPABASE_SERVICE_ROLE_KEY", "service_role")]
+    {
         let claims = claims(&data[key]);
         assert_eq!(claims["role"], role);
         assert_eq!(claims["ref"], reference);
@@ -527,48 +400,20 @@ async fn every_value_and_every_way_to_the_database_is_written() {
     let mut wanted = project("shop");
     for endpoint in ["Direct", "SessionPooler", "TransactionPooler"] {
         let name = format!("shop-{}", endpoint.to_lowercase());
-        wanted = wanted.with_output(
-            &name,
-            "Env",
-            json!({"endpoint": endpoint, "include": VALUES}),
-        );
+        wanted = wanted.with_output(&name, "Env", json!({"endpoint": endpoint, "include": VALUES}));
     }
     let public = json!({"kind": "ConfigMap", "include": ["URL", "AnonKey"]});
-    stage
-        .cluster
-        .apply(wanted.with_output("shop-web", "Env", public))
-        .await;
-    let ready = stage
-        .cluster
-        .wait_condition(PROJECT, "shop", "Ready", "True")
-        .await;
+    stage.cluster.apply(wanted.with_output("shop-web", "Env", public)).await;
+    let ready = stage.cluster.wait_condition(PROJECT, "shop", "Ready", "True").await;
     let reference = ready["status"]["ref"].as_str().unwrap();
     let endpoints = &ready["status"]["endpoints"];
-    let password = stage
-        .cluster
-        .data(SECRET, "shop-supabase-password")
-        .await
-        .unwrap();
+    let password = stage.cluster.data(SECRET, "shop-supabase-password").await.unwrap();
     for (endpoint, field, port, user) in [
         ("direct", "direct", "5432", "postgres".to_owned()),
-        (
-            "sessionpooler",
-            "sessionPooler",
-            "5432",
-            format!("postgres.{reference}"),
-        ),
-        (
-            "transactionpooler",
-            "transactionPooler",
-            "6543",
-            format!("postgres.{reference}"),
-        ),
+        ("sessionpooler", "sessionPooler", "5432", format!("postgres.{reference}")),
+        ("transactionpooler", "transactionPooler", "6543", format!("postgres.{reference}")),
     ] {
-        let data = stage
-            .cluster
-            .data(SECRET, &format!("shop-{endpoint}"))
-            .await
-            .unwrap();
+        let data = stage.cluster.data(SECRET, &format!("shop-{endpoint}")).await.unwrap();
         assert_eq!(data.len(), VALUES.len(), "{:?}", data.keys());
         assert_interfaces(&data, reference);
         let address = format!("{}:{}", data["SUPABASE_DB_HOST"], data["SUPABASE_DB_PORT"]);
@@ -578,17 +423,11 @@ async fn every_value_and_every_way_to_the_database_is_written() {
         assert_eq!(data["SUPABASE_DB_NAME"], "postgres");
         assert_eq!(data["SUPABASE_DB_PASSWORD"], password["password"]);
         let uri = &data["SUPABASE_DB_URL"];
-        let expected = format!(
-            "postgresql://{user}:{}@{address}/postgres",
-            password["password"]
-        );
+        let expected = format!("postgresql://{user}:{}@{address}/postgres", password["password"]);
         assert!(uri.starts_with(&expected), "{endpoint}");
     }
     let direct = stage.cluster.data(SECRET, "shop-direct").await.unwrap();
-    assert_eq!(
-        direct["SUPABASE_DB_HOST"],
-        format!("db.{reference}.supabase.co")
-    );
+    assert_eq!(direct["SUPABASE_DB_HOST"], format!("db.{reference}.supabase.co"));
     let web = stage.cluster.data(CONFIG_MAP, "shop-web").await.unwrap();
     assert_eq!(web["SUPABASE_ANON_KEY"], direct["SUPABASE_ANON_KEY"]);
     // A legacy key is public, but no canary of the platform is: it must not show in a ConfigMap by any other name.
@@ -599,17 +438,11 @@ async fn every_value_and_every_way_to_the_database_is_written() {
 #[tokio::test]
 async fn a_cluster_connection_lends_as_it_says() {
     let mut stage = Stage::new(Reach::Cluster).await;
-    stage
-        .platform
-        .world()
-        .add_organization("second", "Second", simulated_platform::Plan::Pro);
+    stage.platform.world().add_organization("second", "Second", simulated_platform::Plan::Pro);
     let operator = stage.operator().await;
     stage.platform.provide_secrets(&stage.system).await;
     let refused = async |reason: &str| {
-        stage
-            .cluster
-            .wait_condition(PROJECT, "orders", "Ready", &format!("False/{reason}"))
-            .await;
+        stage.cluster.wait_condition(PROJECT, "orders", "Ready", &format!("False/{reason}")).await;
     };
     let lent = |selector: &Value| {
         cluster_connection("company")
@@ -621,10 +454,7 @@ async fn a_cluster_connection_lends_as_it_says() {
     let expression = json!({"key": "tier", "operator": "In", "values": ["a", "b"]});
     let by_expression = json!({"matchExpressions": [expression]});
     stage.cluster.apply(lent(&by_label)).await;
-    stage
-        .cluster
-        .wait_condition(CLUSTER_CONNECTION, "company", "Ready", "True")
-        .await;
+    stage.cluster.wait_condition(CLUSTER_CONNECTION, "company", "Ready", "True").await;
     stage.cluster.apply(orders.clone()).await;
     refused("NamespaceNotAllowed").await;
     stage.cluster.apply(lent(&by_expression)).await;
@@ -633,44 +463,21 @@ async fn a_cluster_connection_lends_as_it_says() {
     let namespace = stage.cluster.namespace.clone();
     stage.cluster.merge(NAMESPACE, &namespace, label).await;
     // An organization that the credential sees and the connection does not lend.
-    stage
-        .cluster
-        .apply(orders.clone().with("organizationSlug", "second"))
-        .await;
+    stage.cluster.apply(orders.clone().with("organizationSlug", "second")).await;
     refused("OrganizationNotAllowed").await;
-    stage
-        .cluster
-        .apply(orders.clone().with("organizationSlug", ORGANIZATION))
-        .await;
-    let ready = stage
-        .cluster
-        .wait_condition(PROJECT, "orders", "Ready", "True")
-        .await;
+    stage.cluster.apply(orders.clone().with("organizationSlug", ORGANIZATION)).await;
+    let ready = stage.cluster.wait_condition(PROJECT, "orders", "Ready", "True").await;
     let reference = ready["status"]["ref"].as_str().unwrap();
-    let organization = stage
-        .platform
-        .world()
-        .project(reference)
-        .unwrap()
-        .organization
-        .clone();
+    let organization = stage.platform.world().project(reference).unwrap().organization.clone();
     assert_eq!(organization, ORGANIZATION);
 
     let label = json!({"metadata": {"labels": {"tier": null, "example.com/supabase": "allowed"}}});
     stage.cluster.merge(NAMESPACE, &namespace, label).await;
     let now = stage.platform.now();
-    let existing = stage
-        .platform
-        .world()
-        .add_foreign_project(ORGANIZATION, "treasure", now);
-    stage
-        .cluster
-        .apply(lent(&by_label).with("adoption", "Allowed"))
-        .await;
+    let existing = stage.platform.world().add_foreign_project(ORGANIZATION, "treasure", now);
+    stage.cluster.apply(lent(&by_label).with("adoption", "Allowed")).await;
     let adoption = json!({"policy": "AdoptOnly", "ref": existing});
-    let adopted = project("adopted")
-        .of_cluster_connection("company")
-        .with("adoption", adoption);
+    let adopted = project("adopted").of_cluster_connection("company").with("adoption", adoption);
     // Its password is not known, so its outputs are without the database.
     stage.cluster.apply(adopted.called("treasure")).await;
     stage

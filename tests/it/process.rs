@@ -57,9 +57,7 @@ impl Waiting {
             _files: files,
         };
         eventually("its first answer", SOON, async || {
-            probe(waiting.listen)
-                .await
-                .map_err(|error| error.to_string())
+            probe(waiting.listen).await.map_err(|error| error.to_string())
         })
         .await;
         waiting
@@ -84,15 +82,11 @@ async fn no_core_is_dumped() {
     let waiting = Waiting::start().await;
     let folder = format!("/proc/{}", waiting.child.id().unwrap());
     let limits = std::fs::read_to_string(format!("{folder}/limits")).unwrap();
-    let line = limits
-        .lines()
-        .find(|line| line.starts_with("Max core file size"));
+    let line = limits.lines().find(|line| line.starts_with("Max core file size"));
     let values: Vec<_> = line.unwrap().split_whitespace().skip(4).take(2).collect();
     assert_eq!(values, ["0", "0"], "{limits}");
     // prctl(2): what belongs to a process that cannot be dumped belongs to root. For root's own it cannot be seen so.
-    let owner = std::fs::metadata(format!("{folder}/environ"))
-        .unwrap()
-        .uid();
+    let owner = std::fs::metadata(format!("{folder}/environ")).unwrap().uid();
     assert_eq!(owner, 0);
 }
 
@@ -125,9 +119,7 @@ async fn clients_that_keep_their_connections_do_not_keep_the_kubelet_out() {
     }
     for _ in 0..5 {
         let heard = tokio::time::timeout(PROBE, probe(address)).await;
-        let heard = heard
-            .expect("an answer before the kubelet gives up")
-            .unwrap();
+        let heard = heard.expect("an answer before the kubelet gives up").unwrap();
         assert!(heard.starts_with("HTTP/1.1 200"), "{heard}");
     }
 }

@@ -17,13 +17,8 @@ pub fn readme() -> String {
 pub fn first_cells(readme: &str, heading: &str) -> Vec<String> {
     let section = readme.split(&format!("\n## {heading}\n")).nth(1).unwrap();
     let section = section.split("\n## ").next().unwrap();
-    let cells = section
-        .lines()
-        .filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
-    cells
-        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
-        .map(str::to_owned)
-        .collect()
+    let cells = section.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
+    cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).map(str::to_owned).collect()
 }
 
 #[test]
@@ -31,10 +26,7 @@ fn every_reason_is_explained() {
     let explained = first_cells(&readme(), "When something is wrong");
     for reason in Reason::ALL {
         let name = reason.as_str();
-        assert!(
-            explained.iter().any(|cell| cell == name),
-            "README.md does not explain {name}"
-        );
+        assert!(explained.iter().any(|cell| cell == name), "README.md does not explain {name}");
     }
     for name in explained {
         let known = Reason::ALL.iter().any(|reason| reason.as_str() == name);
@@ -58,9 +50,7 @@ fn every_option_is_listed_with_its_default() {
     let readme = readme();
     let listed = first_cells(&readme, "Options");
     for (flag, default) in options() {
-        let row = readme
-            .lines()
-            .find(|line| line.starts_with(&format!("| `{flag}` |")));
+        let row = readme.lines().find(|line| line.starts_with(&format!("| `{flag}` |")));
         let row = row.unwrap_or_else(|| panic!("README.md does not list {flag}"));
         if let Some(default) = default {
             assert!(
@@ -70,10 +60,7 @@ fn every_option_is_listed_with_its_default() {
         }
     }
     for flag in listed {
-        assert!(
-            options().iter().any(|(known, _)| *known == flag),
-            "there is no option {flag}"
-        );
+        assert!(options().iter().any(|(known, _)| *known == flag), "there is no option {flag}");
     }
 }
 
@@ -82,13 +69,9 @@ fn the_chart_sets_every_option_and_no_other_variable() {
     let chart = repository().join("charts/supabase-operator/templates/deployment.yaml");
     let chart = std::fs::read_to_string(chart).unwrap();
     let after = chart.split("SUPABASE_OPERATOR_").skip(1);
-    let names = after.map(|rest| {
-        rest.split(|c: char| c != '_' && !c.is_ascii_uppercase())
-            .next()
-    });
-    let set: BTreeSet<_> = names
-        .map(|name| format!("--{}", name.unwrap().to_lowercase().replace('_', "-")))
-        .collect();
+    let names = after.map(|rest| rest.split(|c: char| c != '_' && !c.is_ascii_uppercase()).next());
+    let set: BTreeSet<_> =
+        names.map(|name| format!("--{}", name.unwrap().to_lowercase().replace('_', "-"))).collect();
     let known: BTreeSet<_> = options().into_iter().map(|(flag, _)| flag).collect();
     assert_eq!(set, known);
 }
@@ -101,15 +84,8 @@ fn every_attack_has_its_story() {
         std::fs::read_to_string(file).unwrap()
     });
     let readme = readme();
-    let table = readme
-        .split("| attack | what stops it | test |\n")
-        .nth(1)
-        .unwrap();
-    let rows: Vec<_> = table
-        .lines()
-        .skip(1)
-        .take_while(|line| line.starts_with('|'))
-        .collect();
+    let table = readme.split("| attack | what stops it | test |\n").nth(1).unwrap();
+    let rows: Vec<_> = table.lines().skip(1).take_while(|line| line.starts_with('|')).collect();
     assert!(rows.len() > 10, "{rows:#?}");
     for row in rows {
         let cell = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
@@ -142,11 +118,7 @@ fn every_file_that_the_readme_links_to_is_there() {
                 text.lines().any(|line| anchor(line) == heading)
             };
             let there = target.exists() && (heading.is_empty() || headed());
-            assert!(
-                there,
-                "{} links to {link}, which is missing",
-                file.display()
-            );
+            assert!(there, "{} links to {link}, which is missing", file.display());
         }
     }
 }
@@ -158,8 +130,5 @@ fn anchor(line: &str) -> String {
         return String::new();
     }
     let words = heading.trim().to_lowercase().replace(' ', "-");
-    words
-        .chars()
-        .filter(|letter| letter.is_alphanumeric() || "-_".contains(*letter))
-        .collect()
+    words.chars().filter(|letter| letter.is_alphanumeric() || "-_".contains(*letter)).collect()
 }

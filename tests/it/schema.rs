@@ -43,11 +43,7 @@ fn mistakes_in_connections() -> Vec<Mistake> {
     vec![
         mistake("no credential", neither, exactly_one),
         mistake("two credentials", both, exactly_one),
-        mistake(
-            "no credential of a cluster connection",
-            cluster,
-            exactly_one,
-        ),
+        mistake("no credential of a cluster connection", cluster, exactly_one),
         mistake("a slug with a slash", slug, "spec.organizationSlug"),
     ]
 }
@@ -62,47 +58,15 @@ fn mistakes_in_projects() -> Vec<Mistake> {
     let bad_ref = good().with("adoption", json!({"policy": "AdoptOnly", "ref": "../x"}));
     let secret = json!({"kind": "Secret", "name": "a"});
     vec![
-        mistake(
-            "no region",
-            good().without("region"),
-            "set region or regionGroup",
-        ),
-        mistake(
-            "two regions",
-            two_regions,
-            "set only one of region and regionGroup",
-        ),
-        mistake(
-            "a dot in the name",
-            good().called("a.b"),
-            "spec.projectName",
-        ),
-        mistake(
-            "a name too long",
-            good().called(&"a".repeat(201)),
-            "spec.projectName",
-        ),
-        mistake(
-            "two passwords",
-            good().with("database/password", both),
-            one_password,
-        ),
-        mistake(
-            "adoption without a ref",
-            no_ref,
-            "adoption.policy AdoptOnly needs adoption.ref",
-        ),
+        mistake("no region", good().without("region"), "set region or regionGroup"),
+        mistake("two regions", two_regions, "set only one of region and regionGroup"),
+        mistake("a dot in the name", good().called("a.b"), "spec.projectName"),
+        mistake("a name too long", good().called(&"a".repeat(201)), "spec.projectName"),
+        mistake("two passwords", good().with("database/password", both), one_password),
+        mistake("adoption without a ref", no_ref, "adoption.policy AdoptOnly needs adoption.ref"),
         mistake("a ref that is none", bad_ref, "spec.adoption.ref"),
-        mistake(
-            "an unknown policy",
-            good().on_delete("Keep"),
-            "spec.deletionPolicy",
-        ),
-        mistake(
-            "an unknown power state",
-            good().with("powerState", "Off"),
-            "spec.powerState",
-        ),
+        mistake("an unknown policy", good().on_delete("Keep"), "spec.deletionPolicy"),
+        mistake("an unknown power state", good().with("powerState", "Off"), "spec.powerState"),
         mistake(
             "a Secret as connection",
             good().with("connectionRef", secret),
@@ -131,11 +95,7 @@ fn mistakes_of_shape() -> Vec<Mistake> {
             good().with("adoption/ref", "https://x"),
             "a ref has 20 lower-case letters",
         ),
-        mistake(
-            "a name with a dot",
-            good().called("a.b"),
-            "a project's name has no dots",
-        ),
+        mistake("a name with a dot", good().called("a.b"), "a project's name has no dots"),
         mistake(
             "a size in capitals",
             good().with("compute", json!({"size": "Micro"})),
@@ -151,11 +111,7 @@ fn mistakes_of_shape() -> Vec<Mistake> {
             output(json!({"prefix": "a-b"})),
             "a prefix has letters, digits",
         ),
-        mistake(
-            "an output's name",
-            output(json!({"name": "A"})),
-            "a name has lower-case letters",
-        ),
+        mistake("an output's name", output(json!({"name": "A"})), "a name has lower-case letters"),
         mistake(
             "a connection's name",
             good().of_connection("Acme"),
@@ -169,11 +125,7 @@ fn mistakes_in_outputs() -> Vec<Mistake> {
     let binding = "the preset ServiceBinding is a Secret";
     let reserved = "this name is reserved";
     let table = [
-        (
-            "a ConfigMap of everything",
-            json!({"kind": "ConfigMap"}),
-            public,
-        ),
+        ("a ConfigMap of everything", json!({"kind": "ConfigMap"}), public),
         (
             "a ConfigMap with a secret",
             json!({"kind": "ConfigMap", "include": ["URL", "SecretKey"]}),
@@ -184,42 +136,14 @@ fn mistakes_in_outputs() -> Vec<Mistake> {
             json!({"kind": "ConfigMap", "preset": "ServiceBinding", "include": ["URL"]}),
             binding,
         ),
-        (
-            "a binding with a prefix",
-            json!({"preset": "ServiceBinding", "prefix": "A_"}),
-            binding,
-        ),
-        (
-            "a password Secret",
-            json!({"name": "x-supabase-password"}),
-            reserved,
-        ),
-        (
-            "a state Secret",
-            json!({"name": "acme-oauth-state"}),
-            reserved,
-        ),
-        (
-            "a cluster state Secret",
-            json!({"name": "acme-oauth-cluster-state"}),
-            reserved,
-        ),
-        (
-            "a name that is none",
-            json!({"name": "a/b"}),
-            "spec.outputs[0].name",
-        ),
+        ("a binding with a prefix", json!({"preset": "ServiceBinding", "prefix": "A_"}), binding),
+        ("a password Secret", json!({"name": "x-supabase-password"}), reserved),
+        ("a state Secret", json!({"name": "acme-oauth-state"}), reserved),
+        ("a cluster state Secret", json!({"name": "acme-oauth-cluster-state"}), reserved),
+        ("a name that is none", json!({"name": "a/b"}), "spec.outputs[0].name"),
         ("an empty include", json!({"include": []}), "include"),
-        (
-            "an unknown value",
-            json!({"include": ["Password"]}),
-            "include",
-        ),
-        (
-            "a prefix that no shell takes",
-            json!({"prefix": "a-b"}),
-            "prefix",
-        ),
+        ("an unknown value", json!({"include": ["Password"]}), "include"),
+        ("a prefix that no shell takes", json!({"prefix": "a-b"}), "prefix"),
         (
             "an annotation that others obey",
             json!({"annotations": {"kubernetes.io/ingress.class": "x"}}),
@@ -231,9 +155,7 @@ fn mistakes_in_outputs() -> Vec<Mistake> {
             "labels of kubernetes.io",
         ),
     ];
-    table
-        .map(|(what, details, says)| mistake(what, output(details), says))
-        .into()
+    table.map(|(what, details, says)| mistake(what, output(details), says)).into()
 }
 
 /// What Kubernetes would refuse when the output is written is refused before.
@@ -275,9 +197,7 @@ fn mistakes_in_metadata_of_outputs() -> Vec<Mistake> {
             "the key of an annotation is a name",
         ),
     ];
-    table
-        .map(|(what, details, says)| mistake(what, output(details), says))
-        .into()
+    table.map(|(what, details, says)| mistake(what, output(details), says)).into()
 }
 
 #[tokio::test]
@@ -291,11 +211,7 @@ async fn an_object_with_a_mistake_is_refused_with_a_message_that_names_it() {
         mistakes_of_shape(),
     ]
     .concat();
-    for good in [
-        token_connection("acme"),
-        oauth_connection("acme-oauth"),
-        project("orders"),
-    ] {
+    for good in [token_connection("acme"), oauth_connection("acme-oauth"), project("orders")] {
         cluster.apply(good).await;
     }
     for (number, Mistake { what, object, says }) in all.into_iter().enumerate() {
@@ -311,9 +227,11 @@ async fn an_object_with_a_mistake_is_refused_with_a_message_that_names_it() {
 #[tokio::test]
 async fn two_outputs_of_one_name_are_refused() {
     let (_plane, cluster) = with_kinds().await;
-    let twice = project("orders")
-        .with_output("web", "Env", json!({}))
-        .with_output("web", "Env", json!({"prefix": "A_"}));
+    let twice = project("orders").with_output("web", "Env", json!({})).with_output(
+        "web",
+        "Env",
+        json!({"prefix": "A_"}),
+    );
     let refusal = cluster.try_apply(twice).await.unwrap_err();
     assert!(refusal.contains("web"), "{refusal}");
 }
@@ -346,14 +264,10 @@ async fn what_was_asked_of_the_platform_cannot_be_asked_otherwise() {
     ];
     for (name, outcomes, reference) in records {
         let slug = "organizationSlug";
-        let named = project(name)
-            .with(slug, "acme")
-            .with_output("web", "Env", json!({}));
+        let named = project(name).with(slug, "acme").with_output("web", "Env", json!({}));
         cluster.apply(named.clone()).await;
         let record = on_record(outcomes, reference);
-        write_status(&cluster, PROJECT, name, &record)
-            .await
-            .unwrap();
+        write_status(&cluster, PROJECT, name, &record).await.unwrap();
         let group = named.clone().without("region").with("regionGroup", "emea");
         let region = "region can be changed only until";
         for (what, changed, says) in [
@@ -376,9 +290,7 @@ async fn what_was_asked_of_the_platform_cannot_be_asked_otherwise() {
         let wrong = named.clone().with(slug, "other");
         assert!(cluster.try_apply(wrong).await.is_err(), "{name}");
         cluster.apply(named).await;
-        write_status(&cluster, PROJECT, name, &record)
-            .await
-            .unwrap();
+        write_status(&cluster, PROJECT, name, &record).await.unwrap();
         let held = json!({"metadata": {"finalizers": ["example.dev/held"]}});
         cluster.merge(PROJECT, name, held).await;
         cluster.delete(PROJECT, name).await;
@@ -402,21 +314,13 @@ async fn a_typo_can_be_corrected_until_a_create_call_was_made() {
         cluster.apply(typo.clone()).await;
         if let Some(outcomes) = record {
             let record = on_record(outcomes, None);
-            write_status(&cluster, PROJECT, name, &record)
-                .await
-                .unwrap();
+            write_status(&cluster, PROJECT, name, &record).await.unwrap();
         }
-        cluster
-            .apply(typo.clone().with("organizationSlug", "acme"))
-            .await;
-        cluster
-            .apply(typo.clone().without("organizationSlug"))
-            .await;
+        cluster.apply(typo.clone().with("organizationSlug", "acme")).await;
+        cluster.apply(typo.clone().without("organizationSlug")).await;
         let group = typo.without("region").with("regionGroup", "emae");
         cluster.apply(group.clone()).await;
-        cluster
-            .apply(group.clone().with("regionGroup", "emea"))
-            .await;
+        cluster.apply(group.clone().with("regionGroup", "emea")).await;
         let right = group.without("regionGroup").in_region("eu-central-1");
         cluster.apply(right).await;
     }
@@ -430,9 +334,7 @@ async fn an_organization_that_was_set_wrong_later_can_be_set_right_or_taken_out(
         let wrong = project(name).with("organizationSlug", "other");
         cluster.apply(wrong.clone()).await;
         let record = on_record(&["Created"], Some(REF));
-        write_status(&cluster, PROJECT, name, &record)
-            .await
-            .unwrap();
+        write_status(&cluster, PROJECT, name, &record).await.unwrap();
         cluster.apply(wrong.clone().called("edited")).await;
         let mended = match right {
             Some(slug) => wrong.with("organizationSlug", slug),
@@ -476,11 +378,7 @@ async fn kind_and_binding_of_an_output_stay() {
 fn with_defaults(crd: &mut Value) {
     let schema = &mut crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
     let item = &mut schema["properties"]["spec"]["properties"]["outputs"]["items"];
-    for (field, default) in [
-        ("kind", "Secret"),
-        ("preset", "Env"),
-        ("endpoint", "SessionPooler"),
-    ] {
+    for (field, default) in [("kind", "Secret"), ("preset", "Env"), ("endpoint", "SessionPooler")] {
         item["properties"][field]["default"] = json!(default);
     }
 }
@@ -496,21 +394,15 @@ async fn outputs_that_were_stored_with_defaults_go_on() {
     let kind = ("apiextensions.k8s.io/v1", "CustomResourceDefinition");
     let mut earlier = cluster.get(kind, name).await.unwrap();
     with_defaults(&mut earlier);
-    cluster
-        .merge(kind, name, json!({"spec": earlier["spec"]}))
-        .await;
+    cluster.merge(kind, name, json!({"spec": earlier["spec"]})).await;
     let manifest = |name: &str| {
-        project(name).with(
-            "outputs",
-            json!([{"name": "x"}, {"name": "y", "preset": "ServiceBinding"}]),
-        )
+        project(name)
+            .with("outputs", json!([{"name": "x"}, {"name": "y", "preset": "ServiceBinding"}]))
     };
     eventually("the schema with defaults", SOON, async || {
         let stored = cluster.apply(manifest("probe")).await;
         let default = &stored["spec"]["outputs"][0]["endpoint"];
-        (default == "SessionPooler")
-            .then_some(())
-            .ok_or("no default")
+        (default == "SessionPooler").then_some(()).ok_or("no default")
     })
     .await;
     cluster.apply(manifest("orders")).await;
@@ -531,66 +423,39 @@ async fn outputs_that_were_stored_with_defaults_go_on() {
     cluster.apply(stored).await;
     cluster.apply(manifest("orders").called("renamed")).await;
     let told = json!({"observedGeneration": 1});
-    write_status(&cluster, PROJECT, "orders", &told)
-        .await
-        .unwrap();
-    let kinds = manifest("orders").with(
-        "outputs",
-        json!([{"name": "x", "preset": "ServiceBinding"}]),
-    );
+    write_status(&cluster, PROJECT, "orders", &told).await.unwrap();
+    let kinds =
+        manifest("orders").with("outputs", json!([{"name": "x", "preset": "ServiceBinding"}]));
     let refusal = cluster.try_apply(kinds).await.unwrap_err();
-    assert!(
-        refusal.contains("preset of an output is immutable"),
-        "{refusal}"
-    );
+    assert!(refusal.contains("preset of an output is immutable"), "{refusal}");
 }
 
 #[tokio::test]
 async fn projects_are_found_by_ref_and_by_connection() {
     let (plane, cluster) = with_kinds().await;
-    for (name, connection, reference) in [
-        ("one", "acme", REF),
-        ("two", "other", "tsrqponmlkjihgfedcba"),
-    ] {
+    for (name, connection, reference) in
+        [("one", "acme", REF), ("two", "other", "tsrqponmlkjihgfedcba")]
+    {
         cluster.apply(project(name).of_connection(connection)).await;
         let record = on_record(&["Created"], Some(reference));
-        write_status(&cluster, PROJECT, name, &record)
-            .await
-            .unwrap();
+        write_status(&cluster, PROJECT, name, &record).await.unwrap();
     }
     for selector in [
         format!("status.ref={REF}"),
         "spec.connectionRef.name=acme,spec.connectionRef.kind=SupabaseConnection".to_owned(),
     ] {
         let mut kubectl = plane.command(&ensure("kubectl").await);
-        kubectl.args([
-            "get",
-            "supabaseprojects.supabase-operator.dev",
-            "--output",
-            "name",
-        ]);
-        kubectl.args([
-            "--namespace",
-            &cluster.namespace,
-            "--field-selector",
-            &selector,
-        ]);
+        kubectl.args(["get", "supabaseprojects.supabase-operator.dev", "--output", "name"]);
+        kubectl.args(["--namespace", &cluster.namespace, "--field-selector", &selector]);
         let found = succeed(kubectl).await;
-        assert_eq!(
-            found.trim(),
-            "supabaseproject.supabase-operator.dev/one",
-            "{selector}"
-        );
+        assert_eq!(found.trim(), "supabaseproject.supabase-operator.dev/one", "{selector}");
     }
 }
 
 #[tokio::test]
 async fn a_new_object_is_not_taken_for_current_before_anybody_looked() {
     let (_plane, cluster) = with_kinds().await;
-    for object in [
-        Value::from(project("orders")),
-        token_connection("acme").into(),
-    ] {
+    for object in [Value::from(project("orders")), token_connection("acme").into()] {
         let stored = cluster.apply(object).await;
         assert_eq!(stored["status"]["observedGeneration"], -1, "{stored}");
     }
@@ -604,12 +469,6 @@ async fn defaults_are_shown() {
         "metadata": {"name": "bare"}, "spec": bare});
     let stored = cluster.apply(object).await;
     assert_eq!(stored["spec"]["deletionPolicy"], "Retain", "{stored}");
-    assert_eq!(
-        stored["spec"]["connectionRef"]["kind"], "SupabaseConnection",
-        "{stored}"
-    );
-    assert_eq!(
-        stored["spec"]["adoption"]["policy"], "CreateOnly",
-        "{stored}"
-    );
+    assert_eq!(stored["spec"]["connectionRef"]["kind"], "SupabaseConnection", "{stored}");
+    assert_eq!(stored["spec"]["adoption"]["policy"], "CreateOnly", "{stored}");
 }

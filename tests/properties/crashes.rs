@@ -50,11 +50,7 @@ fn seed(mode: Mode) -> Seed {
         access_token_lifetime: Duration::from_secs(120),
         ..Config::default()
     };
-    Seed {
-        platform,
-        random: 3,
-        oauth: mode.tokens.is_some(),
-    }
+    Seed { platform, random: 3, oauth: mode.tokens.is_some() }
 }
 
 /// A refresh token may be lost in the one window between an answer and its storing: then somebody consents once
@@ -73,11 +69,7 @@ fn run(work: Workload, mode: Mode, plans: &[Plan]) -> (usize, Vec<String>) {
         let mut driver = Driver::new(&scene);
         if let Some((ready, hand)) = work.before {
             let ending = driver.run(&Faults::new(&[]), LIMIT, ready, |_, _| {}).await;
-            assert!(
-                matches!(ending, Ending::Done(_)),
-                "{}: it never began",
-                work.name
-            );
+            assert!(matches!(ending, Ending::Done(_)), "{}: it never began", work.name);
             hand(&scene);
         }
         driver.downtime = Duration::from_secs(mode.downtime);
@@ -96,11 +88,7 @@ fn run(work: Workload, mode: Mode, plans: &[Plan]) -> (usize, Vec<String>) {
             let (names, stored) = (faults.names(), scene.stored("orders").unwrap_or_default());
             format!("{} {mode:?} {plans:?}\n{names:#?}\n{stored:#}", work.name)
         };
-        assert!(
-            matches!(ending, Ending::Done(_)),
-            "it never ended: {}",
-            told()
-        );
+        assert!(matches!(ending, Ending::Done(_)), "it never ended: {}", told());
         if let Err(wrong) = (work.check)(&scene) {
             panic!("{wrong}: {}", told());
         }
@@ -115,20 +103,12 @@ fn edit(scene: &Scene, crashes: usize) {
         let change = json!({"spec": {"projectName": format!("renamed-{crashes}"), "compute": {"size": "small"}}});
         assert!(scene.api().change_by_hand(&path, &change));
     }
-    scene.secret(
-        "supplied",
-        &[("password", &format!("edited-while-down-{crashes}"))],
-    );
+    scene.secret("supplied", &[("password", &format!("edited-while-down-{crashes}"))]);
     scene.authorize();
 }
 
 fn created(scene: &Scene) -> Vec<String> {
-    scene
-        .world()
-        .ledger()
-        .created()
-        .map(str::to_owned)
-        .collect()
+    scene.world().ledger().created().map(str::to_owned).collect()
 }
 
 /// Exactly one project was created, it is the object's, and its password is kept where it must be.
@@ -141,57 +121,32 @@ fn one_project(scene: &Scene) -> Result<(), String> {
     if stored["status"]["ref"] != json!(reference) {
         return Err("another ref is stored".to_owned());
     }
-    let accepted = scene
-        .world()
-        .accepted_password(reference)
-        .map(str::to_owned);
-    for (secret, key) in [
-        ("orders-supabase-password", "password"),
-        ("orders-supabase", "SUPABASE_DB_PASSWORD"),
-    ] {
+    let accepted = scene.world().accepted_password(reference).map(str::to_owned);
+    for (secret, key) in
+        [("orders-supabase-password", "password"), ("orders-supabase", "SUPABASE_DB_PASSWORD")]
+    {
         if scene.secret_value(secret, key) != accepted {
-            return Err(format!(
-                "{secret} does not hold the password that the platform accepted"
-            ));
+            return Err(format!("{secret} does not hold the password that the platform accepted"));
         }
     }
-    let wanted = stored["spec"]["projectName"]
-        .as_str()
-        .unwrap_or("team-a-orders")
-        .to_owned();
-    let name = scene
-        .world()
-        .project(reference)
-        .map(|project| project.name.clone());
+    let wanted = stored["spec"]["projectName"].as_str().unwrap_or("team-a-orders").to_owned();
+    let name = scene.world().project(reference).map(|project| project.name.clone());
     // For an hour after a lost call the name that guards against it is kept.
     let guarded =
         Scene::condition(&stored, "Synced").is_some_and(|(_, reason)| reason == "Confirming");
-    let expected = if guarded {
-        &stored["status"]["creation"]["name"]
-    } else {
-        &json!(wanted)
-    };
-    if name.as_deref() == expected.as_str() {
-        Ok(())
-    } else {
-        Err(format!("the name is {name:?}"))
-    }
+    let expected = if guarded { &stored["status"]["creation"]["name"] } else { &json!(wanted) };
+    if name.as_deref() == expected.as_str() { Ok(()) } else { Err(format!("the name is {name:?}")) }
 }
 
 fn no_project(scene: &Scene) -> Result<(), String> {
     let world = scene.world();
-    let living = world
-        .projects()
-        .filter(|project| project.status != Status::Removed);
+    let living = world.projects().filter(|project| project.status != Status::Removed);
     let living: Vec<_> = living.map(|project| project.name.clone()).collect();
     drop(world);
     if !living.is_empty() {
         return Err(format!("left behind: {living:?}"));
     }
-    if scene
-        .secret_value("orders-supabase-password", "password")
-        .is_some()
-    {
+    if scene.secret_value("orders-supabase-password", "password").is_some() {
         return Err("the password Secret is left behind".to_owned());
     }
     let world = scene.world();
@@ -230,9 +185,7 @@ fn asks_a_person(scene: &Scene) -> bool {
     let stored = scene.stored("orders").unwrap_or_default();
     let ambiguous =
         Scene::condition(&stored, "Ready").is_some_and(|(_, reason)| reason == "AmbiguousCreate");
-    let attempts = stored["status"]["creation"]["attempts"]
-        .as_array()
-        .map_or(0, Vec::len);
+    let attempts = stored["status"]["creation"]["attempts"].as_array().map_or(0, Vec::len);
     ambiguous && attempts == 2 && created(scene).is_empty()
 }
 
@@ -241,11 +194,7 @@ fn is_ready_or_asks(scene: &Scene) -> bool {
 }
 
 fn one_project_or_none(scene: &Scene) -> Result<(), String> {
-    if asks_a_person(scene) {
-        Ok(())
-    } else {
-        one_project(scene)
-    }
+    if asks_a_person(scene) { Ok(()) } else { one_project(scene) }
 }
 
 fn is_gone(scene: &Scene) -> bool {
@@ -312,9 +261,7 @@ const DELETE_EARLY: Workload = Workload {
 const ADOPT: Workload = Workload {
     name: "adopt",
     begin: |scene| {
-        let reference = scene
-            .world()
-            .add_foreign_project("acme", "old", scene.clock.now());
+        let reference = scene.world().add_foreign_project("acme", "old", scene.clock.now());
         scene.secret("supplied", &[("password", "known-to-the-user")]);
         let supplied = json!({"secretKeyRef": {"name": "supplied", "key": "password"}});
         scene.project(
@@ -332,9 +279,7 @@ const ADOPT_BY_NAME: Workload = Workload {
     name: "adopt by name",
     begin: |scene| {
         let now = scene.clock.now();
-        scene
-            .world()
-            .add_foreign_project("acme", "team-a-orders", now);
+        scene.world().add_foreign_project("acme", "team-a-orders", now);
         scene.secret("supplied", &[("password", "known-to-the-user")]);
     },
     // Old enough to be shown wherever projects are shown late.
@@ -399,9 +344,7 @@ fn retained(scene: &Scene) -> Result<(), String> {
         return Err(format!("created: {created:?}"));
     };
     let world = scene.world();
-    let stays = world
-        .project(reference)
-        .is_some_and(|project| project.status != Status::Removed);
+    let stays = world.project(reference).is_some_and(|project| project.status != Status::Removed);
     let accepted = world.accepted_password(reference).map(str::to_owned);
     drop(world);
     if !stays {
@@ -422,25 +365,12 @@ fn matrix(work: Workload, mode: Mode, runs: &AtomicUsize, failed: &AtomicBool) {
             return;
         }
         for phase in Phase::ALL {
-            let one = Plan {
-                effect: first,
-                phase,
-            };
+            let one = Plan { effect: first, phase };
             let (later, _) = run(work, mode, &[one]);
             runs.fetch_add(1, Ordering::Relaxed);
             for second in 0..later {
                 for phase in Phase::AGAIN {
-                    run(
-                        work,
-                        mode,
-                        &[
-                            one,
-                            Plan {
-                                effect: second,
-                                phase,
-                            },
-                        ],
-                    );
+                    run(work, mode, &[one, Plan { effect: second, phase }]);
                     runs.fetch_add(1, Ordering::Relaxed);
                 }
             }
@@ -448,52 +378,32 @@ fn matrix(work: Workload, mode: Mode, runs: &AtomicUsize, failed: &AtomicBool) {
     }
 }
 
-const PLAIN: Mode = Mode {
-    unique: true,
-    visible_after: 0,
-    downtime: 1,
-    edits: false,
-    tokens: None,
-};
+const PLAIN: Mode =
+    Mode { unique: true, visible_after: 0, downtime: 1, edits: false, tokens: None };
 
 /// Names unique or not, projects visible at once or late, a short downtime or hours in which things are edited: every
 /// two of these meet in one of four worlds.
 fn modes() -> [Mode; 4] {
     let quick = (1, false);
     let edited = (3 * 3600, true);
-    [
-        (true, 0, quick),
-        (true, 100, edited),
-        (false, 0, edited),
-        (false, 100, quick),
-    ]
-    .map(|(unique, visible_after, (downtime, edits))| Mode {
-        unique,
-        visible_after,
-        downtime,
-        edits,
-        tokens: None,
-    })
+    [(true, 0, quick), (true, 100, edited), (false, 0, edited), (false, 100, quick)].map(
+        |(unique, visible_after, (downtime, edits))| Mode {
+            unique,
+            visible_after,
+            downtime,
+            edits,
+            tokens: None,
+        },
+    )
 }
 
 /// The ways of rotating tokens that forgive nothing: one in an easy world, one in a hard one. All four ways, with
 /// pairs of crashes, are tried where connections are tested alone.
 fn token_modes() -> [Mode; 2] {
-    let hard = Mode {
-        unique: false,
-        visible_after: 100,
-        downtime: 3 * 3600,
-        edits: true,
-        tokens: None,
-    };
-    [
-        (PLAIN, TokenMode::Strict),
-        (hard, TokenMode::FamilyRevocation),
-    ]
-    .map(|(mode, rotation)| Mode {
-        tokens: Some(rotation),
-        ..mode
-    })
+    let hard =
+        Mode { unique: false, visible_after: 100, downtime: 3 * 3600, edits: true, tokens: None };
+    [(PLAIN, TokenMode::Strict), (hard, TokenMode::FamilyRevocation)]
+        .map(|(mode, rotation)| Mode { tokens: Some(rotation), ..mode })
 }
 
 /// Notes that its thread fails, unless it is forgotten.
@@ -509,15 +419,9 @@ impl Drop for Fails<'_> {
 #[test]
 fn crashes_where_tokens_are_forgiving_end_well() {
     let mut runs = 0;
-    for rotation in [
-        TokenMode::Grace(Duration::from_secs(60)),
-        TokenMode::NoRotation,
-    ] {
+    for rotation in [TokenMode::Grace(Duration::from_secs(60)), TokenMode::NoRotation] {
         for mode in modes() {
-            let mode = Mode {
-                tokens: Some(rotation),
-                ..mode
-            };
+            let mode = Mode { tokens: Some(rotation), ..mode };
             let (effects, _) = run(CREATE, mode, &[]);
             for effect in 0..effects {
                 for phase in Phase::ALL {
@@ -547,15 +451,7 @@ fn crashes_anywhere_and_again_during_the_recovery_end_well() {
         for (unique, downtime, visible_after) in
             [(true, 1, 0), (false, 1, 100), (true, 3 * 3600, 0)]
         {
-            jobs.push((
-                work,
-                Mode {
-                    unique,
-                    visible_after,
-                    downtime,
-                    ..PLAIN
-                },
-            ));
+            jobs.push((work, Mode { unique, visible_after, downtime, ..PLAIN }));
         }
     }
     for mode in token_modes() {
@@ -635,9 +531,6 @@ fn a_frozen_leader_that_comes_back_does_no_harm() {
 #[test]
 fn a_create_without_a_crash_makes_one_call() {
     let (_, names) = run(CREATE, PLAIN, &[]);
-    let calls = names
-        .iter()
-        .filter(|name| *name == "POST /v1/projects")
-        .count();
+    let calls = names.iter().filter(|name| *name == "POST /v1/projects").count();
     assert_eq!(calls, 1, "{names:#?}");
 }

@@ -20,30 +20,17 @@ const LIMIT: Duration = Duration::from_secs(1800);
 const PASSWORD: &str = "orders-supabase-password";
 
 fn scene() -> Scene {
-    Scene::new(&Seed {
-        platform: Config::instant(),
-        random: 21,
-        oauth: false,
-    })
+    Scene::new(&Seed { platform: Config::instant(), random: 21, oauth: false })
 }
 
 async fn until(scene: &Scene, done: impl Fn(&Scene) -> bool) {
-    let ending = Driver::new(scene)
-        .run(&Faults::new(&[]), LIMIT, done, |_, _| {})
-        .await;
-    assert!(
-        matches!(ending, Ending::Done(_)),
-        "{:#?}",
-        scene.stored("orders")
-    );
+    let ending = Driver::new(scene).run(&Faults::new(&[]), LIMIT, done, |_, _| {}).await;
+    assert!(matches!(ending, Ending::Done(_)), "{:#?}", scene.stored("orders"));
 }
 
 fn recorded(scene: &Scene, name: &str) -> String {
     let status = &scene.stored(name).unwrap()["status"];
-    status["credentials"]["passwordDigest"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned()
+    status["credentials"]["passwordDigest"].as_str().unwrap_or_default().to_owned()
 }
 
 fn decoded(text: &Value) -> Vec<u8> {
@@ -58,10 +45,9 @@ fn key(scene: &Scene) -> Option<DigestKey> {
 /// Writes the digests of the object as the release before would have.
 fn make_former(scene: &Scene) {
     let Some(key) = key(scene) else { return };
-    let (Some(stored), Some(password)) = (
-        scene.stored("orders"),
-        scene.secret_value(PASSWORD, "password"),
-    ) else {
+    let (Some(stored), Some(password)) =
+        (scene.stored("orders"), scene.secret_value(PASSWORD, "password"))
+    else {
         return;
     };
     let former = key.digest("password", [password.as_bytes()]);
@@ -84,10 +70,7 @@ fn make_former(scene: &Scene) {
     let outputs = project.wanted_outputs();
     let mut written_outputs = list(&mut status, "/outputs");
     for written in &mut written_outputs {
-        let output = outputs
-            .iter()
-            .find(|output| written["name"] == output.name.as_str())
-            .unwrap();
+        let output = outputs.iter().find(|output| written["name"] == output.name.as_str()).unwrap();
         let Some(secret) = scene.get(&format!("{SECRETS}/{}", output.name)) else {
             continue;
         };
@@ -97,9 +80,7 @@ fn make_former(scene: &Scene) {
             .iter()
             .map(|(name, value)| (name.clone(), decoded(value)))
             .collect();
-        let entries = entries
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_slice()));
+        let entries = entries.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
         let kind = secret["type"].as_str();
         let digest = outputs::unbound_digest(&key, output, Some(&former), kind, entries);
         written["digest"] = json!(digest);
@@ -108,26 +89,19 @@ fn make_former(scene: &Scene) {
         *place = json!(written_outputs);
     }
     let change = json!({"status": status});
-    assert!(
-        scene
-            .api()
-            .change_by_hand(&format!("{PROJECTS}/orders/status"), &change)
-    );
+    assert!(scene.api().change_by_hand(&format!("{PROJECTS}/orders/status"), &change));
 }
 
 fn calls(scene: &Scene, method: &Method, path: &str) -> usize {
     let world = scene.world();
     let seen = world.ledger().seen().iter();
-    seen.filter(|seen| seen.method == *method && seen.path.contains(path))
-        .count()
+    seen.filter(|seen| seen.method == *method && seen.path.contains(path)).count()
 }
 
 fn written(scene: &Scene) -> usize {
     let api = scene.api();
     let writes = api.ledger().writes().iter();
-    writes
-        .filter(|write| !write.by_hand && write.resource == "secrets")
-        .count()
+    writes.filter(|write| !write.by_hand && write.resource == "secrets").count()
 }
 
 #[test]
@@ -139,10 +113,7 @@ fn equal_passwords_of_two_objects_show_different_digests() {
         for name in ["orders", "shop"] {
             scene.project(name, json!({"database": {"password": password}}));
         }
-        until(&scene, |scene| {
-            ["orders", "shop"].iter().all(|name| scene.is_ready(name))
-        })
-        .await;
+        until(&scene, |scene| ["orders", "shop"].iter().all(|name| scene.is_ready(name))).await;
         let shown = |name: &str| {
             let status = scene.stored(name).unwrap()["status"].clone();
             let attempt = &status["creation"]["attempts"][0]["passwordDigest"];
@@ -162,10 +133,7 @@ fn digests_of_an_earlier_release_give_way_without_a_call_or_a_write_to_a_secret(
     for policy in ["Report", "Reset"] {
         simulate(async || {
             let scene = scene();
-            scene.project(
-                "orders",
-                json!({"database": {"password": {"onLost": policy}}}),
-            );
+            scene.project("orders", json!({"database": {"password": {"onLost": policy}}}));
             until(&scene, |scene| scene.is_ready("orders")).await;
             make_former(&scene);
             assert!(!is_bound(&recorded(&scene, "orders")));
@@ -195,11 +163,7 @@ fn an_edit_is_still_seen_in_a_digest_of_an_earlier_release() {
         until(&scene, |scene| scene.is_ready("orders")).await;
         make_former(&scene);
         let edited = json!({"data": {"password": STANDARD.encode("somebody-wrote-this")}});
-        assert!(
-            scene
-                .api()
-                .change_by_hand(&format!("{SECRETS}/{PASSWORD}"), &edited)
-        );
+        assert!(scene.api().change_by_hand(&format!("{SECRETS}/{PASSWORD}"), &edited));
         until(&scene, |scene| {
             scene.stored("orders").unwrap()["status"]["conditions"]
                 .to_string()

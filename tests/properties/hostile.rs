@@ -22,11 +22,7 @@ const LIMIT: Duration = Duration::from_secs(1800);
 const ETCD: usize = 3 << 19;
 
 fn instant() -> Seed {
-    Seed {
-        platform: Config::instant(),
-        random: 5,
-        oauth: false,
-    }
+    Seed { platform: Config::instant(), random: 5, oauth: false }
 }
 
 /// Every field of a kind, by its path, with the values of its enum.
@@ -135,11 +131,7 @@ fn store(scene: &Scene, number: usize, is_project: bool, oddities: &[Oddity]) {
     } else {
         let auth =
             json!({"personalAccessToken": {"secretKeyRef": {"name": "pat", "key": "token"}}});
-        (
-            THEIR_CONNECTIONS,
-            "SupabaseConnection",
-            json!({"auth": auth}),
-        )
+        (THEIR_CONNECTIONS, "SupabaseConnection", json!({"auth": auth}))
     };
     let mut object =
         json!({"spec": spec, "metadata": {"finalizers": ["supabase-operator.dev/finalizer"]}});
@@ -176,10 +168,7 @@ fn store(scene: &Scene, number: usize, is_project: bool, oddities: &[Oddity]) {
         return;
     }
     let own = format!("{path}/{name}");
-    api.change_by_hand(
-        &format!("{own}/status"),
-        &json!({"status": object["status"]}),
-    );
+    api.change_by_hand(&format!("{own}/status"), &json!({"status": object["status"]}));
     if leaves {
         api.delete_by_hand(&own);
     }
@@ -188,9 +177,7 @@ fn store(scene: &Scene, number: usize, is_project: bool, oddities: &[Oddity]) {
 fn created(scene: &Scene) -> usize {
     let world = scene.world();
     let accepted = world.ledger().accepted().iter();
-    accepted
-        .filter(|accepted| matches!(accepted.effect, Effect::Created { .. }))
-        .count()
+    accepted.filter(|accepted| matches!(accepted.effect, Effect::Created { .. })).count()
 }
 
 /// Serves a project of another namespace; gives the effects that it took.
@@ -256,14 +243,8 @@ fn an_object_padded_to_the_brim_gets_its_ref_and_can_be_deleted() {
             is(&object.unwrap_or_default())
         })
     }
-    let recorded: Hand = (
-        |scene| {
-            all(scene, |object| {
-                object["status"]["creation"]["attempts"][0].is_object()
-            })
-        },
-        pad,
-    );
+    let recorded: Hand =
+        (|scene| all(scene, |object| object["status"]["creation"]["attempts"][0].is_object()), pad);
     let limit = Duration::from_secs(300);
     simulate(async || {
         let scene = Scene::new(&instant());
@@ -295,18 +276,14 @@ fn an_object_padded_to_the_brim_gets_its_ref_and_can_be_deleted() {
             pad.is_some_and(|pad| pad.len() > ETCD / 2)
         }));
         scene.project("good", json!({}));
-        let ending = driver
-            .run(&faults, limit, |scene| scene.is_ready("good"), |_, _| {})
-            .await;
+        let ending = driver.run(&faults, limit, |scene| scene.is_ready("good"), |_, _| {}).await;
         assert!(
             matches!(ending, Ending::Done(took) if took < Duration::from_secs(60)),
             "{ending:?}: {:?}",
             scene.stored("good")
         );
         for number in 0..PADDED {
-            scene
-                .api()
-                .delete_by_hand(&format!("{PROJECTS}/padded-{number}"));
+            scene.api().delete_by_hand(&format!("{PROJECTS}/padded-{number}"));
         }
         let gone = |scene: &Scene| {
             (0..PADDED).all(|number| scene.stored(&format!("padded-{number}")).is_none())

@@ -15,11 +15,7 @@ async fn until(scene: &Scene, lease: &str, done: impl Fn(&Scene) -> bool) {
     let mut driver = Driver::new(scene);
     lease.clone_into(&mut driver.options.lease_name);
     let ending = driver.run(&Faults::new(&[]), LIMIT, done, |_, _| {}).await;
-    assert!(
-        matches!(ending, Ending::Done(_)),
-        "{:#?}",
-        scene.stored("orders")
-    );
+    assert!(matches!(ending, Ending::Done(_)), "{:#?}", scene.stored("orders"));
 }
 
 fn digest(scene: &Scene) -> Value {
@@ -47,15 +43,8 @@ fn written(scene: &Scene, name: &str) -> usize {
 fn another_key_resets_no_password_and_leaves_outputs_as_they_are() {
     for policy in ["Report", "Reset"] {
         simulate(async || {
-            let scene = Scene::new(&Seed {
-                platform: Config::instant(),
-                random: 11,
-                oauth: false,
-            });
-            scene.project(
-                "orders",
-                json!({"database": {"password": {"onLost": policy}}}),
-            );
+            let scene = Scene::new(&Seed { platform: Config::instant(), random: 11, oauth: false });
+            scene.project("orders", json!({"database": {"password": {"onLost": policy}}}));
             until(&scene, "first", |scene| scene.is_ready("orders")).await;
             let kept = scene.get(&format!("{SECRETS}/orders-supabase-password"));
             let output = scene.get(&format!("{SECRETS}/orders-supabase"));
@@ -63,10 +52,7 @@ fn another_key_resets_no_password_and_leaves_outputs_as_they_are() {
             // Made by hand, since a simulated process would draw the same key again.
             let another =
                 json!({"data": {"digest": "QW5vdGhlciBrZXkgb2YgMzIgYnl0ZXMgaW4gdG90YWw="}});
-            assert!(
-                scene.api().change_by_hand(KEYS, &another),
-                "the key is kept there"
-            );
+            assert!(scene.api().change_by_hand(KEYS, &another), "the key is kept there");
             until(&scene, "first", |scene| {
                 assert!(scene.is_ready("orders"), "{:#?}", scene.stored("orders"));
                 digest(scene) != before
@@ -89,19 +75,12 @@ fn another_key_resets_no_password_and_leaves_outputs_as_they_are() {
 #[test]
 fn the_key_does_not_hang_on_the_name_of_the_lease() {
     simulate(async || {
-        let scene = Scene::new(&Seed {
-            platform: Config::instant(),
-            random: 12,
-            oauth: false,
-        });
+        let scene = Scene::new(&Seed { platform: Config::instant(), random: 12, oauth: false });
         scene.project("orders", json!({}));
         until(&scene, "first", |scene| scene.is_ready("orders")).await;
         let before = scene.stored("orders");
         let started = tokio::time::Instant::now();
-        until(&scene, "second", |_| {
-            started.elapsed() > Duration::from_secs(1200)
-        })
-        .await;
+        until(&scene, "second", |_| started.elapsed() > Duration::from_secs(1200)).await;
         let api = scene.api();
         let keys: Vec<_> = api
             .all("secrets")

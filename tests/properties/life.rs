@@ -16,23 +16,12 @@ fn refreshes(scene: &Scene) -> usize {
     let world = scene.world();
     let accepted = world.ledger().accepted().iter();
     accepted
-        .filter(|accepted| {
-            matches!(
-                accepted.effect,
-                Effect::TokensIssued {
-                    refreshed: true,
-                    ..
-                }
-            )
-        })
+        .filter(|accepted| matches!(accepted.effect, Effect::TokensIssued { refreshed: true, .. }))
         .count()
 }
 
 fn token_calls(scene: &Scene) -> usize {
-    scene
-        .world()
-        .ledger()
-        .count(&http::Method::POST, "/v1/oauth/token")
+    scene.world().ledger().count(&http::Method::POST, "/v1/oauth/token")
 }
 
 fn all_ready(scene: &Scene) -> bool {
@@ -42,16 +31,9 @@ fn all_ready(scene: &Scene) -> bool {
 /// Lives through it. Crashes lie anywhere around the effects of refreshes; so often they may lose the authorization.
 fn live(mode: TokenMode, may_be_lost: usize) {
     simulate(async || {
-        let platform = Config {
-            token_mode: mode,
-            access_token_lifetime: HOUR,
-            ..Config::instant()
-        };
-        let scene = Scene::new(&Seed {
-            platform,
-            random: 5,
-            oauth: true,
-        });
+        let platform =
+            Config { token_mode: mode, access_token_lifetime: HOUR, ..Config::instant() };
+        let scene = Scene::new(&Seed { platform, random: 5, oauth: true });
         for name in PROJECTS {
             scene.project(name, serde_json::json!({}));
         }
@@ -64,9 +46,7 @@ fn live(mode: TokenMode, may_be_lost: usize) {
         let crashes = Cell::new(0);
         let driver = Driver::new(&scene);
         // Two create calls that crashes keep from being made need a person, which is another story.
-        let begun = driver
-            .run(&Faults::new(&[]), HOUR, all_ready, |_, _| {})
-            .await;
+        let begun = driver.run(&Faults::new(&[]), HOUR, all_ready, |_, _| {}).await;
         assert!(matches!(begun, Ending::Done(_)), "{mode:?}: it never began");
         // A crash may lose the answer to a refresh. Where that loses the authorization, a person gives it once more.
         let (asked, lost) = (Cell::new(false), Cell::new(0));
@@ -84,11 +64,7 @@ fn live(mode: TokenMode, may_be_lost: usize) {
                 crashes.set(number);
             })
             .await;
-        assert!(
-            matches!(ending, Ending::Done(_)),
-            "{mode:?}: {} refreshes",
-            refreshes(&scene)
-        );
+        assert!(matches!(ending, Ending::Done(_)), "{mode:?}: {} refreshes", refreshes(&scene));
         assert!(crashes.get() > 20, "{} crashes", crashes.get());
         assert!(lost.get() <= may_be_lost, "{mode:?}: {} lost", lost.get());
 

@@ -29,27 +29,13 @@ async fn until_ready(scene: &Scene) {
 
 /// The one project, and whether its password is where it must be.
 fn assert_one_project(scene: &Scene) -> String {
-    let created: Vec<_> = scene
-        .world()
-        .ledger()
-        .created()
-        .map(str::to_owned)
-        .collect();
+    let created: Vec<_> = scene.world().ledger().created().map(str::to_owned).collect();
     let [reference] = created.as_slice() else {
         panic!("created: {created:?}");
     };
-    let accepted = scene
-        .world()
-        .accepted_password(reference)
-        .map(str::to_owned);
-    assert_eq!(
-        scene.secret_value("orders-supabase-password", "password"),
-        accepted
-    );
-    assert_eq!(
-        scene.secret_value("orders-supabase", "SUPABASE_DB_PASSWORD"),
-        accepted
-    );
+    let accepted = scene.world().accepted_password(reference).map(str::to_owned);
+    assert_eq!(scene.secret_value("orders-supabase-password", "password"), accepted);
+    assert_eq!(scene.secret_value("orders-supabase", "SUPABASE_DB_PASSWORD"), accepted);
     reference.clone()
 }
 
@@ -59,28 +45,19 @@ fn a_password_edited_right_before_the_create_call_is_not_overtaken_by_the_old_on
         let scene = Scene::new(&Seed::default());
         scene.project("orders", json!({}));
         scene.when(is_about_to_create, |scene| {
-            scene.secret(
-                "orders-supabase-password",
-                &[("password", "edited-by-somebody")],
-            );
+            scene.secret("orders-supabase-password", &[("password", "edited-by-somebody")]);
         });
         until_ready(&scene).await;
         let reference = assert_one_project(&scene);
         let world = scene.world();
-        assert_eq!(
-            world.accepted_password(&reference),
-            Some("edited-by-somebody")
-        );
+        assert_eq!(world.accepted_password(&reference), Some("edited-by-somebody"));
         let resets = world
             .ledger()
             .accepted()
             .iter()
             .filter(|one| matches!(one.effect, Effect::PasswordChanged { .. }))
             .count();
-        assert_eq!(
-            resets, 0,
-            "the password that was sent is the one that was kept"
-        );
+        assert_eq!(resets, 0, "the password that was sent is the one that was kept");
     });
 }
 
@@ -104,18 +81,11 @@ fn an_object_edited_after_it_was_read_is_read_again_before_anything_is_created()
         let scene = Scene::new(&Seed::default());
         scene.project("orders", json!({}));
         // The password Secret is made between the list and the record of the call.
-        let made = |scene: &Scene| {
-            scene
-                .get(&format!("{SECRETS}/orders-supabase-password"))
-                .is_some()
-        };
+        let made =
+            |scene: &Scene| scene.get(&format!("{SECRETS}/orders-supabase-password")).is_some();
         scene.when(made, |scene| {
             let change = json!({"spec": {"projectName": "another", "compute": {"size": "large"}}});
-            assert!(
-                scene
-                    .api()
-                    .change_by_hand(&format!("{PROJECTS}/orders"), &change)
-            );
+            assert!(scene.api().change_by_hand(&format!("{PROJECTS}/orders"), &change));
         });
         until_ready(&scene).await;
         let reference = assert_one_project(&scene);

@@ -12,11 +12,7 @@ const LIMIT: Duration = Duration::from_secs(4 * 3600);
 async fn until(scene: &Scene, done: impl Fn(&Scene) -> bool) {
     let driver = Driver::new(scene);
     let ending = driver.run(&Faults::new(&[]), LIMIT, done, |_, _| {}).await;
-    assert!(
-        matches!(ending, Ending::Done(_)),
-        "{:#?}",
-        scene.stored("orders")
-    );
+    assert!(matches!(ending, Ending::Done(_)), "{:#?}", scene.stored("orders"));
 }
 
 /// How often a status said that a project is not ready.
@@ -34,11 +30,7 @@ fn unready(scene: &Scene) -> usize {
 #[test]
 fn a_rename_that_fails_leaves_a_ready_project_ready() {
     simulate(async || {
-        let seed = Seed {
-            platform: Config::instant(),
-            random: 5,
-            oauth: false,
-        };
+        let seed = Seed { platform: Config::instant(), random: 5, oauth: false };
         let scene = Scene::new(&seed);
         scene.project("orders", json!({}));
         until(&scene, |scene| scene.is_ready("orders")).await;
@@ -49,11 +41,7 @@ fn a_rename_that_fails_leaves_a_ready_project_ready() {
             scene.world().script(renaming.times(4));
         }
         let renamed = json!({"spec": {"projectName": "renamed"}});
-        assert!(
-            scene
-                .api()
-                .change_by_hand(&format!("{PROJECTS}/orders"), &renamed)
-        );
+        assert!(scene.api().change_by_hand(&format!("{PROJECTS}/orders"), &renamed));
         until(&scene, |scene| {
             let object = scene.stored("orders").unwrap_or_default();
             scene.is_ready("orders") && object["status"]["projectName"] == "renamed"

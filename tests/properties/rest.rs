@@ -14,9 +14,7 @@ fn calls(scene: &Scene) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for seen in scene.world().ledger().seen() {
         let endpoint = seen.endpoint.unwrap_or("unknown");
-        *counts
-            .entry(format!("{} {endpoint}", seen.method))
-            .or_insert(0) += 1;
+        *counts.entry(format!("{} {endpoint}", seen.method)).or_insert(0) += 1;
     }
     counts
 }
@@ -30,13 +28,8 @@ fn writes(scene: &Scene) -> Vec<String> {
         .iter()
         .filter(|write| !write.by_hand && write.resource != "events" && write.resource != "leases")
         .map(|write| {
-            let shown = write
-                .after
-                .as_ref()
-                .map(|after| &after["status"]["remoteStatus"]);
-            let shown = shown
-                .and_then(serde_json::Value::as_str)
-                .unwrap_or_default();
+            let shown = write.after.as_ref().map(|after| &after["status"]["remoteStatus"]);
+            let shown = shown.and_then(serde_json::Value::as_str).unwrap_or_default();
             format!("{:?} {} {} {shown}", write.verb, write.resource, write.name)
         })
         .collect()
@@ -45,11 +38,7 @@ fn writes(scene: &Scene) -> Vec<String> {
 #[test]
 fn a_create_costs_exactly_these_calls_and_writes() {
     simulate(async || {
-        let scene = Scene::new(&Seed {
-            platform: complete(),
-            random: 1,
-            oauth: false,
-        });
+        let scene = Scene::new(&Seed { platform: complete(), random: 1, oauth: false });
         let driver = Driver::new(&scene);
         let faults = Faults::new(&[]);
         // The connection is Ready and in use before the project is applied.
@@ -64,9 +53,7 @@ fn a_create_costs_exactly_these_calls_and_writes() {
             }
             applied.get() && scene.is_ready("orders")
         };
-        let ending = driver
-            .run(&faults, Duration::from_secs(900), done, |_, _| {})
-            .await;
+        let ending = driver.run(&faults, Duration::from_secs(900), done, |_, _| {}).await;
         assert!(
             matches!(ending, Ending::Done(_)),
             "{:#}",
@@ -79,9 +66,7 @@ fn a_create_costs_exactly_these_calls_and_writes() {
         }
         made.retain(|_, count| *count > 0);
         // One list before the POST; the others are the shared roster's ticks while the project comes up.
-        let lists = made
-            .remove("GET /v1/organizations/{slug}/projects")
-            .unwrap();
+        let lists = made.remove("GET /v1/organizations/{slug}/projects").unwrap();
         let ticks = 90 / 2;
         assert!((1..=ticks + 4).contains(&lists), "{lists} lists");
         let expected = BTreeMap::from([
@@ -89,10 +74,7 @@ fn a_create_costs_exactly_these_calls_and_writes() {
             ("PATCH /v1/projects/{ref}".to_owned(), 1),
             ("GET /v1/projects/{ref}/health".to_owned(), 1),
             ("GET /v1/projects/{ref}/api-keys".to_owned(), 1),
-            (
-                "GET /v1/projects/{ref}/config/database/pooler".to_owned(),
-                1,
-            ),
+            ("GET /v1/projects/{ref}/config/database/pooler".to_owned(), 1),
         ]);
         assert_eq!(made, expected);
         let mut written = writes(&scene).split_off(written);
@@ -118,11 +100,7 @@ fn a_create_costs_exactly_these_calls_and_writes() {
 #[test]
 fn an_hour_of_a_hundred_projects_at_rest_costs_sixty_lists_and_no_write() {
     simulate(async || {
-        let scene = Scene::new(&Seed {
-            platform: Config::instant(),
-            random: 2,
-            oauth: false,
-        });
+        let scene = Scene::new(&Seed { platform: Config::instant(), random: 2, oauth: false });
         let names: Vec<_> = (0..100).map(|n| format!("p{n:03}")).collect();
         for name in &names {
             scene.project(name, json!({}));
@@ -153,9 +131,7 @@ fn an_hour_of_a_hundred_projects_at_rest_costs_sixty_lists_and_no_write() {
         }
         made.retain(|_, count| *count > 0);
         println!("an hour at rest: {made:#?}");
-        let lists = made
-            .remove("GET /v1/organizations/{slug}/projects")
-            .unwrap();
+        let lists = made.remove("GET /v1/organizations/{slug}/projects").unwrap();
         assert!((58..=61).contains(&lists), "{lists} lists of one page");
         // The declared drift schedule: keys, pooler and project once an hour, a tenth either way.
         for call in [
@@ -169,14 +145,7 @@ fn an_hour_of_a_hundred_projects_at_rest_costs_sixty_lists_and_no_write() {
         let probes = made.remove("GET /v1/organizations").unwrap_or_default();
         assert!(probes <= 6, "{probes} looks at the organizations");
         assert_eq!(made, BTreeMap::new(), "nothing else is asked");
-        assert_eq!(
-            writes(&scene).split_off(written),
-            Vec::<String>::new(),
-            "nothing is written"
-        );
-        assert_eq!(
-            scene.world().ledger().count(&Method::POST, "/v1/projects"),
-            100
-        );
+        assert_eq!(writes(&scene).split_off(written), Vec::<String>::new(), "nothing is written");
+        assert_eq!(scene.world().ledger().count(&Method::POST, "/v1/projects"), 100);
     });
 }

@@ -14,29 +14,19 @@ const LIMIT: Duration = Duration::from_secs(1800);
 
 fn reason(scene: &Scene, name: &str) -> String {
     let object = scene.stored(name).unwrap_or_default();
-    Scene::condition(&object, "Ready")
-        .map(|(_, reason)| reason)
-        .unwrap_or_default()
+    Scene::condition(&object, "Ready").map(|(_, reason)| reason).unwrap_or_default()
 }
 
 fn message(scene: &Scene, name: &str) -> String {
     let object = scene.stored(name).unwrap_or_default();
     let conditions = object["status"]["conditions"].as_array();
-    let ready = conditions
-        .into_iter()
-        .flatten()
-        .find(|condition| condition["type"] == "Ready");
-    ready
-        .and_then(|ready| ready["message"].as_str())
-        .unwrap_or_default()
-        .to_owned()
+    let ready = conditions.into_iter().flatten().find(|condition| condition["type"] == "Ready");
+    ready.and_then(|ready| ready["message"].as_str()).unwrap_or_default().to_owned()
 }
 
 /// Whether a message tells people to take away what may be the only copy of something.
 fn destroys(message: &str) -> bool {
-    ["delete", "remove", "replace", "rename"]
-        .iter()
-        .any(|word| message.contains(word))
+    ["delete", "remove", "replace", "rename"].iter().any(|word| message.contains(word))
 }
 
 /// The uid of an object.
@@ -70,11 +60,7 @@ async fn until(scene: &Scene, done: impl Fn(&Scene) -> bool) {
 }
 
 fn instant() -> Seed {
-    Seed {
-        platform: Config::instant(),
-        random: 5,
-        oauth: false,
-    }
+    Seed { platform: Config::instant(), random: 5, oauth: false }
 }
 
 fn deleted(scene: &Scene) -> Vec<String> {
@@ -98,19 +84,12 @@ fn two_objects_that_want_one_name_get_two_projects_or_a_clear_no() {
                 .all(|name| scene.is_ready(name) || reason(scene, name) == "NameConflict")
         })
         .await;
-        let ready: Vec<_> = ["one", "two"]
-            .into_iter()
-            .filter(|name| scene.is_ready(name))
-            .collect();
+        let ready: Vec<_> =
+            ["one", "two"].into_iter().filter(|name| scene.is_ready(name)).collect();
         assert!(!ready.is_empty());
         let refs: std::collections::BTreeSet<_> = ready
             .iter()
-            .map(|name| {
-                scene.stored(name).unwrap()["status"]["ref"]
-                    .as_str()
-                    .unwrap()
-                    .to_owned()
-            })
+            .map(|name| scene.stored(name).unwrap()["status"]["ref"].as_str().unwrap().to_owned())
             .collect();
         assert_eq!(refs.len(), ready.len(), "no ref is carried by two");
         assert_eq!(scene.world().ledger().created().count(), ready.len());
@@ -140,9 +119,7 @@ fn a_foreign_project_of_the_wanted_name_is_never_taken_whenever_it_appears() {
                 let settled = |scene: &Scene| {
                     scene.is_ready("orders") || no.contains(&reason(scene, "orders").as_str())
                 };
-                let ending = driver
-                    .run(&Faults::new(&plan), LIMIT, settled, appear)
-                    .await;
+                let ending = driver.run(&Faults::new(&plan), LIMIT, settled, appear).await;
                 assert!(
                     matches!(ending, Ending::Done(_)),
                     "{plan:?} {:#}",
@@ -150,17 +127,10 @@ fn a_foreign_project_of_the_wanted_name_is_never_taken_whenever_it_appears() {
                 );
                 let stored = scene.stored("orders").unwrap();
                 let foreign = foreign.into_inner();
-                assert_ne!(
-                    stored["status"]["ref"].as_str(),
-                    foreign.as_deref(),
-                    "{plan:?}"
-                );
+                assert_ne!(stored["status"]["ref"].as_str(), foreign.as_deref(), "{plan:?}");
                 assert!(deleted(&scene).is_empty());
                 if let Some(foreign) = foreign {
-                    assert_eq!(
-                        scene.world().project(&foreign).unwrap().name,
-                        "team-a-orders"
-                    );
+                    assert_eq!(scene.world().project(&foreign).unwrap().name, "team-a-orders");
                 }
             });
         }
@@ -241,10 +211,7 @@ fn a_namespace_that_is_not_admitted_gets_nothing() {
         );
         let through = json!({"kind": "ClusterSupabaseConnection", "name": "shared"});
         scene.project("orders", json!({"connectionRef": through}));
-        until(&scene, |scene| {
-            reason(scene, "orders") == "NamespaceNotAllowed"
-        })
-        .await;
+        until(&scene, |scene| reason(scene, "orders") == "NamespaceNotAllowed").await;
         assert_eq!(scene.world().ledger().created().count(), 0);
         // And a deletion is not held up by it.
         assert!(scene.api().delete_by_hand(&format!("{PROJECTS}/orders")));
@@ -257,15 +224,9 @@ fn an_output_named_like_somebody_elses_secret_is_a_conflict_and_leaves_it_alone(
     simulate(async || {
         let scene = Scene::new(&instant());
         scene.secret("precious", &[("key", "value-of-somebody")]);
-        scene.project(
-            "orders",
-            json!({"outputs": [{"name": "precious"}, {"name": "mine"}]}),
-        );
+        scene.project("orders", json!({"outputs": [{"name": "precious"}, {"name": "mine"}]}));
         until(&scene, |scene| reason(scene, "orders") == "Conflict").await;
-        assert_eq!(
-            scene.secret_value("precious", "key").as_deref(),
-            Some("value-of-somebody")
-        );
+        assert_eq!(scene.secret_value("precious", "key").as_deref(), Some("value-of-somebody"));
         assert!(
             scene.secret_value("mine", "SUPABASE_URL").is_some(),
             "the other output is written"
@@ -288,16 +249,9 @@ fn forged_annotations_and_labels_prove_nothing() {
             "supabase-operator.dev/ref": foreign, "supabase-operator.dev/force-orphan": foreign,
             "supabase-operator.dev/created": "true",
         }}});
-        assert!(
-            scene
-                .api()
-                .change_by_hand(&format!("{PROJECTS}/orders"), &forged)
-        );
+        assert!(scene.api().change_by_hand(&format!("{PROJECTS}/orders"), &forged));
         until(&scene, |scene| scene.is_ready("orders")).await;
-        let own = scene.stored("orders").unwrap()["status"]["ref"]
-            .as_str()
-            .unwrap()
-            .to_owned();
+        let own = scene.stored("orders").unwrap()["status"]["ref"].as_str().unwrap().to_owned();
         assert_ne!(own, foreign);
         assert!(scene.api().delete_by_hand(&format!("{PROJECTS}/orders")));
         until(&scene, |scene| scene.stored("orders").is_none()).await;
@@ -311,36 +265,22 @@ fn retain_leaves_the_project_and_the_password_and_a_new_object_takes_both_over()
         let scene = Scene::new(&instant());
         scene.project("orders", json!({}));
         until(&scene, |scene| scene.is_ready("orders")).await;
-        let reference = scene.stored("orders").unwrap()["status"]["ref"]
-            .as_str()
-            .unwrap()
-            .to_owned();
-        let password = scene
-            .secret_value("orders-supabase-password", "password")
-            .unwrap();
+        let reference =
+            scene.stored("orders").unwrap()["status"]["ref"].as_str().unwrap().to_owned();
+        let password = scene.secret_value("orders-supabase-password", "password").unwrap();
         assert!(scene.api().delete_by_hand(&format!("{PROJECTS}/orders")));
         until(&scene, |scene| scene.stored("orders").is_none()).await;
         assert!(deleted(&scene).is_empty());
-        let kept = scene
-            .get(&format!("{SECRETS}/orders-supabase-password"))
-            .unwrap();
-        assert_eq!(
-            kept["metadata"]["labels"]["supabase-operator.dev/ref"],
-            json!(reference)
-        );
-        assert_eq!(
-            kept["metadata"]["labels"]["supabase-operator.dev/retained"],
-            json!("true")
-        );
+        let kept = scene.get(&format!("{SECRETS}/orders-supabase-password")).unwrap();
+        assert_eq!(kept["metadata"]["labels"]["supabase-operator.dev/ref"], json!(reference));
+        assert_eq!(kept["metadata"]["labels"]["supabase-operator.dev/retained"], json!("true"));
         // Applied again without adoption: a clear no that says how, nothing is made, and nothing may be thrown away.
         scene.project("orders", json!({}));
         until(&scene, |scene| reason(scene, "orders") == "NameConflict").await;
         assert_eq!(scene.world().ledger().created().count(), 1);
         let said = message(&scene, "orders");
         assert!(
-            said.contains(&format!(
-                "spec.adoption: {{policy: AdoptOnly, ref: {reference}}}"
-            )),
+            said.contains(&format!("spec.adoption: {{policy: AdoptOnly, ref: {reference}}}")),
             "{said}"
         );
         assert!(!destroys(&said), "{said}");
@@ -349,10 +289,7 @@ fn retain_leaves_the_project_and_the_password_and_a_new_object_takes_both_over()
             &format!("{PROJECTS}/orders"),
             &json!({"spec": {"projectName": "free"}})
         ));
-        until(&scene, |scene| {
-            reason(scene, "orders") == "PasswordSecretConflict"
-        })
-        .await;
+        until(&scene, |scene| reason(scene, "orders") == "PasswordSecretConflict").await;
         let said = message(&scene, "orders");
         assert!(said.contains(&reference) && !destroys(&said), "{said}");
         assert!(scene.api().change_by_hand(
@@ -361,16 +298,9 @@ fn retain_leaves_the_project_and_the_password_and_a_new_object_takes_both_over()
         ));
         // With adoption: the same project, the same password.
         let adopt = json!({"spec": {"adoption": {"policy": "AdoptOnly", "ref": reference}}});
-        assert!(
-            scene
-                .api()
-                .change_by_hand(&format!("{PROJECTS}/orders"), &adopt)
-        );
+        assert!(scene.api().change_by_hand(&format!("{PROJECTS}/orders"), &adopt));
         until(&scene, |scene| scene.is_ready("orders")).await;
-        assert_eq!(
-            scene.secret_value("orders-supabase", "SUPABASE_DB_PASSWORD"),
-            Some(password)
-        );
+        assert_eq!(scene.secret_value("orders-supabase", "SUPABASE_DB_PASSWORD"), Some(password));
     });
 }
 
@@ -390,10 +320,7 @@ fn labels_make_nobodys_secret_an_output_of_ours() {
             until(&scene, |scene| reason(scene, "orders") == "Conflict").await;
             let said = message(&scene, "orders");
             assert!(!destroys(&said), "{said}");
-            assert_eq!(
-                scene.secret_value("precious", "key").as_deref(),
-                Some("value-of-somebody")
-            );
+            assert_eq!(scene.secret_value("precious", "key").as_deref(), Some("value-of-somebody"));
             assert!(scene.api().delete_by_hand(&format!("{SECRETS}/precious")));
             let nothing = json!({"spec": {"outputs": []}});
             assert!(scene.api().change_by_hand(&path, &nothing));
@@ -407,16 +334,10 @@ fn an_output_of_a_living_project_whose_long_name_begins_alike_is_not_taken() {
     simulate(async || {
         let scene = Scene::new(&instant());
         let name = |end: &str| format!("{}-{end}", "x".repeat(66));
-        scene.project(
-            &name("one"),
-            json!({"projectName": "one", "outputs": [{"name": "shared"}]}),
-        );
+        scene.project(&name("one"), json!({"projectName": "one", "outputs": [{"name": "shared"}]}));
         until(&scene, |scene| scene.is_ready(&name("one"))).await;
         let before = scene.get(&format!("{SECRETS}/shared"));
-        scene.project(
-            &name("two"),
-            json!({"projectName": "two", "outputs": [{"name": "shared"}]}),
-        );
+        scene.project(&name("two"), json!({"projectName": "two", "outputs": [{"name": "shared"}]}));
         until(&scene, |scene| reason(scene, &name("two")) == "Conflict").await;
         assert_eq!(scene.get(&format!("{SECRETS}/shared")), before);
     });
@@ -437,10 +358,7 @@ fn a_password_that_a_living_object_owns_is_not_taken_whatever_its_labels_say() {
         let before = scene.get(&format!("{SECRETS}/{name}"));
         let adopt = json!({"adoption": {"policy": "AdoptOnly", "ref": reference}});
         scene.project("orders", adopt);
-        until(&scene, |scene| {
-            reason(scene, "orders") == "PasswordSecretConflict"
-        })
-        .await;
+        until(&scene, |scene| reason(scene, "orders") == "PasswordSecretConflict").await;
         assert_eq!(scene.get(&format!("{SECRETS}/{name}")), before);
         let said = message(&scene, "orders");
         assert!(said.contains("keep what it holds"), "{said}");
@@ -464,9 +382,7 @@ fn what_others_put_on_an_output_survives_a_rotation() {
         });
         assert!(scene.api().change_by_hand(&path, &theirs));
         until(&scene, |scene| {
-            scene
-                .secret_value("orders-supabase", "SUPABASE_URL")
-                .is_some_and(|url| url != "edited")
+            scene.secret_value("orders-supabase", "SUPABASE_URL").is_some_and(|url| url != "edited")
         })
         .await;
         let meta = scene.get(&path).unwrap()["metadata"].clone();

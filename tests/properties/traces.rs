@@ -80,9 +80,7 @@ fn reason(scene: &Scene, kind: &str) -> String {
 
 /// A project whose first create call comes to this.
 fn failing(scene: &Scene, kind: FaultKind) {
-    scene
-        .world()
-        .script(Fault::on("POST", "/v1/projects", kind));
+    scene.world().script(Fault::on("POST", "/v1/projects", kind));
     scene.project("orders", json!({}));
 }
 
@@ -105,18 +103,9 @@ fn runs() -> Vec<Run> {
             hand: |scene| failing(scene, FaultKind::DropBefore),
             ..Run::creating("create-call-lost")
         },
-        Run {
-            hand: |scene| failing(scene, refusal(429)),
-            ..Run::creating("create-throttled")
-        },
-        Run {
-            hand: |scene| failing(scene, refusal(402)),
-            ..Run::creating("create-refused")
-        },
-        Run {
-            oauth: true,
-            ..Run::creating("create-with-oauth")
-        },
+        Run { hand: |scene| failing(scene, refusal(429)), ..Run::creating("create-throttled") },
+        Run { hand: |scene| failing(scene, refusal(402)), ..Run::creating("create-refused") },
+        Run { oauth: true, ..Run::creating("create-with-oauth") },
         Run {
             hand: |scene| scene.project("orders", json!({"adoption": {"policy": "AdoptOrCreate"}})),
             done: |scene| reason(scene, "Ready") == "PasswordUnknown",
@@ -124,9 +113,7 @@ fn runs() -> Vec<Run> {
         }
         .with(|scene| {
             let now = scene.clock.now();
-            scene
-                .world()
-                .add_foreign_project("acme", "team-a-orders", now);
+            scene.world().add_foreign_project("acme", "team-a-orders", now);
         }),
         Run {
             hand: |scene| {
@@ -142,9 +129,7 @@ fn runs() -> Vec<Run> {
         }
         .with(|scene| {
             let now = scene.clock.now();
-            scene
-                .world()
-                .add_foreign_project("acme", "team-a-orders", now);
+            scene.world().add_foreign_project("acme", "team-a-orders", now);
         }),
         Run::living(
             "delete",
@@ -181,11 +166,7 @@ fn runs() -> Vec<Run> {
         Run::living(
             "output-deleted",
             |scene| {
-                assert!(
-                    scene
-                        .api()
-                        .delete_by_hand(&format!("{SECRETS}/orders-supabase"))
-                );
+                assert!(scene.api().delete_by_hand(&format!("{SECRETS}/orders-supabase")));
                 scene.request("orders", "now");
             },
             |scene| scene.get(&format!("{SECRETS}/orders-supabase")).is_some(),
@@ -193,32 +174,16 @@ fn runs() -> Vec<Run> {
         Run::living(
             "password-secret-deleted",
             |scene| {
-                assert!(
-                    scene
-                        .api()
-                        .delete_by_hand(&format!("{SECRETS}/orders-supabase-password"))
-                );
+                assert!(scene.api().delete_by_hand(&format!("{SECRETS}/orders-supabase-password")));
                 scene.request("orders", "now");
             },
-            |scene| {
-                scene
-                    .get(&format!("{SECRETS}/orders-supabase-password"))
-                    .is_some()
-            },
+            |scene| scene.get(&format!("{SECRETS}/orders-supabase-password")).is_some(),
         ),
         Run::living(
             "password-reset",
             |scene| {
-                assert!(
-                    scene
-                        .api()
-                        .delete_by_hand(&format!("{SECRETS}/orders-supabase-password"))
-                );
-                assert!(
-                    scene
-                        .api()
-                        .delete_by_hand(&format!("{SECRETS}/orders-supabase"))
-                );
+                assert!(scene.api().delete_by_hand(&format!("{SECRETS}/orders-supabase-password")));
+                assert!(scene.api().delete_by_hand(&format!("{SECRETS}/orders-supabase")));
                 scene.request("orders", "now");
             },
             |scene| {
@@ -227,10 +192,7 @@ fn runs() -> Vec<Run> {
             },
         )
         .with(|scene| {
-            scene.project(
-                "orders",
-                json!({"database": {"password": {"onLost": "Reset"}}}),
-            );
+            scene.project("orders", json!({"database": {"password": {"onLost": "Reset"}}}));
         }),
         Run::living(
             "suspend",
@@ -252,19 +214,12 @@ fn runs() -> Vec<Run> {
 fn plain(line: &str) -> Option<String> {
     let (call, query) = line.split_once('?').unwrap_or((line, ""));
     let is_ref = |part: &&str| part.len() == 20 && part.chars().all(|one| one.is_ascii_lowercase());
-    let parts: Vec<_> = call
-        .split('/')
-        .map(|part| if is_ref(&part) { "{ref}" } else { part })
-        .collect();
+    let parts: Vec<_> =
+        call.split('/').map(|part| if is_ref(&part) { "{ref}" } else { part }).collect();
     let call = parts.join("/");
     // What the clock brings.
-    let of_connections = [
-        "/secrets/pat",
-        "/secrets/app",
-        "/secrets/seed",
-        "supabaseconnections",
-        "-oauth-",
-    ];
+    let of_connections =
+        ["/secrets/pat", "/secrets/app", "/secrets/seed", "supabaseconnections", "-oauth-"];
     if call.starts_with("kube") && of_connections.iter().any(|part| call.contains(part)) {
         return None;
     }
@@ -274,10 +229,7 @@ fn plain(line: &str) -> Option<String> {
     }
     // Events are named by the moment.
     let event = call.find("/events/");
-    Some(event.map_or_else(
-        || call.clone(),
-        |at| call[..at].to_owned() + "/events/{event}",
-    ))
+    Some(event.map_or_else(|| call.clone(), |at| call[..at].to_owned() + "/events/{event}"))
 }
 
 /// Looks that repeat each other while something is waited for are one line.
@@ -296,11 +248,7 @@ fn trace(lines: &[String]) -> String {
 
 fn run(run: &Run) -> String {
     simulate(async || {
-        let scene = Scene::new(&Seed {
-            platform: complete(),
-            random: 5,
-            oauth: run.oauth,
-        });
+        let scene = Scene::new(&Seed { platform: complete(), random: 5, oauth: run.oauth });
         // The connection is Ready and in use before.
         scene.project("earlier", json!({}));
         (run.begin)(&scene);
@@ -318,26 +266,14 @@ fn run(run: &Run) -> String {
         };
         if run.crash.is_some() {
             // Effects are counted from the beginning of a process.
-            let ending = driver
-                .run(&Faults::new(&[]), limit, started, |_, _| {})
-                .await;
-            assert!(
-                matches!(ending, Ending::Done(_)),
-                "{}: it never began",
-                run.name
-            );
+            let ending = driver.run(&Faults::new(&[]), limit, started, |_, _| {}).await;
+            assert!(matches!(ending, Ending::Done(_)), "{}: it never began", run.name);
         }
         let plans: Vec<_> = run.crash.into_iter().collect();
         let done = |scene: &Scene| started(scene) && (run.done)(scene);
-        let ending = driver
-            .run(&Faults::new(&plans), limit, done, |_, _| {})
-            .await;
+        let ending = driver.run(&Faults::new(&plans), limit, done, |_, _| {}).await;
         let stored = scene.stored("orders").unwrap_or_default();
-        assert!(
-            matches!(ending, Ending::Done(_)),
-            "{}: it never ended: {stored:#}",
-            run.name
-        );
+        assert!(matches!(ending, Ending::Done(_)), "{}: it never ended: {stored:#}", run.name);
         trace(&scene.take_trace())
     })
 }
@@ -355,17 +291,10 @@ fn scripted_runs_read_and_write_in_the_order_that_was_agreed() {
         }
         let agreed = std::fs::read_to_string(&file).unwrap_or_default();
         if now != agreed {
-            wrong.push(format!(
-                "--- {}, now:\n{now}\n--- agreed:\n{agreed}",
-                one.name
-            ));
+            wrong.push(format!("--- {}, now:\n{now}\n--- agreed:\n{agreed}", one.name));
         }
     }
-    assert!(
-        wrong.is_empty(),
-        "UPDATE=1 writes these anew:\n{}",
-        wrong.join("\n")
-    );
+    assert!(wrong.is_empty(), "UPDATE=1 writes these anew:\n{}", wrong.join("\n"));
     let files = std::fs::read_dir(folder).unwrap().count();
     assert_eq!(files, runs().len(), "a trace of no run");
 }

@@ -17,10 +17,7 @@ pub struct Admission<'a> {
 
 impl std::fmt::Debug for Admission<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("Admission")
-            .field("pin", &self.pin)
-            .finish_non_exhaustive()
+        formatter.debug_struct("Admission").field("pin", &self.pin).finish_non_exhaustive()
     }
 }
 
@@ -53,11 +50,7 @@ impl<'a> Admission<'a> {
             _ if seen.is_empty() => {
                 "the credential sees no organization; authorize it for one".to_owned()
             }
-            Some(pin)
-                if seen
-                    .iter()
-                    .any(|organization| organization.slug.as_str() == pin) =>
-            {
+            Some(pin) if seen.iter().any(|organization| organization.slug.as_str() == pin) => {
                 format!(
                     "spec.allowedOrganizations does not hold {pin}, the value of spec.organizationSlug"
                 )
@@ -74,15 +67,9 @@ impl<'a> Admission<'a> {
 
     /// Without the right to list organizations, the pin is taken at its word.
     fn judge_unlisted(&self) -> Health {
-        let pinned = self
-            .pin
-            .filter(|pin| (self.admits)(pin))
-            .and_then(|pin| pin.parse().ok());
+        let pinned = self.pin.filter(|pin| (self.admits)(pin)).and_then(|pin| pin.parse().ok());
         match pinned {
-            Some(slug) => Health::Usable(vec![Organization {
-                slug,
-                name: String::new(),
-            }]),
+            Some(slug) => Health::Usable(vec![Organization { slug, name: String::new() }]),
             None => Health::Stalled(Problem::new(
                 Reason::MissingScope,
                 "the credential may not list organizations; give it the scope organizations:read, or name the \

@@ -29,10 +29,7 @@ pub fn sweep(observed: &Observed, now: Timestamp) -> Option<Vec<Entry>> {
     for entry in entries {
         let held = is_held(granted, entry, state);
         swept |= held;
-        let entry = Entry {
-            pair: entry.pair.clone().filter(|_| !held),
-            ..entry.clone()
-        };
+        let entry = Entry { pair: entry.pair.clone().filter(|_| !held), ..entry.clone() };
         if entry.pair.is_some() || !entry.is_over(now) {
             kept.push(entry);
         }

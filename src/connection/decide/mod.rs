@@ -103,11 +103,7 @@ struct Course {
 
 impl Course {
     fn rest(report: Report) -> Self {
-        Self {
-            step: None,
-            report,
-            until: None,
-        }
+        Self { step: None, report, until: None }
     }
 
     fn until(mut self, uptime: Option<Duration>) -> Self {
@@ -122,10 +118,7 @@ pub fn decide<C: Connection>(
     observed: &Observed,
     inputs: &Inputs<'_>,
 ) -> Decision<Step, ConnectionStatus> {
-    let at = At {
-        now: inputs.now,
-        uptime: inputs.uptime,
-    };
+    let at = At { now: inputs.now, uptime: inputs.uptime };
     let plan = plan(&Admission::of(object), observed, at);
     let stored = Connection::status(object).cloned().unwrap_or_default();
     Decision {
@@ -143,10 +136,7 @@ pub fn decide<C: Connection>(
 
 /// What to do and to say.
 pub fn plan(admission: &Admission<'_>, observed: &Observed, at: At) -> Plan {
-    let unused = observed
-        .users
-        .as_ref()
-        .is_some_and(|users| users.count == 0);
+    let unused = observed.users.as_ref().is_some_and(|users| users.count == 0);
     if unused {
         return leave(observed);
     }
@@ -155,11 +145,7 @@ pub fn plan(admission: &Admission<'_>, observed: &Observed, at: At) -> Plan {
         Credentials::OAuth { app, seed } => tokens::course(admission, observed, app, seed, at),
     };
     let course = held_back(observed, course, at);
-    let Course {
-        mut step,
-        mut report,
-        until,
-    } = course;
+    let Course { mut step, mut report, until } = course;
     report.kept = forbears(observed, &report.health, at);
     if step.is_none()
         && sweep(observed, at.now).is_some()
@@ -170,18 +156,12 @@ pub fn plan(admission: &Admission<'_>, observed: &Observed, at: At) -> Plan {
     if step.is_none() && !is_applied(observed, &report) {
         step = Some(Step::Install);
     }
-    let wait = until.map_or(observed.interval, |until| {
-        until.saturating_sub(at.uptime).min(observed.interval)
+    let wait = until
+        .map_or(observed.interval, |until| until.saturating_sub(at.uptime).min(observed.interval));
+    let patience = observed.memory.missing_since.map_or(observed.interval, |since| {
+        // Soon at first, then at leisure.
+        at.uptime.saturating_sub(since).clamp(Duration::from_secs(1), observed.interval)
     });
-    let patience = observed
-        .memory
-        .missing_since
-        .map_or(observed.interval, |since| {
-            // Soon at first, then at leisure.
-            at.uptime
-                .saturating_sub(since)
-                .clamp(Duration::from_secs(1), observed.interval)
-        });
     Plan {
         step,
         report,
@@ -196,14 +176,10 @@ fn forbears(observed: &Observed, health: &Health, at: At) -> bool {
     let passed = |since: Duration| at.uptime.saturating_sub(since);
     let passing = match health {
         Health::Usable(_) => false,
-        Health::Waiting(_) => memory
-            .waiting_since
-            .is_none_or(|since| passed(since) < FORBEARANCE),
+        Health::Waiting(_) => memory.waiting_since.is_none_or(|since| passed(since) < FORBEARANCE),
         Health::Stalled(problem) => {
             problem.reason == Reason::SecretNotFound
-                && memory
-                    .missing_since
-                    .is_some_and(|since| passed(since) < REPLACED)
+                && memory.missing_since.is_some_and(|since| passed(since) < REPLACED)
         }
     };
     observed.was_ready && passing
@@ -211,25 +187,16 @@ fn forbears(observed: &Observed, health: &Health, at: At) -> bool {
 
 /// A step that failed is not tried again before its time, unless it is about another token by now.
 fn held_back(observed: &Observed, course: Course, at: At) -> Course {
-    let held = course
-        .step
-        .as_ref()
-        .and_then(|step| held_until(observed, step, at));
+    let held = course.step.as_ref().and_then(|step| held_until(observed, step, at));
     match held {
         None => course,
-        Some(next) => Course {
-            step: None,
-            ..course
-        }
-        .until(Some(next)),
+        Some(next) => Course { step: None, ..course }.until(Some(next)),
     }
 }
 
 /// Until when a step that failed is not tried again.
 fn held_until(observed: &Observed, step: &Step, at: At) -> Option<Duration> {
-    let failure = observed
-        .memory
-        .failure(step.name(), &subject(observed, step))?;
+    let failure = observed.memory.failure(step.name(), &subject(observed, step))?;
     Some(failure.next).filter(|next| *next > at.uptime)
 }
 
@@ -263,10 +230,7 @@ fn leave(observed: &Observed) -> Plan {
     Plan {
         release: clean.is_none(),
         step: clean,
-        report: Report::waiting(Problem::new(
-            Reason::Deleting,
-            "the connection is being deleted",
-        )),
+        report: Report::waiting(Problem::new(Reason::Deleting, "the connection is being deleted")),
         again: Again::Backoff,
     }
 }
@@ -315,17 +279,10 @@ fn try_access(
                 },
                 Some(Verdict::Rejected { .. }) | None => Report::waiting(trouble(observed)),
             };
-            Some(Course {
-                step: Some(Step::Probe(source)),
-                report,
-                until: None,
-            })
+            Some(Course { step: Some(Step::Probe(source)), report, until: None })
         }
         Some(Verdict::Rejected { .. }) => None,
-        Some(Verdict::Works {
-            at: asked,
-            organizations,
-        }) => {
+        Some(Verdict::Works { at: asked, organizations }) => {
             let stale = asked.saturating_add(RECHECK) <= at.uptime;
             Some(Course {
                 step: stale.then_some(Step::Probe(source)),
@@ -385,14 +342,9 @@ pub fn token_in_use<'a>(observed: &'a Observed, report: &Report) -> Option<&'a T
 pub fn access_of(observed: &Observed, source: Source) -> Option<&Token> {
     match (source, &observed.credentials, &observed.state) {
         (Source::Pat, Credentials::Pat(Read::There((token, _))), _) => Some(token),
-        (
-            Source::Seed,
-            Credentials::OAuth {
-                seed: Read::There(seed),
-                ..
-            },
-            _,
-        ) => seed.access.as_ref(),
+        (Source::Seed, Credentials::OAuth { seed: Read::There(seed), .. }, _) => {
+            seed.access.as_ref()
+        }
         (Source::State, Credentials::OAuth { .. }, StateRead::Ours(state, _)) => {
             state.access.as_ref()
         }
@@ -403,14 +355,9 @@ pub fn access_of(observed: &Observed, source: Source) -> Option<&Token> {
 /// The refresh token of a source.
 pub fn refresh_of(observed: &Observed, source: Source) -> Option<&Token> {
     match (source, &observed.credentials, &observed.state) {
-        (
-            Source::Seed,
-            Credentials::OAuth {
-                seed: Read::There(seed),
-                ..
-            },
-            _,
-        ) => seed.refresh.as_ref(),
+        (Source::Seed, Credentials::OAuth { seed: Read::There(seed), .. }, _) => {
+            seed.refresh.as_ref()
+        }
         (Source::State, _, StateRead::Ours(state, _)) => state.refresh.as_ref(),
         (Source::Pat | Source::Seed | Source::State, _, _) => None,
     }

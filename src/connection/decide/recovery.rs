@@ -30,21 +30,12 @@ impl Case<'_> {
             Some(_) | None => None,
         };
         let seen = memory.marker.as_ref().filter(|(seen, _)| seen == marker);
-        let first = lost
-            .or_else(|| seen.map(|(_, at)| *at))
-            .unwrap_or(self.at.uptime);
-        let doublings = if lost.is_some() {
-            memory.lost.saturating_sub(1).min(8)
-        } else {
-            0
-        };
+        let first = lost.or_else(|| seen.map(|(_, at)| *at)).unwrap_or(self.at.uptime);
+        let doublings = if lost.is_some() { memory.lost.saturating_sub(1).min(8) } else { 0 };
         let over = first + (GRACE * (1 << doublings)).min(GRACE_MOST);
         let is_over = self.at.uptime >= over;
-        let of_state = self
-            .state
-            .refresh
-            .as_ref()
-            .is_some_and(|token| token.digest == marker.token);
+        let of_state =
+            self.state.refresh.as_ref().is_some_and(|token| token.digest == marker.token);
         if of_state {
             return self.recover_state(first, over, lost.is_some());
         }
@@ -71,11 +62,7 @@ impl Case<'_> {
     /// The stored pair's own token may be spent.
     fn recover_state(&self, first: Duration, over: Duration, ours: bool) -> Course {
         let memory = &self.observed.memory;
-        let verdict = self
-            .state
-            .access
-            .as_ref()
-            .and_then(|token| memory.verdict(&token.digest));
+        let verdict = self.state.access.as_ref().and_then(|token| memory.verdict(&token.digest));
         let alive = !is_over(self.state.expires_at, self.at.now);
         // A call of ours has ended; a token that was good and is dead now has been replaced by it.
         let replaced = ours && alive && matches!(verdict, Some(Verdict::Rejected { .. }));

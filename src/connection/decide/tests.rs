@@ -25,10 +25,7 @@ fn now() -> Timestamp {
 }
 
 fn at() -> At {
-    At {
-        now: now(),
-        uptime: UPTIME,
-    }
+    At { now: now(), uptime: UPTIME }
 }
 
 fn minutes(minutes: i64) -> Timestamp {
@@ -49,26 +46,17 @@ fn refresh(text: &str) -> Token {
 
 fn app() -> App {
     App {
-        app: OAuthApp {
-            client_id: "id".to_owned(),
-            client_secret: "secret".into(),
-        },
+        app: OAuthApp { client_id: "id".to_owned(), client_secret: "secret".into() },
         digest: "app".to_owned(),
     }
 }
 
 fn organization(slug: &str) -> Organization {
-    Organization {
-        slug: slug.parse().unwrap(),
-        name: slug.to_uppercase(),
-    }
+    Organization { slug: slug.parse().unwrap(), name: slug.to_uppercase() }
 }
 
 fn works() -> Verdict {
-    Verdict::Works {
-        at: ago(100),
-        organizations: Some(vec![organization("acme")]),
-    }
+    Verdict::Works { at: ago(100), organizations: Some(vec![organization("acme")]) }
 }
 
 const REJECTED: Verdict = Verdict::Rejected { worked: true };
@@ -104,10 +92,7 @@ fn oauth(seed: Option<(&str, &str)>) -> Observed {
             expires_at: None,
         })
     });
-    observed(Credentials::OAuth {
-        app: Read::There(app()),
-        seed,
-    })
+    observed(Credentials::OAuth { app: Read::There(app()), seed })
 }
 
 /// A pair in the middle of its life.
@@ -133,11 +118,7 @@ fn judged(mut observed: Observed, token: &str, verdict: Verdict) -> Observed {
 }
 
 fn marker(process: &str, token: &str) -> Marker {
-    Marker {
-        process: process.to_owned(),
-        at: now(),
-        token: refresh(token).digest,
-    }
+    Marker { process: process.to_owned(), at: now(), token: refresh(token).digest }
 }
 
 fn consumed(token: &str, refused: bool) -> Consumed {
@@ -190,11 +171,7 @@ fn at_rest() -> Observed {
 
 /// The pair that the seed `S` was spent for.
 fn spent() -> TokenState {
-    TokenState {
-        seed: Some(refresh("S").digest),
-        consumed: vec![consumed("S", false)],
-        ..pair()
-    }
+    TokenState { seed: Some(refresh("S").digest), consumed: vec![consumed("S", false)], ..pair() }
 }
 
 #[test]
@@ -229,14 +206,9 @@ fn what_is_found_out_is_told_to_the_session_once() {
 fn a_due_pair_is_refreshed_and_looked_at_in_time() {
     let mut state = spent();
     state.refresh_at = Some(now() + SignedDuration::from_secs(7));
-    let observed = Observed {
-        memory: at_rest().memory,
-        ..with(oauth(Some(("", "S"))), state.clone())
-    };
-    assert_eq!(
-        planned(&observed).again,
-        Again::After(Duration::from_secs(7))
-    );
+    let observed =
+        Observed { memory: at_rest().memory, ..with(oauth(Some(("", "S"))), state.clone()) };
+    assert_eq!(planned(&observed).again, Again::After(Duration::from_secs(7)));
     state.refresh_at = Some(minutes(0));
     assert_eq!(
         step(&judged(with(oauth(None), state), "A", works())),
@@ -246,18 +218,9 @@ fn a_due_pair_is_refreshed_and_looked_at_in_time() {
 
 #[test]
 fn an_untried_token_is_probed_first() {
-    assert_eq!(
-        step(&with(oauth(None), pair())),
-        Some(Step::Probe(Source::State))
-    );
-    assert_eq!(
-        step(&oauth(Some(("B", "")))),
-        Some(Step::Probe(Source::Seed))
-    );
-    assert_eq!(
-        step(&oauth(Some(("B", "S")))),
-        Some(Step::Probe(Source::Seed))
-    );
+    assert_eq!(step(&with(oauth(None), pair())), Some(Step::Probe(Source::State)));
+    assert_eq!(step(&oauth(Some(("B", "")))), Some(Step::Probe(Source::Seed)));
+    assert_eq!(step(&oauth(Some(("B", "S")))), Some(Step::Probe(Source::Seed)));
     let pat = observed(Credentials::Pat(Read::There((access("P"), false))));
     assert_eq!(step(&pat), Some(Step::Probe(Source::Pat)));
 }
@@ -268,18 +231,12 @@ fn a_dead_access_token_is_replaced() {
     assert_eq!(step(&dead), Some(Step::Refresh(Source::State)));
     let mut without = pair();
     without.access = None;
-    assert_eq!(
-        step(&with(oauth(None), without)),
-        Some(Step::Refresh(Source::State))
-    );
+    assert_eq!(step(&with(oauth(None), without)), Some(Step::Refresh(Source::State)));
 }
 
 #[test]
 fn a_seed_that_was_never_sent_is_spent_or_taken_over() {
-    assert_eq!(
-        step(&oauth(Some(("", "S")))),
-        Some(Step::Refresh(Source::Seed))
-    );
+    assert_eq!(step(&oauth(Some(("", "S")))), Some(Step::Refresh(Source::Seed)));
     let works_already = judged(oauth(Some(("B", "S"))), "B", works());
     assert_eq!(step(&works_already), Some(Step::Adopt));
     let dead = judged(oauth(Some(("B", "S"))), "B", REJECTED);
@@ -294,10 +251,7 @@ fn a_seed_that_must_not_be_sent_is_not() {
     for (state, shared, reason) in [
         (spent(), false, Reason::ReauthorizationRequired),
         (
-            TokenState {
-                consumed: vec![consumed("S", true)],
-                ..TokenState::default()
-            },
+            TokenState { consumed: vec![consumed("S", true)], ..TokenState::default() },
             false,
             Reason::ReauthorizationRequired,
         ),
@@ -322,21 +276,15 @@ fn a_seed_that_must_not_be_sent_is_not() {
 fn nobody_is_sent_to_authorize_for_an_app_that_is_not_there() {
     let missing = Problem::new(Reason::SecretInvalid, "no usable key client_id");
     let told = planned(&oauth(None)).report.health;
-    let Health::Stalled(problem) = told else {
-        panic!("{told:?}")
-    };
+    let Health::Stalled(problem) = told else { panic!("{told:?}") };
     assert!(problem.message.contains("connect acme --namespace team"));
-    for (app, reason) in [
-        (Read::NotNamed, Reason::SecretNotFound),
-        (Read::Bad(missing), Reason::SecretInvalid),
-    ] {
+    for (app, reason) in
+        [(Read::NotNamed, Reason::SecretNotFound), (Read::Bad(missing), Reason::SecretInvalid)]
+    {
         let mut fresh = oauth(None);
         let mut dead = judged(with(oauth(None), spent()), "A", REJECTED);
         for observed in [&mut fresh, &mut dead] {
-            observed.credentials = Credentials::OAuth {
-                app: app.clone(),
-                seed: Read::NotNamed,
-            };
+            observed.credentials = Credentials::OAuth { app: app.clone(), seed: Read::NotNamed };
             assert_eq!(outcome(observed), (Some(Step::Install), reason));
         }
     }
@@ -351,58 +299,29 @@ fn a_working_pair_is_kept_with_a_remark_about_a_seed_that_is_not() {
     assert_eq!(remark.reason, Reason::ReauthorizationRequired);
     let mut shared = judged(with(oauth(Some(("", "T"))), spent()), "A", works());
     shared.shared = true;
-    assert_eq!(
-        planned(&shared).report.remark.unwrap().reason,
-        Reason::CredentialShared
-    );
+    assert_eq!(planned(&shared).report.remark.unwrap().reason, Reason::CredentialShared);
     let mut lone = pair();
     lone.refresh = None;
     let lone = judged(with(oauth(None), lone), "A", works());
-    assert!(
-        planned(&lone)
-            .report
-            .remark
-            .unwrap()
-            .message
-            .contains("2026-06-01T13:00:00Z")
-    );
+    assert!(planned(&lone).report.remark.unwrap().message.contains("2026-06-01T13:00:00Z"));
 }
 
 #[test]
 fn what_is_missing_is_said_where_nothing_works_and_remarked_where_something_does() {
-    let missing = || {
-        Read::Bad(Problem::new(
-            Reason::SecretNotFound,
-            "the Secret app is missing",
-        ))
-    };
+    let missing = || Read::Bad(Problem::new(Reason::SecretNotFound, "the Secret app is missing"));
     let of = |app: Read<App>, state: Option<TokenState>, verdict: Verdict| {
         let mut observed = oauth(Some(("", "S")));
-        let Credentials::OAuth { seed, .. } = observed.credentials else {
-            unreachable!()
-        };
+        let Credentials::OAuth { seed, .. } = observed.credentials else { unreachable!() };
         observed.credentials = Credentials::OAuth { app, seed };
         match state {
             None => observed,
             Some(state) => judged(with(observed, state), "A", verdict),
         }
     };
-    assert_eq!(
-        outcome(&of(missing(), None, works())).1,
-        Reason::SecretNotFound
-    );
-    assert_eq!(
-        outcome(&of(Read::NotNamed, None, works())).1,
-        Reason::SecretNotFound
-    );
-    assert_eq!(
-        outcome(&of(missing(), Some(spent()), REJECTED)).1,
-        Reason::SecretNotFound
-    );
-    let due = TokenState {
-        refresh_at: Some(minutes(0)),
-        ..spent()
-    };
+    assert_eq!(outcome(&of(missing(), None, works())).1, Reason::SecretNotFound);
+    assert_eq!(outcome(&of(Read::NotNamed, None, works())).1, Reason::SecretNotFound);
+    assert_eq!(outcome(&of(missing(), Some(spent()), REJECTED)).1, Reason::SecretNotFound);
+    let due = TokenState { refresh_at: Some(minutes(0)), ..spent() };
     let plan = planned(&of(missing(), Some(due), works()));
     assert!(matches!(plan.report.health, Health::Usable(_)));
     assert_eq!(plan.report.remark.unwrap().reason, Reason::SecretNotFound);
@@ -412,13 +331,7 @@ fn what_is_missing_is_said_where_nothing_works_and_remarked_where_something_does
 fn token_calls_are_a_minute_apart_and_wait_as_told() {
     let due = || {
         judged(
-            with(
-                oauth(None),
-                TokenState {
-                    refresh_at: Some(minutes(0)),
-                    ..pair()
-                },
-            ),
+            with(oauth(None), TokenState { refresh_at: Some(minutes(0)), ..pair() }),
             "A",
             works(),
         )
@@ -426,10 +339,7 @@ fn token_calls_are_a_minute_apart_and_wait_as_told() {
     let mut observed = due();
     observed.memory.refreshed = Some(ago(59));
     assert_ne!(step(&observed), Some(Step::Refresh(Source::State)));
-    assert_eq!(
-        planned(&observed).again,
-        Again::After(Duration::from_secs(1))
-    );
+    assert_eq!(planned(&observed).again, Again::After(Duration::from_secs(1)));
     observed.memory.refreshed = Some(ago(60));
     assert_eq!(step(&observed), Some(Step::Refresh(Source::State)));
     observed.memory.not_before = Some(UPTIME + Duration::from_secs(5));
@@ -443,27 +353,17 @@ fn token_calls_are_a_minute_apart_and_wait_as_told() {
 
 #[test]
 fn a_pair_that_never_worked_is_not_replaced_by_another_one() {
-    let mut observed = judged(
-        with(oauth(None), pair()),
-        "A",
-        Verdict::Rejected { worked: false },
-    );
+    let mut observed = judged(with(oauth(None), pair()), "A", Verdict::Rejected { worked: false });
     observed.memory.granted = Some(access("A").digest);
     assert_eq!(outcome(&observed).1, Reason::ReauthorizationRequired);
     let mut worked = judged(with(oauth(None), pair()), "A", works());
     worked.memory.granted = Some(access("A").digest);
-    assert_eq!(
-        step(&judged(worked, "A", REJECTED)),
-        Some(Step::Refresh(Source::State))
-    );
+    assert_eq!(step(&judged(worked, "A", REJECTED)), Some(Step::Refresh(Source::State)));
 }
 
 #[test]
 fn a_foreign_marker_is_left_alone_for_its_grace_and_the_old_token_is_used() {
-    let state = TokenState {
-        marker: Some(marker("other", "R")),
-        ..pair()
-    };
+    let state = TokenState { marker: Some(marker("other", "R")), ..pair() };
     let seen = |seconds: u64| {
         let mut observed = with(oauth(None), state.clone());
         let since = ago(seconds);
@@ -471,37 +371,21 @@ fn a_foreign_marker_is_left_alone_for_its_grace_and_the_old_token_is_used() {
         observed
     };
     assert_eq!(step(&seen(1)), Some(Step::Probe(Source::State)));
-    let young = judged(
-        seen(1),
-        "A",
-        Verdict::Works {
-            at: UPTIME,
-            organizations: None,
-        },
-    );
+    let young = judged(seen(1), "A", Verdict::Works { at: UPTIME, organizations: None });
     assert_ne!(step(&young), Some(Step::Refresh(Source::State)));
     // Even where the old token is dead: the other process may be storing its answer.
     let dead = judged(seen(59), "A", REJECTED);
     assert_eq!(outcome(&dead), (Some(Step::Install), Reason::Retrying));
     assert_eq!(planned(&dead).again, Again::After(Duration::from_secs(1)));
-    assert_eq!(
-        step(&judged(seen(60), "A", REJECTED)),
-        Some(Step::Refresh(Source::State))
-    );
-    assert_eq!(
-        step(&judged(seen(60), "A", works())),
-        Some(Step::Refresh(Source::State))
-    );
+    assert_eq!(step(&judged(seen(60), "A", REJECTED)), Some(Step::Refresh(Source::State)));
+    assert_eq!(step(&judged(seen(60), "A", works())), Some(Step::Refresh(Source::State)));
 }
 
 #[test]
 fn a_lost_answer_of_ours_is_looked_into_at_once() {
     let ours = marker("us", "R");
     let lost = |verdict: Option<Verdict>, seconds: u64, times: u32| {
-        let state = TokenState {
-            marker: Some(ours.clone()),
-            ..pair()
-        };
+        let state = TokenState { marker: Some(ours.clone()), ..pair() };
         let mut observed = with(oauth(None), state);
         let begun = ago(seconds);
         observed.memory.ended = Some((ours.clone(), CallEnd::Lost { begun }));
@@ -514,44 +398,21 @@ fn a_lost_answer_of_ours_is_looked_into_at_once() {
     };
     let probe = Some(Step::Probe(Source::State));
     let again = Some(Step::Refresh(Source::State));
-    assert_eq!(
-        step(&lost(Some(works()), 30, 1)),
-        probe,
-        "what was known before says nothing"
-    );
+    assert_eq!(step(&lost(Some(works()), 30, 1)), probe, "what was known before says nothing");
     assert_eq!(step(&lost(None, 30, 1)), probe);
-    assert_eq!(
-        step(&lost(Some(REJECTED), 30, 1)),
-        again,
-        "it has been replaced"
-    );
-    assert_ne!(
-        step(&lost(Some(REJECTED), 30, 2)),
-        again,
-        "but not again and again"
-    );
-    let alive = Verdict::Works {
-        at: UPTIME,
-        organizations: None,
-    };
+    assert_eq!(step(&lost(Some(REJECTED), 30, 1)), again, "it has been replaced");
+    assert_ne!(step(&lost(Some(REJECTED), 30, 2)), again, "but not again and again");
+    let alive = Verdict::Works { at: UPTIME, organizations: None };
     assert_ne!(step(&lost(Some(alive.clone()), 59, 1)), again);
     assert_eq!(step(&lost(Some(alive.clone()), 60, 1)), again);
-    assert_ne!(
-        step(&lost(Some(alive.clone()), 119, 2)),
-        again,
-        "at growing distances"
-    );
+    assert_ne!(step(&lost(Some(alive.clone()), 119, 2)), again, "at growing distances");
     assert_eq!(step(&lost(Some(alive), 120, 2)), again);
 }
 
 #[test]
 fn a_call_that_was_certainly_not_made_leaves_no_open_marker() {
     let ours = marker("us", "R");
-    let state = TokenState {
-        marker: Some(ours.clone()),
-        refresh_at: Some(minutes(0)),
-        ..pair()
-    };
+    let state = TokenState { marker: Some(ours.clone()), refresh_at: Some(minutes(0)), ..pair() };
     let mut observed = judged(with(oauth(None), state), "A", works());
     observed.memory.ended = Some((ours, CallEnd::Harmless));
     assert_eq!(step(&observed), Some(Step::Refresh(Source::State)));
@@ -559,20 +420,14 @@ fn a_call_that_was_certainly_not_made_leaves_no_open_marker() {
 
 #[test]
 fn a_marker_whose_token_is_nowhere_is_closed_after_its_grace() {
-    let state = TokenState {
-        marker: Some(marker("other", "X")),
-        ..pair()
-    };
+    let state = TokenState { marker: Some(marker("other", "X")), ..pair() };
     let mut observed = judged(with(oauth(None), state), "A", works());
     assert_ne!(step(&observed), Some(Step::CloseMarker));
     let since = ago(60);
     observed.memory.marker = Some((marker("other", "X"), since));
     assert_eq!(step(&observed), Some(Step::CloseMarker));
     // The seed's own token is still there: it is tried once more.
-    let state = TokenState {
-        marker: Some(marker("other", "S")),
-        ..TokenState::default()
-    };
+    let state = TokenState { marker: Some(marker("other", "S")), ..TokenState::default() };
     let mut observed = with(oauth(Some(("", "S"))), state);
     observed.memory.marker = Some((marker("other", "S"), since));
     assert_eq!(step(&observed), Some(Step::Refresh(Source::Seed)));
@@ -581,24 +436,15 @@ fn a_marker_whose_token_is_nowhere_is_closed_after_its_grace() {
 #[test]
 fn a_secret_of_somebody_else_or_a_damaged_one_stops_everything() {
     for state in [StateRead::Foreign, StateRead::Damaged(Box::default())] {
-        let observed = Observed {
-            state,
-            ..oauth(Some(("B", "S")))
-        };
-        assert_eq!(
-            outcome(&observed),
-            (Some(Step::Install), Reason::SecretInvalid)
-        );
+        let observed = Observed { state, ..oauth(Some(("B", "S"))) };
+        assert_eq!(outcome(&observed), (Some(Step::Install), Reason::SecretInvalid));
     }
 }
 
 #[test]
 fn who_is_not_used_any_more_cleans_up_and_goes() {
     let leaving = |users: usize, state: StateRead| Observed {
-        users: Some(Users {
-            count: users,
-            names: Vec::new(),
-        }),
+        users: Some(Users { count: users, names: Vec::new() }),
         state,
         ..at_rest()
     };
@@ -619,24 +465,17 @@ fn only_admitted_organizations_count() {
         let seen: Option<Vec<_>> =
             seen.map(|slugs| slugs.iter().map(|slug| organization(slug)).collect());
         match Admission::of(&object).judge(seen.as_deref()) {
-            Health::Usable(list) => Ok(list
-                .iter()
-                .map(|one| one.slug.to_string())
-                .collect::<Vec<_>>()),
+            Health::Usable(list) => {
+                Ok(list.iter().map(|one| one.slug.to_string()).collect::<Vec<_>>())
+            }
             Health::Waiting(problem) | Health::Stalled(problem) => Err(problem.reason),
         }
     };
     let free = r#"{"auth": {}}"#;
     let pinned = r#"{"auth": {}, "organizationSlug": "b"}"#;
-    assert_eq!(
-        judge(free, Some(&["b", "a", "b"])),
-        Ok(vec!["a".to_owned(), "b".to_owned()])
-    );
+    assert_eq!(judge(free, Some(&["b", "a", "b"])), Ok(vec!["a".to_owned(), "b".to_owned()]));
     assert_eq!(judge(pinned, Some(&["b", "a"])), Ok(vec!["b".to_owned()]));
-    assert_eq!(
-        judge(pinned, Some(&["a"])),
-        Err(Reason::OrganizationNotAllowed)
-    );
+    assert_eq!(judge(pinned, Some(&["a"])), Err(Reason::OrganizationNotAllowed));
     assert_eq!(judge(free, Some(&[])), Err(Reason::OrganizationNotAllowed));
     assert_eq!(judge(free, None), Err(Reason::MissingScope));
     assert_eq!(judge(pinned, None), Ok(vec!["b".to_owned()]));
@@ -651,17 +490,11 @@ fn the_organizations_are_asked_for_again_now_and_then() {
     };
     observed = judged(observed, "A", asked(2));
     assert_eq!(step(&observed), None);
-    let late = At {
-        uptime: UPTIME + RECHECK,
-        ..at()
-    };
+    let late = At { uptime: UPTIME + RECHECK, ..at() };
     let object = connection(r#"{"auth": {"oauth": {}}}"#);
     let plan = plan(&Admission::of(&object), &observed, late);
     assert_eq!(plan.step, Some(Step::Probe(Source::State)));
-    assert!(
-        matches!(plan.report.health, Health::Usable(_)),
-        "in use meanwhile"
-    );
+    assert!(matches!(plan.report.health, Health::Usable(_)), "in use meanwhile");
 }
 
 #[test]
@@ -674,16 +507,9 @@ fn a_token_whose_end_has_come_is_tried_once_more() {
     };
     let known_before = judged(with(oauth(None), ended.clone()), "A", works());
     assert_eq!(step(&known_before), Some(Step::Probe(Source::State)));
-    let now_works = Verdict::Works {
-        at: UPTIME,
-        organizations: Some(vec![organization("acme")]),
-    };
+    let now_works = Verdict::Works { at: UPTIME, organizations: Some(vec![organization("acme")]) };
     let known_since = judged(with(oauth(None), ended), "A", now_works);
-    assert_eq!(
-        step(&known_since),
-        Some(Step::Install),
-        "the platform knows better than the clock"
-    );
+    assert_eq!(step(&known_since), Some(Step::Install), "the platform knows better than the clock");
 }
 
 #[test]
@@ -695,17 +521,11 @@ fn a_failure_is_said_while_its_step_is_tried_again() {
         (Some(Step::Install), Reason::PlatformUnavailable),
         "after a while"
     );
-    assert_eq!(
-        planned(&observed).again,
-        Again::After(Duration::from_secs(9))
-    );
+    assert_eq!(planned(&observed).again, Again::After(Duration::from_secs(9)));
     let mut failure = away("probe", access("B").digest);
     failure.next = UPTIME;
     observed.memory.fail(failure);
-    assert_eq!(
-        outcome(&observed),
-        (Some(Step::Probe(Source::Seed)), Reason::PlatformUnavailable)
-    );
+    assert_eq!(outcome(&observed), (Some(Step::Probe(Source::Seed)), Reason::PlatformUnavailable));
 }
 
 fn away(step: &'static str, token: String) -> Failure {
@@ -723,54 +543,30 @@ fn away(step: &'static str, token: String) -> Failure {
 fn a_failure_holds_back_nothing_but_its_own_step_and_token() {
     let mut observed = oauth(Some(("C", "")));
     observed.memory.fail(away("probe", access("B").digest));
-    assert_eq!(
-        step(&observed),
-        Some(Step::Probe(Source::Seed)),
-        "another token is tried at once"
-    );
+    assert_eq!(step(&observed), Some(Step::Probe(Source::Seed)), "another token is tried at once");
     // A seed that cannot be tried does not keep a pair from being renewed.
-    let due = TokenState {
-        refresh_at: Some(minutes(0)),
-        ..spent()
-    };
+    let due = TokenState { refresh_at: Some(minutes(0)), ..spent() };
     let mut observed = judged(with(oauth(Some(("B", "T"))), due), "A", works());
     observed.memory.fail(away("probe", access("B").digest));
     assert_eq!(step(&observed), Some(Step::Refresh(Source::State)));
     observed.memory.fail(away("refresh", refresh("R").digest));
     let plan = planned(&observed);
-    assert!(
-        matches!(plan.report.health, Health::Usable(_)),
-        "{:?}",
-        plan.report
-    );
+    assert!(matches!(plan.report.health, Health::Usable(_)), "{:?}", plan.report);
     assert_ne!(plan.step, Some(Step::Refresh(Source::State)));
 }
 
 #[test]
 fn a_token_of_the_same_chain_inherits_what_its_predecessor_was_good_for() {
     let mut observed = judged(with(oauth(None), pair()), "Z", works());
-    observed
-        .memory
-        .grant(Some(access("A").digest), Some(&access("Z").digest));
+    observed.memory.grant(Some(access("A").digest), Some(&access("Z").digest));
     let plan = planned(&observed);
-    assert_eq!(
-        plan.step,
-        Some(Step::Probe(Source::State)),
-        "it is tried all the same"
-    );
+    assert_eq!(plan.step, Some(Step::Probe(Source::State)), "it is tried all the same");
     assert!(matches!(plan.report.health, Health::Usable(_)));
     observed.memory.fail(away("probe", access("A").digest));
     let plan = planned(&observed);
-    assert_eq!(
-        plan.step,
-        Some(Step::Install),
-        "in use while it cannot be tried"
-    );
+    assert_eq!(plan.step, Some(Step::Install), "in use while it cannot be tried");
     assert!(matches!(plan.report.health, Health::Usable(_)));
     // A seed's pair has no predecessor.
     observed.memory.grant(Some(access("A").digest), None);
-    assert!(matches!(
-        planned(&observed).report.health,
-        Health::Waiting(_)
-    ));
+    assert!(matches!(planned(&observed).report.health, Health::Waiting(_)));
 }

@@ -79,13 +79,7 @@ pub(super) fn course(
             )));
         }
     };
-    let case = Case {
-        admission,
-        observed,
-        state,
-        app,
-        at,
-    };
+    let case = Case { admission, observed, state, app, at };
     // A seed that cannot be read now may be the spent one: it is waited for, so that it is not taken for a new one.
     if observed.of_another_key && !matches!(seed, Read::Bad(_)) {
         return Course {
@@ -152,10 +146,7 @@ impl Case<'_> {
         let Offer::Fresh(seed, _) = offer else {
             return None;
         };
-        let access = seed
-            .access
-            .as_ref()
-            .filter(|_| !is_over(seed.expires_at, self.at.now))?;
+        let access = seed.access.as_ref().filter(|_| !is_over(seed.expires_at, self.at.now))?;
         match self.observed.memory.verdict(&access.digest) {
             None => Some(Step::Probe(Source::Seed)),
             Some(Verdict::Works { organizations, .. }) => {
@@ -164,11 +155,7 @@ impl Case<'_> {
                     Health::Usable(_) | Health::Waiting(_) => false,
                 };
                 let consented = matches!(seed.origin, Origin::Consent { .. });
-                Some(if consented && foreign {
-                    Step::Discard
-                } else {
-                    Step::Adopt
-                })
+                Some(if consented && foreign { Step::Discard } else { Step::Adopt })
             }
             Some(Verdict::Rejected { .. }) => None,
         }
@@ -188,10 +175,7 @@ impl Case<'_> {
             Read::NotNamed => return Offer::Nothing(None),
         };
         let Some(refresh) = &seed.refresh else {
-            return seed
-                .access
-                .as_ref()
-                .map_or(Offer::Nothing(None), Offer::Borrowed);
+            return seed.access.as_ref().map_or(Offer::Nothing(None), Offer::Borrowed);
         };
         if self.state.refresh.as_ref() == Some(refresh) {
             Offer::Current
@@ -225,20 +209,13 @@ impl Case<'_> {
             .and_then(|token| {
                 try_access(self.admission, self.observed, token, Source::State, self.at)
             })
-            .map_or_else(
-                || Report::waiting(trouble(self.observed)),
-                |course| course.report,
-            );
+            .map_or_else(|| Report::waiting(trouble(self.observed)), |course| course.report);
         if report.in_use.is_some() {
             report.expires_at = self.state.expires_at;
             let failed = self.observed.memory.last_failure();
             report.remark = failed.map(|_| trouble(self.observed));
         }
-        Course {
-            step: Some(step),
-            report,
-            until: None,
-        }
+        Course { step: Some(step), report, until: None }
     }
 
     /// The app, or why there is none.
@@ -261,10 +238,7 @@ impl Case<'_> {
             Ok(app) => app,
             Err(problem) => return Some(Hold::Stalled(problem)),
         };
-        debug_assert!(
-            !self.state.is_consumed(&token.digest, Some(&app.digest)),
-            "sent twice"
-        );
+        debug_assert!(!self.state.is_consumed(&token.digest, Some(&app.digest)), "sent twice");
         if let Some((digest, until)) = &memory.refused_app
             && *digest == app.digest
             && *until > self.at.uptime
@@ -297,10 +271,7 @@ impl Case<'_> {
         let now = self.at.now;
         let access = self.state.access.as_ref();
         let rejected = access.is_some_and(|token| {
-            matches!(
-                self.observed.memory.verdict(&token.digest),
-                Some(Verdict::Rejected { .. })
-            )
+            matches!(self.observed.memory.verdict(&token.digest), Some(Verdict::Rejected { .. }))
         });
         let dead = access.is_none() || rejected;
         let due =
@@ -353,11 +324,7 @@ impl Case<'_> {
             return course;
         }
         course.report.expires_at = self.state.expires_at;
-        let ends = self
-            .state
-            .expires_at
-            .map(|at| format!(" before {at}"))
-            .unwrap_or_default();
+        let ends = self.state.expires_at.map(|at| format!(" before {at}")).unwrap_or_default();
         let mut held_until = None;
         course.report.remark = match (held, offer) {
             (Some(Hold::Stalled(problem)), _) => Some(problem),
@@ -379,15 +346,11 @@ impl Case<'_> {
             )),
             _ => None,
         };
-        let until = self
-            .state
-            .refresh_at
-            .or(self.state.expires_at)
-            .and_then(|due| {
-                let left = Duration::try_from(due.duration_since(self.at.now)).ok()?;
-                // One that has passed is no time to wait for.
-                Some(self.at.uptime + left).filter(|_| !left.is_zero())
-            });
+        let until = self.state.refresh_at.or(self.state.expires_at).and_then(|due| {
+            let left = Duration::try_from(due.duration_since(self.at.now)).ok()?;
+            // One that has passed is no time to wait for.
+            Some(self.at.uptime + left).filter(|_| !left.is_zero())
+        });
         course.until(until).until(held_until)
     }
 

@@ -57,13 +57,8 @@ pub async fn perform<C: Room>(
 ) -> Outcome<ConnectionStatus> {
     let object = pass.object().clone();
     let id = ConnectionId::new(C::KIND, &ObjectKey::of(&object));
-    let mut acting = Acting {
-        room,
-        object: &object,
-        session: room.sessions.open(&id),
-        id,
-        notes: Vec::new(),
-    };
+    let mut acting =
+        Acting { room, object: &object, session: room.sessions.open(&id), id, notes: Vec::new() };
     let (name, token) = (step.name(), decide::subject(&observed, &step));
     let done = acting.act(step, &mut observed).await;
     let worked = matches!(done, Done::Learned);
@@ -74,22 +69,13 @@ pub async fn perform<C: Room>(
     acting.measure(&observed);
     if plan.step.is_some() {
         // More is found out at once; nothing is said before.
-        return Outcome {
-            notes,
-            worked,
-            ..Outcome::go_on(stored)
-        };
+        return Outcome { notes, worked, ..Outcome::go_on(stored) };
     }
     if !worked && !plan.report.kept {
         acting.session.looked_in_vain();
     }
     let status = describe::status(&object, &observed, &plan.report, room.clock.now());
-    Outcome {
-        again: Some(plan.again),
-        notes,
-        worked,
-        ..Outcome::done(status)
-    }
+    Outcome { again: Some(plan.again), notes, worked, ..Outcome::done(status) }
 }
 
 struct Acting<'a, C: Connection> {
@@ -105,10 +91,7 @@ impl<C: Connection> Acting<'_, C> {
     /// The plan after a step. Telling the session needs no pass of its own.
     fn plan_on(&self, observed: &mut Observed) -> Plan {
         let admission = Admission::of(self.object);
-        let at = At {
-            now: self.room.clock.now(),
-            uptime: self.room.clock.uptime(),
-        };
+        let at = At { now: self.room.clock.now(), uptime: self.room.clock.uptime() };
         let plan = decide::plan(&admission, observed, at);
         if plan.step != Some(Step::Install) {
             return plan;
@@ -182,35 +165,21 @@ impl<C: Connection> Acting<'_, C> {
         let identity = self.identity(source, observed, token);
         let call = organizations();
         let tenant = self.id.namespace.as_deref().unwrap_or_default();
-        let outcome = match line
-            .admit(&identity, tenant, call.scope(), call.endpoint())
-            .await
-        {
-            Ok(permit) => {
-                line.exchange(permit, &call, Some(&token.value))
-                    .await
-                    .outcome
-            }
+        let outcome = match line.admit(&identity, tenant, call.scope(), call.endpoint()).await {
+            Ok(permit) => line.exchange(permit, &call, Some(&token.value)).await.outcome,
             Err(error) => Err(error),
         };
         let at = line.uptime();
         let verdict = match outcome {
-            Ok(answer) => Verdict::Works {
-                at,
-                organizations: Some(answer.value),
-            },
-            Err(Error::Forbidden { .. }) => Verdict::Works {
-                at,
-                organizations: None,
-            },
+            Ok(answer) => Verdict::Works { at, organizations: Some(answer.value) },
+            Err(Error::Forbidden { .. }) => Verdict::Works { at, organizations: None },
             Err(Error::Unauthorized) => {
                 line.refused(&self.id);
                 Verdict::Rejected { worked: false }
             }
             Err(error) => return failed(&error),
         };
-        self.session
-            .remember(|memory| memory.judge(&token.digest, verdict));
+        self.session.remember(|memory| memory.judge(&token.digest, verdict));
         Done::Learned
     }
 
@@ -238,10 +207,8 @@ impl<C: Connection> Acting<'_, C> {
             }
             Source::Pat | Source::Seed => None,
         };
-        credential.map_or_else(
-            || Identity::of_token(token, &self.id),
-            |credential| credential.identity,
-        )
+        credential
+            .map_or_else(|| Identity::of_token(token, &self.id), |credential| credential.identity)
     }
 
     /// The credential that a report says is in use.
@@ -262,11 +229,7 @@ impl<C: Connection> Acting<'_, C> {
     }
 
     async fn adopt(&mut self, observed: &mut Observed) -> Done {
-        let Credentials::OAuth {
-            seed: Read::There(seed),
-            ..
-        } = &observed.credentials
-        else {
+        let Credentials::OAuth { seed: Read::There(seed), .. } = &observed.credentials else {
             return Done::Learned;
         };
         let Some(refresh) = seed.refresh.clone() else {
@@ -282,17 +245,12 @@ impl<C: Connection> Acting<'_, C> {
             &state(observed),
             seed.access.clone(),
             &refresh,
-            (
-                seed.expires_at,
-                matches!(seed.origin, Origin::Consent { limited: true, .. }),
-            ),
+            (seed.expires_at, matches!(seed.origin, Origin::Consent { limited: true, .. })),
             now,
             &uid,
         );
-        let note = Note::normal(
-            "Authorized",
-            format!("tokens from the Secret {} are in use", seed.name),
-        );
+        let note =
+            Note::normal("Authorized", format!("tokens from the Secret {} are in use", seed.name));
         let done = self.write(observed, next).await;
         if matches!(done, Done::Learned) {
             self.notes.push(note);
@@ -302,10 +260,7 @@ impl<C: Connection> Acting<'_, C> {
 
     async fn rekey(&self, observed: &mut Observed) -> Done {
         let seed = match &observed.credentials {
-            Credentials::OAuth {
-                seed: Read::There(seed),
-                ..
-            } => seed.refresh.clone(),
+            Credentials::OAuth { seed: Read::There(seed), .. } => seed.refresh.clone(),
             Credentials::OAuth { .. } | Credentials::Pat(_) => None,
         };
         let next = state(observed).rekeyed(self.room.sessions.digest_key(), seed.as_ref());
@@ -320,11 +275,7 @@ impl<C: Connection> Acting<'_, C> {
         let mut next = state(observed);
         if let Some(marker) = next.marker.take() {
             // It may have been spent, and nobody has its answer.
-            next.consume(Consumed {
-                digest: marker.token,
-                seed: true,
-                refused: None,
-            });
+            next.consume(Consumed { digest: marker.token, seed: true, refused: None });
         }
         self.write(observed, next).await
     }
@@ -343,18 +294,14 @@ impl<C: Connection> Acting<'_, C> {
     /// Reads what is stored after a refresh; nothing if that worked.
     async fn reread(&self, observed: &mut Observed) -> Option<Done> {
         let store = self.room.store(self.object);
-        match store
-            .read(&|uid: &str| self.room.sessions.index().lives(uid))
-            .await
-        {
+        match store.read(&|uid: &str| self.room.sessions.index().lives(uid)).await {
             Ok(read) => {
                 let marker = match &read {
                     StateRead::Ours(state, _) => state.marker.clone(),
                     StateRead::Absent | StateRead::Foreign | StateRead::Damaged(_) => None,
                 };
                 let now = self.room.clock.uptime();
-                self.session
-                    .remember(|memory| memory.saw_marker(marker.as_ref(), now));
+                self.session.remember(|memory| memory.saw_marker(marker.as_ref(), now));
                 observed.state = read;
                 None
             }
@@ -403,10 +350,7 @@ fn state(observed: &Observed) -> TokenState {
 
 fn app(observed: &Observed) -> Option<&App> {
     match &observed.credentials {
-        Credentials::OAuth {
-            app: Read::There(app),
-            ..
-        } => Some(app),
+        Credentials::OAuth { app: Read::There(app), .. } => Some(app),
         Credentials::OAuth { .. } | Credentials::Pat(_) => None,
     }
 }

@@ -19,10 +19,7 @@ const THROTTLED_MOST: Duration = Duration::from_secs(300);
 impl<C: Connection> Acting<'_, C> {
     pub(super) async fn refresh(&mut self, source: Source, observed: &mut Observed) -> Done {
         let app = match &observed.credentials {
-            Credentials::OAuth {
-                app: Read::There(app),
-                ..
-            } => app.clone(),
+            Credentials::OAuth { app: Read::There(app), .. } => app.clone(),
             Credentials::OAuth { .. } | Credentials::Pat(_) => return Done::Learned,
         };
         let Some(token) = decide::refresh_of(observed, source).cloned() else {
@@ -59,11 +56,8 @@ impl<C: Connection> Acting<'_, C> {
                 Done::Learned
             }
             Some(End::Throttled(wait)) => {
-                let wait = wait
-                    .unwrap_or(THROTTLED)
-                    .clamp(Duration::from_secs(1), THROTTLED_MOST);
-                self.session
-                    .remember(|memory| memory.not_before = Some(uptime + wait));
+                let wait = wait.unwrap_or(THROTTLED).clamp(Duration::from_secs(1), THROTTLED_MOST);
+                self.session.remember(|memory| memory.not_before = Some(uptime + wait));
                 Done::Learned
             }
             Some(End::NotDone(error)) => failed(&error),

@@ -16,11 +16,7 @@ impl<C: Connection> Acting<'_, C> {
     /// Takes what a consent has given out of the grants Secret. It is not revoked: that would end what the app may do
     /// in that organization for everybody.
     pub(super) async fn discard(&mut self, observed: &mut Observed) -> Done {
-        let Credentials::OAuth {
-            seed: Read::There(seed),
-            ..
-        } = &observed.credentials
-        else {
+        let Credentials::OAuth { seed: Read::There(seed), .. } = &observed.credentials else {
             return Done::Learned;
         };
         let Origin::Consent { flow, .. } = seed.origin.clone() else {
@@ -55,12 +51,7 @@ impl<C: Connection> Acting<'_, C> {
         else {
             return Done::Learned;
         };
-        if let Err(error) = self
-            .room
-            .grants(self.object)
-            .keep(&granted.read, &kept)
-            .await
-        {
+        if let Err(error) = self.room.grants(self.object).keep(&granted.read, &kept).await {
             return self.not_written(&error);
         }
         // What is there now is read with the next pass.
@@ -83,17 +74,13 @@ impl<C: Connection> Acting<'_, C> {
         let admitted = if line.refused_until(&self.id).is_some() {
             Err(Error::Withheld(Withheld::Resting))
         } else {
-            line.admit(&client, tenant, call.scope(), call.endpoint())
-                .await
+            line.admit(&client, tenant, call.scope(), call.endpoint()).await
         };
         let outcome = match admitted {
             Ok(permit) => line.exchange(permit, &call, None).await.outcome,
             Err(error) => Err(error),
         };
-        if matches!(
-            outcome,
-            Err(Error::Unauthorized | Error::Rejected { .. } | Error::NotFound)
-        ) {
+        if matches!(outcome, Err(Error::Unauthorized | Error::Rejected { .. } | Error::NotFound)) {
             line.refused(&self.id);
         }
         self.notes.push(match outcome {

@@ -20,11 +20,7 @@ fn set(mode: TokenMode) -> Stage {
 }
 
 fn grants(stage: &Stage) -> Grants {
-    let uid = stage
-        .api
-        .server()
-        .get(&format!("{CONNECTIONS}/acme"))
-        .unwrap()["metadata"]["uid"]
+    let uid = stage.api.server().get(&format!("{CONNECTIONS}/acme")).unwrap()["metadata"]["uid"]
         .as_str()
         .unwrap()
         .to_owned();
@@ -36,10 +32,7 @@ fn pair(stage: &Stage, tokens: &TokenPair) -> Pair {
     Pair {
         access: tokens.access_token.as_str().into(),
         refresh: tokens.refresh_token.as_str().into(),
-        expires_at: stage
-            .now()
-            .checked_add(SignedDuration::from_secs(3600))
-            .ok(),
+        expires_at: stage.now().checked_add(SignedDuration::from_secs(3600)).ok(),
         limited: false,
     }
 }
@@ -53,11 +46,7 @@ async fn consent(stage: &Stage, flow: &str, tokens: &TokenPair) {
 }
 
 fn there(stage: &Stage) -> Option<Value> {
-    stage
-        .api
-        .server()
-        .get(&format!("{SECRETS}/{NAME}"))
-        .cloned()
+    stage.api.server().get(&format!("{SECRETS}/{NAME}")).cloned()
 }
 
 /// Whether an event with this reason was published.
@@ -78,28 +67,16 @@ async fn a_grant_makes_a_connection_without_tokens_ready_and_leaves_nothing_behi
     let tokens = stage.authorize();
     consent(&stage, "flow-1", &tokens).await;
     let process = stage.live(process, MINUTE).await.unwrap();
-    assert_eq!(
-        stage.ready("acme"),
-        "True/Authenticated",
-        "{}",
-        stage.message("acme")
-    );
+    assert_eq!(stage.ready("acme"), "True/Authenticated", "{}", stage.message("acme"));
     assert_eq!(stage.token_calls(), 0, "the pair was taken as it is");
     let held = stage.stored("acme-oauth-state", "refresh_token");
     assert_eq!(held, Some(tokens.refresh_token));
     assert!(told(&stage, "Authorized") && !told(&stage, "RefreshFailed"));
     let entry = stage.stored(NAME, "flow-1").unwrap();
-    assert!(
-        !entry.contains("token"),
-        "in custody, so not here any more: {entry}"
-    );
+    assert!(!entry.contains("token"), "in custody, so not here any more: {entry}");
     // The entry stays for as long as its flow could be gone through once more.
     let again = grants(&stage)
-        .open(
-            "flow-1",
-            stage.now() + SignedDuration::from_secs(600),
-            stage.now(),
-        )
+        .open("flow-1", stage.now() + SignedDuration::from_secs(600), stage.now())
         .await;
     assert!(matches!(again, Err(NotOpened::Replayed)), "{again:?}");
     let process = stage.live(process, 12 * MINUTE).await.unwrap();
@@ -124,12 +101,7 @@ async fn a_grant_brings_a_connection_back_whose_tokens_are_dead() {
     let before = stage.token_calls();
     consent(&stage, "flow-1", &stage.authorize()).await;
     let _process = stage.live(process, MINUTE).await.unwrap();
-    assert_eq!(
-        stage.ready("acme"),
-        "True/Authenticated",
-        "{}",
-        stage.message("acme")
-    );
+    assert_eq!(stage.ready("acme"), "True/Authenticated", "{}", stage.message("acme"));
     assert_eq!(stage.token_calls(), before);
 }
 
@@ -158,18 +130,12 @@ async fn where_a_second_consent_ends_the_first_the_other_connection_says_so_and_
 #[tokio::test(start_paused = true)]
 async fn a_grant_of_another_organization_is_discarded_and_not_revoked() {
     let stage = Stage::with_tokens(TokenMode::Strict, HOUR);
-    stage
-        .world()
-        .add_organization("other", "Other", simulated_platform::Plan::Pro);
+    stage.world().add_organization("other", "Other", simulated_platform::Plan::Pro);
     let connection = json!({
         "metadata": {"name": "acme"},
         "spec": {"auth": {"oauth": {"appSecretRef": {"name": "app"}}}, "organizationSlug": "acme"},
     });
-    stage
-        .api
-        .server()
-        .create_by_hand(CONNECTIONS, &connection)
-        .unwrap();
+    stage.api.server().create_by_hand(CONNECTIONS, &connection).unwrap();
     let process = stage.live(stage.start(), MINUTE).await.unwrap();
     let (app, now) = (stage.app.clone(), stage.now());
     let foreign = stage.world().authorize(&app, "other", now).unwrap();
@@ -181,19 +147,11 @@ async fn a_grant_of_another_organization_is_discarded_and_not_revoked() {
     assert!(!entry.contains("token"), "{entry}");
     assert!(told(&stage, "ConsentDiscarded") && !told(&stage, "Authorized"));
     let living = stage.world().acceptable_refresh_tokens();
-    assert!(
-        living.contains(&foreign.refresh_token),
-        "somebody else may be using it"
-    );
+    assert!(living.contains(&foreign.refresh_token), "somebody else may be using it");
     // The right one is taken all the same.
     consent(&stage, "flow-2", &stage.authorize()).await;
     let _process = stage.live(process, MINUTE).await.unwrap();
-    assert_eq!(
-        stage.ready("acme"),
-        "True/Authenticated",
-        "{}",
-        stage.message("acme")
-    );
+    assert_eq!(stage.ready("acme"), "True/Authenticated", "{}", stage.message("acme"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -216,17 +174,9 @@ async fn a_grant_survives_a_crash_at_every_effect_on_its_way() {
                     stage.live(stage.start(), 2 * MINUTE).await.unwrap()
                 };
                 runs += 1;
-                assert_eq!(
-                    stage.ready("acme"),
-                    "True/Authenticated",
-                    "{mode:?} {at} {cut:?}"
-                );
+                assert_eq!(stage.ready("acme"), "True/Authenticated", "{mode:?} {at} {cut:?}");
                 let held = stage.stored("acme-oauth-state", "refresh_token");
-                assert_eq!(
-                    held.as_ref(),
-                    Some(&tokens.refresh_token),
-                    "{mode:?} {at} {cut:?}"
-                );
+                assert_eq!(held.as_ref(), Some(&tokens.refresh_token), "{mode:?} {at} {cut:?}");
                 process.die().await;
             }
             if !crashed {
@@ -257,23 +207,13 @@ async fn deleted_with(sibling: bool, broken: bool) -> (Stage, bool) {
         let down = Fault::on("POST", "/v1/oauth/revoke", FaultKind::Stall);
         stage.world().script(down.times(10));
     }
-    stage
-        .api
-        .server()
-        .delete_by_hand(&format!("{CONNECTIONS}/acme"));
+    stage.api.server().delete_by_hand(&format!("{CONNECTIONS}/acme"));
     process.die().await;
     let process = stage.live(stage.start(), 5 * MINUTE).await.unwrap();
-    let gone = stage
-        .api
-        .server()
-        .get(&format!("{CONNECTIONS}/acme"))
-        .is_none();
+    let gone = stage.api.server().get(&format!("{CONNECTIONS}/acme")).is_none();
     assert!(gone, "it goes whatever the platform says");
     process.die().await;
-    let calls = stage
-        .world()
-        .ledger()
-        .count(&http::Method::POST, "/v1/oauth/revoke");
+    let calls = stage.world().ledger().count(&http::Method::POST, "/v1/oauth/revoke");
     (stage, calls > 0)
 }
 
@@ -297,8 +237,5 @@ async fn a_platform_that_does_not_answer_holds_up_no_deletion() {
     let (stage, asked) = deleted_with(false, true).await;
     assert!(asked);
     assert!(told(&stage, "RevocationFailed") && !told(&stage, "Revoked"));
-    assert!(
-        !stage.world().acceptable_refresh_tokens().is_empty(),
-        "nothing came of it"
-    );
+    assert!(!stage.world().acceptable_refresh_tokens().is_empty(), "nothing came of it");
 }

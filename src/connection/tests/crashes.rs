@@ -90,11 +90,7 @@ fn judge(stage: &Stage, calls_before: usize, case: &str, tally: &mut Tally) {
     let ready = stage.ready("acme");
     {
         let watched = stage.watched();
-        assert!(
-            watched.violations.is_empty(),
-            "{case}: {:?}",
-            watched.violations
-        );
+        assert!(watched.violations.is_empty(), "{case}: {:?}", watched.violations);
         let mut times: BTreeMap<&String, usize> = BTreeMap::new();
         for token in &watched.sent {
             *times.entry(token).or_default() += 1;
@@ -102,17 +98,11 @@ fn judge(stage: &Stage, calls_before: usize, case: &str, tally: &mut Tally) {
         let most = times.values().max().copied().unwrap_or_default();
         // Once, and once after each crash; where tokens do not rotate, there is but one.
         let rotates = stage.world().config().token_mode != TokenMode::NoRotation;
-        assert!(
-            most <= 3 || !rotates,
-            "{case}: a token was sent {most} times"
-        );
+        assert!(most <= 3 || !rotates, "{case}: a token was sent {most} times");
     }
     let calls = stage.token_calls() - calls_before;
     let log = stage.effects().log.clone();
-    assert!(
-        calls <= 2,
-        "{case}: {calls} token calls after a crash: {log:#?}"
-    );
+    assert!(calls <= 2, "{case}: {calls} token calls after a crash: {log:#?}");
     match ready.as_str() {
         "True/Authenticated" => tally.recovered += 1,
         "False/ReauthorizationRequired" => {
@@ -135,22 +125,14 @@ async fn rests(stage: &Stage, process: Process, case: &str) {
         let pair = stage.authorize();
         stage.seed("acme", &pair.refresh_token);
         let process = stage.live(process, MINUTE * 6).await.unwrap();
-        assert_eq!(
-            stage.ready("acme"),
-            "True/Authenticated",
-            "{case}: {}",
-            stage.message("acme")
-        );
+        assert_eq!(stage.ready("acme"), "True/Authenticated", "{case}: {}", stage.message("acme"));
         process.die().await;
     } else {
         process.die().await;
     }
 }
 
-#[expect(
-    clippy::print_stdout,
-    reason = "how many runs there were is worth knowing"
-)]
+#[expect(clippy::print_stdout, reason = "how many runs there were is worth knowing")]
 fn report(text: &str) {
     println!("{text}");
 }

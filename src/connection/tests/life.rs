@@ -39,12 +39,7 @@ async fn with_oauth() -> (Stage, Process) {
     stage.seed("acme", &stage.authorize().refresh_token);
     stage.oauth("acme");
     let process = stage.live(stage.start(), MINUTE).await.unwrap();
-    assert_eq!(
-        stage.ready("acme"),
-        "True/Authenticated",
-        "{}",
-        stage.message("acme")
-    );
+    assert_eq!(stage.ready("acme"), "True/Authenticated", "{}", stage.message("acme"));
     (stage, process)
 }
 
@@ -54,11 +49,7 @@ fn calls(stage: &Stage) -> usize {
 
 fn writes(stage: &Stage) -> usize {
     let server = stage.api.server();
-    let ours = server
-        .ledger()
-        .writes()
-        .iter()
-        .filter(|write| !write.by_hand);
+    let ours = server.ledger().writes().iter().filter(|write| !write.by_hand);
     ours.filter(|write| write.resource != "events").count()
 }
 
@@ -77,10 +68,7 @@ async fn a_personal_token_is_accepted_with_white_space_around_it() {
     let server = stage.api.server();
     let status = server.get(&format!("{CONNECTIONS}/acme")).unwrap()["status"].clone();
     assert_eq!(status["authMode"], "PersonalAccessToken");
-    assert_eq!(
-        status["organizations"],
-        json!([{"slug": "acme", "name": "Acme"}])
-    );
+    assert_eq!(status["organizations"], json!([{"slug": "acme", "name": "Acme"}]));
     assert_eq!(status["observedGeneration"], 1);
     assert!(!status.to_string().contains(&token));
 }
@@ -99,19 +87,11 @@ async fn a_missing_secret_is_named_and_found_soon_after_it_was_made() {
     stage.connection("acme", &pat());
     let process = stage.live(stage.start(), MINUTE).await.unwrap();
     assert_eq!(stage.ready("acme"), "False/SecretNotFound");
-    assert!(
-        stage.message("acme").contains("the Secret pat "),
-        "{}",
-        stage.message("acme")
-    );
+    assert!(stage.message("acme").contains("the Secret pat "), "{}", stage.message("acme"));
     stage.secret("pat", &[("other", "x")]);
     let process = stage.live(process, MINUTE / 2 + SECOND).await.unwrap();
     assert_eq!(stage.ready("acme"), "False/SecretNotFound");
-    assert!(
-        stage.message("acme").contains("no key token"),
-        "{}",
-        stage.message("acme")
-    );
+    assert!(stage.message("acme").contains("no key token"), "{}", stage.message("acme"));
     stage.secret("pat", &[("token", "two words")]);
     let process = stage.live(process, MINUTE / 2 + SECOND).await.unwrap();
     assert_eq!(stage.ready("acme"), "False/SecretInvalid");
@@ -150,13 +130,9 @@ async fn a_revoked_token_stops_all_calls_until_there_is_another_one() {
 #[tokio::test(start_paused = true)]
 async fn a_token_without_the_right_to_list_organizations_works_with_a_pin() {
     let stage = stage();
-    let permissions = Permissions {
-        write: true,
-        without: ["organizations_read".to_owned()].into(),
-    };
-    let token = stage
-        .world()
-        .add_pat(Pat::for_organizations(&["acme"], permissions));
+    let permissions =
+        Permissions { write: true, without: ["organizations_read".to_owned()].into() };
+    let token = stage.world().add_pat(Pat::for_organizations(&["acme"], permissions));
     stage.secret("pat", &[("token", &token)]);
     stage.connection("acme", &pat());
     let process = stage.live(stage.start(), MINUTE).await.unwrap();
@@ -168,10 +144,7 @@ async fn a_token_without_the_right_to_list_organizations_works_with_a_pin() {
     process.nudge();
     let process = stage.live(process, MINUTE).await.unwrap();
     assert_eq!(stage.ready("acme"), "True/Authenticated");
-    assert!(
-        process.session("acme").may_be_limited_to_projects(),
-        "a scoped token"
-    );
+    assert!(process.session("acme").may_be_limited_to_projects(), "a scoped token");
 }
 
 #[tokio::test(start_paused = true)]
@@ -239,18 +212,9 @@ async fn a_refresh_takes_three_writes_and_comes_in_time() {
     assert_eq!(calls(&stage) - called, 2);
     let _process = stage.live(process, HOUR * 24).await.unwrap();
     assert_eq!(stage.ready("acme"), "True/Authenticated");
-    assert!(
-        stage.watched().violations.is_empty(),
-        "{:?}",
-        stage.watched().violations
-    );
-    let refused = stage
-        .world()
-        .ledger()
-        .seen()
-        .iter()
-        .filter(|seen| seen.status == Some(401))
-        .count();
+    assert!(stage.watched().violations.is_empty(), "{:?}", stage.watched().violations);
+    let refused =
+        stage.world().ledger().seen().iter().filter(|seen| seen.status == Some(401)).count();
     assert_eq!(refused, 0);
 }
 
@@ -261,23 +225,12 @@ async fn the_state_secret_says_whose_it_is_and_holds_what_is_promised() {
     let secret = server.get(&format!("{SECRETS}/acme-oauth-state")).unwrap();
     let connection = server.get(&format!("{CONNECTIONS}/acme")).unwrap();
     let labels = &secret["metadata"]["labels"];
-    assert_eq!(
-        labels["supabase-operator.dev/owner-uid"],
-        connection["metadata"]["uid"]
-    );
+    assert_eq!(labels["supabase-operator.dev/owner-uid"], connection["metadata"]["uid"]);
     assert_eq!(labels["supabase-operator.dev/role"], "oauth-state");
     assert_eq!(labels["app.kubernetes.io/managed-by"], "supabase-operator");
-    assert_eq!(
-        secret["metadata"]["finalizers"],
-        json!(["supabase-operator.dev/finalizer"])
-    );
+    assert_eq!(secret["metadata"]["finalizers"], json!(["supabase-operator.dev/finalizer"]));
     assert!(secret["metadata"].get("ownerReferences").is_none());
-    let keys: Vec<_> = secret["data"]
-        .as_object()
-        .unwrap()
-        .keys()
-        .cloned()
-        .collect();
+    let keys: Vec<_> = secret["data"].as_object().unwrap().keys().cloned().collect();
     assert_eq!(
         keys,
         [
@@ -293,21 +246,14 @@ async fn the_state_secret_says_whose_it_is_and_holds_what_is_promised() {
     );
     assert!(connection["status"]["tokenExpiresAt"].is_string());
     drop(server);
-    assert!(
-        !stage
-            .stored("acme-oauth-state", "consumed")
-            .unwrap()
-            .contains("sbp_")
-    );
+    assert!(!stage.stored("acme-oauth-state", "consumed").unwrap().contains("sbp_"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_seed_with_an_access_token_costs_no_refresh_before_it_is_due() {
     let stage = stage();
     let pair = stage.authorize();
-    let ends = (stage.now() + jiff::SignedDuration::from_secs(3600))
-        .as_second()
-        .to_string();
+    let ends = (stage.now() + jiff::SignedDuration::from_secs(3600)).as_second().to_string();
     stage.secret(
         "acme-seed",
         &[
@@ -318,17 +264,9 @@ async fn a_seed_with_an_access_token_costs_no_refresh_before_it_is_due() {
     );
     stage.oauth("acme");
     let process = stage.live(stage.start(), MINUTE * 29).await.unwrap();
-    assert_eq!(
-        stage.ready("acme"),
-        "True/Authenticated",
-        "{}",
-        stage.message("acme")
-    );
+    assert_eq!(stage.ready("acme"), "True/Authenticated", "{}", stage.message("acme"));
     assert_eq!(stage.token_calls(), 0);
-    assert_eq!(
-        stage.stored("acme-oauth-state", "refresh_token"),
-        Some(pair.refresh_token)
-    );
+    assert_eq!(stage.stored("acme-oauth-state", "refresh_token"), Some(pair.refresh_token));
     let _process = stage.live(process, MINUTE * 16).await.unwrap();
     assert_eq!(stage.token_calls(), 1);
     assert_eq!(stage.ready("acme"), "True/Authenticated");
@@ -346,41 +284,19 @@ async fn a_lone_access_token_is_read_again_when_somebody_renews_it() {
     let second = stage.authorize();
     stage.secret("acme-seed", &[("access_token", &second.access_token)]);
     let process = stage.live(process, MINUTE * 2).await.unwrap();
-    assert!(
-        session
-            .send("team", &crate::management::organizations())
-            .await
-            .is_ok()
-    );
+    assert!(session.send("team", &crate::management::organizations()).await.is_ok());
     let process = stage.live(process, HOUR).await.unwrap();
-    assert!(
-        session
-            .send("team", &crate::management::organizations())
-            .await
-            .is_err()
-    );
+    assert!(session.send("team", &crate::management::organizations()).await.is_err());
     let _process = stage.live(process, MINUTE).await.unwrap();
     assert_eq!(stage.ready("acme"), "False/Unauthorized");
     assert_eq!(stage.token_calls(), 0);
-    assert!(
-        stage
-            .api
-            .server()
-            .get(&format!("{SECRETS}/acme-oauth-state"))
-            .is_none()
-    );
+    assert!(stage.api.server().get(&format!("{SECRETS}/acme-oauth-state")).is_none());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_wrong_app_secret_costs_no_token() {
     let stage = stage();
-    stage.secret(
-        "app",
-        &[
-            ("client_id", &stage.app.client_id),
-            ("client_secret", "wrong"),
-        ],
-    );
+    stage.secret("app", &[("client_id", &stage.app.client_id), ("client_secret", "wrong")]);
     stage.seed("acme", &stage.authorize().refresh_token);
     stage.oauth("acme");
     let process = stage.live(stage.start(), HOUR).await.unwrap();
@@ -392,36 +308,18 @@ async fn a_wrong_app_secret_costs_no_token() {
     );
     assert!(stage.token_calls() <= 5, "{}", stage.token_calls());
     let app = stage.app.clone();
-    stage.secret(
-        "app",
-        &[
-            ("client_id", &app.client_id),
-            ("client_secret", &app.client_secret),
-        ],
-    );
+    stage.secret("app", &[("client_id", &app.client_id), ("client_secret", &app.client_secret)]);
     let _process = stage.live(process, MINUTE * 2).await.unwrap();
-    assert_eq!(
-        stage.ready("acme"),
-        "True/Authenticated",
-        "{}",
-        stage.message("acme")
-    );
+    assert_eq!(stage.ready("acme"), "True/Authenticated", "{}", stage.message("acme"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn another_app_may_try_what_one_app_was_refused() {
     let stage = stage();
-    let stranger = stage
-        .world()
-        .register_app(&[], simulated_platform::ALL_SCOPES);
+    let stranger = stage.world().register_app(&[], simulated_platform::ALL_SCOPES);
     let secret = |app: &simulated_platform::App| {
-        stage.secret(
-            "app",
-            &[
-                ("client_id", &app.client_id),
-                ("client_secret", &app.client_secret),
-            ],
-        );
+        stage
+            .secret("app", &[("client_id", &app.client_id), ("client_secret", &app.client_secret)]);
     };
     secret(&stranger);
     stage.seed("acme", &stage.authorize().refresh_token);
@@ -431,22 +329,13 @@ async fn another_app_may_try_what_one_app_was_refused() {
     assert_eq!(stage.token_calls(), 1);
     secret(&stage.app);
     let _process = stage.live(process, MINUTE * 2).await.unwrap();
-    assert_eq!(
-        stage.ready("acme"),
-        "True/Authenticated",
-        "{}",
-        stage.message("acme")
-    );
+    assert_eq!(stage.ready("acme"), "True/Authenticated", "{}", stage.message("acme"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_throttled_token_endpoint_is_left_alone_for_as_long_as_it_says() {
     let stage = stage();
-    let busy = Fault::on(
-        "POST",
-        "/v1/oauth/token",
-        FaultKind::RetryAfter(429, "120".to_owned()),
-    );
+    let busy = Fault::on("POST", "/v1/oauth/token", FaultKind::RetryAfter(429, "120".to_owned()));
     stage.world().script(busy);
     stage.seed("acme", &stage.authorize().refresh_token);
     stage.oauth("acme");
@@ -475,20 +364,8 @@ async fn a_seed_that_comes_back_is_never_sent_again() {
     process.die().await;
     let _process = stage.live(stage.start(), MINUTE * 20).await.unwrap();
     assert_eq!(stage.token_calls(), 2);
-    assert_eq!(
-        stage.ready("acme"),
-        "True/Authenticated",
-        "the chain goes on"
-    );
-    assert_eq!(
-        stage
-            .watched()
-            .sent
-            .iter()
-            .filter(|token| **token == old)
-            .count(),
-        1
-    );
+    assert_eq!(stage.ready("acme"), "True/Authenticated", "the chain goes on");
+    assert_eq!(stage.watched().sent.iter().filter(|token| **token == old).count(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -498,11 +375,7 @@ async fn a_seed_that_does_not_work_leaves_what_works_in_use() {
     stage.seed("acme", "no-such-token");
     let process = stage.live(process, MINUTE * 3).await.unwrap();
     assert_eq!(stage.ready("acme"), "True/Authenticated");
-    assert!(
-        stage.message("acme").contains("acme-seed"),
-        "{}",
-        stage.message("acme")
-    );
+    assert!(stage.message("acme").contains("acme-seed"), "{}", stage.message("acme"));
     assert_eq!(stage.stored("acme-oauth-state", "refresh_token"), before);
     assert_eq!(stage.token_calls(), 2);
     let _process = stage.live(process, MINUTE * 20).await.unwrap();
@@ -520,32 +393,15 @@ async fn two_connections_never_spend_one_token() {
     let process = stage.live(stage.start(), HOUR).await.unwrap();
     assert_eq!(stage.ready("one"), "True/Authenticated");
     assert_eq!(stage.ready("two"), "False/CredentialShared");
-    assert!(
-        !stage.message("two").contains("one "),
-        "{}",
-        stage.message("two")
-    );
-    assert_eq!(
-        stage
-            .watched()
-            .sent
-            .iter()
-            .filter(|sent| **sent == token)
-            .count(),
-        1
-    );
+    assert!(!stage.message("two").contains("one "), "{}", stage.message("two"));
+    assert_eq!(stage.watched().sent.iter().filter(|sent| **sent == token).count(), 1);
     // A new process knows it too, although the token was spent long ago.
     process.die().await;
     let process = stage.live(stage.start(), MINUTE * 10).await.unwrap();
     assert_eq!(stage.ready("two"), "False/CredentialShared");
     stage.seed("two", &stage.authorize().refresh_token);
     let _process = stage.live(process, MINUTE * 2).await.unwrap();
-    assert_eq!(
-        stage.ready("two"),
-        "True/Authenticated",
-        "{}",
-        stage.message("two")
-    );
+    assert_eq!(stage.ready("two"), "True/Authenticated", "{}", stage.message("two"));
     assert_eq!(stage.ready("one"), "True/Authenticated");
 }
 
@@ -565,15 +421,7 @@ async fn what_a_connection_has_spent_is_known_before_its_first_pass() {
     stage.oauth("abe");
     let _process = stage.live(stage.start(), MINUTE * 10).await.unwrap();
     assert_eq!(stage.ready("abe"), "False/CredentialShared");
-    assert_eq!(
-        stage
-            .watched()
-            .sent
-            .iter()
-            .filter(|sent| **sent == token)
-            .count(),
-        1
-    );
+    assert_eq!(stage.watched().sent.iter().filter(|sent| **sent == token).count(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -584,20 +432,10 @@ async fn a_secret_of_somebody_else_is_not_written() {
     stage.oauth("acme");
     let process = stage.live(stage.start(), HOUR).await.unwrap();
     assert_eq!(stage.ready("acme"), "False/SecretInvalid");
-    assert!(
-        stage.message("acme").contains("acme-oauth-state"),
-        "{}",
-        stage.message("acme")
-    );
+    assert!(stage.message("acme").contains("acme-oauth-state"), "{}", stage.message("acme"));
     assert_eq!(stage.token_calls(), 0);
-    assert_eq!(
-        stage.stored("acme-oauth-state", "mine").as_deref(),
-        Some("x")
-    );
-    stage
-        .api
-        .server()
-        .delete_by_hand(&format!("{SECRETS}/acme-oauth-state"));
+    assert_eq!(stage.stored("acme-oauth-state", "mine").as_deref(), Some("x"));
+    stage.api.server().delete_by_hand(&format!("{SECRETS}/acme-oauth-state"));
     let _process = stage.live(process, MINUTE).await.unwrap();
     assert_eq!(stage.ready("acme"), "True/Authenticated");
 }
@@ -623,53 +461,26 @@ async fn a_recreated_connection_goes_on_with_the_chain_of_its_predecessor() {
     stage.remove_by_force(&path);
     stage.oauth("acme");
     let _process = stage.live(stage.start(), HOUR).await.unwrap();
-    assert_eq!(
-        stage.ready("acme"),
-        "True/Authenticated",
-        "{}",
-        stage.message("acme")
-    );
-    assert_eq!(
-        stage.token_calls(),
-        2,
-        "its renewal, and no seed spent again"
-    );
+    assert_eq!(stage.ready("acme"), "True/Authenticated", "{}", stage.message("acme"));
+    assert_eq!(stage.token_calls(), 2, "its renewal, and no seed spent again");
     let server = stage.api.server();
     let uid = server.get(&path).unwrap()["metadata"]["uid"].clone();
     let secret = server.get(&format!("{SECRETS}/acme-oauth-state")).unwrap();
-    assert_eq!(
-        secret["metadata"]["labels"]["supabase-operator.dev/owner-uid"],
-        uid
-    );
+    assert_eq!(secret["metadata"]["labels"]["supabase-operator.dev/owner-uid"], uid);
 }
 
 #[tokio::test(start_paused = true)]
 async fn tokens_that_claim_to_end_at_once_cause_no_storm() {
-    for odd in [
-        json!(0),
-        json!(-5),
-        json!("soon"),
-        json!(1),
-        json!(null),
-        json!(1e18),
-    ] {
+    for odd in [json!(0), json!(-5), json!("soon"), json!(1), json!(null), json!(1e18)] {
         let stage = stage();
-        let odd_life = Fault::on(
-            "POST",
-            "/v1/oauth/token",
-            FaultKind::Merge(json!({"expires_in": odd})),
-        );
+        let odd_life =
+            Fault::on("POST", "/v1/oauth/token", FaultKind::Merge(json!({"expires_in": odd})));
         stage.world().script(odd_life.times(1000));
         stage.seed("acme", &stage.authorize().refresh_token);
         stage.oauth("acme");
         let _process = stage.live(stage.start(), MINUTE * 30).await.unwrap();
         assert!(stage.token_calls() <= 30, "{odd}: {}", stage.token_calls());
-        assert_eq!(
-            stage.ready("acme"),
-            "True/Authenticated",
-            "{odd}: {}",
-            stage.message("acme")
-        );
+        assert_eq!(stage.ready("acme"), "True/Authenticated", "{odd}: {}", stage.message("acme"));
     }
 }
 
@@ -686,21 +497,14 @@ async fn tokens_that_are_refused_as_soon_as_they_are_granted_are_not_asked_for_a
 #[tokio::test(start_paused = true)]
 async fn a_grant_without_a_refresh_token_is_used_up_to_its_end() {
     let stage = stage();
-    let lone = Fault::on(
-        "POST",
-        "/v1/oauth/token",
-        FaultKind::Merge(json!({"refresh_token": null})),
-    );
+    let lone =
+        Fault::on("POST", "/v1/oauth/token", FaultKind::Merge(json!({"refresh_token": null})));
     stage.world().script(lone);
     stage.seed("acme", &stage.authorize().refresh_token);
     stage.oauth("acme");
     let process = stage.live(stage.start(), MINUTE * 50).await.unwrap();
     assert_eq!(stage.ready("acme"), "True/Authenticated");
-    assert!(
-        stage.message("acme").contains("authorize again before"),
-        "{}",
-        stage.message("acme")
-    );
+    assert!(stage.message("acme").contains("authorize again before"), "{}", stage.message("acme"));
     let _process = stage.live(process, MINUTE * 15).await.unwrap();
     assert_eq!(stage.ready("acme"), "False/ReauthorizationRequired");
     assert_eq!(stage.token_calls(), 1);
@@ -722,40 +526,22 @@ async fn a_revoked_authorization_stops_after_one_refresh() {
     let app = stage.app.clone();
     stage.world().revoke_authorization(&app, "acme");
     let session = process.session("acme");
-    assert!(
-        session
-            .send("team", &crate::management::organizations())
-            .await
-            .is_err()
-    );
+    assert!(session.send("team", &crate::management::organizations()).await.is_err());
     let before = calls(&stage);
     let process = stage.live(process, HOUR * 5).await.unwrap();
     assert_eq!(stage.ready("acme"), "False/ReauthorizationRequired");
     assert!(calls(&stage) - before <= 2, "{}", calls(&stage) - before);
     stage.seed("acme", &stage.authorize().refresh_token);
     let _process = stage.live(process, MINUTE * 2).await.unwrap();
-    assert_eq!(
-        stage.ready("acme"),
-        "True/Authenticated",
-        "{}",
-        stage.message("acme")
-    );
-    assert!(
-        session
-            .send("team", &crate::management::organizations())
-            .await
-            .is_ok()
-    );
+    assert_eq!(stage.ready("acme"), "True/Authenticated", "{}", stage.message("acme"));
+    assert!(session.send("team", &crate::management::organizations()).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
 async fn capabilities_show_what_calls_have_shown() {
     let (stage, process) = with_oauth().await;
     let app = stage.app.clone();
-    stage.world().set_app_scopes(
-        &app,
-        &["organizations:read", "projects:read", "projects:write"],
-    );
+    stage.world().set_app_scopes(&app, &["organizations:read", "projects:read", "projects:write"]);
     let session = process.session("acme");
     let slug: crate::management::OrganizationSlug = "acme".parse().unwrap();
     let page = crate::management::organization_projects(
@@ -769,14 +555,8 @@ async fn capabilities_show_what_calls_have_shown() {
     let server = stage.api.server();
     let capabilities =
         &server.get(&format!("{CONNECTIONS}/acme")).unwrap()["status"]["capabilities"];
-    assert_eq!(
-        capabilities[0],
-        json!({"name": "ListProjects", "status": "Available"})
-    );
-    assert_eq!(
-        capabilities[3],
-        json!({"name": "ReadPooler", "status": "Unknown"})
-    );
+    assert_eq!(capabilities[0], json!({"name": "ListProjects", "status": "Available"}));
+    assert_eq!(capabilities[3], json!({"name": "ReadPooler", "status": "Unknown"}));
 }
 
 /// A project that has something on the platform.
@@ -804,17 +584,11 @@ async fn a_connection_in_use_is_kept_and_says_by_whom() {
     let process = stage.live(process, HOUR * 2).await.unwrap();
     let (status, reason, message) = stage.condition("acme", "DeletionBlocked").unwrap();
     assert_eq!((status.as_str(), reason.as_str()), ("True", "InUse"));
-    assert!(
-        message.starts_with("4 projects use this connection (a, b, c, …)"),
-        "{message}"
-    );
+    assert!(message.starts_with("4 projects use this connection (a, b, c, …)"), "{message}");
     assert_eq!(stage.ready("acme"), "True/Authenticated");
     assert!(stage.token_calls() > 2);
     for name in ["a", "b", "c", "d"] {
-        stage
-            .api
-            .server()
-            .delete_by_hand(&format!("{PROJECTS}/{name}"));
+        stage.api.server().delete_by_hand(&format!("{PROJECTS}/{name}"));
     }
     let process = stage.live(process, MINUTE).await.unwrap();
     let server = stage.api.server();
@@ -831,24 +605,11 @@ async fn a_reference_alone_holds_nothing() {
         "metadata": {"name": "stranger"},
         "spec": {"connectionRef": {"name": "acme"}, "region": "eu-central-1"},
     });
-    stage
-        .api
-        .server()
-        .create_by_hand(PROJECTS, &object)
-        .unwrap();
-    stage
-        .api
-        .server()
-        .delete_by_hand(&format!("{CONNECTIONS}/acme"));
+    stage.api.server().create_by_hand(PROJECTS, &object).unwrap();
+    stage.api.server().delete_by_hand(&format!("{CONNECTIONS}/acme"));
     process.nudge();
     let _process = stage.live(process, MINUTE).await.unwrap();
-    assert!(
-        stage
-            .api
-            .server()
-            .get(&format!("{CONNECTIONS}/acme"))
-            .is_none()
-    );
+    assert!(stage.api.server().get(&format!("{CONNECTIONS}/acme")).is_none());
 }
 
 #[tokio::test(start_paused = true)]
@@ -856,10 +617,7 @@ async fn tokens_outlive_their_namespace_for_as_long_as_they_are_needed() {
     let (stage, process) = with_oauth().await;
     project(&stage, "a");
     let held = json!({"metadata": {"finalizers": ["supabase-operator.dev/finalizer"]}});
-    stage
-        .api
-        .server()
-        .change_by_hand(&format!("{PROJECTS}/a"), &held);
+    stage.api.server().change_by_hand(&format!("{PROJECTS}/a"), &held);
     stage.api.server().delete_by_hand("/api/v1/namespaces/team");
     assert!(
         stage.api.server().get(&format!("{SECRETS}/app")).is_none(),
@@ -868,17 +626,9 @@ async fn tokens_outlive_their_namespace_for_as_long_as_they_are_needed() {
     process.nudge();
     let process = stage.live(process, HOUR * 3).await.unwrap();
     let session = process.session("acme");
-    assert!(
-        session
-            .send("team", &crate::management::organizations())
-            .await
-            .is_ok()
-    );
+    assert!(session.send("team", &crate::management::organizations()).await.is_ok());
     let freed = json!({"metadata": {"finalizers": null}});
-    stage
-        .api
-        .server()
-        .change_by_hand(&format!("{PROJECTS}/a"), &freed);
+    stage.api.server().change_by_hand(&format!("{PROJECTS}/a"), &freed);
     let _process = stage.live(process, MINUTE).await.unwrap();
     assert!(stage.api.server().get("/api/v1/namespaces/team").is_none());
 }
@@ -892,12 +642,7 @@ async fn the_last_token_that_worked_serves_deletions_when_its_secret_is_gone() {
     let _process = stage.live(process, MINUTE).await.unwrap();
     assert_eq!(stage.ready("acme"), "False/SecretNotFound");
     assert!(session.state() != SessionState::Usable);
-    assert!(
-        session
-            .send("team", &crate::management::organizations())
-            .await
-            .is_ok()
-    );
+    assert!(session.send("team", &crate::management::organizations()).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
@@ -911,23 +656,11 @@ async fn only_what_is_needed_carries_a_finalizer() {
     let session = process.sessions.find(&id("acme"));
     assert!(session.is_some());
     let process = stage.live(process, SECOND).await.unwrap();
-    assert_eq!(
-        finalizers(&stage),
-        json!(["supabase-operator.dev/finalizer"])
-    );
-    stage
-        .api
-        .server()
-        .delete_by_hand(&format!("{CONNECTIONS}/acme"));
+    assert_eq!(finalizers(&stage), json!(["supabase-operator.dev/finalizer"]));
+    stage.api.server().delete_by_hand(&format!("{CONNECTIONS}/acme"));
     process.nudge();
     let _process = stage.live(process, SECOND).await.unwrap();
-    assert!(
-        stage
-            .api
-            .server()
-            .get(&format!("{CONNECTIONS}/acme"))
-            .is_none()
-    );
+    assert!(stage.api.server().get(&format!("{CONNECTIONS}/acme")).is_none());
 }
 
 #[tokio::test(start_paused = true)]
@@ -948,30 +681,15 @@ async fn no_secret_gets_into_a_status_or_an_event() {
     let mut canaries = stage.world().canaries();
     canaries.push("zq9-not-a-token-of-anybody".to_owned());
     let server = stage.api.server();
-    for write in server
-        .ledger()
-        .writes()
-        .iter()
-        .filter(|write| write.resource != "secrets")
-    {
+    for write in server.ledger().writes().iter().filter(|write| write.resource != "secrets") {
         let text = format!("{:?}", write.after);
-        assert!(
-            !canaries.iter().any(|canary| text.contains(canary)),
-            "{text}"
-        );
+        assert!(!canaries.iter().any(|canary| text.contains(canary)), "{text}");
     }
-    let events = server
-        .ledger()
-        .writes_of("events")
-        .filter(|write| write.verb == Verb::Create);
-    let events: Vec<_> = events
-        .map(|write| write.after.clone().unwrap()["reason"].clone())
-        .collect();
+    let events = server.ledger().writes_of("events").filter(|write| write.verb == Verb::Create);
+    let events: Vec<_> =
+        events.map(|write| write.after.clone().unwrap()["reason"].clone()).collect();
     assert!(events.len() >= 2, "{events:?}");
-    let posts = stage
-        .world()
-        .ledger()
-        .count(&Method::POST, "/v1/oauth/token");
+    let posts = stage.world().ledger().count(&Method::POST, "/v1/oauth/token");
     assert!(posts >= 3);
 }
 
@@ -999,32 +717,17 @@ async fn a_seed_that_cannot_be_tried_does_not_harm_what_works() {
     let pair = stage.authorize();
     stage.secret(
         "acme-seed",
-        &[
-            ("refresh_token", &pair.refresh_token),
-            ("access_token", &pair.access_token),
-        ],
+        &[("refresh_token", &pair.refresh_token), ("access_token", &pair.access_token)],
     );
     let odd = Fault::on("GET", "/v1/organizations", FaultKind::Garbage).times(10_000);
     stage.world().script(odd);
     let process = stage.live(process, MINUTE * 43).await.unwrap();
-    assert_eq!(
-        stage.ready("acme"),
-        "True/Authenticated",
-        "{}",
-        stage.message("acme")
-    );
-    assert!(
-        stage.message("acme").contains("but:"),
-        "{}",
-        stage.message("acme")
-    );
+    assert_eq!(stage.ready("acme"), "True/Authenticated", "{}", stage.message("acme"));
+    assert!(stage.message("acme").contains("but:"), "{}", stage.message("acme"));
     assert_eq!(stage.token_calls(), 2, "renewed meanwhile");
     stage.world().clear_script();
     let _process = stage.live(process, MINUTE * 16).await.unwrap();
-    assert_eq!(
-        stage.stored("acme-oauth-state", "refresh_token"),
-        Some(pair.refresh_token)
-    );
+    assert_eq!(stage.stored("acme-oauth-state", "refresh_token"), Some(pair.refresh_token));
 }
 
 #[tokio::test(start_paused = true)]
@@ -1036,18 +739,11 @@ async fn a_connection_is_settled_by_its_first_probe_even_if_the_platform_is_down
         "acme",
         &json!({"personalAccessToken": {"secretKeyRef": {"name": "pat", "key": "token"}}}),
     );
-    let down = Fault::on(
-        "GET",
-        "/v1/organizations",
-        FaultKind::Status(503, "{}".to_owned()),
-    );
+    let down = Fault::on("GET", "/v1/organizations", FaultKind::Status(503, "{}".to_owned()));
     stage.world().script(down.times(1000));
     let process = stage.start();
     let sessions = process.sessions.clone();
-    assert!(
-        !sessions.settled(&id("acme"), Duration::ZERO).await,
-        "nothing is known yet"
-    );
+    assert!(!sessions.settled(&id("acme"), Duration::ZERO).await, "nothing is known yet");
     assert!(
         sessions.settled(&id("acme"), Duration::from_secs(10)).await,
         "the probe has failed, and that is known"
@@ -1077,11 +773,7 @@ async fn a_pass_that_comes_while_the_claim_is_being_renewed_is_made_soon_after()
     );
     process.nudge();
     let process = stage.live(process, Duration::from_secs(1)).await.unwrap();
-    assert_eq!(
-        stage.ready("acme"),
-        "nothing",
-        "nothing is done without the claim"
-    );
+    assert_eq!(stage.ready("acme"), "nothing", "nothing is done without the claim");
     process.leadership.claim_until(24 * HOUR);
     let _process = stage.live(process, Duration::from_secs(10)).await.unwrap();
     assert_eq!(stage.ready("acme"), "True/Authenticated");
@@ -1099,12 +791,7 @@ async fn another_key_of_the_operator_makes_no_spent_token_fresh_again() {
     *stage.key.lock().unwrap() = 10;
     let process = stage.start();
     let process = stage.live(process, 3 * HOUR).await.unwrap();
-    assert_eq!(
-        stage.ready("acme"),
-        "True/Authenticated",
-        "{}",
-        stage.message("acme")
-    );
+    assert_eq!(stage.ready("acme"), "True/Authenticated", "{}", stage.message("acme"));
     assert!(stage.token_calls() > calls + 3, "the chain goes on");
     // Again, and a seed that is there before the tokens are used is still the old one.
     process.die().await;

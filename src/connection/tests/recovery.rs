@@ -75,17 +75,9 @@ async fn an_answer_that_was_lost_is_found_out_about_at_once() {
             let process = stage.live(process, MINUTE * 50).await.unwrap();
             let case = format!("{mode:?} {kind:?}");
             let lost = matches!(mode, TokenMode::Strict | TokenMode::FamilyRevocation);
-            let expected = if lost {
-                "False/ReauthorizationRequired"
-            } else {
-                "True/Authenticated"
-            };
-            assert_eq!(
-                stage.ready("acme"),
-                expected,
-                "{case}: {}",
-                stage.message("acme")
-            );
+            let expected =
+                if lost { "False/ReauthorizationRequired" } else { "True/Authenticated" };
+            assert_eq!(stage.ready("acme"), expected, "{case}: {}", stage.message("acme"));
             assert_eq!(stage.token_calls(), 3, "{case}");
             let process = stage.live(process, HOUR * 3).await.unwrap();
             if lost {
@@ -99,19 +91,12 @@ async fn an_answer_that_was_lost_is_found_out_about_at_once() {
 #[tokio::test(start_paused = true)]
 async fn a_late_answer_is_taken_as_long_as_it_comes_in_time() {
     let (stage, process) = with_oauth(TokenMode::Strict).await;
-    stage
-        .world()
-        .script(on_token(FaultKind::Delay(SECOND * 25)));
+    stage.world().script(on_token(FaultKind::Delay(SECOND * 25)));
     let session = process.session("acme");
     let _process = stage.live(process, MINUTE * 50).await.unwrap();
     assert_eq!(stage.ready("acme"), "True/Authenticated");
     assert_eq!(stage.token_calls(), 2);
-    assert!(
-        session
-            .send("team", &crate::management::organizations())
-            .await
-            .is_ok()
-    );
+    assert!(session.send("team", &crate::management::organizations()).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
@@ -120,22 +105,12 @@ async fn a_platform_that_is_away_for_hours_loses_no_token() {
     let away = Fault::on("*", "**", FaultKind::Html(503)).times(1_000_000);
     stage.world().script(away);
     let process = stage.live(process, HOUR * 6).await.unwrap();
-    assert_eq!(
-        stage.ready("acme"),
-        "False/PlatformUnavailable",
-        "{}",
-        stage.message("acme")
-    );
+    assert_eq!(stage.ready("acme"), "False/PlatformUnavailable", "{}", stage.message("acme"));
     let calls = stage.token_calls();
     assert!(calls < 60, "{calls} in six hours");
     stage.world().clear_script();
     let _process = stage.live(process, MINUTE * 20).await.unwrap();
-    assert_eq!(
-        stage.ready("acme"),
-        "True/Authenticated",
-        "{}",
-        stage.message("acme")
-    );
+    assert_eq!(stage.ready("acme"), "True/Authenticated", "{}", stage.message("acme"));
     assert!(stage.watched().violations.is_empty());
 }
 
@@ -144,18 +119,11 @@ async fn where_the_secret_cannot_be_written_no_token_is_spent() {
     let stage = Stage::with_tokens(TokenMode::Strict, HOUR);
     stage.seed("acme", &stage.authorize().refresh_token);
     stage.oauth("acme");
-    stage
-        .api
-        .script()
-        .push(ApiFault::on("POST", "/secrets", Fate::Refused(503)).times(1000));
+    stage.api.script().push(ApiFault::on("POST", "/secrets", Fate::Refused(503)).times(1000));
     let process = stage.live(stage.start(), MINUTE * 20).await.unwrap();
     assert_eq!(stage.token_calls(), 0);
     assert_eq!(stage.ready("acme"), "False/Retrying");
-    assert!(
-        stage.message("acme").contains("acme-oauth-state"),
-        "{}",
-        stage.message("acme")
-    );
+    assert!(stage.message("acme").contains("acme-oauth-state"), "{}", stage.message("acme"));
     *stage.api.script() = simulated_apiserver::Script::default();
     let _process = stage.live(process, MINUTE * 20).await.unwrap();
     assert_eq!(stage.ready("acme"), "True/Authenticated");
@@ -163,27 +131,14 @@ async fn where_the_secret_cannot_be_written_no_token_is_spent() {
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_is_stored_however_often_that_fails() {
-    for fate in [
-        Fate::Refused(503),
-        Fate::Refused(409),
-        Fate::LostBefore,
-        Fate::LostAfter,
-    ] {
+    for fate in [Fate::Refused(503), Fate::Refused(409), Fate::LostBefore, Fate::LostAfter] {
         let (stage, process) = with_oauth(TokenMode::Strict).await;
         // The marker goes through; the answer does not, for a while.
-        stage.api.script().push(
-            ApiFault::on("PUT", "acme-oauth-state", fate)
-                .skip(1)
-                .times(40),
-        );
+        stage.api.script().push(ApiFault::on("PUT", "acme-oauth-state", fate).skip(1).times(40));
         let process = stage.live(process, MINUTE * 50).await.unwrap();
         assert_eq!(stage.ready("acme"), "True/Authenticated", "{fate:?}");
         assert_eq!(stage.token_calls(), 2, "{fate:?}");
-        assert_eq!(
-            stage.api.script().pending(),
-            usize::from(fate == Fate::LostAfter),
-            "{fate:?}"
-        );
+        assert_eq!(stage.api.script().pending(), usize::from(fate == Fate::LostAfter), "{fate:?}");
         process.die().await;
     }
 }
@@ -191,9 +146,7 @@ async fn an_answer_is_stored_however_often_that_fails() {
 #[tokio::test(start_paused = true)]
 async fn a_state_secret_that_is_deleted_during_the_call_is_made_again() {
     let (stage, process) = with_oauth(TokenMode::Strict).await;
-    stage
-        .world()
-        .script(on_token(FaultKind::Delay(SECOND * 20)));
+    stage.world().script(on_token(FaultKind::Delay(SECOND * 20)));
     let path = format!("{SECRETS}/acme-oauth-state");
     let mut process = process;
     loop {
@@ -204,12 +157,7 @@ async fn a_state_secret_that_is_deleted_during_the_call_is_made_again() {
     }
     stage.remove_by_force(&path);
     let process = stage.live(process, MINUTE).await.unwrap();
-    assert_eq!(
-        stage.ready("acme"),
-        "True/Authenticated",
-        "{}",
-        stage.message("acme")
-    );
+    assert_eq!(stage.ready("acme"), "True/Authenticated", "{}", stage.message("acme"));
     let stored = stage.stored("acme-oauth-state", "refresh_token").unwrap();
     assert!(stage.world().acceptable_refresh_tokens().contains(&stored));
     let _process = stage.live(process, HOUR).await.unwrap();
@@ -222,16 +170,9 @@ async fn a_process_that_does_not_lead_spends_nothing() {
     process.leadership.claim_until(Duration::ZERO);
     let process = stage.live(process, HOUR * 2).await.unwrap();
     assert_eq!(stage.token_calls(), 1);
-    process
-        .leadership
-        .claim_until(Duration::from_secs(1_000_000_000));
+    process.leadership.claim_until(Duration::from_secs(1_000_000_000));
     let _process = stage.live(process, MINUTE * 5).await.unwrap();
-    assert_eq!(
-        stage.ready("acme"),
-        "True/Authenticated",
-        "{}",
-        stage.message("acme")
-    );
+    assert_eq!(stage.ready("acme"), "True/Authenticated", "{}", stage.message("acme"));
     assert_eq!(stage.token_calls(), 2);
 }
 
@@ -239,9 +180,7 @@ async fn a_process_that_does_not_lead_spends_nothing() {
 async fn the_marker_of_another_process_is_left_alone_and_its_answer_is_used() {
     let (stage, old) = with_oauth(TokenMode::FamilyRevocation).await;
     // The old leader is cut off in the middle of a refresh; the answer takes its time.
-    stage
-        .world()
-        .script(on_token(FaultKind::Delay(SECOND * 28)));
+    stage.world().script(on_token(FaultKind::Delay(SECOND * 28)));
     let mut old = old;
     loop {
         old = stage.live(old, SECOND).await.unwrap();
@@ -251,27 +190,14 @@ async fn the_marker_of_another_process_is_left_alone_and_its_answer_is_used() {
     }
     old.leadership.claim_until(Duration::ZERO);
     let new = stage.live(stage.start(), SECOND * 20).await.unwrap();
-    assert_eq!(
-        stage.token_calls(),
-        2,
-        "two at once would revoke everything"
-    );
+    assert_eq!(stage.token_calls(), 2, "two at once would revoke everything");
     let new = stage.live(new, MINUTE * 10).await.unwrap();
     old.die().await;
     assert_eq!(stage.token_calls(), 2);
-    assert_eq!(
-        stage.ready("acme"),
-        "True/Authenticated",
-        "{}",
-        stage.message("acme")
-    );
+    assert_eq!(stage.ready("acme"), "True/Authenticated", "{}", stage.message("acme"));
     let _new = stage.live(new, HOUR * 3).await.unwrap();
     assert_eq!(stage.ready("acme"), "True/Authenticated");
-    assert!(
-        stage.watched().violations.is_empty(),
-        "{:?}",
-        stage.watched().violations
-    );
+    assert!(stage.watched().violations.is_empty(), "{:?}", stage.watched().violations);
 }
 
 #[tokio::test(start_paused = true)]
@@ -281,18 +207,10 @@ async fn while_another_process_may_be_refreshing_the_old_token_is_used() {
     let next = stage.effects().log.len() + 1;
     stage.effects().plan = Some((next, Cut::Before));
     assert!(stage.live(process, MINUTE * 50).await.is_none());
-    assert_eq!(
-        stage.effects().log.last().map(String::as_str),
-        Some("POST token")
-    );
+    assert_eq!(stage.effects().log.last().map(String::as_str), Some("POST token"));
     let process = stage.live(stage.start(), SECOND * 5).await.unwrap();
     let session = process.session("acme");
-    assert!(
-        session
-            .send("team", &crate::management::organizations())
-            .await
-            .is_ok()
-    );
+    assert!(session.send("team", &crate::management::organizations()).await.is_ok());
     assert_eq!(stage.token_calls(), 1);
     let process = stage.live(process, SECOND * 50).await.unwrap();
     assert_eq!(stage.token_calls(), 1, "not before its time is over");
@@ -304,9 +222,7 @@ async fn while_another_process_may_be_refreshing_the_old_token_is_used() {
 #[tokio::test(start_paused = true)]
 async fn the_lease_is_not_given_away_before_the_answer_is_stored() {
     let (stage, process) = with_oauth(TokenMode::Strict).await;
-    stage
-        .world()
-        .script(on_token(FaultKind::Delay(SECOND * 20)));
+    stage.world().script(on_token(FaultKind::Delay(SECOND * 20)));
     let mut process = process;
     loop {
         process = stage.live(process, SECOND).await.unwrap();

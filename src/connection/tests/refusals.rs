@@ -16,13 +16,8 @@ const HOUR: Duration = Duration::from_secs(3600);
 #[tokio::test(start_paused = true)]
 async fn that_secret_keys_are_forbidden_says_nothing_about_the_list_of_keys() {
     let stage = Stage::new(Config::instant());
-    let blind = Permissions {
-        write: true,
-        without: [READS_SECRET_KEYS.to_owned()].into(),
-    };
-    let token = stage
-        .world()
-        .add_pat(Pat::for_organizations(&["acme"], blind));
+    let blind = Permissions { write: true, without: [READS_SECRET_KEYS.to_owned()].into() };
+    let token = stage.world().add_pat(Pat::for_organizations(&["acme"], blind));
     let now = stage.now();
     let reference = stage.world().add_foreign_project("acme", "orders", now);
     let reference = reference.parse().unwrap();
@@ -33,10 +28,7 @@ async fn that_secret_keys_are_forbidden_says_nothing_about_the_list_of_keys() {
     let session = process.session("acme");
 
     let refused = session.send("team", &api_keys(&reference)).await;
-    assert!(
-        matches!(refused, Err(Error::Forbidden { .. })),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(Error::Forbidden { .. })), "{refused:?}");
     assert_eq!(session.capabilities().get(Ability::ReadKeys), None);
     let shown = session.send("team", &shown_api_keys(&reference)).await;
     let keys = shown.unwrap().value;
@@ -64,11 +56,7 @@ async fn lost_scopes_are_told_as_soon_as_any_call_meets_them() {
     assert!(refused.is_scopes_lost(), "{refused}");
     let process = stage.live(process, SECOND * 10).await.unwrap();
     assert_eq!(stage.ready("acme"), "False/ReauthorizationRequired");
-    assert!(
-        stage.message("acme").contains("scopes"),
-        "{}",
-        stage.message("acme")
-    );
+    assert!(stage.message("acme").contains("scopes"), "{}", stage.message("acme"));
     // Another token of the authorization would have no scopes either.
     assert_eq!(stage.token_calls(), refreshed);
 

@@ -32,19 +32,12 @@ async fn open(config: Config) -> (Stage, Process, Session) {
 fn add(stage: &Stage, count: usize) -> Vec<String> {
     let now = stage.now();
     (0..count)
-        .map(|number| {
-            stage
-                .world()
-                .add_foreign_project("acme", &format!("p{number}"), now)
-        })
+        .map(|number| stage.world().add_foreign_project("acme", &format!("p{number}"), now))
         .collect()
 }
 
 fn object(name: &str) -> ObjectKey {
-    ObjectKey {
-        namespace: Some("team".to_owned()),
-        name: name.to_owned(),
-    }
+    ObjectKey { namespace: Some("team".to_owned()), name: name.to_owned() }
 }
 
 fn lists(stage: &Stage) -> usize {
@@ -57,9 +50,7 @@ fn gets(stage: &Stage) -> usize {
 
 /// Whoever was woken since the last look.
 fn woken(process: &Process) -> BTreeSet<String> {
-    std::iter::from_fn(|| process.projects.take())
-        .map(|key| key.name)
-        .collect()
+    std::iter::from_fn(|| process.projects.take()).map(|key| key.name).collect()
 }
 
 fn follow_all(roster: &Roster, references: &[String], pace: Pace) {
@@ -75,11 +66,7 @@ async fn at_rest_a_hundred_projects_cost_one_list_a_minute() {
     let roster = session.roster("acme");
     follow_all(&roster, &projects, Pace::Resting);
     let process = stage.live(process, SECOND * 5).await.unwrap();
-    assert_eq!(
-        lists(&stage),
-        1,
-        "those who come together share the first one"
-    );
+    assert_eq!(lists(&stage), 1, "those who come together share the first one");
     assert_eq!(woken(&process).len(), 100, "each hears of it once");
     let process = stage.live(process, HOUR).await.unwrap();
     assert!((60..=61).contains(&lists(&stage)), "{}", lists(&stage));
@@ -110,10 +97,7 @@ async fn nothing_followed_costs_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn what_moves_is_looked_at_every_few_seconds_and_wakes_only_its_own_object() {
-    let config = Config {
-        coming_up: SECOND * 90,
-        ..Config::default()
-    };
+    let config = Config { coming_up: SECOND * 90, ..Config::default() };
     let (stage, process, session) = open(config).await;
     let projects = add(&stage, 5);
     let roster = session.roster("acme");
@@ -127,9 +111,7 @@ async fn what_moves_is_looked_at_every_few_seconds_and_wakes_only_its_own_object
     // Every two seconds.
     assert!((28..=32).contains(&looked), "{looked}");
     assert_eq!(gets(&stage), 0, "all are on the newest page");
-    stage
-        .world()
-        .set_status(&projects[2], Status::ActiveHealthy, stage.now());
+    stage.world().set_status(&projects[2], Status::ActiveHealthy, stage.now());
     let process = stage.live(process, SECOND * 6).await.unwrap();
     assert_eq!(woken(&process), BTreeSet::from([projects[2].clone()]));
     let seen = roster.presence(&projects[2]);
@@ -148,9 +130,7 @@ async fn what_moves_beyond_the_newest_page_is_asked_for_by_itself() {
     let process = stage.live(process, SECOND * 30).await.unwrap();
     assert!(gets(&stage) >= 4, "{}", gets(&stage));
     woken(&process);
-    stage
-        .world()
-        .set_status(&projects[0], Status::Inactive, stage.now());
+    stage.world().set_status(&projects[0], Status::Inactive, stage.now());
     let process = stage.live(process, SECOND * 6).await.unwrap();
     assert_eq!(woken(&process), BTreeSet::from(["old".to_owned()]));
     process.die().await;
@@ -158,26 +138,18 @@ async fn what_moves_beyond_the_newest_page_is_asked_for_by_itself() {
 
 #[tokio::test(start_paused = true)]
 async fn renames_transfers_and_deletions_by_hand_are_noticed_within_a_tick() {
-    let config = Config {
-        lists_show_deleted: false,
-        ..Config::instant()
-    };
+    let config = Config { lists_show_deleted: false, ..Config::instant() };
     let (stage, process, session) = open(config).await;
     let projects = add(&stage, 3);
     let roster = session.roster("acme");
     follow_all(&roster, &projects, Pace::Resting);
     let process = stage.live(process, MINUTE * 2).await.unwrap();
     woken(&process);
-    stage
-        .world()
-        .rename_by_hand(&projects[0], "renamed", stage.now());
+    stage.world().rename_by_hand(&projects[0], "renamed", stage.now());
     stage.world().delete_by_hand(&projects[1], stage.now());
     let process = stage.live(process, SECOND * 61).await.unwrap();
     assert_eq!(woken(&process), projects[..2].iter().cloned().collect());
-    assert!(matches!(
-        roster.presence(&projects[1]),
-        Presence::Absent { .. }
-    ));
+    assert!(matches!(roster.presence(&projects[1]), Presence::Absent { .. }));
     assert!(
         matches!(roster.presence(&projects[0]), Presence::Present(seen) if seen.name == "renamed")
     );
@@ -188,11 +160,8 @@ async fn renames_transfers_and_deletions_by_hand_are_noticed_within_a_tick() {
 async fn where_listing_is_forbidden_each_project_is_asked_for_by_itself() {
     let (stage, process, session) = open(Config::instant()).await;
     let projects = add(&stage, 3);
-    let forbidden = Fault::on(
-        "GET",
-        "/v1/organizations/*/projects",
-        FaultKind::Status(403, "{}".to_owned()),
-    );
+    let forbidden =
+        Fault::on("GET", "/v1/organizations/*/projects", FaultKind::Status(403, "{}".to_owned()));
     stage.world().script(forbidden.times(1000));
     let roster = session.roster("acme");
     follow_all(&roster, &projects, Pace::Resting);
@@ -201,11 +170,7 @@ async fn where_listing_is_forbidden_each_project_is_asked_for_by_itself() {
     assert_eq!(woken(&process).len(), 3);
     let before = gets(&stage);
     let process = stage.live(process, MINUTE * 10).await.unwrap();
-    assert!(
-        (27..=33).contains(&(gets(&stage) - before)),
-        "{}",
-        gets(&stage) - before
-    );
+    assert!((27..=33).contains(&(gets(&stage) - before)), "{}", gets(&stage) - before);
     stage.world().delete_by_hand(&projects[0], stage.now());
     let process = stage.live(process, SECOND * 61).await.unwrap();
     assert_eq!(woken(&process), BTreeSet::from([projects[0].clone()]));
@@ -226,33 +191,18 @@ async fn a_whole_list_has_every_page_and_serves_everybody_who_waited_for_it() {
     // had asked.
     assert_eq!(lists(&stage), 8);
     let first = &lists_of[1];
-    assert!(
-        lists_of[1..]
-            .iter()
-            .all(|list| std::sync::Arc::ptr_eq(list, first))
-    );
-    let refs: Vec<_> = first
-        .projects
-        .iter()
-        .map(|one| one.reference.to_string())
-        .collect();
+    assert!(lists_of[1..].iter().all(|list| std::sync::Arc::ptr_eq(list, first)));
+    let refs: Vec<_> = first.projects.iter().map(|one| one.reference.to_string()).collect();
     assert_eq!(refs, projects);
     assert!(!first.limited && !first.date_is_ours);
     assert!((first.date.as_second() - stage.now().as_second()).abs() < 2);
     // An older one will not do for whoever wrote something meanwhile.
     tokio::time::sleep(SECOND).await;
-    let again = roster
-        .whole("team", session_uptime(&process))
-        .await
-        .unwrap();
+    let again = roster.whole("team", session_uptime(&process)).await.unwrap();
     assert_eq!(lists(&stage), 12);
     assert!(again.begun > first.begun);
     let kept = roster.whole("team", first.begun).await.unwrap();
-    assert_eq!(
-        lists(&stage),
-        12,
-        "but for whoever waited since before it began"
-    );
+    assert_eq!(lists(&stage), 12, "but for whoever waited since before it began");
     assert!(std::sync::Arc::ptr_eq(&kept, &again));
     process.die().await;
 }
@@ -274,29 +224,17 @@ async fn a_list_that_began_before_the_question_is_no_answer_to_it() {
     });
     tokio::task::yield_now().await;
     // The list is under way. What is made now is not sure to be on it, although no time has passed.
-    let late = stage
-        .world()
-        .add_foreign_project("acme", "late", stage.now());
-    let list = roster
-        .whole("team", session_uptime(&process))
-        .await
-        .unwrap();
-    assert!(
-        list.projects
-            .iter()
-            .any(|one| one.reference.as_str() == late)
-    );
+    let late = stage.world().add_foreign_project("acme", "late", stage.now());
+    let list = roster.whole("team", session_uptime(&process)).await.unwrap();
+    assert!(list.projects.iter().any(|one| one.reference.as_str() == late));
     assert!(!std::sync::Arc::ptr_eq(&first.await.unwrap(), &list));
     process.die().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_deletion_while_pages_are_read_hides_nobody() {
-    let (stage, process, session) = open(Config {
-        lists_show_deleted: false,
-        ..Config::instant()
-    })
-    .await;
+    let (stage, process, session) =
+        open(Config { lists_show_deleted: false, ..Config::instant() }).await;
     let projects = add(&stage, 250);
     let roster = session.roster("acme");
     let whole = tokio::spawn({
@@ -310,16 +248,9 @@ async fn a_deletion_while_pages_are_read_hides_nobody() {
     // Everything moves up by one between two pages.
     stage.world().delete_by_hand(&projects[3], stage.now());
     let list = whole.await.unwrap().unwrap();
-    let refs: BTreeSet<_> = list
-        .projects
-        .iter()
-        .map(|one| one.reference.to_string())
-        .collect();
-    let expected: BTreeSet<_> = projects
-        .iter()
-        .filter(|reference| **reference != projects[3])
-        .cloned()
-        .collect();
+    let refs: BTreeSet<_> = list.projects.iter().map(|one| one.reference.to_string()).collect();
+    let expected: BTreeSet<_> =
+        projects.iter().filter(|reference| **reference != projects[3]).cloned().collect();
     assert_eq!(refs, expected);
     process.die().await;
 }
@@ -333,22 +264,14 @@ async fn a_list_without_all_its_pages_is_none() {
     let page = |kind| Fault::on("GET", "/v1/organizations/*/projects", kind);
     for kind in [FaultKind::Status(404, "{}".to_owned()), FaultKind::Garbage] {
         stage.world().script(page(kind).skip(1));
-        assert!(
-            roster
-                .whole("team", session_uptime(&process))
-                .await
-                .is_err()
-        );
+        assert!(roster.whole("team", session_uptime(&process)).await.is_err());
     }
     assert_eq!(roster.presence(&projects[0]), Presence::Unknown);
     // A page that claims that there are more than it gives, again and again.
     let more = FaultKind::Merge(json!({"pagination": {"count": 500}}));
     let before = lists(&stage);
     stage.world().script(page(more).times(100));
-    let seen = roster
-        .whole("team", session_uptime(&process))
-        .await
-        .unwrap_err();
+    let seen = roster.whole("team", session_uptime(&process)).await.unwrap_err();
     assert_eq!(seen, Error::Undecodable { status: 200 });
     assert!(lists(&stage) - before < 30, "it gives up");
     process.die().await;
@@ -356,10 +279,7 @@ async fn a_list_without_all_its_pages_is_none() {
 
 #[tokio::test(start_paused = true)]
 async fn half_of_a_bucket_is_left_to_others() {
-    let config = Config {
-        limiter: Limiter::ProjectEndpoint(12),
-        ..Config::instant()
-    };
+    let config = Config { limiter: Limiter::ProjectEndpoint(12), ..Config::instant() };
     let (stage, process, session) = open(config).await;
     let projects = add(&stage, 3);
     let roster = session.roster("acme");
@@ -374,11 +294,8 @@ async fn half_of_a_bucket_is_left_to_others() {
 
 #[tokio::test(start_paused = true)]
 async fn rosters_that_share_a_bucket_share_its_half() {
-    let (stage, process, session) = open(Config {
-        limiter: Limiter::ProjectEndpoint(60),
-        ..Config::instant()
-    })
-    .await;
+    let (stage, process, session) =
+        open(Config { limiter: Limiter::ProjectEndpoint(60), ..Config::instant() }).await;
     let projects = add(&stage, 8);
     // Eight connections with one token: eight rosters, one bucket.
     let auth = json!({"personalAccessToken": {"secretKeyRef": {"name": "pat", "key": "token"}}});
@@ -423,38 +340,16 @@ async fn another_credential_makes_everything_unknown_again() {
     let roster = session.roster("acme");
     follow_all(&roster, &projects, Pace::Resting);
     let process = stage.live(process, SECOND * 5).await.unwrap();
-    assert!(matches!(
-        roster.presence(&projects[0]),
-        Presence::Present(_)
-    ));
+    assert!(matches!(roster.presence(&projects[0]), Presence::Present(_)));
     // Limited to one project: the absence of the others says nothing.
-    let permissions = simulated_platform::Permissions {
-        write: true,
-        without: BTreeSet::new(),
-    };
-    let limited = stage
-        .world()
-        .add_pat(Pat::for_projects(&[&projects[0]], permissions));
+    let permissions = simulated_platform::Permissions { write: true, without: BTreeSet::new() };
+    let limited = stage.world().add_pat(Pat::for_projects(&[&projects[0]], permissions));
     stage.secret("pat", &[("token", &limited)]);
     let process = stage.live(process, MINUTE * 3).await.unwrap();
-    assert_eq!(
-        stage.ready("acme"),
-        "True/Authenticated",
-        "{}",
-        stage.message("acme")
-    );
+    assert_eq!(stage.ready("acme"), "True/Authenticated", "{}", stage.message("acme"));
     assert!(session.may_be_limited_to_projects());
-    assert!(matches!(
-        roster.presence(&projects[0]),
-        Presence::Present(_)
-    ));
+    assert!(matches!(roster.presence(&projects[0]), Presence::Present(_)));
     assert_eq!(roster.presence(&projects[1]), Presence::NotVisible);
-    assert!(
-        roster
-            .whole("team", session_uptime(&process))
-            .await
-            .unwrap()
-            .limited
-    );
+    assert!(roster.whole("team", session_uptime(&process)).await.unwrap().limited);
     process.die().await;
 }

@@ -29,10 +29,7 @@ fn with_token(token: impl FnOnce(&Stage) -> String) -> Stage {
 }
 
 fn everything() -> Permissions {
-    Permissions {
-        write: true,
-        without: BTreeSet::new(),
-    }
+    Permissions { write: true, without: BTreeSet::new() }
 }
 
 fn foreign(stage: &Stage, name: &str) -> String {
@@ -76,18 +73,14 @@ async fn a_list_of_the_old_credential_never_answers_for_the_new_one() {
 }
 
 fn object(name: &str) -> ObjectKey {
-    ObjectKey {
-        namespace: Some("team".to_owned()),
-        name: name.to_owned(),
-    }
+    ObjectKey { namespace: Some("team".to_owned()), name: name.to_owned() }
 }
 
 /// Calls of this path until now.
 fn calls(stage: &Stage, path: &str) -> usize {
     let world = stage.world();
     let seen = world.ledger().seen().iter();
-    seen.filter(|seen| seen.method == Method::GET && seen.path == path)
-        .count()
+    seen.filter(|seen| seen.method == Method::GET && seen.path == path).count()
 }
 
 #[tokio::test(start_paused = true)]

@@ -65,20 +65,13 @@ const CREATE: &str = "/v1/projects";
 #[tokio::test(start_paused = true)]
 async fn reads_are_repeated_twice_and_changes_never() {
     let (stage, _process, session) = open(Config::instant()).await;
-    for kind in [
-        FaultKind::DropBefore,
-        FaultKind::Html(502),
-        FaultKind::Status(500, String::new()),
-    ] {
+    for kind in [FaultKind::DropBefore, FaultKind::Html(502), FaultKind::Status(500, String::new())]
+    {
         let list = count(&stage, &Method::GET, LIST);
-        stage
-            .world()
-            .script(Fault::on("GET", "**", kind.clone()).times(2));
+        stage.world().script(Fault::on("GET", "**", kind.clone()).times(2));
         assert!(session.send("team", &page()).await.is_ok(), "{kind:?}");
         assert_eq!(count(&stage, &Method::GET, LIST) - list, 3);
-        stage
-            .world()
-            .script(Fault::on("GET", "**", kind.clone()).times(3));
+        stage.world().script(Fault::on("GET", "**", kind.clone()).times(3));
         assert!(session.send("team", &page()).await.is_err(), "{kind:?}");
         assert_eq!(count(&stage, &Method::GET, LIST) - list, 6);
 
@@ -86,24 +79,14 @@ async fn reads_are_repeated_twice_and_changes_never() {
 
         let created = count(&stage, &Method::POST, CREATE);
         stage.world().script(Fault::on("POST", "**", kind.clone()));
-        let error = session
-            .send("team", &create_project(&order("x")))
-            .await
-            .unwrap_err();
+        let error = session.send("team", &create_project(&order("x"))).await.unwrap_err();
         assert!(error.was_perhaps_done(), "{kind:?}");
         assert_eq!(count(&stage, &Method::POST, CREATE) - created, 1);
     }
     // What the platform has answered is not asked for again.
     let list = count(&stage, &Method::GET, LIST);
-    stage.world().script(Fault::on(
-        "GET",
-        "**",
-        FaultKind::Status(404, "{}".to_owned()),
-    ));
-    assert_eq!(
-        session.send("team", &page()).await.unwrap_err(),
-        Error::NotFound
-    );
+    stage.world().script(Fault::on("GET", "**", FaultKind::Status(404, "{}".to_owned())));
+    assert_eq!(session.send("team", &page()).await.unwrap_err(), Error::NotFound);
     assert_eq!(count(&stage, &Method::GET, LIST) - list, 1);
 }
 
@@ -124,15 +107,9 @@ async fn a_read_that_met_a_rotation_is_repeated_with_the_new_token() {
 #[tokio::test(start_paused = true)]
 async fn the_401_of_a_token_that_was_replaced_under_way_does_not_count() {
     let (stage, mut process, session) = open_oauth().await;
-    let somebody = crate::api::ObjectKey {
-        namespace: Some("team".to_owned()),
-        name: "somebody".to_owned(),
-    };
-    session.roster("acme").follow(
-        "abcdefghijklmnopqrst",
-        &somebody,
-        crate::session::Pace::Resting,
-    );
+    let somebody =
+        crate::api::ObjectKey { namespace: Some("team".to_owned()), name: "somebody".to_owned() };
+    session.roster("acme").follow("abcdefghijklmnopqrst", &somebody, crate::session::Pace::Resting);
     process = stage.live(process, SECOND * 2).await.unwrap();
     while process.projects.take().is_some() {}
     // Reads are under way for so long that the pair is renewed meanwhile: some arrive with a dead token.
@@ -150,20 +127,11 @@ async fn the_401_of_a_token_that_was_replaced_under_way_does_not_count() {
     for read in reads {
         assert!(read.await.unwrap().is_ok());
     }
-    let refused = stage
-        .world()
-        .ledger()
-        .seen()
-        .iter()
-        .filter(|seen| seen.status == Some(401))
-        .count();
+    let refused =
+        stage.world().ledger().seen().iter().filter(|seen| seen.status == Some(401)).count();
     assert!(refused > 0, "they are repeated with the new token");
     assert_eq!(session.state(), crate::session::SessionState::Usable);
-    assert_eq!(
-        process.projects.take(),
-        None,
-        "nobody was told that the session had closed"
-    );
+    assert_eq!(process.projects.take(), None, "nobody was told that the session had closed");
     let process = stage.live(process, MINUTE * 10).await.unwrap();
     assert_eq!(stage.token_calls(), 2, "nobody was alarmed");
     process.die().await;
@@ -177,21 +145,13 @@ async fn a_change_that_met_a_401_is_not_repeated_but_told() {
         "/v1/projects",
         FaultKind::Status(401, "{}".to_owned()),
     ));
-    let refused = session
-        .send("team", &create_project(&order("x")))
-        .await
-        .unwrap_err();
+    let refused = session.send("team", &create_project(&order("x"))).await.unwrap_err();
     assert_eq!(refused, Error::Unauthorized);
     assert!(refused.is_definite_refusal());
     let process = stage.live(process, MINUTE).await.unwrap();
     assert_eq!(stage.token_calls(), 2);
     assert_eq!(stage.ready("acme"), "True/Authenticated");
-    assert!(
-        session
-            .send("team", &create_project(&order("x")))
-            .await
-            .is_ok()
-    );
+    assert!(session.send("team", &create_project(&order("x"))).await.is_ok());
     process.die().await;
 }
 
@@ -216,23 +176,15 @@ async fn calls_wait_while_tokens_are_refreshed() {
     .await;
     assert!(answers.iter().all(Result::is_ok), "{answers:?}");
     assert!(begun.elapsed() > SECOND * 5);
-    let refused = stage
-        .world()
-        .ledger()
-        .seen()
-        .iter()
-        .filter(|seen| seen.status == Some(401))
-        .count();
+    let refused =
+        stage.world().ledger().seen().iter().filter(|seen| seen.status == Some(401)).count();
     assert_eq!(refused, 0);
     process.die().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_budget_is_kept_and_shared_fairly() {
-    let config = Config {
-        limiter: Limiter::ProjectEndpoint(10),
-        ..Config::instant()
-    };
+    let config = Config { limiter: Limiter::ProjectEndpoint(10), ..Config::instant() };
     let (stage, process, session) = open(config).await;
     let many = futures::future::join_all((0..60).map(|_| {
         let session = session.clone();
@@ -257,13 +209,8 @@ async fn the_budget_is_kept_and_shared_fairly() {
     assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 10);
     assert_eq!(answers.iter().filter(throttled).count(), 50);
     assert!(tries <= 3, "{tries}");
-    let refused = stage
-        .world()
-        .ledger()
-        .seen()
-        .iter()
-        .filter(|seen| seen.status == Some(429))
-        .count();
+    let refused =
+        stage.world().ledger().seen().iter().filter(|seen| seen.status == Some(429)).count();
     // The first answers taught the limit; at most what was under way by then was refused.
     assert!(refused <= 50, "{refused}");
     process.die().await;
@@ -271,10 +218,7 @@ async fn the_budget_is_kept_and_shared_fairly() {
 
 #[tokio::test(start_paused = true)]
 async fn a_limit_that_is_known_is_never_passed() {
-    let config = Config {
-        limiter: Limiter::ProjectEndpoint(10),
-        ..Config::instant()
-    };
+    let config = Config { limiter: Limiter::ProjectEndpoint(10), ..Config::instant() };
     let (stage, process, session) = open(config).await;
     assert!(session.send("team", &page()).await.is_ok());
     for _ in 0..10 {
@@ -285,13 +229,8 @@ async fn a_limit_that_is_known_is_never_passed() {
         futures::future::join_all(sends).await;
         tokio::time::sleep(SECOND * 7).await;
     }
-    let refused = stage
-        .world()
-        .ledger()
-        .seen()
-        .iter()
-        .filter(|seen| seen.status == Some(429))
-        .count();
+    let refused =
+        stage.world().ledger().seen().iter().filter(|seen| seen.status == Some(429)).count();
     assert_eq!(refused, 0);
     process.die().await;
 }
@@ -299,11 +238,7 @@ async fn a_limit_that_is_known_is_never_passed() {
 #[tokio::test(start_paused = true)]
 async fn a_429_closes_its_bucket_for_as_long_as_it_says() {
     let (stage, process, session) = open(Config::instant()).await;
-    stage.world().script(Fault::on(
-        "GET",
-        "**",
-        FaultKind::RetryAfter(429, "30".to_owned()),
-    ));
+    stage.world().script(Fault::on("GET", "**", FaultKind::RetryAfter(429, "30".to_owned())));
     let list = count(&stage, &Method::GET, LIST);
     for _ in 0..10 {
         let error = session.send("team", &page()).await.unwrap_err();
@@ -318,15 +253,10 @@ async fn a_429_closes_its_bucket_for_as_long_as_it_says() {
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_that_fails_again_and_again_is_left_alone_for_a_while() {
     let (stage, process, session) = open(Config::instant()).await;
-    stage
-        .world()
-        .script(Fault::on("POST", "/v1/projects", FaultKind::Html(503)).times(1000));
+    stage.world().script(Fault::on("POST", "/v1/projects", FaultKind::Html(503)).times(1000));
     let created = count(&stage, &Method::POST, CREATE);
     for number in 0..20 {
-        let error = session
-            .send("team", &create_project(&order("x")))
-            .await
-            .unwrap_err();
+        let error = session.send("team", &create_project(&order("x"))).await.unwrap_err();
         let expected = if number < 5 {
             Error::Unavailable { status: 503 }
         } else {
@@ -339,12 +269,7 @@ async fn an_endpoint_that_fails_again_and_again_is_left_alone_for_a_while() {
     assert!(session.send("team", &page()).await.is_ok(), "others go on");
     stage.world().clear_script();
     tokio::time::sleep(SECOND * 10).await;
-    assert!(
-        session
-            .send("team", &create_project(&order("x")))
-            .await
-            .is_ok()
-    );
+    assert!(session.send("team", &create_project(&order("x"))).await.is_ok());
     process.die().await;
 }
 
@@ -353,30 +278,19 @@ async fn who_does_not_lead_changes_nothing() {
     let (stage, process, session) = open(Config::instant()).await;
     let almost = process.leadership.clone();
     almost.claim_until(MINUTE + SECOND * 5);
-    let error = session
-        .send("team", &create_project(&order("x")))
-        .await
-        .unwrap_err();
+    let error = session.send("team", &create_project(&order("x"))).await.unwrap_err();
     assert_eq!(error, Error::Withheld(Withheld::NotLeading));
     assert!(error.was_not_sent());
-    assert!(
-        session.send("team", &page()).await.is_ok(),
-        "reads are harmless"
-    );
+    assert!(session.send("team", &page()).await.is_ok(), "reads are harmless");
     assert_eq!(count(&stage, &Method::POST, CREATE), 0);
     process.die().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_call_that_is_given_up_blocks_nobody() {
-    let config = Config {
-        limiter: Limiter::ProjectEndpoint(4),
-        ..Config::instant()
-    };
+    let config = Config { limiter: Limiter::ProjectEndpoint(4), ..Config::instant() };
     let (stage, process, session) = open(config).await;
-    stage
-        .world()
-        .script(Fault::on("GET", "**", FaultKind::Stall).times(3));
+    stage.world().script(Fault::on("GET", "**", FaultKind::Stall).times(3));
     let endless = futures::future::join_all((0..3).map(|_| {
         let session = session.clone();
         async move { session.send("team", &page()).await.map(|_| ()) }
@@ -393,18 +307,11 @@ async fn a_call_that_is_given_up_blocks_nobody() {
 #[tokio::test(start_paused = true)]
 async fn a_deadline_of_the_caller_is_kept() {
     let (stage, process, session) = open(Config::instant()).await;
-    stage
-        .world()
-        .script(Fault::on("POST", "/v1/projects", FaultKind::Stall));
+    stage.world().script(Fault::on("POST", "/v1/projects", FaultKind::Stall));
     let begun = tokio::time::Instant::now();
     let call = create_project(&order("x")).within(SECOND * 7);
     let error = session.send("team", &call).await.unwrap_err();
-    assert_eq!(
-        error,
-        Error::TimedOut {
-            sent: Sent::Perhaps
-        }
-    );
+    assert_eq!(error, Error::TimedOut { sent: Sent::Perhaps });
     assert!(begun.elapsed() < SECOND * 8);
     process.die().await;
 }

@@ -114,9 +114,7 @@ impl Random for Dice {
     fn fill(&self, bytes: &mut [u8]) {
         let mut state = self.0.lock().unwrap();
         for byte in bytes {
-            *state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1);
+            *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             *byte = u8::try_from(*state >> 56).unwrap();
         }
     }
@@ -164,21 +162,14 @@ impl Stage {
         };
         stage.secret(
             "app",
-            &[
-                ("client_id", &stage.app.client_id),
-                ("client_secret", &stage.app.client_secret),
-            ],
+            &[("client_id", &stage.app.client_id), ("client_secret", &stage.app.client_secret)],
         );
         stage
     }
 
     /// A stage of a platform whose tokens behave like this.
     pub fn with_tokens(mode: TokenMode, lifetime: Duration) -> Self {
-        Self::new(Config {
-            token_mode: mode,
-            access_token_lifetime: lifetime,
-            ..Config::instant()
-        })
+        Self::new(Config { token_mode: mode, access_token_lifetime: lifetime, ..Config::instant() })
     }
 
     pub fn world(&self) -> MutexGuard<'_, World> {
@@ -226,10 +217,7 @@ impl Stage {
 
     pub fn connection(&self, name: &str, auth: &Value) {
         let object = json!({"metadata": {"name": name}, "spec": {"auth": auth}});
-        self.api
-            .server()
-            .create_by_hand(CONNECTIONS, &object)
-            .unwrap();
+        self.api.server().create_by_hand(CONNECTIONS, &object).unwrap();
     }
 
     /// Takes an object away whatever its finalizers say.
@@ -246,9 +234,7 @@ impl Stage {
     /// A value of a Secret.
     pub fn stored(&self, name: &str, key: &str) -> Option<String> {
         let server = self.api.server();
-        let text = server.get(&format!("{SECRETS}/{name}"))?["data"][key]
-            .as_str()?
-            .to_owned();
+        let text = server.get(&format!("{SECRETS}/{name}"))?["data"][key].as_str()?.to_owned();
         String::from_utf8(STANDARD.decode(text).unwrap()).ok()
     }
 
@@ -275,9 +261,7 @@ impl Stage {
     }
 
     pub fn token_calls(&self) -> usize {
-        self.world()
-            .ledger()
-            .count(&Method::POST, "/v1/oauth/token")
+        self.world().ledger().count(&Method::POST, "/v1/oauth/token")
     }
 
     /// Whether a refresh token that the platform would take is stored anywhere.
@@ -287,10 +271,7 @@ impl Stage {
             .filter_map(|secret| secret["data"]["refresh_token"].as_str())
             .map(|text| String::from_utf8(STANDARD.decode(text).unwrap()).unwrap())
             .collect();
-        world
-            .acceptable_refresh_tokens()
-            .iter()
-            .any(|token| stored.contains(token))
+        world.acceptable_refresh_tokens().iter().any(|token| stored.contains(token))
     }
 
     /// Looks whether what must hold at every instant holds.
@@ -301,9 +282,7 @@ impl Stage {
             watched.window = false;
         } else if !watched.window && !watched.died_in_window {
             let moment = self.effects().log.last().cloned();
-            watched.violations.push(format!(
-                "no usable refresh token is stored after {moment:?}"
-            ));
+            watched.violations.push(format!("no usable refresh token is stored after {moment:?}"));
         }
     }
 
@@ -311,10 +290,7 @@ impl Stage {
         let mut effects = self.effects();
         let index = effects.log.len();
         effects.log.push(label);
-        let cut = effects
-            .plan
-            .filter(|(at, _)| *at == index)
-            .map(|(_, cut)| cut)?;
+        let cut = effects.plan.filter(|(at, _)| *at == index).map(|(_, cut)| cut)?;
         effects.crashed = true;
         Some(cut)
     }
@@ -356,17 +332,11 @@ impl Stage {
             *processes += 1;
             *processes
         };
-        let clock = Arc::new(Time {
-            stage: self.origin,
-            process: Instant::now(),
-        });
+        let clock = Arc::new(Time { stage: self.origin, process: Instant::now() });
         let leadership = Leadership::new(clock.clone());
         leadership.claim_until(Duration::from_secs(1_000_000_000));
         let stage = self.clone();
-        let service = self
-            .api
-            .clone()
-            .with_hook(Arc::new(move |request| stage.hook(request)));
+        let service = self.api.clone().with_hook(Arc::new(move |request| stage.hook(request)));
         let client = kube::Client::new(service, "team");
         let base: BaseUrl = BaseUrl::SUPABASE.parse().unwrap();
         let projects = Wakes::default();
@@ -401,14 +371,7 @@ impl Stage {
             clock.clone(),
             Arc::clone(&nudge),
         ));
-        Process {
-            sessions,
-            leadership,
-            projects,
-            clock,
-            nudge,
-            run,
-        }
+        Process { sessions, leadership, projects, clock, nudge, run }
     }
 
     /// Lets a process live for so long, or until it crashes. Whether it lives on.
@@ -421,11 +384,7 @@ impl Stage {
         if !crashed {
             return Some(process);
         }
-        if self
-            .effects()
-            .plan
-            .is_some_and(|(_, cut)| cut == Cut::During)
-        {
+        if self.effects().plan.is_some_and(|(_, cut)| cut == Cut::During) {
             let mut watched = self.watched();
             watched.died_in_window |= watched.window;
         }
@@ -497,11 +456,8 @@ async fn run(stage: Stage, sessions: Sessions, shell: Shell, clock: Arc<Time>, n
             due.entry(key).or_insert(Duration::ZERO);
         }
         let now = clock.uptime();
-        let ready: Vec<ObjectKey> = due
-            .iter()
-            .filter(|(_, at)| **at <= now)
-            .map(|(key, _)| key.clone())
-            .collect();
+        let ready: Vec<ObjectKey> =
+            due.iter().filter(|(_, at)| **at <= now).map(|(key, _)| key.clone()).collect();
         for key in ready {
             match pass(&room, &shell, &key).await {
                 Some(wait) => due.insert(key, clock.uptime() + wait),
@@ -509,10 +465,8 @@ async fn run(stage: Stage, sessions: Sessions, shell: Shell, clock: Arc<Time>, n
             };
         }
         let idle = Duration::from_secs(30);
-        let wait = due
-            .values()
-            .min()
-            .map_or(idle, |next| next.saturating_sub(clock.uptime()).min(idle));
+        let wait =
+            due.values().min().map_or(idle, |next| next.saturating_sub(clock.uptime()).min(idle));
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             () = nudge.notified() => due.values_mut().for_each(|at| *at = Duration::ZERO),
@@ -554,16 +508,11 @@ impl Wire {
         let travel = *stage.travel.lock().unwrap();
         tokio::time::sleep(travel).await;
         let spends = request.uri().path() == "/v1/oauth/token";
-        let cut = if spends {
-            stage.cut("POST token".to_owned())
-        } else {
-            None
-        };
+        let cut = if spends { stage.cut("POST token".to_owned()) } else { None };
         if spends {
             stage.look();
-            let form: BTreeMap<String, String> = url::form_urlencoded::parse(request.body())
-                .into_owned()
-                .collect();
+            let form: BTreeMap<String, String> =
+                url::form_urlencoded::parse(request.body()).into_owned().collect();
             if cut != Some(Cut::Before) {
                 stage.watched().sent.push(form["refresh_token"].clone());
             }
@@ -582,10 +531,7 @@ impl Wire {
             return futures::future::pending().await;
         }
         tokio::time::sleep(TRAVEL).await;
-        let fail = |kind| TransportError {
-            sent: Sent::Perhaps,
-            kind,
-        };
+        let fail = |kind| TransportError { sent: Sent::Perhaps, kind };
         match answer.delivery {
             Delivery::After(delay) if delay < limits.whole => {
                 tokio::time::sleep(delay).await;
@@ -596,9 +542,7 @@ impl Wire {
                 Err(fail(TransportKind::TimedOut))
             }
             Delivery::Padded { bytes } if bytes > limits.body as u64 => {
-                Err(fail(TransportKind::TooLarge {
-                    status: answer.response.status().as_u16(),
-                }))
+                Err(fail(TransportKind::TooLarge { status: answer.response.status().as_u16() }))
             }
             Delivery::Now | Delivery::Trickle { .. } | Delivery::Padded { .. } => {
                 Ok(answer.response)

@@ -37,11 +37,7 @@ fn other_secret(stage: &Stage, name: &str, data: &serde_json::Value) {
 /// A connection of another tenant.
 fn other_connection(stage: &Stage, name: &str, auth: &serde_json::Value) {
     let object = json!({"metadata": {"name": name}, "spec": {"auth": auth}});
-    stage
-        .api
-        .server()
-        .create_by_hand(OTHER_CONNECTIONS, &object)
-        .unwrap();
+    stage.api.server().create_by_hand(OTHER_CONNECTIONS, &object).unwrap();
 }
 
 fn theirs(process: &Process, name: &str) -> Session {
@@ -89,19 +85,10 @@ async fn who_claims_an_app_and_is_throttled_closes_nothing_for_its_owner() {
         let path = format!("/v1/projects/{}/{path}", "a".repeat(20));
         stage.world().script(Fault::on("GET", &path, busy()));
     }
-    assert!(matches!(
-        thief.send("other", &health).await,
-        Err(Error::Throttled { .. })
-    ));
-    assert!(matches!(
-        thief.send("other", &keys).await,
-        Err(Error::Throttled { .. })
-    ));
+    assert!(matches!(thief.send("other", &health).await, Err(Error::Throttled { .. })));
+    assert!(matches!(thief.send("other", &keys).await, Err(Error::Throttled { .. })));
     let begun = tokio::time::Instant::now();
-    victim
-        .send("team", &management::organizations())
-        .await
-        .unwrap();
+    victim.send("team", &management::organizations()).await.unwrap();
     assert!(begun.elapsed() < SECOND, "{:?}", begun.elapsed());
 }
 
@@ -117,20 +104,11 @@ async fn an_endpoint_that_fails_for_one_tenant_is_not_left_alone_for_another() {
     let slug = "acme".parse().unwrap();
     let list = management::organization_projects(&slug, 0, 100, management::Sort::OldestFirst);
     let path = "/v1/organizations/acme/projects";
-    stage
-        .world()
-        .script(Fault::on("GET", path, FaultKind::Html(503)).times(5));
+    stage.world().script(Fault::on("GET", path, FaultKind::Html(503)).times(5));
     for _ in 0..2 {
         assert!(thief.send("other", &list).await.is_err());
     }
-    assert_eq!(
-        victim
-            .send("team", &list)
-            .await
-            .err()
-            .map(|error| error.as_str()),
-        None
-    );
+    assert_eq!(victim.send("team", &list).await.err().map(|error| error.as_str()), None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -138,21 +116,14 @@ async fn who_claims_an_app_at_the_token_endpoint_does_not_keep_its_owner_from_it
     let stage = stage();
     claim_the_app(&stage, &json!({"refresh_token": "made-up"}));
     let busy = FaultKind::RetryAfter(429, "300".to_owned());
-    stage
-        .world()
-        .script(Fault::on("POST", "/v1/oauth/token", busy));
+    stage.world().script(Fault::on("POST", "/v1/oauth/token", busy));
     let process = stage.live(stage.start(), SECOND * 5).await.unwrap();
     assert_eq!(stage.token_calls(), 1);
     stage.seed("acme", &stage.authorize().refresh_token);
     stage.oauth("acme");
     process.nudge();
     let _process = stage.live(process, SECOND * 10).await.unwrap();
-    assert_eq!(
-        stage.ready("acme"),
-        "True/Authenticated",
-        "{}",
-        stage.message("acme")
-    );
+    assert_eq!(stage.ready("acme"), "True/Authenticated", "{}", stage.message("acme"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -164,18 +135,14 @@ async fn two_connections_of_one_confirmed_app_share_what_the_platform_counts_tog
     }
     // Its pair is of the app too, but the platform has not said so to this operator.
     let pair = stage.authorize();
-    let tokens = [
-        ("access_token", pair.access_token.as_str()),
-        ("refresh_token", &pair.refresh_token),
-    ];
+    let tokens =
+        [("access_token", pair.access_token.as_str()), ("refresh_token", &pair.refresh_token)];
     stage.secret("unproven-seed", &tokens);
     stage.oauth("unproven");
     let mut process = stage.live(stage.start(), MINUTE).await.unwrap();
     for _ in 0..2 {
         let busy = FaultKind::RetryAfter(429, "100".to_owned());
-        stage
-            .world()
-            .script(Fault::on("GET", "/v1/organizations", busy));
+        stage.world().script(Fault::on("GET", "/v1/organizations", busy));
         let call = management::organizations();
         let said = process.session("acme").send("team", &call).await;
         assert!(matches!(said, Err(Error::Throttled { .. })), "{said:?}");
@@ -183,11 +150,7 @@ async fn two_connections_of_one_confirmed_app_share_what_the_platform_counts_tog
         let said = process.session("second").send("team", &call).await;
         assert!(matches!(said, Err(Error::Throttled { .. })), "{said:?}");
         assert_eq!(count(&stage, &Method::GET, "/v1/organizations"), before);
-        process
-            .session("unproven")
-            .send("team", &call)
-            .await
-            .unwrap();
+        process.session("unproven").send("team", &call).await.unwrap();
         // What was proven is stored: the next process knows it.
         process.die().await;
         process = stage.live(stage.start(), MINUTE).await.unwrap();
@@ -207,12 +170,7 @@ async fn a_claimed_app_is_no_sibling_that_keeps_an_authorization_alive() {
     stage.connection("acme", &auth);
     let process = stage.live(stage.start(), MINUTE).await.unwrap();
     assert_eq!(stage.ready("acme"), "True/Authenticated");
-    assert!(
-        stage
-            .api
-            .server()
-            .delete_by_hand(&format!("{CONNECTIONS}/acme"))
-    );
+    assert!(stage.api.server().delete_by_hand(&format!("{CONNECTIONS}/acme")));
     process.nudge();
     let process = tokio::time::timeout(MINUTE, async {
         tokio::time::sleep(SECOND * 30).await;
@@ -234,10 +192,7 @@ async fn a_secret_that_is_edited_ten_times_a_second_is_shown_to_the_platform_now
     for number in 0..150 {
         stage.secret("pat", &[("token", &format!("sbp_{number:040x}"))]);
         process.nudge();
-        process = stage
-            .live(process, Duration::from_millis(100))
-            .await
-            .unwrap();
+        process = stage.live(process, Duration::from_millis(100)).await.unwrap();
     }
     let tried = count(&stage, &Method::GET, "/v1/organizations");
     assert!((3..=5).contains(&tried), "{tried}");
@@ -263,10 +218,7 @@ async fn asking_for_a_look_ten_times_a_second_shows_no_refused_token_again_and_a
         let path = format!("{CONNECTIONS}/acme");
         assert!(stage.api.server().change_by_hand(&path, &asked));
         process.nudge();
-        process = stage
-            .live(process, Duration::from_millis(100))
-            .await
-            .unwrap();
+        process = stage.live(process, Duration::from_millis(100)).await.unwrap();
     }
     let tried = count(&stage, &Method::GET, "/v1/organizations");
     assert!(tried <= 5, "{tried}");
@@ -337,22 +289,15 @@ async fn a_refresh_under_way_changes_nobodys_readiness() {
     // The platform's tokens live shorter than a seed without expires_at makes believe.
     let stage = Stage::with_tokens(TokenMode::Strict, MINUTE * 10);
     let pair = stage.authorize();
-    let tokens = [
-        ("access_token", pair.access_token.as_str()),
-        ("refresh_token", &pair.refresh_token),
-    ];
+    let tokens =
+        [("access_token", pair.access_token.as_str()), ("refresh_token", &pair.refresh_token)];
     stage.secret("acme-seed", &tokens);
     stage.oauth("acme");
     let process = stage.live(stage.start(), MINUTE).await.unwrap();
     assert_eq!(stage.ready("acme"), "True/Authenticated");
     let session = process.session("acme");
-    let follower = ObjectKey {
-        namespace: Some("team".to_owned()),
-        name: "orders".to_owned(),
-    };
-    session
-        .roster("acme")
-        .follow("aaaaaaaaaaaaaaaaaaaa", &follower, Pace::Resting);
+    let follower = ObjectKey { namespace: Some("team".to_owned()), name: "orders".to_owned() };
+    session.roster("acme").follow("aaaaaaaaaaaaaaaaaaaa", &follower, Pace::Resting);
     let process = stage.live(process, MINUTE * 8).await.unwrap();
     while process.projects.take().is_some() {}
     let version = || {
@@ -364,10 +309,7 @@ async fn a_refresh_under_way_changes_nobodys_readiness() {
     *stage.travel.lock().unwrap() = SECOND * 2;
     let mut process = process;
     for _ in 0..240 {
-        process = stage
-            .live(process, Duration::from_millis(500))
-            .await
-            .unwrap();
+        process = stage.live(process, Duration::from_millis(500)).await.unwrap();
         assert_eq!(session.state(), SessionState::Usable);
         assert_eq!(version(), before);
     }
@@ -376,10 +318,7 @@ async fn a_refresh_under_way_changes_nobodys_readiness() {
         // Its roster has shown something; the connection has not.
         assert_eq!(woken, follower);
     }
-    session
-        .send("team", &management::organizations())
-        .await
-        .unwrap();
+    session.send("team", &management::organizations()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -391,9 +330,7 @@ async fn a_platform_that_is_away_while_the_operator_starts_flips_nothing_for_a_w
     stage.connection("acme", &pat);
     let process = stage.live(stage.start(), MINUTE).await.unwrap();
     process.die().await;
-    stage
-        .world()
-        .script(always("GET", "/v1/organizations", FaultKind::Html(503)));
+    stage.world().script(always("GET", "/v1/organizations", FaultKind::Html(503)));
     let process = stage.live(stage.start(), MINUTE * 4).await.unwrap();
     assert_eq!(stage.ready("acme"), "True/Authenticated");
     assert_eq!(process.session("acme").state(), SessionState::Unknown);

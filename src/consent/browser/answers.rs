@@ -43,9 +43,7 @@ pub(super) fn router(site: &Arc<Site>) -> Router {
             .fallback(|| async { stopped(&Why::UnknownLink.into()) }),
     };
     let limiter = RateLimiter::direct(Quota::per_second(PACE).allow_burst(BURST));
-    routes
-        .layer(from_fn_with_state(Arc::new(limiter), pace))
-        .layer(from_fn(protect))
+    routes.layer(from_fn_with_state(Arc::new(limiter), pace)).layer(from_fn(protect))
 }
 
 /// Holds everybody to a pace: pages are for people.
@@ -64,9 +62,7 @@ async fn pace(
         action: None,
     };
     let mut answer = pages::answer(StatusCode::TOO_MANY_REQUESTS, pages::message(&message));
-    answer
-        .headers_mut()
-        .insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+    answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
     answer
 }
 
@@ -115,10 +111,8 @@ async fn show(
     };
     let mut answer = pages::answer(StatusCode::OK, pages::connect(&asked));
     // Browsers hold redirections of a form to this too: the platform, its consent page, back here, and on.
-    let mut form_action = format!(
-        "'self' {} {DASHBOARD_ORIGIN}",
-        site.outside.management.base().origin()
-    );
+    let mut form_action =
+        format!("'self' {} {DASHBOARD_ORIGIN}", site.outside.management.base().origin());
     if let Some(address) = &return_to {
         form_action = format!("{form_action} {}", address.origin().ascii_serialization());
     }
@@ -165,11 +159,8 @@ async fn callback(
 ) -> Response {
     // What cannot be read has no state.
     let returned = returned.map(|Query(returned)| returned).unwrap_or_default();
-    let cookies: Vec<_> = headers
-        .get_all(header::COOKIE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .collect();
+    let cookies: Vec<_> =
+        headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok()).collect();
     let (ticket, done) = site.finish(returned, &cookies).await;
     // Where the cluster could not be asked, nothing was spent: loading the page again may work.
     let spent = !matches!(&done, Err(stopped) if stopped.why.is_passing());
@@ -190,11 +181,7 @@ fn welcome(site: &Site, connected: &Connected) -> Response {
     if let Some(address) = &connected.return_to {
         return sent_to(address.as_str());
     }
-    let names: Vec<_> = connected
-        .organizations
-        .iter()
-        .map(|one| one.slug.to_string())
-        .collect();
+    let names: Vec<_> = connected.organizations.iter().map(|one| one.slug.to_string()).collect();
     let organization = if names.is_empty() {
         "Access was given; the operator checks for which organization.".to_owned()
     } else {
@@ -228,10 +215,7 @@ fn stopped(stopped: &Stopped) -> Response {
         title: stopped.why.title(),
         about: stopped.about.as_ref(),
         sentences: &[&sentence],
-        action: stopped
-            .again
-            .as_deref()
-            .map(|address| ("Begin again", address)),
+        action: stopped.again.as_deref().map(|address| ("Begin again", address)),
     };
     pages::answer(stopped.why.status(), pages::message(&message))
 }
@@ -263,18 +247,12 @@ mod tests {
             let headers: HeaderMap = pairs
                 .iter()
                 .map(|(name, value)| {
-                    (
-                        HeaderName::from_static(name),
-                        HeaderValue::from_static(value),
-                    )
+                    (HeaderName::from_static(name), HeaderValue::from_static(value))
                 })
                 .collect();
             is_from_our_page(&headers, OURS)
         };
-        assert!(said(&[
-            ("sec-fetch-site", "same-origin"),
-            ("origin", "null")
-        ]));
+        assert!(said(&[("sec-fetch-site", "same-origin"), ("origin", "null")]));
         assert!(said(&[("origin", OURS)]));
         for forged in [
             &[][..],

@@ -146,32 +146,19 @@ mod tests {
 
     fn ticket(random: &Counting, return_to: Option<String>) -> Ticket {
         let uid = "3f2d6c1e-9b57-4a52-8e0e-5c1f4f6a7b8c".to_owned();
-        Ticket::draw(
-            random,
-            uid,
-            return_to,
-            "2026-01-01T00:00:00Z".parse().unwrap(),
-        )
-        .unwrap()
+        Ticket::draw(random, uid, return_to, "2026-01-01T00:00:00Z".parse().unwrap()).unwrap()
     }
 
     fn value(set_cookie: &str) -> (&str, &str) {
-        set_cookie
-            .split(';')
-            .next()
-            .unwrap()
-            .split_once('=')
-            .unwrap()
+        set_cookie.split(';').next().unwrap().split_once('=').unwrap()
     }
 
     #[test]
     fn state_and_cookie_of_one_flow_belong_together_and_to_no_other() {
         let random = Counting::default();
         let (one, other) = (ticket(&random, None), ticket(&random, None));
-        let (begun, foreign) = (
-            one.begin(&key(), &random).unwrap(),
-            other.begin(&key(), &random).unwrap(),
-        );
+        let (begun, foreign) =
+            (one.begin(&key(), &random).unwrap(), other.begin(&key(), &random).unwrap());
         let back = Ticket::read(&key().open(STATE, &begun.state).unwrap()).unwrap();
         assert_eq!(back, one);
         assert_eq!(back.ends_at, "2026-01-01T00:10:00Z".parse().unwrap());
@@ -184,16 +171,9 @@ mod tests {
         );
         let kept = back.cookie([jar.as_str()]).unwrap();
         let opened = key().open(&back.cookie_purpose(), kept).unwrap();
-        assert_eq!(
-            Ticket::verifier(&opened).unwrap().challenge(),
-            begun.challenge
-        );
+        assert_eq!(Ticket::verifier(&opened).unwrap().challenge(), begun.challenge);
         // The other flow's cookie, under this one's name.
-        let planted = format!(
-            "{}={}",
-            value(&begun.set_cookie).0,
-            value(&foreign.set_cookie).1
-        );
+        let planted = format!("{}={}", value(&begun.set_cookie).0, value(&foreign.set_cookie).1);
         let planted = back.cookie([planted.as_str()]).unwrap();
         assert!(key().open(&back.cookie_purpose(), planted).is_none());
         // Nor is a cookie a state, or a state a cookie.
@@ -206,13 +186,9 @@ mod tests {
         let random = Counting::default();
         let begun = ticket(&random, None).begin(&key(), &random).unwrap();
         assert!(begun.set_cookie.starts_with("__Host-"));
-        for attribute in [
-            "; Path=/;",
-            "; Secure;",
-            "; HttpOnly;",
-            "; SameSite=Lax",
-            "; Max-Age=600;",
-        ] {
+        for attribute in
+            ["; Path=/;", "; Secure;", "; HttpOnly;", "; SameSite=Lax", "; Max-Age=600;"]
+        {
             assert!(begun.set_cookie.contains(attribute), "{}", begun.set_cookie);
         }
         assert!(!begun.set_cookie.contains("Domain"));
@@ -223,9 +199,7 @@ mod tests {
         let random = Counting::default();
         let ticket = ticket(&random, None);
         let begun = ticket.begin(&key(), &random).unwrap();
-        let kept = ticket
-            .cookie([begun.set_cookie.split(';').next().unwrap()])
-            .unwrap();
+        let kept = ticket.cookie([begun.set_cookie.split(';').next().unwrap()]).unwrap();
         let opened = key().open(&ticket.cookie_purpose(), kept).unwrap();
         let verifier = std::str::from_utf8(&opened).unwrap();
         assert_eq!(verifier.len(), 43, "256 bits");
@@ -241,11 +215,7 @@ mod tests {
         // The redirect URI is the operator's external address, of which 1 kB is admitted.
         assert!(begun.state.len() + 1024 <= 4096, "{}", begun.state.len());
         let encoded = url::form_urlencoded::byte_serialize(begun.state.as_bytes());
-        assert_eq!(
-            encoded.collect::<String>(),
-            begun.state,
-            "no letter grows in a query"
-        );
+        assert_eq!(encoded.collect::<String>(), begun.state, "no letter grows in a query");
         // Browsers keep 4 kB a cookie.
         assert!(begun.set_cookie.len() < 4096);
     }

@@ -52,11 +52,7 @@ struct Known {
 impl Keyring {
     /// The keyring of the operator whose namespace this is.
     pub fn new(outside: Outside, namespace: String) -> Self {
-        Self {
-            outside,
-            namespace,
-            known: Mutex::new(None),
-        }
+        Self { outside, namespace, known: Mutex::new(None) }
     }
 
     /// The key to seal with. Makes a new one when its time has come.
@@ -76,10 +72,7 @@ impl Keyring {
         }
         let keys = self.renew(now).await?;
         let newest = keys.last().map(|(_, key)| key.clone());
-        *known = Some(Known {
-            read_at: uptime,
-            keys,
-        });
+        *known = Some(Known { read_at: uptime, keys });
         newest.ok_or(Error::Invalid)
     }
 
@@ -102,17 +95,11 @@ impl Keyring {
         };
         let mut key = known.as_ref().and_then(of_name);
         let uptime = self.outside.clock.uptime();
-        let patient = known
-            .as_ref()
-            .is_some_and(|known| known.read_at + PATIENCE > uptime);
+        let patient = known.as_ref().is_some_and(|known| known.read_at + PATIENCE > uptime);
         if key.is_none() && !patient {
             let read = Known {
                 read_at: uptime,
-                keys: self
-                    .read()
-                    .await?
-                    .map(|secret| keys_of(&secret))
-                    .unwrap_or_default(),
+                keys: self.read().await?.map(|secret| keys_of(&secret)).unwrap_or_default(),
             };
             key = of_name(&read);
             *known = Some(read);
@@ -133,9 +120,7 @@ impl Keyring {
         for _ in 0..TRIES {
             let there = self.read().await?;
             let keys = there.as_ref().map(keys_of).unwrap_or_default();
-            let due = keys
-                .last()
-                .is_none_or(|(made, _)| has_passed(*made, LIFE, now));
+            let due = keys.last().is_none_or(|(made, _)| has_passed(*made, LIFE, now));
             if !due {
                 return Ok(keys);
             }

@@ -115,12 +115,8 @@ impl Served {
 pub async fn serve(parts: SiteParts, outside: Outside) -> std::io::Result<Served> {
     let listener = serving::listen(parts.listen).await?;
     let namespaces = parts.namespaces.as_deref();
-    let (subjects, watching) = Subjects::watch(
-        &outside.client,
-        &parts.namespace,
-        namespaces,
-        &parts.metrics,
-    );
+    let (subjects, watching) =
+        Subjects::watch(&outside.client, &parts.namespace, namespaces, &parts.metrics);
     let site = Arc::new(Site {
         links: ConsentLinks::new(parts.base.to_string(), parts.digest_key),
         keyring: Keyring::new(outside.clone(), parts.namespace.clone()),
@@ -146,9 +142,5 @@ pub async fn serve(parts: SiteParts, outside: Outside) -> std::io::Result<Served
         // Nobody may be waiting any more.
         let _ = tell.send(());
     });
-    Ok(Served {
-        under_way,
-        listed: Some(listed),
-        running,
-    })
+    Ok(Served { under_way, listed: Some(listed), running })
 }

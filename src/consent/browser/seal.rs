@@ -21,10 +21,7 @@ impl SealKey {
     /// The key of these bytes, if there are [`KEY_LENGTH`] of them.
     pub fn new(name: String, bytes: &[u8]) -> Option<Self> {
         let key = UnboundKey::new(&AES_256_GCM, bytes).ok()?;
-        Some(Self {
-            name,
-            key: LessSafeKey::new(key),
-        })
+        Some(Self { name, key: LessSafeKey::new(key) })
     }
 
     /// Its name.
@@ -58,11 +55,8 @@ impl SealKey {
         let (nonce, rest) = whole.split_at_checked(NONCE_LEN)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
         let mut content = Zeroizing::new(rest.to_vec());
-        let length = self
-            .key
-            .open_in_place(nonce, Aad::from(purpose.as_bytes()), &mut content)
-            .ok()?
-            .len();
+        let length =
+            self.key.open_in_place(nonce, Aad::from(purpose.as_bytes()), &mut content).ok()?.len();
         content.truncate(length);
         Some(content)
     }
@@ -95,10 +89,7 @@ mod tests {
     #[test]
     fn only_the_same_key_opens_it_and_only_for_the_same_purpose() {
         let sealed = key("k1", 1).seal(&Same(9), "state", b"content").unwrap();
-        assert_eq!(
-            key("k1", 1).open("state", &sealed).unwrap().as_slice(),
-            b"content"
-        );
+        assert_eq!(key("k1", 1).open("state", &sealed).unwrap().as_slice(), b"content");
         assert!(key("k1", 2).open("state", &sealed).is_none());
         assert!(key("k2", 1).open("state", &sealed).is_none());
         assert!(key("k1", 1).open("cookie", &sealed).is_none());

@@ -33,11 +33,7 @@ pub struct Stopped {
 
 impl From<Why> for Stopped {
     fn from(why: Why) -> Self {
-        Self {
-            why,
-            about: None,
-            again: None,
-        }
+        Self { why, about: None, again: None }
     }
 }
 
@@ -84,10 +80,7 @@ impl Site {
         link: &str,
         return_to: Option<&str>,
     ) -> Result<Leave, Stopped> {
-        let seen = self
-            .subjects
-            .by_link(&self.links, link)
-            .ok_or(Why::UnknownLink)?;
+        let seen = self.subjects.by_link(&self.links, link).ok_or(Why::UnknownLink)?;
         let subject = self.afresh(&seen).await?.ok_or(Why::UnknownLink)?;
         if !subject.wants_consent {
             return Err(self.not_needed(&subject));
@@ -95,16 +88,9 @@ impl Site {
         let app = self.app_of(&subject).await?;
         let key = self.keyring.newest().await?;
         let random = self.outside.random.as_ref();
-        let return_to = return_to
-            .and_then(|address| self.admitted(address))
-            .map(String::from);
-        let ticket = Ticket::draw(
-            random,
-            subject.uid.clone(),
-            return_to,
-            self.outside.clock.now(),
-        )
-        .ok_or(Why::Interrupted)?;
+        let return_to = return_to.and_then(|address| self.admitted(address)).map(String::from);
+        let ticket = Ticket::draw(random, subject.uid.clone(), return_to, self.outside.clock.now())
+            .ok_or(Why::Interrupted)?;
         let begun = ticket.begin(&key, random).ok_or(Why::Interrupted)?;
         let location = Authorization {
             client_id: &app.client_id,
@@ -116,10 +102,7 @@ impl Site {
         .url(self.outside.management.base());
         self.metrics.consent("started");
         info!(connection = subject.label(), "a consent flow was begun");
-        Ok(Leave {
-            location,
-            set_cookie: begun.set_cookie,
-        })
+        Ok(Leave { location, set_cookie: begun.set_cookie })
     }
 
     /// Reads what came back with the browser, and the flow that it belongs to. Without one, nothing that the browser
@@ -178,25 +161,19 @@ impl Site {
         let site = Arc::clone(self);
         let (subject_, ticket_) = (subject.clone(), ticket.clone());
         // A browser that goes away must not interrupt this between the exchange and the store.
-        let redeeming = self.under_way.spawn(async move {
-            site.redeem(&subject_, &app, &ticket_, &verifier, &code)
-                .await
-        });
+        let redeeming = self
+            .under_way
+            .spawn(async move { site.redeem(&subject_, &app, &ticket_, &verifier, &code).await });
         let organizations = redeeming.await.map_err(|_| Why::Interrupted)??;
         Ok(Connected {
             subject,
             organizations,
-            return_to: ticket
-                .return_to
-                .as_deref()
-                .and_then(|address| self.admitted(address)),
+            return_to: ticket.return_to.as_deref().and_then(|address| self.admitted(address)),
         })
     }
 
     async fn verifier(&self, ticket: &Ticket, cookies: &[&str]) -> Result<Verifier, Stopped> {
-        let kept = ticket
-            .cookie(cookies.iter().copied())
-            .ok_or(Why::OtherBrowser)?;
+        let kept = ticket.cookie(cookies.iter().copied()).ok_or(Why::OtherBrowser)?;
         let opened = self.keyring.open(&ticket.cookie_purpose(), kept).await?;
         let verifier = opened.and_then(|content| Ticket::verifier(&content));
         Ok(verifier.ok_or(Why::OtherBrowser)?)
@@ -223,13 +200,9 @@ impl Site {
             redirect_uri: &self.redirect_uri(),
             verifier,
         };
-        let seen = means
-            .redeem(&flow, code, Some(&subject.organization))
-            .await?;
+        let seen = means.redeem(&flow, code, Some(&subject.organization)).await?;
         info!(connection = subject.label(), "somebody consented");
-        self.subjects
-            .wake(subject, &self.outside.clock.now().to_string())
-            .await;
+        self.subjects.wake(subject, &self.outside.clock.now().to_string()).await;
         Ok(seen)
     }
 
@@ -244,16 +217,14 @@ impl Site {
             (None, Some(secret)) => (self.namespace.as_str(), secret),
             (None, None) => return Err(Why::NoApp(None).into()),
         };
-        app::read(&self.outside.client, namespace, secret)
-            .await
-            .map_err(|error| {
-                warn!(
-                    connection = subject.label(),
-                    error = &error as &dyn std::error::Error,
-                    "consent cannot be asked for"
-                );
-                Why::NoApp(Some(error)).into()
-            })
+        app::read(&self.outside.client, namespace, secret).await.map_err(|error| {
+            warn!(
+                connection = subject.label(),
+                error = &error as &dyn std::error::Error,
+                "consent cannot be asked for"
+            );
+            Why::NoApp(Some(error)).into()
+        })
     }
 
     /// An address that people may be sent on to, as it was understood: what a browser might read otherwise is not in
@@ -284,19 +255,13 @@ impl Site {
 
     /// A connection that works.
     pub(super) fn not_needed(&self, subject: &Subject) -> Stopped {
-        Stopped {
-            why: Why::NotNeeded,
-            about: Some(self.about(subject)),
-            again: None,
-        }
+        Stopped { why: Why::NotNeeded, about: Some(self.about(subject)), again: None }
     }
 
     fn again(&self, ticket: &Ticket) -> Option<String> {
         let mut address = Url::parse(&self.links.url(&ticket.uid)).ok()?;
         if let Some(return_to) = &ticket.return_to {
-            address
-                .query_pairs_mut()
-                .append_pair("return_to", return_to);
+            address.query_pairs_mut().append_pair("return_to", return_to);
         }
         Some(address.into())
     }

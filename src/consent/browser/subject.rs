@@ -169,13 +169,7 @@ impl Subjects {
                 let api = Api::<SupabaseConnection>::namespaced(self.client.clone(), namespace);
                 read(api, seen).await
             }
-            None => {
-                read(
-                    Api::<ClusterSupabaseConnection>::all(self.client.clone()),
-                    seen,
-                )
-                .await
-            }
+            None => read(Api::<ClusterSupabaseConnection>::all(self.client.clone()), seen).await,
         }
     }
 

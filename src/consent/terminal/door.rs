@@ -18,9 +18,8 @@ use crate::session::custody::credential;
 /// The address, and the visits with the right state. Only the first one is taken.
 pub(super) fn door(state: String) -> (Router, mpsc::Receiver<Visit>) {
     let (calls, called) = mpsc::channel(1);
-    let router = Router::new()
-        .route("/callback", get(callback))
-        .with_state(Arc::new(Door { state, calls }));
+    let router =
+        Router::new().route("/callback", get(callback)).with_state(Arc::new(Door { state, calls }));
     (router, called)
 }
 
@@ -77,10 +76,7 @@ async fn callback(State(door): State<Arc<Door>>, Query(returned): Query<Returned
         Some(Err(problem)) => shown(
             StatusCode::BAD_REQUEST,
             "Not connected",
-            &[
-                &format!("{}.", pages::capitalized(&problem)),
-                "The terminal says more.",
-            ],
+            &[&format!("{}.", pages::capitalized(&problem)), "The terminal says more."],
         ),
         None => shown(
             StatusCode::CONFLICT,
@@ -91,11 +87,6 @@ async fn callback(State(door): State<Arc<Door>>, Query(returned): Query<Returned
 }
 
 fn shown(status: StatusCode, title: &str, sentences: &[&str]) -> Response {
-    let message = Message {
-        title,
-        about: None,
-        sentences,
-        action: None,
-    };
+    let message = Message { title, about: None, sentences, action: None };
     pages::answer(status, pages::message(&message))
 }

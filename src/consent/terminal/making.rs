@@ -24,16 +24,10 @@ impl Terminal<'_> {
     pub(super) async fn make<C: Connection>(&self, api: &Api<C>) -> anyhow::Result<C> {
         let (kind, name, namespace) = (C::KIND.as_str(), self.name, self.namespace);
         let is_shared = C::KIND == ConnectionKind::ClusterSupabaseConnection;
-        let place = if is_shared {
-            String::new()
-        } else {
-            format!(" in the namespace {namespace}")
-        };
+        let place =
+            if is_shared { String::new() } else { format!(" in the namespace {namespace}") };
         // Looking for one object says nothing of whether its kind is there.
-        if matches!(
-            kubernetes::current_version(api).await,
-            Err(kubernetes::Error::NotFound)
-        ) {
+        if matches!(kubernetes::current_version(api).await, Err(kubernetes::Error::NotFound)) {
             bail!(
                 "the cluster does not know the kind {kind}; install the chart, or run 'supabase-operator crds apply'"
             );

@@ -81,11 +81,7 @@ pub struct Arguments {
     pub management_api_endpoint: String,
 
     /// HTTP proxy for calls to the Management API
-    #[arg(
-        long,
-        env = "SUPABASE_OPERATOR_MANAGEMENT_API_PROXY",
-        hide_env_values = true
-    )]
+    #[arg(long, env = "SUPABASE_OPERATOR_MANAGEMENT_API_PROXY", hide_env_values = true)]
     pub management_api_proxy: Option<String>,
 
     /// A PEM file of certificate authorities to trust for these calls besides the machine's own
@@ -110,10 +106,7 @@ impl FromStr for AppSecret {
             Some((namespace, name))
                 if !namespace.is_empty() && !name.is_empty() && !name.contains('/') =>
             {
-                Ok(Self {
-                    namespace: namespace.to_owned(),
-                    name: name.to_owned(),
-                })
+                Ok(Self { namespace: namespace.to_owned(), name: name.to_owned() })
             }
             _ => Err("write it as <namespace>/<name>"),
         }
@@ -126,11 +119,7 @@ impl FromStr for AppSecret {
 /// What is missing, and what to do about it.
 pub async fn connect(arguments: &Arguments, outside: &Outside) -> anyhow::Result<()> {
     let client = &outside.client;
-    let own = if arguments.cluster {
-        "supabase-system"
-    } else {
-        client.default_namespace()
-    };
+    let own = if arguments.cluster { "supabase-system" } else { client.default_namespace() };
     let terminal = Terminal {
         arguments,
         outside,
@@ -162,10 +151,7 @@ impl Terminal<'_> {
         };
         let view = object.view();
         let Some(oauth) = view.auth.oauth.as_ref() else {
-            bail!(
-                "{} uses a personal access token: there is nothing to consent to",
-                self.name
-            );
+            bail!("{} uses a personal access token: there is nothing to consent to", self.name);
         };
         let consent_url =
             Connection::status(&object).and_then(|status| status.consent_url.as_deref());
@@ -197,9 +183,7 @@ impl Terminal<'_> {
 
     async fn look<C: Connection>(&self, api: &Api<C>) -> anyhow::Result<C> {
         let kind = C::KIND.as_str();
-        self.find(api)
-            .await?
-            .with_context(|| format!("the {kind} {} is gone", self.name))
+        self.find(api).await?.with_context(|| format!("the {kind} {} is gone", self.name))
     }
 
     /// The app that the connection names, or the operator's, if the person names that.
@@ -254,11 +238,7 @@ impl Terminal<'_> {
         let verifier = Verifier::draw(random);
         let state = pkce::name(random);
         let url = self.address(app, &redirect_uri, &state, &verifier, wanted);
-        let ends_at = self
-            .outside
-            .clock
-            .now()
-            .checked_add(SignedDuration::try_from(FLOW)?)?;
+        let ends_at = self.outside.clock.now().checked_add(SignedDuration::try_from(FLOW)?)?;
         let deadline = Instant::now() + FLOW;
         let (router, mut called) = door(state.clone());
         let serving = tokio::spawn(serving::serve(listener, router, Bounds::default()));
@@ -274,12 +254,7 @@ impl Terminal<'_> {
             .await
             .context("nobody consented within ten minutes; begin again")?
             .context("the callback is not served any more")?;
-        let flow = Flow {
-            name: &state,
-            ends_at,
-            redirect_uri: &redirect_uri,
-            verifier: &verifier,
-        };
+        let flow = Flow { name: &state, ends_at, redirect_uri: &redirect_uri, verifier: &verifier };
         let result = match visit.code {
             Err(refusal) => Err(anyhow::anyhow!(refusal)),
             Ok(code) => self.redeem(app, grants, &flow, &code, wanted).await,
@@ -295,10 +270,7 @@ impl Terminal<'_> {
         let seen = result.with_context(|| format!("{} is not connected", self.name))?;
         let names: Vec<_> = seen.iter().map(|one| one.slug.to_string()).collect();
         if !names.is_empty() {
-            say(&format!(
-                "Access was given to the organization {}.",
-                names.join(", ")
-            ));
+            say(&format!("Access was given to the organization {}.", names.join(", ")));
         }
         Ok(())
     }
@@ -339,13 +311,11 @@ impl Terminal<'_> {
             Ok(seen) => return Ok(seen),
             Err(refused) => refused,
         };
-        Err(
-            if let Refused::NotOpened(NotOpened::Kubernetes(error)) = refused {
-                self.right(error, "get, create and update", "secrets")
-            } else {
-                anyhow::Error::new(refused)
-            },
-        )
+        Err(if let Refused::NotOpened(NotOpened::Kubernetes(error)) = refused {
+            self.right(error, "get, create and update", "secrets")
+        } else {
+            anyhow::Error::new(refused)
+        })
     }
 
     /// Asks for a pass, and waits for what comes of it.

@@ -30,11 +30,7 @@ fn setting() -> Setting {
     let token = world.add_pat(Pat::classic()).into();
     let server = Server::start(world, "127.0.0.1:0".parse().unwrap()).unwrap();
     let client = client(&server.endpoint());
-    Setting {
-        server,
-        client,
-        token,
-    }
+    Setting { server, client, token }
 }
 
 impl Setting {
@@ -71,59 +67,27 @@ async fn a_project_lives_from_create_to_delete() {
     let setting = setting();
     let seen = setting.send(&organizations()).await.unwrap();
     assert_eq!(seen[0].slug, acme());
-    let created = setting
-        .send(&create_project(&order("orders")))
-        .await
-        .unwrap();
-    assert_eq!(
-        (created.name.as_str(), created.organization.as_str()),
-        ("orders", "acme")
-    );
+    let created = setting.send(&create_project(&order("orders"))).await.unwrap();
+    assert_eq!((created.name.as_str(), created.organization.as_str()), ("orders", "acme"));
     let reference = created.reference;
 
     let listed = setting.send(&page()).await.unwrap();
-    assert_eq!(
-        (listed.count, listed.projects[0].reference.clone()),
-        (1, reference.clone())
-    );
+    assert_eq!((listed.count, listed.projects[0].reference.clone()), (1, reference.clone()));
     let read = setting.send(&project(&reference)).await.unwrap();
     assert_eq!(read.status, Status::ActiveHealthy);
     assert!(read.database.unwrap().host.contains(reference.as_str()));
 
-    setting
-        .send(&rename_project(&reference, "sales"))
-        .await
-        .unwrap();
-    assert_eq!(
-        setting.send(&project(&reference)).await.unwrap().name,
-        "sales"
-    );
-    let taken = Error::Rejected {
-        status: 400,
-        because: Rejection::NameTaken,
-    };
-    assert_eq!(
-        setting
-            .send(&create_project(&order("sales")))
-            .await
-            .unwrap_err(),
-        taken
-    );
+    setting.send(&rename_project(&reference, "sales")).await.unwrap();
+    assert_eq!(setting.send(&project(&reference)).await.unwrap().name, "sales");
+    let taken = Error::Rejected { status: 400, because: Rejection::NameTaken };
+    assert_eq!(setting.send(&create_project(&order("sales"))).await.unwrap_err(), taken);
 
     let services = [Service::Database, Service::Auth, Service::Pooler];
     let health = setting.send(&health(&reference, &services)).await.unwrap();
-    assert!(
-        health
-            .iter()
-            .all(|service| service.state == ServiceState::Healthy),
-        "{health:?}"
-    );
+    assert!(health.iter().all(|service| service.state == ServiceState::Healthy), "{health:?}");
     assert_eq!(health.len(), 3);
     let keys = setting.send(&api_keys(&reference)).await.unwrap();
-    assert!(
-        keys.iter()
-            .any(|key| key.kind == KeyKind::Secret && key.value.is_some())
-    );
+    assert!(keys.iter().any(|key| key.kind == KeyKind::Secret && key.value.is_some()));
     let addresses = setting.send(&pooler(&reference)).await.unwrap();
     assert!(addresses[0].primary && addresses[0].user.ends_with(reference.as_str()));
 }
@@ -131,113 +95,51 @@ async fn a_project_lives_from_create_to_delete() {
 #[tokio::test]
 async fn a_projects_state_and_password_can_be_changed() {
     let setting = setting();
-    let created = setting
-        .send(&create_project(&order("orders")))
-        .await
-        .unwrap();
+    let created = setting.send(&create_project(&order("orders"))).await.unwrap();
     let reference = created.reference;
     let password: SecretString = "another-password-nobody-guesses".into();
-    setting
-        .send(&change_password(&reference, &password))
-        .await
-        .unwrap();
-    let accepted = setting
-        .server
-        .world()
-        .accepted_password(reference.as_str())
-        .map(str::to_owned);
+    setting.send(&change_password(&reference, &password)).await.unwrap();
+    let accepted = setting.server.world().accepted_password(reference.as_str()).map(str::to_owned);
     assert_eq!(accepted.as_deref(), Some(password.expose_secret()));
 
     setting.send(&pause_project(&reference)).await.unwrap();
-    assert_eq!(
-        setting.send(&project(&reference)).await.unwrap().status,
-        Status::Inactive
-    );
+    assert_eq!(setting.send(&project(&reference)).await.unwrap().status, Status::Inactive);
     setting.send(&restore_project(&reference)).await.unwrap();
-    let awake = Error::Rejected {
-        status: 400,
-        because: Rejection::NotPaused,
-    };
-    assert_eq!(
-        setting
-            .send(&restore_project(&reference))
-            .await
-            .unwrap_err(),
-        awake
-    );
+    let awake = Error::Rejected { status: 400, because: Rejection::NotPaused };
+    assert_eq!(setting.send(&restore_project(&reference)).await.unwrap_err(), awake);
     setting.send(&delete_project(&reference)).await.unwrap();
-    assert_eq!(
-        setting.send(&project(&reference)).await.unwrap_err(),
-        Error::NotFound
-    );
+    assert_eq!(setting.send(&project(&reference)).await.unwrap_err(), Error::NotFound);
 }
 
 #[tokio::test]
 async fn a_refresh_token_gives_a_pair_once() {
     let setting = setting();
-    let (
-        app,
-        TokenPair {
-            refresh_token: seed,
-            ..
-        },
-    ) = {
+    let (app, TokenPair { refresh_token: seed, .. }) = {
         let mut world = setting.server.world();
         let app = world.register_app(&[], simulated_platform::ALL_SCOPES);
         let pair = world.authorize(&app, "acme", setting.server.now()).unwrap();
         (app, pair)
     };
-    let app = OAuthApp {
-        client_id: app.client_id,
-        client_secret: app.client_secret.into(),
-    };
+    let app = OAuthApp { client_id: app.client_id, client_secret: app.client_secret.into() };
     let call = refresh_token(&app, &seed.into());
-    let grant = setting
-        .client
-        .send(&call, None)
-        .await
-        .outcome
-        .unwrap()
-        .value;
+    let grant = setting.client.send(&call, None).await.outcome.unwrap().value;
     assert!(grant.refresh_token.is_some() && grant.expires_in.is_some());
-    let with_new = setting
-        .client
-        .send(&organizations(), Some(&grant.access_token))
-        .await;
+    let with_new = setting.client.send(&organizations(), Some(&grant.access_token)).await;
     assert_eq!(with_new.outcome.unwrap().value.len(), 1);
-    let used = Error::Rejected {
-        status: 404,
-        because: Rejection::InvalidGrant,
-    };
-    assert_eq!(
-        setting.client.send(&call, None).await.outcome.unwrap_err(),
-        used
-    );
+    let used = Error::Rejected { status: 404, because: Rejection::InvalidGrant };
+    assert_eq!(setting.client.send(&call, None).await.outcome.unwrap_err(), used);
 
-    let stranger = OAuthApp {
-        client_secret: "wrong".into(),
-        ..app
-    };
-    let refused = setting
-        .client
-        .send(&refresh_token(&stranger, &"x".into()), None)
-        .await;
-    let wrong = Error::Rejected {
-        status: 401,
-        because: Rejection::InvalidClient,
-    };
+    let stranger = OAuthApp { client_secret: "wrong".into(), ..app };
+    let refused = setting.client.send(&refresh_token(&stranger, &"x".into()), None).await;
+    let wrong = Error::Rejected { status: 401, because: Rejection::InvalidClient };
     assert_eq!(refused.outcome.unwrap_err(), wrong);
 }
 
 #[tokio::test]
 async fn every_way_an_answer_can_fail_is_told_for_what_it_is() {
     let setting = setting();
-    let lost = Error::Unreachable {
-        sent: Sent::Perhaps,
-    };
-    let late = Error::TimedOut {
-        sent: Sent::Perhaps,
-    };
+    let lost = Error::Unreachable { sent: Sent::Perhaps };
+    let late = Error::TimedOut { sent: Sent::Perhaps };
     for (kind, expected) in [
         (FaultKind::DropBefore, lost.clone()),
         (FaultKind::DropAfter, lost.clone()),
@@ -246,28 +148,17 @@ async fn every_way_an_answer_can_fail_is_told_for_what_it_is() {
         (FaultKind::Truncate(5), lost.clone()),
         (FaultKind::Stall, late.clone()),
         (FaultKind::Trickle(1), late),
-        (
-            FaultKind::Huge(64 << 20),
-            Error::Undecodable { status: 200 },
-        ),
+        (FaultKind::Huge(64 << 20), Error::Undecodable { status: 200 }),
         (FaultKind::Garbage, Error::Undecodable { status: 200 }),
-        (
-            FaultKind::Body("{}".to_owned()),
-            Error::Undecodable { status: 200 },
-        ),
+        (FaultKind::Body("{}".to_owned()), Error::Undecodable { status: 200 }),
         (FaultKind::Html(200), Error::Undecodable { status: 200 }),
         (FaultKind::Html(503), Error::Unavailable { status: 503 }),
         (FaultKind::Html(403), Error::Unavailable { status: 403 }),
-        (
-            FaultKind::Status(524, String::new()),
-            Error::Unavailable { status: 524 },
-        ),
+        (FaultKind::Status(524, String::new()), Error::Unavailable { status: 524 }),
         (FaultKind::Status(401, "{}".to_owned()), Error::Unauthorized),
         (
             FaultKind::RetryAfter(429, "3".to_owned()),
-            Error::Throttled {
-                retry_after: Some(Duration::from_secs(3)),
-            },
+            Error::Throttled { retry_after: Some(Duration::from_secs(3)) },
         ),
     ] {
         setting.script(kind.clone());
@@ -280,28 +171,15 @@ async fn every_way_an_answer_can_fail_is_told_for_what_it_is() {
 #[tokio::test]
 async fn an_answer_about_another_project_is_not_believed() {
     let setting = setting();
-    let reference = setting
-        .send(&create_project(&order("a")))
-        .await
-        .unwrap()
-        .reference;
+    let reference = setting.send(&create_project(&order("a"))).await.unwrap().reference;
     let wrong = Error::Undecodable { status: 200 };
     for _ in 0..4 {
         setting.script(FaultKind::WrongRef);
     }
     assert_eq!(setting.send(&project(&reference)).await.unwrap_err(), wrong);
     assert_eq!(setting.send(&pooler(&reference)).await.unwrap_err(), wrong);
-    assert_eq!(
-        setting
-            .send(&rename_project(&reference, "b"))
-            .await
-            .unwrap_err(),
-        wrong
-    );
-    assert_eq!(
-        setting.send(&delete_project(&reference)).await.unwrap_err(),
-        wrong
-    );
+    assert_eq!(setting.send(&rename_project(&reference, "b")).await.unwrap_err(), wrong);
+    assert_eq!(setting.send(&delete_project(&reference)).await.unwrap_err(), wrong);
 }
 
 #[tokio::test]
@@ -322,35 +200,18 @@ async fn a_request_carries_what_it_must_and_nothing_else() {
     let headers = Arc::new(Mutex::new(Vec::new()));
     let kept = Arc::clone(&headers);
     setting.server.observe(move |exchange| {
-        let mut names: Vec<String> = exchange
-            .request
-            .headers()
-            .keys()
-            .map(ToString::to_string)
-            .collect();
+        let mut names: Vec<String> =
+            exchange.request.headers().keys().map(ToString::to_string).collect();
         names.sort();
         kept.lock().unwrap().push(names);
     });
     let padded: SecretString = format!(" \t{}\r\n", setting.token.expose_secret()).into();
-    assert!(
-        setting
-            .client
-            .send(&organizations(), Some(&padded))
-            .await
-            .outcome
-            .is_ok()
-    );
+    assert!(setting.client.send(&organizations(), Some(&padded)).await.outcome.is_ok());
     setting.send(&create_project(&order("a"))).await.unwrap();
     let seen = headers.lock().unwrap().clone();
     assert_eq!(seen[0], ["accept", "authorization", "host", "user-agent"]);
-    let expected = [
-        "accept",
-        "authorization",
-        "content-length",
-        "content-type",
-        "host",
-        "user-agent",
-    ];
+    let expected =
+        ["accept", "authorization", "content-length", "content-type", "host", "user-agent"];
     assert_eq!(seen[1], expected);
 }
 
@@ -358,30 +219,13 @@ async fn a_request_carries_what_it_must_and_nothing_else() {
 async fn a_credential_that_cannot_be_one_is_never_sent() {
     let setting = setting();
     for bad in ["", " ", "a\r\nb", "a b", "tökén", "a\u{7f}"] {
-        let seen = setting
-            .client
-            .send(&organizations(), Some(&bad.into()))
-            .await
-            .outcome;
-        assert_eq!(
-            seen.unwrap_err(),
-            Error::MalformedCredential(Credential::Token),
-            "{bad:?}"
-        );
+        let seen = setting.client.send(&organizations(), Some(&bad.into())).await.outcome;
+        assert_eq!(seen.unwrap_err(), Error::MalformedCredential(Credential::Token), "{bad:?}");
         for (client_id, client_secret) in [("id", bad), (bad, "secret"), ("a:b", "secret")] {
-            let app = OAuthApp {
-                client_id: client_id.to_owned(),
-                client_secret: client_secret.into(),
-            };
-            let seen = setting
-                .client
-                .send(&refresh_token(&app, &"x".into()), None)
-                .await
-                .outcome;
-            assert_eq!(
-                seen.unwrap_err(),
-                Error::MalformedCredential(Credential::App)
-            );
+            let app =
+                OAuthApp { client_id: client_id.to_owned(), client_secret: client_secret.into() };
+            let seen = setting.client.send(&refresh_token(&app, &"x".into()), None).await.outcome;
+            assert_eq!(seen.unwrap_err(), Error::MalformedCredential(Credential::App));
         }
     }
     assert!(setting.server.world().ledger().seen().is_empty());
@@ -390,10 +234,7 @@ async fn a_credential_that_cannot_be_one_is_never_sent() {
 #[tokio::test]
 async fn the_limiter_and_the_clock_of_the_server_are_reported() {
     let setting = setting();
-    let exchange = setting
-        .client
-        .send(&organizations(), Some(&setting.token))
-        .await;
+    let exchange = setting.client.send(&organizations(), Some(&setting.token)).await;
     let rate = exchange.rate.unwrap();
     assert_eq!((rate.limit, rate.remaining), (120, 119));
     assert!(rate.reset <= Duration::from_secs(60));
@@ -405,11 +246,7 @@ async fn the_limiter_and_the_clock_of_the_server_are_reported() {
 
 #[tokio::test]
 async fn where_nobody_listens_nothing_was_sent() {
-    let port = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let client = client(&format!("http://127.0.0.1:{port}"));
     for_each_kind(&client, Error::Unreachable { sent: Sent::No }).await;
 }
@@ -425,20 +262,9 @@ async fn where_tls_fails_nothing_was_sent() {
 
 async fn for_each_kind(client: &Client, expected: Error) {
     let token: SecretString = "sbp_x".into();
-    let read = client
-        .send(&organizations(), Some(&token))
-        .await
-        .outcome
-        .map(|_| ());
-    let create = client
-        .send(&create_project(&order("a")), Some(&token))
-        .await
-        .outcome
-        .map(|_| ());
-    assert_eq!(
-        (read.unwrap_err(), create.unwrap_err()),
-        (expected.clone(), expected)
-    );
+    let read = client.send(&organizations(), Some(&token)).await.outcome.map(|_| ());
+    let create = client.send(&create_project(&order("a")), Some(&token)).await.outcome.map(|_| ());
+    assert_eq!((read.unwrap_err(), create.unwrap_err()), (expected.clone(), expected));
 }
 
 #[tokio::test]
@@ -449,11 +275,7 @@ async fn a_body_that_does_not_get_away_in_time_was_not_sent() {
     let client = client(&format!("https://127.0.0.1:{}", address.port()));
     let mut call = create_project(&order("a"));
     call.limits.sending = Duration::from_millis(200);
-    let seen = client
-        .send(&call, Some(&"sbp_x".into()))
-        .await
-        .outcome
-        .unwrap_err();
+    let seen = client.send(&call, Some(&"sbp_x".into())).await.outcome.unwrap_err();
     assert_eq!(seen, Error::TimedOut { sent: Sent::No });
     assert!(seen.was_not_sent() && !seen.was_perhaps_done());
 }
@@ -485,23 +307,11 @@ async fn what_must_not_be_sent_twice_goes_over_a_connection_of_its_own() {
     let client = client(&address);
     let token: SecretString = "sbp_x".into();
     for _ in 0..3 {
-        assert!(
-            client
-                .send(&organizations(), Some(&token))
-                .await
-                .outcome
-                .is_ok()
-        );
+        assert!(client.send(&organizations(), Some(&token)).await.outcome.is_ok());
     }
-    assert_eq!(
-        connections.load(Ordering::SeqCst),
-        1,
-        "reads share a connection"
-    );
+    assert_eq!(connections.load(Ordering::SeqCst), 1, "reads share a connection");
     for expected in 2..5 {
-        let _ = client
-            .send(&create_project(&order("a")), Some(&token))
-            .await;
+        let _ = client.send(&create_project(&order("a")), Some(&token)).await;
         assert_eq!(connections.load(Ordering::SeqCst), expected);
     }
 }

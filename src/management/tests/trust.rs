@@ -74,11 +74,7 @@ impl Inspected {
     /// The bundle that its administrators hand out: with others before it, and words between.
     fn bundle(&self) -> String {
         let other = rcgen::generate_simple_self_signed(vec!["other.example".to_owned()]).unwrap();
-        format!(
-            "# authorities\n{}\n# ours\n{}",
-            pem(other.cert.der()),
-            self.authority
-        )
+        format!("# authorities\n{}\n# ours\n{}", pem(other.cert.der()), self.authority)
     }
 
     fn requests(&self) -> usize {
@@ -127,10 +123,7 @@ async fn ask(
 
 fn assert_distrusted(refusal: &Error) {
     let said = refusal.to_string();
-    assert!(
-        said.contains("certificate") && said.contains("not trusted"),
-        "{said}"
-    );
+    assert!(said.contains("certificate") && said.contains("not trusted"), "{said}");
     assert!(said.contains("--management-api-ca-bundle"), "{said}");
     assert!(said.contains("managementAPI.caBundle"), "{said}");
     assert!(refusal.was_not_sent());
@@ -154,10 +147,7 @@ async fn a_certificate_that_is_not_trusted_is_told_from_a_broken_network() {
 async fn an_authority_of_the_bundle_is_trusted() {
     let server = Inspected::start(&["localhost"]).await;
     let base = format!("https://localhost:{}", server.port);
-    assert_eq!(
-        ask(&base, None, Some(&server.bundle())).await,
-        Ok(Vec::new())
-    );
+    assert_eq!(ask(&base, None, Some(&server.bundle())).await, Ok(Vec::new()));
     assert_eq!(server.requests(), 1);
 }
 
@@ -176,11 +166,9 @@ async fn a_proxy_that_inspects_tls_is_trusted_by_the_bundle_only() {
 #[test]
 fn a_bundle_or_a_proxy_that_cannot_be_used_is_refused_at_start() {
     let base: BaseUrl = "https://platform.example".parse().unwrap();
-    for bundle in [
-        "",
-        "no certificate",
-        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
-    ] {
+    for bundle in
+        ["", "no certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
+    {
         let refused = Network::new(&base, None, Some(bundle.as_bytes()));
         assert!(matches!(refused, Err(NetworkError::Bundle)), "{bundle}");
     }

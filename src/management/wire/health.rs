@@ -112,10 +112,7 @@ pub(in super::super) fn health(_: &str, body: &[u8]) -> Result<Vec<ServiceHealth
     Ok(list
         .iter()
         .filter_map(|raw| {
-            known(raw).map(|service| ServiceHealth {
-                service,
-                state: state(service, raw),
-            })
+            known(raw).map(|service| ServiceHealth { service, state: state(service, raw) })
         })
         .filter(|health| seen.insert(health.service))
         .collect())
@@ -168,18 +165,12 @@ mod tests {
                 json!({ "name": "auth", "healthy": true, "status": "ACTIVE_HEALTHY", "info": { "name": "GoTrue" } }),
                 ServiceState::Healthy,
             ),
-            (
-                json!({ "name": "auth", "healthy": true }),
-                ServiceState::Healthy,
-            ),
+            (json!({ "name": "auth", "healthy": true }), ServiceState::Healthy),
             (
                 json!({ "name": "db", "healthy": false, "status": "COMING_UP" }),
                 ServiceState::ComingUp,
             ),
-            (
-                json!({ "name": "db", "status": "UNHEALTHY" }),
-                ServiceState::Unhealthy,
-            ),
+            (json!({ "name": "db", "status": "UNHEALTHY" }), ServiceState::Unhealthy),
             (
                 json!({ "name": "db", "status": "DEGRADED", "healthy": true }),
                 ServiceState::Transient,
@@ -232,10 +223,8 @@ mod tests {
         let body =
             json!([{ "name": "vectors", "status": "ACTIVE_HEALTHY" }, { "name": "pg_bouncer" }]);
         let read = health("", body.to_string().as_bytes()).unwrap();
-        let expected = ServiceHealth {
-            service: Service::PgBouncer,
-            state: ServiceState::Unhealthy,
-        };
+        let expected =
+            ServiceHealth { service: Service::PgBouncer, state: ServiceState::Unhealthy };
         assert_eq!(read, [expected]);
         let odd = json!([7, { "name": [] }, { "name": "db", "status": 7 }, { "name": "auth", "status": "ACTIVE_HEALTHY" }]);
         let read = health("", odd.to_string().as_bytes()).unwrap();

@@ -57,10 +57,7 @@ pub(in super::super) fn api_keys(_: &str, body: &[u8]) -> Result<Vec<ApiKey>, Un
         })
     };
     // One that cannot be read is one that is missing: the others are good all the same.
-    Ok(list
-        .into_iter()
-        .filter_map(|entry| read(entry.object()?))
-        .collect())
+    Ok(list.into_iter().filter_map(|entry| read(entry.object()?)).collect())
 }
 
 fn kind(named: Option<&str>, name: &str) -> KeyKind {
@@ -78,9 +75,7 @@ fn kind(named: Option<&str>, name: &str) -> KeyKind {
 /// A masked key has dots in it, or whatever else no key is made of.
 fn is_clear(value: &str) -> bool {
     !value.is_empty()
-        && value
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"_-.=".contains(&byte))
+        && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.=".contains(&byte))
 }
 
 #[cfg(test)]
@@ -103,12 +98,7 @@ mod tests {
         let seen: Vec<_> = keys
             .iter()
             .map(|key| {
-                (
-                    key.kind.clone(),
-                    key.value
-                        .as_ref()
-                        .map(|value| value.expose_secret().to_owned()),
-                )
+                (key.kind.clone(), key.value.as_ref().map(|value| value.expose_secret().to_owned()))
             })
             .collect();
         let clear = |text: &str| Some(text.to_owned());
@@ -140,13 +130,7 @@ mod tests {
             {"name":"default","type":"secret","api_key":{"odd":[]}},
             {"name":"default","type":"publishable","api_key":"sb_publishable_x"}]"#;
         let keys = api_keys("", body.as_bytes()).unwrap();
-        let seen: Vec<_> = keys
-            .iter()
-            .map(|key| (key.kind.clone(), key.value.is_some()))
-            .collect();
-        assert_eq!(
-            seen,
-            [(KeyKind::Secret, false), (KeyKind::Publishable, true)]
-        );
+        let seen: Vec<_> = keys.iter().map(|key| (key.kind.clone(), key.value.is_some())).collect();
+        assert_eq!(seen, [(KeyKind::Secret, false), (KeyKind::Publishable, true)]);
     }
 }

@@ -31,38 +31,22 @@ pub(super) enum Loose<T = IgnoredAny, S = String> {
 impl<T, S> Loose<T, S> {
     /// The text, if it is one.
     pub(super) fn text(self) -> Option<S> {
-        if let Self::Text(text) = self {
-            Some(text)
-        } else {
-            None
-        }
+        if let Self::Text(text) = self { Some(text) } else { None }
     }
 
     /// The number, if it is one.
     pub(super) fn number(&self) -> Option<u64> {
-        if let Self::Number(number) = self {
-            Some(*number)
-        } else {
-            None
-        }
+        if let Self::Number(number) = self { Some(*number) } else { None }
     }
 
     /// The object, if it is one.
     pub(super) fn object(self) -> Option<T> {
-        if let Self::Object(object) = self {
-            Some(object)
-        } else {
-            None
-        }
+        if let Self::Object(object) = self { Some(object) } else { None }
     }
 
     /// The elements, if it is a list.
     pub(super) fn list(self) -> Vec<Self> {
-        if let Self::List(list) = self {
-            list
-        } else {
-            Vec::new()
-        }
+        if let Self::List(list) = self { list } else { Vec::new() }
     }
 }
 

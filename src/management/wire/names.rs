@@ -34,11 +34,7 @@ impl FromStr for ProjectRef {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let sound = text.len() == 20 && text.bytes().all(|byte| byte.is_ascii_lowercase());
-        if sound {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(BadName::Ref)
-        }
+        if sound { Ok(Self(text.to_owned())) } else { Err(BadName::Ref) }
     }
 }
 
@@ -61,11 +57,7 @@ impl FromStr for OrganizationSlug {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
         let sound = (1..=100).contains(&text.len()) && text.bytes().all(fits);
-        if sound {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(BadName::Slug)
-        }
+        if sound { Ok(Self(text.to_owned())) } else { Err(BadName::Slug) }
     }
 }
 
@@ -92,10 +84,7 @@ pub(super) fn host(text: &str) -> Option<String> {
 
 /// A text to be shown to people: without control characters, and not longer than 256 characters.
 pub(super) fn shown(text: &str) -> String {
-    text.chars()
-        .filter(|letter| !letter.is_control())
-        .take(256)
-        .collect()
+    text.chars().filter(|letter| !letter.is_control()).take(256).collect()
 }
 
 #[cfg(test)]

@@ -36,10 +36,8 @@ pub(in super::super) fn organizations(
         let name = shown(&raw.name.text().unwrap_or_default());
         Some(Organization { slug, name })
     };
-    let organizations: Vec<_> = list
-        .into_iter()
-        .filter_map(|entry| read(entry.object()?))
-        .collect();
+    let organizations: Vec<_> =
+        list.into_iter().filter_map(|entry| read(entry.object()?)).collect();
     // One that cannot be read takes nobody's away; none at all is no answer.
     if organizations.is_empty() && entries > 0 {
         return Err(Undecodable);
@@ -57,10 +55,7 @@ mod tests {
         let list = organizations("", body).unwrap();
         assert_eq!(
             list[0],
-            Organization {
-                slug: "acme".parse().unwrap(),
-                name: "Acme".to_owned()
-            }
+            Organization { slug: "acme".parse().unwrap(), name: "Acme".to_owned() }
         );
         assert_eq!(list[1].slug.as_str(), "old");
         assert!(organizations("", b"[]").unwrap().is_empty());

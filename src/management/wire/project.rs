@@ -91,11 +91,8 @@ impl ProjectPage {
 
     /// The ref of each entry in turn, as far as it can be read.
     pub fn references(&self) -> Vec<Option<&ProjectRef>> {
-        let mut references: Vec<_> = self
-            .projects
-            .iter()
-            .map(|project| Some(&project.reference))
-            .collect();
+        let mut references: Vec<_> =
+            self.projects.iter().map(|project| Some(&project.reference)).collect();
         for entry in &self.unreadable {
             let place = entry.place.min(references.len());
             references.insert(place, entry.reference.as_ref());
@@ -149,9 +146,7 @@ struct RawDatabase {
 
 /// The status; none that is a text is not determined.
 fn status(status: Loose) -> Status {
-    status
-        .text()
-        .map_or(Status::Unknown, |text| Status::from(text.as_str()))
+    status.text().map_or(Status::Unknown, |text| Status::from(text.as_str()))
 }
 
 impl Raw {
@@ -161,11 +156,7 @@ impl Raw {
     }
 
     fn organization(&mut self) -> Result<String, Undecodable> {
-        let id = self
-            .organization_id
-            .as_ref()
-            .and_then(Value::as_str)
-            .map(str::to_owned);
+        let id = self.organization_id.as_ref().and_then(Value::as_str).map(str::to_owned);
         self.organization_slug.take().or(id).ok_or(Undecodable)
     }
 }
@@ -186,10 +177,7 @@ pub(in super::super) fn project(asked: &str, body: &[u8]) -> Result<Project, Und
         created_at: raw.created_at.text().and_then(|text| text.parse().ok()),
         database: raw.database.object().and_then(|database| {
             let host = host(database.host.text()?.as_str())?;
-            Some(Database {
-                host,
-                version: database.version.text().as_deref().and_then(word),
-            })
+            Some(Database { host, version: database.version.text().as_deref().and_then(word) })
         }),
     })
 }
@@ -226,18 +214,12 @@ pub(in super::super) fn project_page(_: &str, body: &[u8]) -> Result<ProjectPage
     for (place, entry) in page.projects.into_iter().enumerate() {
         match entry.object().unwrap_or_default().read() {
             Ok(project) => projects.push(project),
-            Err((reference, created_at)) => unreadable.push(UnreadableProject {
-                place,
-                reference,
-                created_at,
-            }),
+            Err((reference, created_at)) => {
+                unreadable.push(UnreadableProject { place, reference, created_at })
+            }
         }
     }
-    Ok(ProjectPage {
-        projects,
-        unreadable,
-        count: page.pagination.count,
-    })
+    Ok(ProjectPage { projects, unreadable, count: page.pagination.count })
 }
 
 /// An entry of a page.
@@ -348,10 +330,7 @@ mod tests {
     fn a_project_is_read_as_recorded() {
         let read = project(REF, full().to_string().as_bytes()).unwrap();
         assert_eq!(read.reference.as_str(), REF);
-        assert_eq!(
-            (read.name.as_str(), read.organization.as_str()),
-            ("demo", "acme")
-        );
+        assert_eq!((read.name.as_str(), read.organization.as_str()), ("demo", "acme"));
         assert_eq!(read.status, Status::ActiveHealthy);
         assert_eq!(read.created_at, "2026-01-01T00:00:00Z".parse().ok());
         let database = read.database.unwrap();
@@ -361,36 +340,16 @@ mod tests {
 
     #[test]
     fn deprecated_twins_and_absent_fields_will_do() {
-        let fields = [
-            "ref",
-            "organization_slug",
-            "region",
-            "created_at",
-            "status",
-            "database",
-        ];
+        let fields = ["ref", "organization_slug", "region", "created_at", "status", "database"];
         let read = project(REF, &without(full(), &fields)).unwrap();
-        assert_eq!(
-            (read.organization.as_str(), read.status),
-            ("acme", Status::Unknown)
-        );
-        assert_eq!(
-            (read.region, read.created_at, read.database),
-            (None, None, None)
-        );
+        assert_eq!((read.organization.as_str(), read.status), ("acme", Status::Unknown));
+        assert_eq!((read.region, read.created_at, read.database), (None, None, None));
     }
 
     #[test]
     fn a_project_without_identity_or_with_another_one_is_none() {
-        for fields in [
-            &["ref", "id"][..],
-            &["name"],
-            &["organization_id", "organization_slug"],
-        ] {
-            assert!(
-                project(REF, &without(full(), fields)).is_err(),
-                "{fields:?}"
-            );
+        for fields in [&["ref", "id"][..], &["name"], &["organization_id", "organization_slug"]] {
+            assert!(project(REF, &without(full(), fields)).is_err(), "{fields:?}");
         }
         let other = "bbbbbbbbbbbbbbbbbbbb";
         assert!(project(other, full().to_string().as_bytes()).is_err());
@@ -406,10 +365,7 @@ mod tests {
             value[field] = json!([7]);
             let read = project(REF, value.to_string().as_bytes()).unwrap();
             assert_eq!(read.name, "demo", "{field}");
-            assert!(
-                created_project("acme", value.to_string().as_bytes()).is_ok(),
-                "{field}"
-            );
+            assert!(created_project("acme", value.to_string().as_bytes()).is_ok(), "{field}");
         }
     }
 
@@ -417,19 +373,13 @@ mod tests {
     fn a_host_that_is_none_is_not_believed() {
         let mut value = full();
         value["database"]["host"] = json!("evil.example/?@");
-        assert_eq!(
-            project(REF, value.to_string().as_bytes()).unwrap().database,
-            None
-        );
+        assert_eq!(project(REF, value.to_string().as_bytes()).unwrap().database, None);
     }
 
     #[test]
     fn a_create_is_answered_by_a_ref_or_not_at_all() {
         let created = created_project("acme", &without(full(), &["database"])).unwrap();
-        assert_eq!(
-            (created.reference.as_str(), created.name.as_str()),
-            (REF, "demo")
-        );
+        assert_eq!((created.reference.as_str(), created.name.as_str()), (REF, "demo"));
         let mut value = full();
         value["ref"] = json!("NOT-A-REF");
         assert!(created_project("acme", value.to_string().as_bytes()).is_err());
@@ -451,13 +401,8 @@ mod tests {
         let body = json!({ "projects": [entry()], "pagination": { "count": 7, "limit": 100, "offset": 0 } });
         let page = project_page("acme", body.to_string().as_bytes()).unwrap();
         assert_eq!(page.count, 7);
-        let [listed] = page.projects.as_slice() else {
-            panic!("one project")
-        };
-        assert_eq!(
-            (listed.is_branch, listed.size.as_deref()),
-            (true, Some("micro"))
-        );
+        let [listed] = page.projects.as_slice() else { panic!("one project") };
+        assert_eq!((listed.is_branch, listed.size.as_deref()), (true, Some("micro")));
         assert_eq!(listed.status, Status::ComingUp);
         assert!(listed.created_at.is_some());
     }
@@ -475,14 +420,8 @@ mod tests {
             changed[field] = bad.clone();
             let body = json!({ "projects": [changed, entry()], "pagination": { "count": 2 } });
             let page = project_page("acme", body.to_string().as_bytes()).unwrap();
-            let [odd] = page.unreadable.as_slice() else {
-                panic!("{field}: {bad}")
-            };
-            assert_eq!(
-                (odd.place, odd.reference.is_some()),
-                (0, known),
-                "{field}: {bad}"
-            );
+            let [odd] = page.unreadable.as_slice() else { panic!("{field}: {bad}") };
+            assert_eq!((odd.place, odd.reference.is_some()), (0, known), "{field}: {bad}");
             assert!(odd.created_at.is_some());
             assert_eq!((page.len(), page.projects.len()), (2, 1));
             assert_eq!(page.references()[1].unwrap().as_str(), REF);
@@ -498,15 +437,8 @@ mod tests {
         let body = json!({ "projects": [changed], "pagination": { "count": 1 } });
         let page = project_page("acme", body.to_string().as_bytes()).unwrap();
         assert_eq!(page.projects[0].status, Status::Unknown);
-        for bad in [
-            json!({ "projects": [] }),
-            json!({ "pagination": { "count": 0 } }),
-            json!([]),
-        ] {
-            assert!(
-                project_page("acme", bad.to_string().as_bytes()).is_err(),
-                "{bad}"
-            );
+        for bad in [json!({ "projects": [] }), json!({ "pagination": { "count": 0 } }), json!([])] {
+            assert!(project_page("acme", bad.to_string().as_bytes()).is_err(), "{bad}");
         }
     }
 
@@ -514,13 +446,7 @@ mod tests {
     fn the_answer_of_a_write_may_be_empty_but_not_about_another_project() {
         assert!(stub(REF, b"").is_ok());
         assert!(stub(REF, b" \n").is_ok());
-        assert!(
-            stub(
-                REF,
-                br#"{"id":711274,"ref":"aaaaaaaaaaaaaaaaaaaa","name":"demo"}"#
-            )
-            .is_ok()
-        );
+        assert!(stub(REF, br#"{"id":711274,"ref":"aaaaaaaaaaaaaaaaaaaa","name":"demo"}"#).is_ok());
         assert!(stub(REF, b"{}").is_ok());
         assert!(stub(REF, br#"{"ref":"bbbbbbbbbbbbbbbbbbbb"}"#).is_err());
         assert!(stub(REF, b"<html>").is_err());

@@ -159,10 +159,7 @@ mod tests {
         let status = Status::from("<script>\n");
         assert_eq!(status.as_str(), "UNRECOGNIZED");
         assert!(status.is_moving());
-        assert_eq!(
-            serde_json::from_str::<Status>("null").unwrap(),
-            Status::Unknown
-        );
+        assert_eq!(serde_json::from_str::<Status>("null").unwrap(), Status::Unknown);
         assert!(serde_json::from_str::<Status>("7").is_err());
     }
 }

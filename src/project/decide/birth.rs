@@ -77,12 +77,8 @@ pub fn candidate(
         [one] => return Candidate::Own((*one).clone()),
         // A person may say which of several it is.
         [_, ..] => {
-            let chosen = own
-                .iter()
-                .find(|listed| Some(listed.reference.as_str()) == named);
-            return chosen.map_or(Candidate::Several, |listed| {
-                Candidate::Own((**listed).clone())
-            });
+            let chosen = own.iter().find(|listed| Some(listed.reference.as_str()) == named);
+            return chosen.map_or(Candidate::Several, |listed| Candidate::Own((**listed).clone()));
         }
         [] => {}
     }
@@ -90,10 +86,7 @@ pub fn candidate(
     if let Some(named) = named
         && (adoption.policy != AdoptionPolicy::CreateOnly || open)
     {
-        let found = listing
-            .projects
-            .find(named)
-            .filter(|listed| !listed.is_branch);
+        let found = listing.projects.find(named).filter(|listed| !listed.is_branch);
         match found {
             Some(listed) if adoption_allowed => return Candidate::Adopt(listed.clone()),
             Some(listed) => return Candidate::InTheWay(listed.clone()),
@@ -143,14 +136,8 @@ pub(super) fn doubt<'a>(attempts: &[Attempt], listing: &'a Listing) -> Option<&'
 
 /// Which entry is meant, for whoever looks at the organization's projects. Its ref may be another tenant's.
 pub(super) fn name_of(entry: &Unreadable) -> String {
-    let created = entry
-        .created_at
-        .map(|at| format!(", created at {at}"))
-        .unwrap_or_default();
-    format!(
-        "entry {} of the organization's projects (oldest first{created})",
-        entry.number
-    )
+    let created = entry.created_at.map(|at| format!(", created at {at}")).unwrap_or_default();
+    format!("entry {} of the organization's projects (oldest first{created})", entry.number)
 }
 
 /// Decides for an object without a ref.
@@ -160,12 +147,7 @@ pub(super) fn birth(
     inputs: &Inputs<'_>,
     mut draft: Draft,
 ) -> ProjectDecision {
-    draft.set(
-        ConditionType::Provisioned,
-        Truth::No,
-        Reason::NotCreated,
-        "",
-    );
+    draft.set(ConditionType::Provisioned, Truth::No, Reason::NotCreated, "");
     if let Some(problem) = &observed.link.problem {
         draft.progressing(problem.reason, &problem.message);
         return rest(draft, Again::After(LOOK_AGAIN));
@@ -202,10 +184,9 @@ pub(super) fn birth(
     match candidate(project, listing, observed.link.adoption) {
         Candidate::Own(listed) => claim(observed, draft, &organization, &listed, true),
         Candidate::Adopt(listed) => adopt(project, observed, draft, &organization, &listed),
-        Candidate::Several => ambiguous(
-            draft,
-            "more than one project bears the name of the create call",
-        ),
+        Candidate::Several => {
+            ambiguous(draft, "more than one project bears the name of the create call")
+        }
         Candidate::Unreadable(number) => {
             let message = format!(
                 "the project of spec.adoption.ref is entry {number} of the organization's projects (oldest first), \
@@ -244,11 +225,7 @@ fn claim(
         region: listed.region.clone(),
         own,
     });
-    let reason = if own {
-        Reason::Created
-    } else {
-        Reason::Adopted
-    };
+    let reason = if own { Reason::Created } else { Reason::Adopted };
     draft.set(ConditionType::Provisioned, Truth::Yes, reason, "");
     draft.progressing(Reason::Provisioning, "waiting for the platform");
     act(step, draft, Again::Now)
@@ -267,10 +244,7 @@ fn adopt(
         return rest(draft, Again::After(SLOW));
     }
     if let Some(wanted) = &project.spec.region
-        && listed
-            .region
-            .as_ref()
-            .is_some_and(|region| region != wanted)
+        && listed.region.as_ref().is_some_and(|region| region != wanted)
     {
         let message = "the project to adopt is in another region than spec.region says";
         draft.stalled(&Problem::new(Reason::InvalidSpec, message));
@@ -300,10 +274,8 @@ fn create(
     listing: &Listing,
 ) -> ProjectDecision {
     let creation = draft.status.creation.clone().unwrap_or_default();
-    if let Some(open) = creation
-        .attempts
-        .iter()
-        .find(|attempt| attempt.outcome == AttemptOutcome::Pending)
+    if let Some(open) =
+        creation.attempts.iter().find(|attempt| attempt.outcome == AttemptOutcome::Pending)
     {
         let wait = patience(open, observed, listing);
         if !wait.is_zero() {
@@ -311,10 +283,7 @@ fn create(
                 Reason::Confirming,
                 "the answer to the create call was lost; finding out whether it worked takes up to five minutes",
             );
-            return rest(
-                draft,
-                Again::After(wait.min(LOOK_AGAIN).max(Duration::from_secs(1))),
-            );
+            return rest(draft, Again::After(wait.min(LOOK_AGAIN).max(Duration::from_secs(1))));
         }
         if listing.limited {
             return ambiguous(
@@ -336,18 +305,11 @@ fn create(
     }
     if let Some(problem) = unpostable(project, observed) {
         draft.stalled(&problem);
-        let wait = if is_foreign(&observed.password) {
-            LOOK_AGAIN_LISTING
-        } else {
-            LOOK_AGAIN
-        };
+        let wait = if is_foreign(&observed.password) { LOOK_AGAIN_LISTING } else { LOOK_AGAIN };
         return rest(draft, Again::After(wait));
     }
-    let name = if creation.name.is_empty() {
-        fresh_name(project, inputs)
-    } else {
-        creation.name.clone()
-    };
+    let name =
+        if creation.name.is_empty() { fresh_name(project, inputs) } else { creation.name.clone() };
     let numbers = creation.attempts.iter().map(|attempt| attempt.number);
     let number = numbers.max().unwrap_or_default() + 1;
     let creation = draft.status.creation.get_or_insert_default();
@@ -360,12 +322,7 @@ fn create(
     // Refused ones have told what they had to tell.
     creation.attempts.retain(Attempt::is_unsettled);
     draft.status.organization_slug = Some(organization.clone());
-    draft.set(
-        ConditionType::Synced,
-        Truth::Unknown,
-        Reason::NotCreated,
-        "",
-    );
+    draft.set(ConditionType::Synced, Truth::Unknown, Reason::NotCreated, "");
     draft.progressing(Reason::Creating, "creating the project");
     let step = Step::Create(Order {
         name,
@@ -390,10 +347,7 @@ fn undecidable(
     attempts: &[Attempt],
     listing: &Listing,
 ) -> Option<&'static str> {
-    let lost = attempts
-        .iter()
-        .filter(|attempt| attempt.is_unsettled())
-        .count();
+    let lost = attempts.iter().filter(|attempt| attempt.is_unsettled()).count();
     let wanted = project.wanted_name();
     let is_there = || {
         let mut bearers = listing.projects.named(&wanted);

@@ -14,10 +14,7 @@ use crate::rules::conditions::Truth;
 pub(in crate::project) fn asks_health(status: &ProjectStatus, sighting: &Sighting) -> bool {
     let same = status.remote_status.as_deref() == Some(sighting.status.as_str());
     let well = !status.services.is_empty()
-        && status
-            .services
-            .iter()
-            .all(|service| is_well(&service.status));
+        && status.services.iter().all(|service| is_well(&service.status));
     sighting.status == Status::ActiveHealthy && !(same && well)
 }
 
@@ -74,12 +71,7 @@ pub(super) fn judge_health(
         })
         .collect();
     if all_well(list) {
-        draft.set(
-            ConditionType::ServicesHealthy,
-            Truth::Yes,
-            Reason::AllHealthy,
-            "",
-        );
+        draft.set(ConditionType::ServicesHealthy, Truth::Yes, Reason::AllHealthy, "");
         return Ok(());
     }
     let unwell: Vec<_> = list
@@ -87,34 +79,17 @@ pub(super) fn judge_health(
         .filter(|health| !is_well(word_of(health.state)))
         .map(|health| health.service.as_str())
         .collect();
-    let unwell = if unwell.is_empty() {
-        "(none is listed)".to_owned()
-    } else {
-        unwell.join(", ")
-    };
+    let unwell = if unwell.is_empty() { "(none is listed)".to_owned() } else { unwell.join(", ") };
     if is_waited_for(&draft.status, inputs.now) {
         let message = format!("waiting for the services {unwell}");
-        draft.set(
-            ConditionType::ServicesHealthy,
-            Truth::No,
-            Reason::ComingUp,
-            &message,
-        );
+        draft.set(ConditionType::ServicesHealthy, Truth::No, Reason::ComingUp, &message);
         draft.progressing(Reason::WaitingForServices, &message);
-        return Err(Box::new(rest(
-            draft.clone(),
-            Again::After(observed.transition_interval),
-        )));
+        return Err(Box::new(rest(draft.clone(), Again::After(observed.transition_interval))));
     }
     // Outputs are kept all the same: a service that is ill does not change keys or passwords.
     let message =
         format!("the services {unwell} are not healthy; the project's dashboard says more");
-    draft.set(
-        ConditionType::ServicesHealthy,
-        Truth::No,
-        Reason::Unhealthy,
-        &message,
-    );
+    draft.set(ConditionType::ServicesHealthy, Truth::No, Reason::Unhealthy, &message);
     Ok(())
 }
 

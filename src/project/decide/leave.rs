@@ -37,10 +37,7 @@ pub(in crate::project) fn goes_without_looking(project: &SupabaseProject) -> boo
     }
     let status = project.status.clone().unwrap_or_default();
     let creation = status.creation.unwrap_or_default();
-    let known_as = status
-        .reference
-        .clone()
-        .unwrap_or_else(|| creation.name.clone());
+    let known_as = status.reference.clone().unwrap_or_else(|| creation.name.clone());
     let orphaned = !known_as.is_empty()
         && project.annotation(annotations::FORCE_ORPHAN) == Some(known_as.as_str());
     match status.reference {
@@ -122,10 +119,7 @@ fn delete(
             let listed = listing.projects.find(reference);
             let listed = listed.is_some_and(|listed| listed.status != Status::Removed);
             // What may be an entry that cannot be read is not absent.
-            let doubtful = listing
-                .unreadable
-                .iter()
-                .any(|entry| entry.may_be(reference));
+            let doubtful = listing.unreadable.iter().any(|entry| entry.may_be(reference));
             (listed || !doubtful).then_some(listed)
         });
     match &observed.itself {
@@ -149,11 +143,9 @@ fn delete(
             let message = "the platform has accepted the deletion";
             going(draft, message, Again::After(observed.transition_interval))
         }
-        Some(Ok(_)) => act(
-            Step::Delete,
-            deleting(draft),
-            Again::After(observed.transition_interval),
-        ),
+        Some(Ok(_)) => {
+            act(Step::Delete, deleting(draft), Again::After(observed.transition_interval))
+        }
         Some(Err(error)) => {
             let (problem, again, _) = trouble(error, "looking at the project to delete");
             going(draft, &problem.message, again)
@@ -179,11 +171,9 @@ fn not_found(
     }
     match on_list {
         Some(false) => let_go(draft, Farewell::Remove, None),
-        Some(true) => act(
-            Step::Delete,
-            deleting(draft),
-            Again::After(observed.transition_interval),
-        ),
+        Some(true) => {
+            act(Step::Delete, deleting(draft), Again::After(observed.transition_interval))
+        }
         None => {
             let problem = Problem::new(
                 Reason::RemoteNotVisible,
@@ -215,11 +205,7 @@ fn going_down(observed: &Observed, inputs: &Inputs<'_>, mut draft: Draft) -> Pro
         );
         return blocked(draft, &problem, Again::After(SLOW));
     }
-    going(
-        draft,
-        "the platform is deleting the project",
-        Again::After(observed.transition_interval),
-    )
+    going(draft, "the platform is deleting the project", Again::After(observed.transition_interval))
 }
 
 fn deleting(mut draft: Draft) -> Draft {

@@ -87,10 +87,7 @@ pub(super) fn life(
 
 /// Lists show a new project a moment after the create call's answer.
 fn turning_up(observed: &Observed, mut draft: Draft) -> ProjectDecision {
-    draft.progressing(
-        Reason::Provisioning,
-        "waiting for the platform to show the project",
-    );
+    draft.progressing(Reason::Provisioning, "waiting for the platform to show the project");
     rest(draft, Again::After(observed.transition_interval))
 }
 
@@ -145,12 +142,7 @@ fn absent(observed: &Observed, mut draft: Draft) -> ProjectDecision {
     };
     if problem.reason == Reason::RemoteDeleted {
         draft.status.remote_status = Some(Status::Removed.as_str().to_owned());
-        draft.set(
-            ConditionType::Provisioned,
-            Truth::No,
-            problem.reason,
-            &problem.message,
-        );
+        draft.set(ConditionType::Provisioned, Truth::No, problem.reason, &problem.message);
     }
     draft.stalled(&problem);
     rest(draft, Again::After(SLOW))
@@ -178,34 +170,19 @@ fn present(
         draft.status.restores = None;
     }
     let adopted = !was_created(&draft.status);
-    let how = if adopted {
-        Reason::Adopted
-    } else {
-        Reason::Created
-    };
+    let how = if adopted { Reason::Adopted } else { Reason::Created };
     draft.set(ConditionType::Provisioned, Truth::Yes, how, "");
     let power = project.spec.power_state;
     match &sighting.status {
         Status::ActiveHealthy if power == Some(PowerState::Paused) => {
-            draft.progressing(
-                Reason::Transitioning,
-                "pausing the project, as spec.powerState says",
-            );
-            act(
-                Step::Pause,
-                draft,
-                Again::After(observed.transition_interval),
-            )
+            draft
+                .progressing(Reason::Transitioning, "pausing the project, as spec.powerState says");
+            act(Step::Pause, draft, Again::After(observed.transition_interval))
         }
         Status::ActiveHealthy => active(project, observed, inputs, draft, sighting),
         Status::ActiveUnhealthy => {
             let message = "the platform reports the project as unhealthy; its dashboard says more";
-            draft.set(
-                ConditionType::ServicesHealthy,
-                Truth::No,
-                Reason::Degraded,
-                message,
-            );
+            draft.set(ConditionType::ServicesHealthy, Truth::No, Reason::Degraded, message);
             draft.progressing(Reason::Degraded, message);
             rest(draft, Again::OnChange)
         }
@@ -253,11 +230,7 @@ fn wake(observed: &Observed, mut draft: Draft) -> ProjectDecision {
     let message =
         format!("waking the paused project, as spec.powerState says (try {number} of {WAKES})");
     draft.progressing(Reason::Transitioning, &message);
-    act(
-        Step::Restore,
-        draft,
-        Again::After(observed.transition_interval),
-    )
+    act(Step::Restore, draft, Again::After(observed.transition_interval))
 }
 
 /// Paused, and to be left so.
@@ -268,12 +241,7 @@ fn paused(mut draft: Draft, power: Option<PowerState>) -> ProjectDecision {
     } else {
         "the project is paused, by the platform or by somebody; set spec.powerState: Running to wake it"
     };
-    draft.set(
-        ConditionType::ServicesHealthy,
-        Truth::No,
-        Reason::Paused,
-        message,
-    );
+    draft.set(ConditionType::ServicesHealthy, Truth::No, Reason::Paused, message);
     if wanted {
         draft.reached(Reason::Paused, message);
     } else {
@@ -299,11 +267,7 @@ fn see(status: &mut ProjectStatus, sighting: &Sighting, now: Timestamp) {
 }
 
 fn passing(mut draft: Draft, inputs: &Inputs<'_>, moving: &Status) -> ProjectDecision {
-    let limit = if *moving == Status::Restoring {
-        RESTORING
-    } else {
-        PASSING
-    };
+    let limit = if *moving == Status::Restoring { RESTORING } else { PASSING };
     let lasted = lasted(&draft.status, inputs.now);
     let word = moving.as_str().to_owned();
     if lasted > limit {
@@ -315,17 +279,10 @@ fn passing(mut draft: Draft, inputs: &Inputs<'_>, moving: &Status) -> ProjectDec
         return rest(draft, Again::OnChange);
     }
     let young = matches!(moving, Status::Unknown | Status::ComingUp);
-    let reason = if young {
-        Reason::Provisioning
-    } else {
-        Reason::Transitioning
-    };
+    let reason = if young { Reason::Provisioning } else { Reason::Transitioning };
     draft.progressing(reason, &format!("the platform reports {word}"));
     draft.set(ConditionType::ServicesHealthy, Truth::Unknown, reason, "");
-    rest(
-        draft,
-        Again::After(limit.saturating_sub(lasted) + Duration::from_secs(1)),
-    )
+    rest(draft, Again::After(limit.saturating_sub(lasted) + Duration::from_secs(1)))
 }
 
 /// Whether the project shall get another name now.
@@ -360,11 +317,7 @@ fn active(
         return *decision;
     }
     let unwell = observed.health.is_some() && !draft.is_true(ConditionType::ServicesHealthy);
-    let again = if unwell {
-        Again::After(observed.rest_interval)
-    } else {
-        Again::OnChange
-    };
+    let again = if unwell { Again::After(observed.rest_interval) } else { Again::OnChange };
     match password(project, observed, &draft.status) {
         Password::Fine => rebind(observed, &mut draft.status),
         Password::Trouble(_) => {}
@@ -378,34 +331,22 @@ fn active(
         // As long as nothing can be written, nothing was handed out.
         Some(Ok(reading))
             if is_waited_for(&draft.status, inputs.now)
-                && observed
-                    .wanted
-                    .iter()
-                    .all(|one| reading.is_waiting(&one.output))
+                && observed.wanted.iter().all(|one| reading.is_waiting(&one.output))
                 && !observed.wanted.is_empty()
                 && !draft.is_true(ConditionType::Ready) =>
         {
-            draft.progressing(
-                Reason::WaitingForServices,
-                "waiting for API keys and pooler",
-            );
+            draft.progressing(Reason::WaitingForServices, "waiting for API keys and pooler");
             return rest(draft, Again::After(observed.transition_interval));
         }
         Some(Ok(reading)) => {
-            let waiting = observed
-                .wanted
-                .iter()
-                .any(|one| reading.is_waiting(&one.output));
+            let waiting = observed.wanted.iter().any(|one| reading.is_waiting(&one.output));
             let again = if waiting && is_waited_for(&draft.status, inputs.now) {
                 Again::After(observed.transition_interval)
             } else {
                 again
             };
             if reading.postgres_version.is_some() {
-                draft
-                    .status
-                    .postgres_version
-                    .clone_from(&reading.postgres_version);
+                draft.status.postgres_version.clone_from(&reading.postgres_version);
             }
             return act(Step::WriteOutputs, draft, again);
         }
@@ -431,20 +372,12 @@ fn unreadable(
         Error::NotFound | Error::Removed | Error::Rejected { .. } | Error::Forbidden { .. }
     ) && is_waited_for(&draft.status, inputs.now);
     if early && !matches!(error, Error::Forbidden { .. }) {
-        draft.progressing(
-            Reason::WaitingForServices,
-            "waiting for API keys and pooler",
-        );
+        draft.progressing(Reason::WaitingForServices, "waiting for API keys and pooler");
         return rest(draft, Again::After(observed.transition_interval));
     }
     let (problem, again, stalled) = trouble(error, "reading API keys and pooler");
     if draft.find(ConditionType::OutputsWritten).is_some() {
-        draft.set(
-            ConditionType::OutputsWritten,
-            Truth::No,
-            problem.reason,
-            &problem.message,
-        );
+        draft.set(ConditionType::OutputsWritten, Truth::No, problem.reason, &problem.message);
     }
     let current = observed.wanted.iter().all(|wanted| wanted.current);
     if draft.is_true(ConditionType::Ready) && (!stalled || current) {

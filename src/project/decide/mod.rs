@@ -65,12 +65,7 @@ pub fn decide(
     inputs: &Inputs<'_>,
 ) -> ProjectDecision {
     let mut draft = Draft::of(project, inputs.now);
-    for attempt in draft
-        .status
-        .creation
-        .iter_mut()
-        .flat_map(|creation| &mut creation.attempts)
-    {
+    for attempt in draft.status.creation.iter_mut().flat_map(|creation| &mut creation.attempts) {
         let ours = attempt.process == observed.process && Some(attempt.number) == observed.unsent;
         if ours && attempt.outcome == AttemptOutcome::Pending {
             attempt.outcome = AttemptOutcome::NotSent;
@@ -95,19 +90,9 @@ pub fn decide(
         draft.status.last_handled_reconcile_at = Some(requested.clone());
     }
     match &observed.link.problem {
-        None => draft.set(
-            ConditionType::ConnectionReady,
-            Truth::Yes,
-            Reason::Available,
-            "",
-        ),
+        None => draft.set(ConditionType::ConnectionReady, Truth::Yes, Reason::Available, ""),
         Some(problem) => {
-            draft.set(
-                ConditionType::ConnectionReady,
-                Truth::No,
-                problem.reason,
-                &problem.message,
-            );
+            draft.set(ConditionType::ConnectionReady, Truth::No, problem.reason, &problem.message);
         }
     }
     match draft.status.reference.clone() {
@@ -119,11 +104,7 @@ pub fn decide(
 /// A suspended object keeps its word on whether it is usable.
 fn suspended(mut draft: Draft) -> ProjectDecision {
     let message = "spec.suspend is set: nothing is done until it is unset";
-    let truth = if draft.is_true(ConditionType::Ready) {
-        Truth::Yes
-    } else {
-        Truth::No
-    };
+    let truth = if draft.is_true(ConditionType::Ready) { Truth::Yes } else { Truth::No };
     draft.set(ConditionType::Ready, truth, Reason::Suspended, message);
     draft.remove(ConditionType::Reconciling);
     draft.remove(ConditionType::Stalled);
@@ -133,35 +114,17 @@ fn suspended(mut draft: Draft) -> ProjectDecision {
 /// Nothing is known yet that could be said of this generation.
 fn unchanged(project: &SupabaseProject, again: Again) -> ProjectDecision {
     let status = project.status.clone().unwrap_or_default();
-    Decision {
-        step: None,
-        status,
-        again,
-        notes: Vec::new(),
-        release: false,
-    }
+    Decision { step: None, status, again, notes: Vec::new(), release: false }
 }
 
 /// Nothing to do but to say so.
 fn rest(draft: Draft, again: Again) -> ProjectDecision {
-    Decision {
-        step: None,
-        status: draft.finish(),
-        again,
-        notes: Vec::new(),
-        release: false,
-    }
+    Decision { step: None, status: draft.finish(), again, notes: Vec::new(), release: false }
 }
 
 /// A step, and what to say if it works.
 fn act(step: Step, draft: Draft, again: Again) -> ProjectDecision {
-    Decision {
-        step: Some(step),
-        status: draft.finish(),
-        again,
-        notes: Vec::new(),
-        release: false,
-    }
+    Decision { step: Some(step), status: draft.finish(), again, notes: Vec::new(), release: false }
 }
 
 /// Whether the object shall delete its project.

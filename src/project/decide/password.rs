@@ -72,11 +72,7 @@ pub(super) fn password(
     {
         let noted = kept.reference.as_deref() == reference;
         if there == digest {
-            return if noted {
-                Password::Fine
-            } else {
-                Password::Keep(PasswordSource::Kept)
-            };
+            return if noted { Password::Fine } else { Password::Keep(PasswordSource::Kept) };
         }
         // What is recorded was made with another key of the operator, and says nothing. The Secret does: it is ours
         // and was labelled when its password was known to be the project's, or was made for the create call.
@@ -124,10 +120,7 @@ pub(super) fn rebind(observed: &Observed, status: &mut ProjectStatus) {
         .filter(|recorded| *recorded == old);
     let Some(recorded) = recorded else { return };
     recorded.clone_from(new);
-    let attempts = status
-        .creation
-        .iter_mut()
-        .flat_map(|creation| &mut creation.attempts);
+    let attempts = status.creation.iter_mut().flat_map(|creation| &mut creation.attempts);
     for attempt in attempts.filter(|attempt| attempt.password_digest == *old) {
         attempt.password_digest.clone_from(new);
     }

@@ -16,10 +16,7 @@ const GUARD: Duration = Duration::from_secs(3600);
 
 /// How long the remote status has been what it is.
 pub(super) fn lasted(status: &ProjectStatus, now: Timestamp) -> Duration {
-    let since = status
-        .remote_status_since
-        .as_ref()
-        .map_or(now, |since| since.0);
+    let since = status.remote_status_since.as_ref().map_or(now, |since| since.0);
     Duration::try_from(now.duration_since(since)).unwrap_or_default()
 }
 
@@ -30,9 +27,7 @@ pub(in crate::project) fn is_waited_for(status: &ProjectStatus, now: Timestamp) 
 
 /// Whether the project came from an attempt of this object.
 pub(in crate::project) fn was_created(status: &ProjectStatus) -> bool {
-    status
-        .attempts()
-        .any(|attempt| attempt.outcome == AttemptOutcome::Created)
+    status.attempts().any(|attempt| attempt.outcome == AttemptOutcome::Created)
 }
 
 /// Whether the name of the create calls is kept for now: the answer to one of them was lost and the project came of
@@ -42,11 +37,7 @@ pub(super) fn is_guarded(project: &SupabaseProject, name: &str, now: Timestamp) 
     let Some(creation) = status.and_then(|status| status.creation.as_ref()) else {
         return false;
     };
-    let last = creation
-        .attempts
-        .iter()
-        .map(|attempt| attempt.listed_at.0)
-        .max();
+    let last = creation.attempts.iter().map(|attempt| attempt.listed_at.0).max();
     creation.name == name
         && creation.attempts.len() > 1
         && last.is_some_and(|last| {
@@ -58,9 +49,8 @@ pub(super) fn is_guarded(project: &SupabaseProject, name: &str, now: Timestamp) 
 /// it, except for the name under which the project was created.
 pub(super) fn has_its_name(project: &SupabaseProject, name: &str) -> bool {
     let status = project.status.as_ref();
-    let create_name = status
-        .and_then(|status| status.creation.as_ref())
-        .map(|creation| &creation.name);
+    let create_name =
+        status.and_then(|status| status.creation.as_ref()).map(|creation| &creation.name);
     name == project.wanted_name()
         || (project.spec.project_name.is_none()
             && create_name.is_none_or(|create_name| create_name != name))
@@ -73,14 +63,11 @@ pub(super) fn was_seen(status: &ProjectStatus) -> bool {
 
 /// Whether a project of this object's own making may still turn up: it is younger than the grace.
 pub(super) fn may_turn_up(status: &ProjectStatus, date: Timestamp) -> bool {
-    status
-        .attempts()
-        .filter(|attempt| attempt.outcome == AttemptOutcome::Created)
-        .any(|attempt| {
-            let deadline =
-                Duration::from_secs(u64::try_from(attempt.deadline_seconds).unwrap_or_default());
-            let passed =
-                Duration::try_from(date.duration_since(attempt.listed_at.0)).unwrap_or_default();
-            passed <= deadline + GRACE
-        })
+    status.attempts().filter(|attempt| attempt.outcome == AttemptOutcome::Created).any(|attempt| {
+        let deadline =
+            Duration::from_secs(u64::try_from(attempt.deadline_seconds).unwrap_or_default());
+        let passed =
+            Duration::try_from(date.duration_since(attempt.listed_at.0)).unwrap_or_default();
+        passed <= deadline + GRACE
+    })
 }

@@ -45,11 +45,7 @@ pub(super) fn resolve(
 }
 
 fn orphan(draft: &Draft, create_name: &str) -> Note {
-    let organization = draft
-        .status
-        .organization_slug
-        .as_deref()
-        .unwrap_or_default();
+    let organization = draft.status.organization_slug.as_deref().unwrap_or_default();
     Note::warning(
         "Orphaned",
         format!(
@@ -72,17 +68,8 @@ const fn is_passing(error: &Error) -> bool {
 
 /// Since the last create call, or since the deletion was asked for.
 fn since_last_call(project: &SupabaseProject, draft: &Draft, inputs: &Inputs<'_>) -> Duration {
-    let asked = project
-        .metadata
-        .deletion_timestamp
-        .iter()
-        .map(|time| time.0);
-    let last = draft
-        .status
-        .attempts()
-        .map(|attempt| attempt.listed_at.0)
-        .chain(asked)
-        .max();
+    let asked = project.metadata.deletion_timestamp.iter().map(|time| time.0);
+    let last = draft.status.attempts().map(|attempt| attempt.listed_at.0).chain(asked).max();
     last.and_then(|last| Duration::try_from(inputs.now.duration_since(last)).ok())
         .unwrap_or_default()
 }
@@ -93,11 +80,7 @@ fn unable_to_delete(observed: &Observed, draft: Draft, create_name: &str) -> Pro
             let (problem, again, _) = trouble(error, "finding out whether a project was created");
             going(draft, &problem.message, again)
         }
-        Some(_) | None => blocked(
-            draft,
-            &no_credentials(create_name),
-            Again::After(LOOK_AGAIN),
-        ),
+        Some(_) | None => blocked(draft, &no_credentials(create_name), Again::After(LOOK_AGAIN)),
     }
 }
 
@@ -160,11 +143,7 @@ fn absent(
         return going(draft, message, again);
     }
     if listing.limited {
-        return blocked(
-            draft,
-            &no_credentials(create_name),
-            Again::After(LOOK_AGAIN),
-        );
+        return blocked(draft, &no_credentials(create_name), Again::After(LOOK_AGAIN));
     }
     let attempts: Vec<_> = draft.status.attempts().cloned().collect();
     if let Some(entry) = doubt(&attempts, listing) {

@@ -68,32 +68,18 @@ pub fn settle(
         problems.extend(password_trouble(project, observed, draft));
     }
     for one in written {
-        let before = draft
-            .status
-            .outputs
-            .iter()
-            .find(|status| status.name == one.name);
+        let before = draft.status.outputs.iter().find(|status| status.name == one.name);
         let digest = match &one.result {
             Ok(Some(digest)) => Some(digest.clone()),
             Ok(None) => before.map(|status| status.digest.clone()),
             Err(problem) => {
-                let list = if one.kept {
-                    &mut harmless
-                } else {
-                    &mut problems
-                };
+                let list = if one.kept { &mut harmless } else { &mut problems };
                 list.push(problem.clone());
-                one.partial
-                    .clone()
-                    .or_else(|| before.map(|status| status.digest.clone()))
+                one.partial.clone().or_else(|| before.map(|status| status.digest.clone()))
             }
         };
         if let Some(digest) = digest {
-            statuses.push(OutputStatus {
-                name: one.name.clone(),
-                kind: one.kind,
-                digest,
-            });
+            statuses.push(OutputStatus { name: one.name.clone(), kind: one.kind, digest });
         }
     }
     draft.status.outputs = statuses;
@@ -101,31 +87,13 @@ pub fn settle(
         .wanted_outputs()
         .iter()
         .find(|output| output.preset == Preset::ServiceBinding)
-        .filter(|output| {
-            draft
-                .status
-                .outputs
-                .iter()
-                .any(|written| written.name == output.name)
-        })
-        .map(|output| Binding {
-            name: output.name.clone(),
-        });
+        .filter(|output| draft.status.outputs.iter().any(|written| written.name == output.name))
+        .map(|output| Binding { name: output.name.clone() });
     let first = problems.first().cloned();
     match first.as_ref().or_else(|| harmless.first()) {
-        None => draft.set(
-            ConditionType::OutputsWritten,
-            Truth::Yes,
-            Reason::Written,
-            "",
-        ),
+        None => draft.set(ConditionType::OutputsWritten, Truth::Yes, Reason::Written, ""),
         Some(problem) => {
-            draft.set(
-                ConditionType::OutputsWritten,
-                Truth::No,
-                problem.reason,
-                &problem.message,
-            );
+            draft.set(ConditionType::OutputsWritten, Truth::No, problem.reason, &problem.message);
         }
     }
     sync(project, observed, draft);
@@ -152,10 +120,7 @@ fn password_trouble(
 }
 
 fn wants_password(project: &SupabaseProject) -> bool {
-    project
-        .wanted_outputs()
-        .iter()
-        .any(crate::api::Output::needs_password)
+    project.wanted_outputs().iter().any(crate::api::Output::needs_password)
 }
 
 /// What to say while the shared list fails.
@@ -178,11 +143,7 @@ fn sync(project: &SupabaseProject, observed: &Observed, draft: &mut Draft) {
         .as_ref()
         .and_then(|creation| creation.attempts.last())
         .map(|attempt| attempt.size.as_deref());
-    let size = project
-        .spec
-        .compute
-        .as_ref()
-        .and_then(|compute| compute.size.as_deref());
+    let size = project.spec.compute.as_ref().and_then(|compute| compute.size.as_deref());
     if let Some(error) = &observed.list_trouble {
         let problem = stale(error);
         let (reason, message) = (problem.reason, problem.message);
@@ -191,21 +152,11 @@ fn sync(project: &SupabaseProject, observed: &Observed, draft: &mut Draft) {
         let message = "the project keeps the name that its create calls carried for an hour, and gets its own \
                        then: the answer to one of them was lost, and while the name is taken it cannot make a \
                        second project";
-        draft.set(
-            ConditionType::Synced,
-            Truth::No,
-            Reason::Confirming,
-            message,
-        );
+        draft.set(ConditionType::Synced, Truth::No, Reason::Confirming, message);
     } else if other_name.is_some() {
         let message = "another project of the organization has the wanted name; it is tried again now and then, \
                        and at once when spec.projectName changes";
-        draft.set(
-            ConditionType::Synced,
-            Truth::No,
-            Reason::NameConflict,
-            message,
-        );
+        draft.set(ConditionType::Synced, Truth::No, Reason::NameConflict, message);
     } else if project
         .spec
         .organization_slug
@@ -218,19 +169,9 @@ fn sync(project: &SupabaseProject, observed: &Observed, draft: &mut Draft) {
     } else if password_differs(observed, &draft.status) {
         let message = "the Secret of spec.database.password.secretKeyRef holds another password than the one that \
                        the project was created with; the project keeps the old one";
-        draft.set(
-            ConditionType::Synced,
-            Truth::No,
-            Reason::PasswordDiffers,
-            message,
-        );
+        draft.set(ConditionType::Synced, Truth::No, Reason::PasswordDiffers, message);
     } else if let Some(problem) = unnoticed(project, observed, draft) {
-        draft.set(
-            ConditionType::Synced,
-            Truth::No,
-            problem.reason,
-            &problem.message,
-        );
+        draft.set(ConditionType::Synced, Truth::No, problem.reason, &problem.message);
     } else if created_size.is_some_and(|created| size.is_some() && created != size) {
         let message = "spec.compute.size differs from the size that the project was created with; change it in \
                        the dashboard, the operator does not resize yet";

@@ -37,11 +37,9 @@ pub fn trouble(error: &Error, doing: &str) -> (Problem, Again, bool) {
             Rejection::NotReady | Rejection::NotPaused => {
                 (problem(Reason::RemoteRefused), Again::Backoff, false)
             }
-            Rejection::ScopesLost => (
-                problem(Reason::ReauthorizationRequired),
-                Again::After(SLOW),
-                true,
-            ),
+            Rejection::ScopesLost => {
+                (problem(Reason::ReauthorizationRequired), Again::After(SLOW), true)
+            }
             Rejection::NameTaken => (problem(Reason::NameConflict), Again::After(SLOW), true),
             Rejection::WeakPassword => (problem(Reason::PasswordInvalid), Again::After(SLOW), true),
             Rejection::CannotPause

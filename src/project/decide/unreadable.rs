@@ -16,13 +16,8 @@ use crate::kubernetes::{Lean as _, Partly};
 use crate::seen::SeenProject;
 
 /// What a deletion cannot do without.
-const NEEDED: [&str; 5] = [
-    "metadata",
-    "spec.connectionRef",
-    "spec.deletionPolicy",
-    "spec.suspend",
-    "status",
-];
+const NEEDED: [&str; 5] =
+    ["metadata", "spec.connectionRef", "spec.deletionPolicy", "spec.suspend", "status"];
 
 pub(in crate::project) fn parting(seen: &SeenProject, partly: &Partly<SupabaseProject>) -> Parting {
     let needed = |field: &String| NEEDED.iter().any(|needed| field.starts_with(needed));
@@ -38,11 +33,7 @@ pub(in crate::project) fn parting(seen: &SeenProject, partly: &Partly<SupabasePr
     if !seen.is_bound() {
         return Parting::Release(None);
     }
-    if seen
-        .deletion_policy
-        .as_deref()
-        .is_none_or(|policy| policy == "Retain")
-    {
+    if seen.deletion_policy.as_deref().is_none_or(|policy| policy == "Retain") {
         let message = format!(
             "project {} stays on the platform, and so does the Secret with its database password",
             known_as.unwrap_or_default()
@@ -92,10 +83,7 @@ mod tests {
     #[test]
     fn what_its_deletion_does_not_need_holds_nobody() {
         let bound = seen("Delete", &json!({"ref": "r"}), None);
-        let decided = parting(
-            &bound,
-            &partly(&["spec.powerState", "spec.outputs[0].kind"], true),
-        );
+        let decided = parting(&bound, &partly(&["spec.powerState", "spec.outputs[0].kind"], true));
         assert_eq!(decided, Parting::Proceed);
     }
 

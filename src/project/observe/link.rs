@@ -52,17 +52,14 @@ pub(super) async fn link(
         }
         ConnectionKind::ClusterSupabaseConnection => {
             problem = cluster_link(projects, name, &namespace, observed).await?;
-            if problem
-                .as_ref()
-                .is_some_and(|problem| problem.reason == Reason::ConnectionNotFound)
+            if problem.as_ref().is_some_and(|problem| problem.reason == Reason::ConnectionNotFound)
             {
                 problem = Some(missing());
             }
         }
     }
-    let forbidden = problem
-        .as_ref()
-        .is_some_and(|problem| problem.reason == Reason::NamespaceNotAllowed);
+    let forbidden =
+        problem.as_ref().is_some_and(|problem| problem.reason == Reason::NamespaceNotAllowed);
     if problem.is_none() {
         observed.unsettled = !projects.sessions.settled(&id, SETTLE).await;
     }
@@ -87,9 +84,7 @@ pub(super) async fn link(
     }
     observed.link.problem = problem;
     observed.link.reachable = session.is_some();
-    observed.link.limited = session
-        .as_ref()
-        .is_some_and(Session::may_be_limited_to_projects);
+    observed.link.limited = session.as_ref().is_some_and(Session::may_be_limited_to_projects);
     Ok(session)
 }
 
@@ -144,17 +139,9 @@ pub(super) fn organization(
     let status = project.status.as_ref();
     let bound =
         status.is_some_and(|status| status.reference.is_some() || status.has_unsettled_attempt());
-    let recorded = status
-        .and_then(|status| status.organization_slug.clone())
-        .filter(|_| bound);
+    let recorded = status.and_then(|status| status.organization_slug.clone()).filter(|_| bound);
     let seen: Vec<String> = session
-        .map(|session| {
-            session
-                .organizations()
-                .iter()
-                .map(|one| one.slug.to_string())
-                .collect()
-        })
+        .map(|session| session.organizations().iter().map(|one| one.slug.to_string()).collect())
         .unwrap_or_default();
     let wanted = project.spec.organization_slug.as_ref();
     if session.is_none() {

@@ -44,12 +44,7 @@ pub(super) async fn observe(
     let now = projects.shell.clock.uptime();
     let mut observed = Observed {
         process: projects.process.clone(),
-        link: Link {
-            problem: None,
-            reachable: false,
-            adoption: false,
-            limited: false,
-        },
+        link: Link { problem: None, reachable: false, adoption: false, limited: false },
         organization: Ok(String::new()),
         listing: None,
         hold_off: hold_off(projects, project, &memo),
@@ -90,17 +85,8 @@ pub(super) async fn observe(
     let Some(session) = session else {
         return Ok(observed);
     };
-    let reader = Reader {
-        projects,
-        project,
-        session: &session,
-        memo: &memo,
-    };
-    match project
-        .status
-        .as_ref()
-        .and_then(|status| status.reference.clone())
-    {
+    let reader = Reader { projects, project, session: &session, memo: &memo };
+    match project.status.as_ref().and_then(|status| status.reference.clone()) {
         None => reader.unborn(&mut observed, leaving).await?,
         Some(reference) if leaving => reader.leaving(&mut observed, &reference).await,
         Some(reference) => reader.living(&mut observed, &reference).await?,
@@ -111,10 +97,8 @@ pub(super) async fn observe(
 /// A pass that was asked for by annotation and has not been acknowledged.
 fn requested(project: &SupabaseProject) -> Option<String> {
     let asked = annotations::requested(project)?;
-    let handled = project
-        .status
-        .as_ref()
-        .and_then(|status| status.last_handled_reconcile_at.as_deref());
+    let handled =
+        project.status.as_ref().and_then(|status| status.last_handled_reconcile_at.as_deref());
     (handled != Some(asked.as_str())).then_some(asked)
 }
 
@@ -135,9 +119,7 @@ fn foreign_for(projects: &Projects, project: &SupabaseProject, uid: &str) -> Dur
         return Duration::ZERO;
     }
     let now = projects.shell.clock.uptime();
-    let since = projects
-        .memory
-        .note(uid, |memo| *memo.foreign_since.get_or_insert(now));
+    let since = projects.memory.note(uid, |memo| *memo.foreign_since.get_or_insert(now));
     now.saturating_sub(since)
 }
 
@@ -181,11 +163,7 @@ impl Reader<'_> {
     }
 
     fn vault(&self) -> Vault<'_> {
-        Vault::of(
-            &self.projects.shell.client,
-            self.project,
-            &self.projects.digest_key,
-        )
+        Vault::of(&self.projects.shell.client, self.project, &self.projects.digest_key)
     }
 
     async fn unborn(&self, observed: &mut Observed, leaving: bool) -> Result<(), Error> {
@@ -217,11 +195,8 @@ impl Reader<'_> {
                 Candidate::Own(listed) | Candidate::Adopt(listed) => {
                     let client = &self.projects.shell.client;
                     let reference = listed.reference.as_str();
-                    observed.holder = self
-                        .projects
-                        .refs
-                        .holder(client, reference, &self.uid())
-                        .await?;
+                    observed.holder =
+                        self.projects.refs.holder(client, reference, &self.uid()).await?;
                 }
                 Candidate::None
                 | Candidate::Several
@@ -245,9 +220,7 @@ impl Reader<'_> {
             *memo.lists_since.insert(asked.unwrap_or(now))
         });
         let list = roster.whole(&self.tenant(), since).await?;
-        self.projects
-            .memory
-            .note(&uid, |memo| memo.lists_since = None);
+        self.projects.memory.note(&uid, |memo| memo.lists_since = None);
         Ok(listing(&list))
     }
 
@@ -281,30 +254,23 @@ impl Reader<'_> {
         let Ok(parsed) = reference.parse::<ProjectRef>() else {
             return;
         };
-        let itself = self
-            .session
-            .send(&self.tenant(), &management::project(&parsed))
-            .await;
+        let itself = self.session.send(&self.tenant(), &management::project(&parsed)).await;
         let gone = matches!(
             itself.as_ref().map(|answer| &answer.value.status),
             Err(management::Error::NotFound | management::Error::Removed)
         );
         observed.itself = Some(itself.map(|answer| answer.value));
         if gone && observed.delete_accepted.is_none() {
-            let recorded = self
-                .project
-                .status
-                .as_ref()
-                .and_then(|status| status.organization_slug.clone());
+            let recorded =
+                self.project.status.as_ref().and_then(|status| status.organization_slug.clone());
             observed.listing = Some(self.whole(&recorded.unwrap_or_default()).await);
         }
     }
 
     async fn living(&self, observed: &mut Observed, reference: &str) -> Result<(), Error> {
-        let (Ok(organization), Ok(parsed)) = (
-            observed.organization.clone(),
-            reference.parse::<ProjectRef>(),
-        ) else {
+        let (Ok(organization), Ok(parsed)) =
+            (observed.organization.clone(), reference.parse::<ProjectRef>())
+        else {
             return Ok(());
         };
         let key = ObjectKey::of(self.project);
@@ -329,10 +295,7 @@ impl Reader<'_> {
         match observed.presence.clone() {
             Presence::Unknown | Presence::NotVisible => {}
             Presence::Absent => {
-                let itself = self
-                    .session
-                    .send(&self.tenant(), &management::project(&parsed))
-                    .await;
+                let itself = self.session.send(&self.tenant(), &management::project(&parsed)).await;
                 observed.itself = Some(itself.map(|answer| answer.value));
             }
             Presence::Present(sighting) => {
@@ -352,11 +315,7 @@ impl Reader<'_> {
             session::Presence::Absent { .. } => Presence::Absent,
             session::Presence::NotVisible => Presence::NotVisible,
             session::Presence::Present(sighted) => {
-                let renamed = self
-                    .memo
-                    .renamed
-                    .as_ref()
-                    .filter(|(_, at)| *at >= sighted.begun);
+                let renamed = self.memo.renamed.as_ref().filter(|(_, at)| *at >= sighted.begun);
                 Presence::Present(Sighting {
                     name: renamed.map_or(sighted.name, |(name, _)| name.clone()),
                     region: sighted.region,
@@ -387,9 +346,7 @@ impl Reader<'_> {
         };
         let name = self.project.password_secret_name();
         let key = ObjectKey::of(self.project);
-        self.projects
-            .versions
-            .note(&key, Item::Password, &name, version);
+        self.projects.versions.note(&key, Item::Password, &name, version);
         observed.supplied = self.supplied().await?;
         self.look_at_outputs(observed).await?;
         self.recover(observed, &status);
@@ -402,10 +359,8 @@ impl Reader<'_> {
                 management::Service::Rest,
                 management::Service::Storage,
             ];
-            let health = self
-                .session
-                .send(&self.tenant(), &management::health(reference, &services))
-                .await;
+            let health =
+                self.session.send(&self.tenant(), &management::health(reference, &services)).await;
             let health = health.map(|answer| answer.value);
             let well = health.as_ref().is_ok_and(|health| decide::all_well(health));
             observed.health = Some(health);
@@ -413,10 +368,7 @@ impl Reader<'_> {
                 return Ok(());
             }
         }
-        let stale = observed
-            .wanted
-            .iter()
-            .any(|wanted| wanted.writable && !wanted.current);
+        let stale = observed.wanted.iter().any(|wanted| wanted.writable && !wanted.current);
         let due = self.drift_due();
         // A password that must first be put right is not written into outputs.
         let settled = decide::password_is_settled(self.project, observed, &status);
@@ -434,10 +386,7 @@ impl Reader<'_> {
         let uid = self.uid();
         let first =
             || now + backoff::spread(interval, &uid, 1).saturating_sub(interval * 9 / 10) * 5;
-        let due = self
-            .projects
-            .memory
-            .note(&uid, |memo| *memo.drift_due.get_or_insert_with(first));
+        let due = self.projects.memory.note(&uid, |memo| *memo.drift_due.get_or_insert_with(first));
         now >= due
     }
 }

@@ -30,10 +30,7 @@ impl Gaps {
         if let Error::Forbidden { missing, .. } = error {
             let usual = || vec![usual.to_owned()];
             let permissions = Some(missing).filter(|names| !names.is_empty());
-            self.lacking.push(Lacking {
-                source,
-                permissions: permissions.unwrap_or_else(usual),
-            });
+            self.lacking.push(Lacking { source, permissions: permissions.unwrap_or_else(usual) });
         } else if is_about_this(&error) {
             self.trouble.get_or_insert(error);
         } else {
@@ -54,10 +51,7 @@ impl Reader<'_> {
         let tenant = self.tenant();
         let mut gaps = Gaps::default();
         let keys = self.keys(reference, &mut gaps).await?;
-        let pooler = self
-            .session
-            .send(&tenant, &management::pooler(reference))
-            .await;
+        let pooler = self.session.send(&tenant, &management::pooler(reference)).await;
         let pooler = match pooler {
             Ok(answer) => answer.value,
             Err(error) => {
@@ -65,15 +59,10 @@ impl Reader<'_> {
                 Vec::new()
             }
         };
-        let direct = observed
-            .wanted
-            .iter()
-            .any(|wanted| wanted.output.endpoint == Endpoint::Direct);
+        let direct =
+            observed.wanted.iter().any(|wanted| wanted.output.endpoint == Endpoint::Direct);
         let itself = if all || direct {
-            let answer = self
-                .session
-                .send(&tenant, &management::project(reference))
-                .await;
+            let answer = self.session.send(&tenant, &management::project(reference)).await;
             match answer {
                 Ok(answer) => answer.value.database,
                 Err(error) => {
@@ -103,13 +92,7 @@ impl Reader<'_> {
         };
         let postgres_version = itself.and_then(|database| database.version);
         let Gaps { lacking, trouble } = gaps;
-        Ok(Reading {
-            facts,
-            lacking,
-            no_keys,
-            trouble,
-            postgres_version,
-        })
+        Ok(Reading { facts, lacking, no_keys, trouble, postgres_version })
     }
 
     /// The API keys: secret ones in clear if the credential may see them, else what everybody sees who may list them.
@@ -119,10 +102,7 @@ impl Reader<'_> {
         gaps: &mut Gaps,
     ) -> Result<Option<Vec<ApiKey>>, Error> {
         let tenant = self.tenant();
-        let revealed = self
-            .session
-            .send(&tenant, &management::api_keys(reference))
-            .await;
+        let revealed = self.session.send(&tenant, &management::api_keys(reference)).await;
         let refusal = match revealed {
             Ok(answer) => return Ok(Some(answer.value)),
             Err(refusal @ Error::Forbidden { .. }) => refusal,
@@ -131,10 +111,7 @@ impl Reader<'_> {
                 return Ok(None);
             }
         };
-        let shown = self
-            .session
-            .send(&tenant, &management::shown_api_keys(reference))
-            .await;
+        let shown = self.session.send(&tenant, &management::shown_api_keys(reference)).await;
         match shown {
             Ok(answer) => {
                 let permission = management::READS_SECRET_KEYS;
@@ -170,11 +147,7 @@ fn chosen(keys: &[ApiKey]) -> Keys {
 fn pooled(entries: &[PoolerEntry]) -> Vec<Database> {
     const TRANSACTION: u16 = 6543;
     const SESSION: u16 = 5432;
-    let entry = |mode| {
-        entries
-            .iter()
-            .find(|entry| entry.primary && entry.mode == mode)
-    };
+    let entry = |mode| entries.iter().find(|entry| entry.primary && entry.mode == mode);
     let way = |endpoint, entry: &PoolerEntry, port| Database {
         endpoint,
         host: entry.host.clone(),
@@ -186,11 +159,7 @@ fn pooled(entries: &[PoolerEntry]) -> Vec<Database> {
     let session =
         entry(PoolMode::Session).map(|entry| way(Endpoint::SessionPooler, entry, entry.port));
     let derived = transaction.map(|entry| {
-        let port = if entry.port == TRANSACTION {
-            SESSION
-        } else {
-            entry.port
-        };
+        let port = if entry.port == TRANSACTION { SESSION } else { entry.port };
         way(Endpoint::SessionPooler, entry, port)
     });
     let transaction = transaction.map(|entry| way(Endpoint::TransactionPooler, entry, entry.port));

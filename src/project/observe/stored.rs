@@ -48,10 +48,8 @@ impl Reader<'_> {
 
     pub(super) async fn look_at_outputs(&self, observed: &mut Observed) -> Result<(), Error> {
         let status = self.project.status.clone().unwrap_or_default();
-        let recorded = status
-            .credentials
-            .as_ref()
-            .and_then(|known| known.password_digest.as_deref());
+        let recorded =
+            status.credentials.as_ref().and_then(|known| known.password_digest.as_deref());
         let mark = observed.password_mark(recorded).map(str::to_owned);
         let former = match &observed.password {
             PasswordSecret::There(kept) => kept.password.as_ref(),
@@ -162,10 +160,8 @@ impl Reader<'_> {
 
     /// Looks for a lost password in our outputs and in the supplied Secret.
     pub(super) fn recover(&self, observed: &mut Observed, status: &ProjectStatus) {
-        let recorded = status
-            .credentials
-            .as_ref()
-            .and_then(|known| known.password_digest.as_deref());
+        let recorded =
+            status.credentials.as_ref().and_then(|known| known.password_digest.as_deref());
         let Some(recorded) = recorded else { return };
         if let PasswordSecret::There(kept) = &observed.password
             && kept.digest.as_deref() == Some(recorded)
@@ -179,17 +175,13 @@ impl Reader<'_> {
             Some(_) | None => None,
         };
         observed.recovered = supplied.or_else(|| {
-            observed
-                .wanted
-                .iter()
-                .filter(|wanted| wanted.writable)
-                .find_map(|wanted| {
-                    let entries: &BTreeMap<_, _> = &wanted.found.as_ref()?.entries;
-                    let held = outputs::password_in(&wanted.output, entries).into_iter();
-                    held.filter(|text| digest(key, self.project, text) == recorded)
-                        .map(SecretString::from)
-                        .next()
-                })
+            observed.wanted.iter().filter(|wanted| wanted.writable).find_map(|wanted| {
+                let entries: &BTreeMap<_, _> = &wanted.found.as_ref()?.entries;
+                let held = outputs::password_in(&wanted.output, entries).into_iter();
+                held.filter(|text| digest(key, self.project, text) == recorded)
+                    .map(SecretString::from)
+                    .next()
+            })
         });
     }
 }

@@ -34,20 +34,13 @@ impl Hand<'_> {
         order: Order,
         mut status: ProjectStatus,
     ) -> Done {
-        let (Some(session), Ok(organization)) = (
-            self.session(),
-            order.organization.parse::<OrganizationSlug>(),
-        ) else {
+        let (Some(session), Ok(organization)) =
+            (self.session(), order.organization.parse::<OrganizationSlug>())
+        else {
             return Outcome::failed(pass.stored(), Again::Backoff);
         };
         // Nothing is recorded or sent by a process that may not lead any more.
-        if self
-            .projects
-            .shell
-            .leadership
-            .require(LEADERSHIP_LEFT)
-            .is_err()
-        {
+        if self.projects.shell.leadership.require(LEADERSHIP_LEFT).is_err() {
             return Outcome::failed(pass.stored(), Again::Backoff);
         }
         let held = self.projects.shell.leadership.hold();
@@ -65,55 +58,33 @@ impl Hand<'_> {
                 (Some(region), _) => Region::Specific(region.clone()),
                 (None, group) => Region::Group(group.clone().unwrap_or_default()),
             },
-            size: self
-                .project
-                .spec
-                .compute
-                .as_ref()
-                .and_then(|compute| compute.size.clone()),
+            size: self.project.spec.compute.as_ref().and_then(|compute| compute.size.clone()),
             db_pass: sent,
         };
         let call = management::create_project(&new);
         let number = order.number;
         let creation = status.creation.get_or_insert_default();
-        creation
-            .attempts
-            .push(self.attempt(&order, &new, &digest, call.deadline()));
+        creation.attempts.push(self.attempt(&order, &new, &digest, call.deadline()));
         creation.keep_room();
         // From now on an earlier list says nothing about the wanted name to anybody else.
-        self.projects.names.take(
-            &order.organization,
-            &self.project.wanted_name(),
-            self.uptime(),
-        );
+        self.projects.names.take(&order.organization, &self.project.wanted_name(), self.uptime());
         // K3: refused if anybody wrote the object since it was read.
         if let Err(error) = pass.write(&status).await {
             // The write may have been applied all the same; the call was certainly not made.
-            self.projects
-                .memory
-                .note(&self.uid(), |memo| memo.unsent = Some(number));
+            self.projects.memory.note(&self.uid(), |memo| memo.unsent = Some(number));
             return self.kubernetes(&error, "recording the create call", pass.stored());
         }
         // The password that is sent is the one that is stored now.
         let stored = self.kept_as(&digest).await;
-        let leads = self
-            .projects
-            .shell
-            .leadership
-            .require(LEADERSHIP_LEFT)
-            .is_ok();
+        let leads = self.projects.shell.leadership.require(LEADERSHIP_LEFT).is_ok();
         let in_time = self.uptime().saturating_sub(order.decided) < PREPARING;
         let Some(kept) = stored.filter(|_| leads && in_time) else {
-            let status = self
-                .close(pass, number, AttemptOutcome::NotSent, None)
-                .await;
+            let status = self.close(pass, number, AttemptOutcome::NotSent, None).await;
             return Outcome::failed(status, Again::Backoff);
         };
         let answer = session.send(&self.tenant(), &call).await;
         let over = self.uptime();
-        self.projects
-            .memory
-            .note(&self.uid(), |memo| memo.posted_at = Some(over));
+        self.projects.memory.note(&self.uid(), |memo| memo.posted_at = Some(over));
         let done = self.answered(pass, &order, answer, kept, status).await;
         drop(held);
         done
@@ -184,10 +155,7 @@ impl Hand<'_> {
         };
         let name_taken = matches!(
             &error,
-            Some(management::Error::Rejected {
-                because: Rejection::NameTaken,
-                ..
-            })
+            Some(management::Error::Rejected { because: Rejection::NameTaken, .. })
         );
         match error {
             // Nobody else can own the name: an earlier call of ours worked.
@@ -197,9 +165,7 @@ impl Hand<'_> {
                 } else {
                     None
                 };
-                let status = self
-                    .close(pass, number, AttemptOutcome::Refused, http)
-                    .await;
+                let status = self.close(pass, number, AttemptOutcome::Refused, http).await;
                 let done = self.platform(&error, "creating the project", status);
                 if let Some(Again::After(wait)) = done.again {
                     let until = self.uptime() + wait.min(REFUSED_FOR);
@@ -211,9 +177,7 @@ impl Hand<'_> {
                 done
             }
             Some(error) if error.was_not_sent() => {
-                let status = self
-                    .close(pass, number, AttemptOutcome::NotSent, None)
-                    .await;
+                let status = self.close(pass, number, AttemptOutcome::NotSent, None).await;
                 self.platform(&error, "creating the project", status)
             }
             Some(_) | None => {
@@ -239,10 +203,7 @@ impl Hand<'_> {
             settle_attempt(&mut there, number, outcome, http).then_some(there)
         });
         if let Err(error) = stored.await {
-            warn!(
-                error = &error as &dyn std::error::Error,
-                "the object is gone"
-            );
+            warn!(error = &error as &dyn std::error::Error, "the object is gone");
         }
         pass.stored()
     }
@@ -253,10 +214,7 @@ impl Hand<'_> {
         status: &ProjectStatus,
     ) -> Result<SecretString, kubernetes::Error> {
         let supplied = self.observed.usable_supplied();
-        let open = status
-            .creation
-            .iter()
-            .any(|creation| !creation.attempts.is_empty());
+        let open = status.creation.iter().any(|creation| !creation.attempts.is_empty());
         if let PasswordSecret::There(kept) = &self.observed.password
             && let Some(password) = &kept.password
         {
@@ -283,17 +241,10 @@ impl Hand<'_> {
         mut status: ProjectStatus,
     ) -> Done {
         let key = ObjectKey::of(self.project);
-        if !self
-            .projects
-            .refs
-            .enter(&claim.reference, &key, &self.uid())
-        {
+        if !self.projects.refs.enter(&claim.reference, &key, &self.uid()) {
             return Outcome::failed(pass.stored(), Again::Backoff);
         }
-        let attempts = status
-            .creation
-            .iter_mut()
-            .flat_map(|creation| &mut creation.attempts);
+        let attempts = status.creation.iter_mut().flat_map(|creation| &mut creation.attempts);
         let mut digests: Vec<String> = Vec::new();
         for attempt in attempts.filter(|_| claim.own) {
             attempt.outcome = AttemptOutcome::Created;
@@ -301,11 +252,7 @@ impl Hand<'_> {
         }
         // All attempts sent one password, unless somebody edited the Secret in between: then it is not known which.
         digests.dedup();
-        let sent = if digests.len() == 1 {
-            digests.pop()
-        } else {
-            None
-        };
+        let sent = if digests.len() == 1 { digests.pop() } else { None };
         let done = self.store(pass, &claim, sent.as_deref(), status).await;
         if let Some(sent) = sent
             && let Some(kept) = self.kept_as(&sent).await
@@ -340,11 +287,8 @@ impl Hand<'_> {
             );
             return Outcome::failed(status, Again::Backoff);
         }
-        let (done, how) = if claim.own {
-            ("created", Reason::Created)
-        } else {
-            ("adopted", Reason::Adopted)
-        };
+        let (done, how) =
+            if claim.own { ("created", Reason::Created) } else { ("adopted", Reason::Adopted) };
         let message = format!("project {} was {done}", claim.reference);
         Outcome::go_on(pass.stored()).telling(Note::on_the_way(how.as_str(), message))
     }
@@ -363,10 +307,7 @@ impl Hand<'_> {
         if claim.region.is_some() {
             status.region.clone_from(&claim.region);
         }
-        let open = status
-            .creation
-            .iter_mut()
-            .flat_map(|creation| &mut creation.attempts);
+        let open = status.creation.iter_mut().flat_map(|creation| &mut creation.attempts);
         for attempt in
             open.filter(|attempt| claim.own && Some(attempt.password_digest.as_str()) == sent)
         {
@@ -380,10 +321,8 @@ impl Hand<'_> {
             }
             Some(_) => PasswordOrigin::Generated,
         };
-        status.credentials = Some(Credentials {
-            password: origin,
-            password_digest: sent.map(str::to_owned),
-        });
+        status.credentials =
+            Some(Credentials { password: origin, password_digest: sent.map(str::to_owned) });
         status.endpoints = Some(Endpoints {
             api_url: Some(SupabaseProject::api_url(&claim.reference)),
             ..Endpoints::default()
@@ -392,11 +331,7 @@ impl Hand<'_> {
             creation.room = None;
         }
         let mut draft = self.draft(status);
-        let how = if claim.own {
-            Reason::Created
-        } else {
-            Reason::Adopted
-        };
+        let how = if claim.own { Reason::Created } else { Reason::Adopted };
         draft.set(ConditionType::Provisioned, Truth::Yes, how, "");
         if self.project.metadata.deletion_timestamp.is_none() {
             draft.progressing(Reason::Provisioning, "waiting for the platform");
@@ -434,10 +369,7 @@ fn settle_attempt(
     outcome: AttemptOutcome,
     http: Option<i64>,
 ) -> bool {
-    let attempts = status
-        .creation
-        .iter_mut()
-        .flat_map(|creation| &mut creation.attempts);
+    let attempts = status.creation.iter_mut().flat_map(|creation| &mut creation.attempts);
     let open = attempts
         .filter(|attempt| attempt.number == number && attempt.outcome == AttemptOutcome::Pending);
     let mut found = false;

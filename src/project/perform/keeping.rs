@@ -62,11 +62,8 @@ impl Hand<'_> {
         };
         let held = self.projects.shell.leadership.hold();
         let supplied = self.observed.usable_supplied();
-        let origin = if supplied.is_some() {
-            PasswordOrigin::Supplied
-        } else {
-            PasswordOrigin::Generated
-        };
+        let origin =
+            if supplied.is_some() { PasswordOrigin::Supplied } else { PasswordOrigin::Generated };
         let fresh = supplied.map_or_else(
             || SecretString::from(password::generate(self.projects.shell.random.as_ref())),
             |supplied| supplied.password.clone(),
@@ -84,29 +81,16 @@ impl Hand<'_> {
             }
         };
         // The same value again is harmless, so a lost answer is simply asked again.
-        if let Err(error) = session
-            .send(
-                &self.tenant(),
-                &management::change_password(&reference, &next),
-            )
-            .await
+        if let Err(error) =
+            session.send(&self.tenant(), &management::change_password(&reference, &next)).await
         {
             return self.platform(&error, "setting a new database password", status);
         }
-        let digest = bound(
-            &self.projects.digest_key,
-            self.project,
-            next.expose_secret(),
-        );
-        let known = Credentials {
-            password: origin,
-            password_digest: Some(digest),
-        };
+        let digest = bound(&self.projects.digest_key, self.project, next.expose_secret());
+        let known = Credentials { password: origin, password_digest: Some(digest) };
         let stored = pass.insist(&self.projects.shell, |there| {
-            (there.credentials.as_ref() != Some(&known)).then(|| ProjectStatus {
-                credentials: Some(known.clone()),
-                ..there
-            })
+            (there.credentials.as_ref() != Some(&known))
+                .then(|| ProjectStatus { credentials: Some(known.clone()), ..there })
         });
         if let Err(error) = stored.await {
             return self.kubernetes(&error, "storing the new database password", pass.stored());
@@ -115,10 +99,8 @@ impl Hand<'_> {
             return self.kubernetes(&error, "keeping the new database password", pass.stored());
         }
         drop(held);
-        let note = Note::warning(
-            "PasswordReset",
-            "the lost database password was replaced by a new one",
-        );
+        let note =
+            Note::warning("PasswordReset", "the lost database password was replaced by a new one");
         Outcome::go_on(pass.stored()).telling(note)
     }
 }

@@ -36,11 +36,7 @@ pub(super) async fn perform(
     status: ProjectStatus,
 ) -> Done {
     let project = pass.object().clone();
-    let hand = Hand {
-        projects,
-        project: &project,
-        observed: &observed,
-    };
+    let hand = Hand { projects, project: &project, observed: &observed };
     match step {
         Step::Create(order) => hand.create(pass, order, status).await,
         Step::Claim(claim) => hand.claim(pass, claim, status).await,
@@ -84,20 +80,12 @@ impl Hand<'_> {
     }
 
     fn vault(&self) -> Vault<'_> {
-        Vault::of(
-            &self.projects.shell.client,
-            self.project,
-            &self.projects.digest_key,
-        )
+        Vault::of(&self.projects.shell.client, self.project, &self.projects.digest_key)
     }
 
     /// Digest of a password, as the object records it.
     fn digest(&self, password: &SecretString) -> String {
-        password::digest(
-            &self.projects.digest_key,
-            self.project,
-            password.expose_secret(),
-        )
+        password::digest(&self.projects.digest_key, self.project, password.expose_secret())
     }
 
     fn draft(&self, status: ProjectStatus) -> Draft {
@@ -109,13 +97,7 @@ impl Hand<'_> {
     }
 
     fn reference(&self) -> Option<ProjectRef> {
-        self.project
-            .status
-            .as_ref()?
-            .reference
-            .as_ref()?
-            .parse()
-            .ok()
+        self.project.status.as_ref()?.reference.as_ref()?.parse().ok()
     }
 
     /// Something on the API server's side did not work.
@@ -154,36 +136,23 @@ impl Hand<'_> {
         let (Some(session), Some(reference)) = (self.session(), self.reference()) else {
             return Outcome::failed(status, Again::Backoff);
         };
-        let answer = session
-            .send(
-                &self.tenant(),
-                &management::rename_project(&reference, name),
-            )
-            .await;
+        let answer =
+            session.send(&self.tenant(), &management::rename_project(&reference, name)).await;
         let at = self.uptime();
         let uid = self.uid();
         match answer {
             Ok(_) => {
-                self.projects
-                    .memory
-                    .note(&uid, |memo| memo.renamed = Some((name.to_owned(), at)));
+                self.projects.memory.note(&uid, |memo| memo.renamed = Some((name.to_owned(), at)));
                 let mut status = status;
                 let organization = status.organization_slug.clone().unwrap_or_default();
                 self.projects.names.take(&organization, name, at);
-                session
-                    .roster(&organization)
-                    .renamed(reference.as_str(), name);
+                session.roster(&organization).renamed(reference.as_str(), name);
                 status.project_name = Some(name.to_owned());
                 Outcome::carry_on(status)
             }
-            Err(management::Error::Rejected {
-                because: Rejection::NameTaken,
-                ..
-            }) => {
+            Err(management::Error::Rejected { because: Rejection::NameTaken, .. }) => {
                 let until = (self.project.metadata.generation, at + NAME_TAKEN_FOR);
-                self.projects
-                    .memory
-                    .note(&uid, |memo| memo.name_taken = Some(until));
+                self.projects.memory.note(&uid, |memo| memo.name_taken = Some(until));
                 let note = Note::warning(
                     Reason::NameConflict.as_str(),
                     format!("another project of the organization is named {name:?}"),
@@ -212,10 +181,7 @@ impl Hand<'_> {
         };
         let (call, doing) = match power {
             Power::Pause => (management::pause_project(&reference), "pausing the project"),
-            Power::Restore => (
-                management::restore_project(&reference),
-                "waking the project",
-            ),
+            Power::Restore => (management::restore_project(&reference), "waking the project"),
         };
         let answer = session.send(&self.tenant(), &call).await;
         let at = self.uptime();
@@ -227,14 +193,8 @@ impl Hand<'_> {
                     ..
                 })
         );
-        if under_way
-            || answer
-                .as_ref()
-                .is_err_and(management::Error::was_perhaps_done)
-        {
-            self.projects
-                .memory
-                .note(&self.uid(), |memo| memo.powered_at = Some(at));
+        if under_way || answer.as_ref().is_err_and(management::Error::was_perhaps_done) {
+            self.projects.memory.note(&self.uid(), |memo| memo.powered_at = Some(at));
             if matches!(power, Power::Restore) {
                 status.restores = Some(status.restores.unwrap_or_default().saturating_add(1));
             }

@@ -25,10 +25,7 @@ impl Hand<'_> {
                 return self.kubernetes(&error, "looking at the object once more", status);
             }
         }
-        match session
-            .send(&self.tenant(), &management::delete_project(&reference))
-            .await
-        {
+        match session.send(&self.tenant(), &management::delete_project(&reference)).await {
             Ok(_) => {
                 self.projects.memory.note(&self.uid(), |memo| {
                     memo.delete_accepted = Some(self.uptime());
@@ -40,12 +37,7 @@ impl Hand<'_> {
                 Outcome::done(status).telling(note)
             }
             Err(management::Error::NotFound | management::Error::Removed) => Outcome::done(status),
-            Err(
-                error @ management::Error::Rejected {
-                    because: Rejection::NotReady,
-                    ..
-                },
-            ) => {
+            Err(error @ management::Error::Rejected { because: Rejection::NotReady, .. }) => {
                 let mut draft = self.draft(status);
                 draft.set(
                     ConditionType::DeletionBlocked,
@@ -92,12 +84,7 @@ impl Hand<'_> {
                     "the password Secret could not be seen to yet"
                 );
                 let mut draft = self.draft(status);
-                draft.set(
-                    ConditionType::DeletionBlocked,
-                    Truth::Yes,
-                    Reason::Retrying,
-                    &message,
-                );
+                draft.set(ConditionType::DeletionBlocked, Truth::Yes, Reason::Retrying, &message);
                 Outcome::failed(draft.finish(), Again::Backoff)
             }
         }
@@ -111,11 +98,7 @@ impl Hand<'_> {
 
     /// Leaves the password Secret behind, with the ref if the password in it is known to be the project's.
     async fn retain(&self, reference: &str) -> Result<(), kubernetes::Error> {
-        let known = self
-            .project
-            .status
-            .as_ref()
-            .and_then(|status| status.credentials.as_ref());
+        let known = self.project.status.as_ref().and_then(|status| status.credentials.as_ref());
         let known = known.and_then(|known| known.password_digest.as_deref());
         self.vault().retain(reference, known).await
     }

@@ -74,9 +74,7 @@ pub struct Entry {
 impl Entry {
     /// Whether the entry has done its duty.
     pub fn is_over(&self, now: Timestamp) -> bool {
-        self.ends_at
-            .checked_add(LINGER)
-            .is_ok_and(|until| until < now)
+        self.ends_at.checked_add(LINGER).is_ok_and(|until| until < now)
     }
 }
 
@@ -105,11 +103,7 @@ impl Entry {
                 expires_at: stored.expires_at,
                 limited: stored.limited_to_projects,
             });
-        Some(Self {
-            flow: flow.to_owned(),
-            ends_at: stored.ends_at,
-            pair,
-        })
+        Some(Self { flow: flow.to_owned(), ends_at: stored.ends_at, pair })
     }
 
     fn bytes(&self) -> ByteString {
@@ -175,12 +169,7 @@ impl std::fmt::Debug for Grants {
 impl Grants {
     /// The Secret `name` of the connection with this UID.
     pub fn new(client: Client, namespace: String, name: String, uid: String) -> Self {
-        Self {
-            client,
-            namespace,
-            name,
-            uid,
-        }
+        Self { client, namespace, name, uid }
     }
 
     fn api(&self) -> Api<Secret> {
@@ -208,11 +197,7 @@ impl Grants {
         ends_at: Timestamp,
         now: Timestamp,
     ) -> Result<(), NotOpened> {
-        let entry = Entry {
-            flow: flow.to_owned(),
-            ends_at,
-            pair: None,
-        };
+        let entry = Entry { flow: flow.to_owned(), ends_at, pair: None };
         for _ in 0..TRIES {
             let written = match kubernetes::get(&self.api(), &self.name).await? {
                 None => {
@@ -264,18 +249,13 @@ impl Grants {
                 }
             }
         };
-        tokio::time::timeout(INSIST_FOR, insist)
-            .await
-            .unwrap_or(Err(Error::Conflict))
+        tokio::time::timeout(INSIST_FOR, insist).await.unwrap_or(Err(Error::Conflict))
     }
 
     async fn try_put(&self, flow: &str, pair: Option<&Pair>) -> Result<(), Error> {
         let mut there = self.read().await?.ok_or(Error::NotFound)?;
-        let entry = there
-            .entries
-            .iter_mut()
-            .find(|entry| entry.flow == flow)
-            .ok_or(Error::NotFound)?;
+        let entry =
+            there.entries.iter_mut().find(|entry| entry.flow == flow).ok_or(Error::NotFound)?;
         entry.pair = pair.cloned();
         let secret = self.secret(Some(there.secret), &there.entries);
         kubernetes::replace(&self.api(), &secret).await.map(|_| ())
@@ -311,10 +291,8 @@ impl Grants {
         ];
         let marks = ours.map(|(name, value)| (name.to_owned(), value.to_owned()));
         secret.labels_mut().extend(marks);
-        let data: BTreeMap<_, _> = entries
-            .iter()
-            .map(|entry| (entry.flow.clone(), entry.bytes()))
-            .collect();
+        let data: BTreeMap<_, _> =
+            entries.iter().map(|entry| (entry.flow.clone(), entry.bytes())).collect();
         secret.data = Some(data);
         secret
     }
@@ -328,9 +306,7 @@ fn is_grants(secret: &Secret) -> bool {
 
 fn read(secret: Secret) -> GrantsRead {
     let data = secret.data.iter().flatten();
-    let entries = data
-        .filter_map(|(flow, bytes)| Entry::read(flow, &bytes.0))
-        .collect();
+    let entries = data.filter_map(|(flow, bytes)| Entry::read(flow, &bytes.0)).collect();
     GrantsRead { secret, entries }
 }
 
@@ -357,15 +333,9 @@ mod tests {
         assert_eq!(pair.refresh.expose_secret(), "r");
         assert_eq!(pair.expires_at, "2026-01-02T00:00:00Z".parse().ok());
         assert!(pair.limited);
-        let empty = Entry {
-            pair: None,
-            ..entry
-        };
+        let empty = Entry { pair: None, ..entry };
         assert!(Entry::read("f", &empty.bytes().0).unwrap().pair.is_none());
-        assert!(
-            Entry::read("f", b"{").is_none(),
-            "what is damaged is no grant"
-        );
+        assert!(Entry::read("f", b"{").is_none(), "what is damaged is no grant");
     }
 
     #[test]

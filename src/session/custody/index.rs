@@ -54,13 +54,9 @@ impl Index {
     pub fn has_rival(&self, id: &ConnectionId, digest: &str) -> bool {
         let rank = |holder: &Holder| (holder.created, holder.uid.clone());
         let own = self.0.get(id).map(rank);
-        self.0
-            .iter()
-            .filter(|(other, _)| *other != id)
-            .any(|(_, other)| {
-                other.holds(digest)
-                    || other.seed.as_deref() == Some(digest) && Some(rank(other)) < own
-            })
+        self.0.iter().filter(|(other, _)| *other != id).any(|(_, other)| {
+            other.holds(digest) || other.seed.as_deref() == Some(digest) && Some(rank(other)) < own
+        })
     }
 
     /// Claims a refresh token that is about to be used. False if another connection has the better right.

@@ -116,17 +116,12 @@ pub struct Memory {
 impl Memory {
     /// What the platform said to a token last.
     pub fn verdict(&self, digest: &str) -> Option<&Verdict> {
-        self.verdicts
-            .iter()
-            .find(|(known, _)| known == digest)
-            .map(|(_, verdict)| verdict)
+        self.verdicts.iter().find(|(known, _)| known == digest).map(|(_, verdict)| verdict)
     }
 
     /// The verdict on the predecessor of a token that was granted lately.
     pub fn inherited(&self, digest: &str) -> Option<&Verdict> {
-        self.inherited
-            .as_ref()
-            .filter(|_| self.granted.as_deref() == Some(digest))
+        self.inherited.as_ref().filter(|_| self.granted.as_deref() == Some(digest))
     }
 
     /// A refresh gave a token, in the place of one of the same chain, if there was one.
@@ -167,8 +162,7 @@ impl Memory {
 
     /// A step about a token worked.
     pub fn succeed(&mut self, step: &str, token: &str) {
-        self.failures
-            .retain(|failure| failure.step != step || failure.token != token);
+        self.failures.retain(|failure| failure.step != step || failure.token != token);
     }
 
     /// A step about a token failed.
@@ -185,9 +179,7 @@ impl Memory {
     pub fn vouches_for(&self, digest: &str) -> bool {
         let granted = [&self.granted, &self.granted_refresh];
         matches!(self.verdict(digest), Some(Verdict::Works { .. }))
-            || granted
-                .into_iter()
-                .any(|granted| granted.as_deref() == Some(digest))
+            || granted.into_iter().any(|granted| granted.as_deref() == Some(digest))
     }
 
     /// Forgets what was said, so that every token is tried anew.
@@ -222,27 +214,18 @@ mod tests {
     use super::*;
 
     const fn works() -> Verdict {
-        Verdict::Works {
-            at: Duration::ZERO,
-            organizations: None,
-        }
+        Verdict::Works { at: Duration::ZERO, organizations: None }
     }
 
     #[test]
     fn a_rejection_remembers_whether_the_token_had_worked() {
         let mut memory = Memory::default();
         memory.judge("a", Verdict::Rejected { worked: true });
-        assert_eq!(
-            memory.verdict("a"),
-            Some(&Verdict::Rejected { worked: false })
-        );
+        assert_eq!(memory.verdict("a"), Some(&Verdict::Rejected { worked: false }));
         memory.judge("b", works());
         memory.judge("b", Verdict::Rejected { worked: false });
         memory.judge("b", Verdict::Rejected { worked: false });
-        assert_eq!(
-            memory.verdict("b"),
-            Some(&Verdict::Rejected { worked: true })
-        );
+        assert_eq!(memory.verdict("b"), Some(&Verdict::Rejected { worked: true }));
         for number in 0..100 {
             memory.judge(&number.to_string(), works());
         }

@@ -131,10 +131,7 @@ async fn spend(means: &Means, order: Order) -> End {
         at: line.clock().now(),
         token: order.token.digest.clone(),
     };
-    let with_marker = TokenState {
-        marker: Some(marker.clone()),
-        ..order.state.clone()
-    };
+    let with_marker = TokenState { marker: Some(marker.clone()), ..order.state.clone() };
     let begun = line.uptime();
     means.session.remember(|memory| {
         memory.ended = None;
@@ -159,18 +156,13 @@ async fn spend(means: &Means, order: Order) -> End {
             keep(means, &order, &marker, with_marker, secret, &grant).await;
             End::Granted
         }
-        Err(Error::Rejected {
-            because: Rejection::InvalidClient,
-            ..
-        }) => End::WrongApp,
+        Err(Error::Rejected { because: Rejection::InvalidClient, .. }) => End::WrongApp,
         Err(Error::Throttled { retry_after }) => End::Throttled(retry_after),
         // Every other refusal of the token endpoint is about the token; a used one answers 404.
         Err(Error::Rejected { .. }) => {
             // Whoever ended the refresh token has perhaps ended the access token too.
             if let Some(access) = &order.state.access {
-                means
-                    .session
-                    .remember(|memory| memory.doubt_one(&access.digest));
+                means.session.remember(|memory| memory.doubt_one(&access.digest));
             }
             give_up(means, &order, &marker, with_marker, secret).await;
             End::Refused
@@ -208,14 +200,7 @@ async fn keep(
     let line = means.session.line();
     let (now, spent) = (line.clock().now(), &order.token.digest);
     let replace = |before: &TokenState| {
-        granted(
-            before,
-            order,
-            grant,
-            &means.key,
-            now,
-            &means.session.id().to_string(),
-        )
+        granted(before, order, grant, &means.key, now, &means.session.id().to_string())
     };
     let merge = |stored: &TokenState| {
         let current = stored.refresh.as_ref().map(|token| token.digest.as_str());
@@ -227,15 +212,8 @@ async fn keep(
     };
     let next = replace(&with_marker);
     let index = means.session.index();
-    let stored = order
-        .store
-        .insist(
-            Some(secret),
-            next.clone(),
-            merge,
-            super::store::lives_in(index),
-        )
-        .await;
+    let stored =
+        order.store.insist(Some(secret), next.clone(), merge, super::store::lives_in(index)).await;
     if stored.is_none() {
         warn!(
             connection = %means.session.id(),
@@ -247,10 +225,7 @@ async fn keep(
     means.session.remember(|memory| {
         let digest = |token: &Option<Token>| token.as_ref().map(|token| token.digest.clone());
         memory.granted_refresh = digest(&state.refresh);
-        memory.grant(
-            digest(&state.access),
-            predecessor.map(|token| token.digest.as_str()),
-        );
+        memory.grant(digest(&state.access), predecessor.map(|token| token.digest.as_str()));
     });
     means.session.renew(&state, &order.app, &means.key);
 }
@@ -282,12 +257,7 @@ async fn give_up(
     let index = means.session.index();
     order
         .store
-        .insist(
-            Some(secret),
-            refuse(&with_marker),
-            merge,
-            super::store::lives_in(index),
-        )
+        .insist(Some(secret), refuse(&with_marker), merge, super::store::lives_in(index))
         .await;
 }
 
@@ -300,10 +270,7 @@ fn granted(
     now: Timestamp,
     jitter: &str,
 ) -> TokenState {
-    let refresh = grant
-        .refresh_token
-        .clone()
-        .map(|value| Token::refresh(key, value));
+    let refresh = grant.refresh_token.clone().map(|value| Token::refresh(key, value));
     let lifetime = grant.expires_in.unwrap_or(LIFETIME).max(LIFETIME_LEAST);
     let access = Token::access(key, grant.access_token.clone());
     let mut next = TokenState {
@@ -313,11 +280,7 @@ fn granted(
         granted_at: later(now, Duration::ZERO),
         expires_at: later(now, lifetime),
         refresh_at: later(now, renewal(lifetime, jitter)),
-        seed: if order.from_seed {
-            Some(order.token.digest.clone())
-        } else {
-            before.seed.clone()
-        },
+        seed: if order.from_seed { Some(order.token.digest.clone()) } else { before.seed.clone() },
         limited: grant.limited_to_projects,
         consumed: before.consumed.clone(),
         marker: None,
@@ -347,10 +310,7 @@ pub fn adopted(
         access,
         granted_at: later(now, Duration::ZERO),
         expires_at,
-        refresh_at: later(
-            now,
-            renewal(left.unwrap_or(LIFETIME).max(LIFETIME_LEAST), jitter),
-        ),
+        refresh_at: later(now, renewal(left.unwrap_or(LIFETIME).max(LIFETIME_LEAST), jitter)),
         seed: Some(refresh.digest.clone()),
         refresh: Some(refresh.clone()),
         limited,
@@ -358,17 +318,9 @@ pub fn adopted(
         consumed: before.consumed.clone(),
         marker: None,
     };
-    if let Some(marker) = before
-        .marker
-        .as_ref()
-        .filter(|marker| marker.token != refresh.digest)
-    {
+    if let Some(marker) = before.marker.as_ref().filter(|marker| marker.token != refresh.digest) {
         // Its answer is lost, and nobody will look for it any more.
-        next.consume(Consumed {
-            digest: marker.token.clone(),
-            seed: true,
-            refused: None,
-        });
+        next.consume(Consumed { digest: marker.token.clone(), seed: true, refused: None });
     }
     next
 }

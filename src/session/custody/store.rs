@@ -66,14 +66,7 @@ impl Store {
         namespace: String,
         name: String,
     ) -> Self {
-        Self {
-            client,
-            key,
-            id,
-            uid,
-            namespace,
-            name,
-        }
+        Self { client, key, id, uid, namespace, name }
     }
 
     /// The Secret's name.
@@ -203,9 +196,7 @@ impl Store {
     pub async fn remove(&self, secret: &Secret) -> Result<(), Error> {
         // Replaced, not patched: the right to patch Secrets is not granted.
         let mut freed = secret.clone();
-        freed
-            .finalizers_mut()
-            .retain(|finalizer| finalizer != FINALIZER);
+        freed.finalizers_mut().retain(|finalizer| finalizer != FINALIZER);
         match kubernetes::replace(&self.api(), &freed).await {
             Ok(written) => freed.metadata.resource_version = Some(written.version().to_owned()),
             Err(Error::NotFound) => return Ok(()),
@@ -235,10 +226,5 @@ impl Store {
 pub(super) fn lives_in(
     index: &std::sync::Mutex<Index>,
 ) -> impl Fn(&str) -> bool + Send + Sync + '_ {
-    move |uid| {
-        index
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .lives(uid)
-    }
+    move |uid| index.lock().unwrap_or_else(std::sync::PoisonError::into_inner).lives(uid)
 }

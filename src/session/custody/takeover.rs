@@ -112,11 +112,5 @@ async fn holder(
     };
     // The pair is taken to be made of this seed: nobody else may send it.
     stored.extend(seed.clone().filter(|_| source_unknown));
-    Ok(Holder {
-        uid,
-        created: connection.meta().created(),
-        stored,
-        seed,
-        ..Holder::default()
-    })
+    Ok(Holder { uid, created: connection.meta().created(), stored, seed, ..Holder::default() })
 }

@@ -126,10 +126,7 @@ impl TokenState {
     pub fn read(key: &DigestKey, data: &BTreeMap<String, ByteString>) -> Result<Self, Damaged> {
         let text = |name: &str| {
             let bytes = &data.get(name)?.0;
-            std::str::from_utf8(bytes)
-                .ok()
-                .map(str::trim)
-                .filter(|text| !text.is_empty())
+            std::str::from_utf8(bytes).ok().map(str::trim).filter(|text| !text.is_empty())
         };
         let token = |name: &str| text(name).and_then(credential);
         let json_or = |name: &str| -> Result<Option<&[u8]>, Damaged> {
@@ -169,9 +166,7 @@ impl TokenState {
             }
         };
         let clear = |token: &Option<Token>| {
-            token
-                .as_ref()
-                .map(|token| token.value.expose_secret().to_owned())
+            token.as_ref().map(|token| token.value.expose_secret().to_owned())
         };
         put(ACCESS, clear(&self.access));
         put(REFRESH, clear(&self.refresh));
@@ -182,12 +177,7 @@ impl TokenState {
         put(LIMITED, self.limited.then(|| "true".to_owned()));
         put(GRANTED_BY, self.granted_by.clone());
         put(CONSUMED, serde_json::to_string(&self.consumed).ok());
-        put(
-            MARKER,
-            self.marker
-                .as_ref()
-                .and_then(|marker| serde_json::to_string(marker).ok()),
-        );
+        put(MARKER, self.marker.as_ref().and_then(|marker| serde_json::to_string(marker).ok()));
         data
     }
 
@@ -203,18 +193,13 @@ impl TokenState {
     pub fn is_consumed(&self, digest: &str, app: Option<&str>) -> bool {
         self.consumed.iter().any(|consumed| {
             consumed.digest == digest
-                && consumed
-                    .refused
-                    .as_deref()
-                    .is_none_or(|refused| Some(refused) == app)
+                && consumed.refused.as_deref().is_none_or(|refused| Some(refused) == app)
         })
     }
 
     /// Whether a refresh token was spent for a pair.
     pub fn was_spent(&self, digest: &str) -> bool {
-        self.consumed
-            .iter()
-            .any(|consumed| consumed.digest == digest && consumed.refused.is_none())
+        self.consumed.iter().any(|consumed| consumed.digest == digest && consumed.refused.is_none())
     }
 
     /// Records that a refresh token must not be sent again.
@@ -231,9 +216,7 @@ impl TokenState {
         self.consumed.retain(|other| !known(other));
         self.consumed.push(Consumed { seed, ..consumed });
         self.keep_last(CHAIN, |consumed| !consumed.seed);
-        self.keep_last(REFUSED, |consumed| {
-            consumed.seed && consumed.refused.is_some()
-        });
+        self.keep_last(REFUSED, |consumed| consumed.seed && consumed.refused.is_some());
     }
 
     fn keep_last(&mut self, most: usize, of: impl Fn(&Consumed) -> bool) {
@@ -252,10 +235,7 @@ impl TokenState {
         let consumed = self.consumed.iter().flat_map(Consumed::digests);
         let seed = self.seed.as_deref();
         let sent = self.marker.as_ref().map(|marker| marker.token.as_str());
-        consumed
-            .chain(seed)
-            .chain(sent)
-            .any(|digest| !key.made(digest))
+        consumed.chain(seed).chain(sent).any(|digest| !key.made(digest))
     }
 
     /// Whether there is a pair, or half of one.
@@ -274,8 +254,7 @@ impl TokenState {
     #[must_use]
     pub fn rekeyed(&self, key: &DigestKey, seed: Option<&Token>) -> Self {
         let mut next = self.clone();
-        next.consumed
-            .retain(|consumed| consumed.digests().all(|digest| key.made(digest)));
+        next.consumed.retain(|consumed| consumed.digests().all(|digest| key.made(digest)));
         let source = seed.filter(|_| self.has_tokens());
         if self.seed.as_deref().is_some_and(|seed| !key.made(seed)) {
             next.seed = source.map(|token| token.digest.clone());
@@ -283,16 +262,9 @@ impl TokenState {
         if let Some(token) = source
             && self.refresh.as_ref() != Some(token)
         {
-            next.consume(Consumed {
-                digest: token.digest.clone(),
-                seed: true,
-                refused: None,
-            });
+            next.consume(Consumed { digest: token.digest.clone(), seed: true, refused: None });
         }
-        let sent = self
-            .refresh
-            .as_ref()
-            .or_else(|| seed.filter(|_| !self.has_tokens()));
+        let sent = self.refresh.as_ref().or_else(|| seed.filter(|_| !self.has_tokens()));
         next.marker = next.marker.and_then(|marker| {
             if key.made(&marker.token) {
                 return Some(marker);
@@ -305,10 +277,7 @@ impl TokenState {
 
     /// The digests of every refresh token that this state holds or remembers.
     pub fn digests(&self) -> impl Iterator<Item = &str> {
-        let consumed = self
-            .consumed
-            .iter()
-            .map(|consumed| consumed.digest.as_str());
+        let consumed = self.consumed.iter().map(|consumed| consumed.digest.as_str());
         let current = self.refresh.iter().map(|token| token.digest.as_str());
         let sent = self.marker.iter().map(|marker| marker.token.as_str());
         consumed.chain(current).chain(sent)
@@ -317,10 +286,7 @@ impl TokenState {
 
 /// What only the operator can write beside a token that was granted to an app.
 pub(super) fn proof(key: &DigestKey, access: &Token, app: &App) -> String {
-    key.digest(
-        "granted-by",
-        [access.digest.as_bytes(), app.digest.as_bytes()],
-    )
+    key.digest("granted-by", [access.digest.as_bytes(), app.digest.as_bytes()])
 }
 
 /// A credential without surrounding white space, if the text can be one: visible ASCII, at most 4 KiB.
@@ -378,11 +344,7 @@ mod tests {
     }
 
     fn consumed(digest: &str, seed: bool, refused: Option<&str>) -> Consumed {
-        Consumed {
-            digest: digest.to_owned(),
-            seed,
-            refused: refused.map(str::to_owned),
-        }
+        Consumed { digest: digest.to_owned(), seed, refused: refused.map(str::to_owned) }
     }
 
     #[test]
@@ -396,10 +358,7 @@ mod tests {
             seed: Some("d1".to_owned()),
             granted_by: Some("proof".to_owned()),
             limited: true,
-            consumed: vec![
-                consumed("d1", true, None),
-                consumed("d2", false, Some("app")),
-            ],
+            consumed: vec![consumed("d1", true, None), consumed("d2", false, Some("app"))],
             marker: Some(Marker {
                 process: "p".to_owned(),
                 at: "2025-12-31T18:00:00Z".parse().unwrap(),
@@ -423,11 +382,7 @@ mod tests {
             ("marker", "{}"),
         ] {
             let data = BTreeMap::from([(name.to_owned(), ByteString(text.into()))]);
-            assert_eq!(
-                TokenState::read(&key(), &data),
-                Err(Damaged),
-                "{name}: {text}"
-            );
+            assert_eq!(TokenState::read(&key(), &data), Err(Damaged), "{name}: {text}");
         }
         let odd = BTreeMap::from([
             ("access_token".to_owned(), ByteString(vec![0xff])),
@@ -455,10 +410,7 @@ mod tests {
 
     #[test]
     fn seeds_are_remembered_for_ever_and_the_chain_for_a_while() {
-        let mut state = TokenState {
-            seed: Some("first".to_owned()),
-            ..TokenState::default()
-        };
+        let mut state = TokenState { seed: Some("first".to_owned()), ..TokenState::default() };
         state.consume(consumed("first", false, None));
         for number in 0..200 {
             state.consume(consumed(&format!("c{number}"), false, None));
@@ -477,11 +429,8 @@ mod tests {
         let new = DigestKey::from_bytes(&[8; 32]).unwrap();
         let old = |value: &str| Token::refresh(&key(), value.into()).digest;
         let seed = Token::refresh(&new, "seed".into());
-        let marker = |token: String| Marker {
-            process: "p".to_owned(),
-            at: Timestamp::UNIX_EPOCH,
-            token,
-        };
+        let marker =
+            |token: String| Marker { process: "p".to_owned(), at: Timestamp::UNIX_EPOCH, token };
         let mut state = TokenState {
             access: Some(Token::access(&new, "access".into())),
             refresh: Some(Token::refresh(&new, "refresh".into())),

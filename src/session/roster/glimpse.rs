@@ -25,10 +25,7 @@ pub(super) async fn look(
 ) -> Result<Glimpse, Error> {
     let newest = organization_projects(slug, 0, 1, Sort::NewestFirst);
     let newest = session.send(tenant, &newest).await?.value;
-    let active = session
-        .send(tenant, &count_active_projects(slug))
-        .await?
-        .value;
+    let active = session.send(tenant, &count_active_projects(slug)).await?.value;
     Ok(Glimpse {
         count: newest.count,
         newest: newest.projects.first().map(|one| one.reference.clone()),

@@ -20,11 +20,7 @@ impl From<Vec<ListedProject>> for ProjectList {
         by_ref.sort_by_key(|place| key(place).map(|one| one.reference.as_str()));
         let mut by_name: Vec<u32> = places.collect();
         by_name.sort_by_key(|place| key(place).map(|one| one.name.as_str()));
-        Self {
-            all,
-            by_ref,
-            by_name,
-        }
+        Self { all, by_ref, by_name }
     }
 }
 
@@ -39,11 +35,7 @@ impl Deref for ProjectList {
 impl ProjectList {
     /// The project of a ref.
     pub fn find(&self, reference: &str) -> Option<&ListedProject> {
-        let key = |place: &u32| {
-            self.all
-                .get(*place as usize)
-                .map(|one| one.reference.as_str())
-        };
+        let key = |place: &u32| self.all.get(*place as usize).map(|one| one.reference.as_str());
         let place = self.by_ref.binary_search_by_key(&Some(reference), key);
         let place = self.by_ref.get(place.ok()?)?;
         self.all.get(*place as usize)
@@ -52,15 +44,11 @@ impl ProjectList {
     /// Every project of a name, branches included, in the order of the list.
     pub fn named(&self, name: &str) -> impl Iterator<Item = &ListedProject> {
         let key = |place: &u32| self.all.get(*place as usize).map(|one| one.name.as_str());
-        let first = self
-            .by_name
-            .partition_point(|place| key(place) < Some(name));
+        let first = self.by_name.partition_point(|place| key(place) < Some(name));
         let rest = self.by_name.get(first..).unwrap_or_default();
         let same = rest.partition_point(|place| key(place) == Some(name));
         let places = rest.get(..same).unwrap_or_default();
-        places
-            .iter()
-            .filter_map(|place| self.all.get(*place as usize))
+        places.iter().filter_map(|place| self.all.get(*place as usize))
     }
 }
 
@@ -80,17 +68,12 @@ mod tests {
             created_at: None,
             size: None,
         };
-        let list = ProjectList::from(vec![
-            listed('c', "demo"),
-            listed('a', "other"),
-            listed('b', "demo"),
-        ]);
+        let list =
+            ProjectList::from(vec![listed('c', "demo"), listed('a', "other"), listed('b', "demo")]);
         assert_eq!(list.len(), 3);
         let names = |name| -> Vec<_> {
             let found = list.named(name);
-            found
-                .map(|one| one.reference.as_str().chars().next())
-                .collect()
+            found.map(|one| one.reference.as_str().chars().next()).collect()
         };
         assert_eq!(names("demo"), [Some('c'), Some('b')]);
         assert_eq!(names("other"), [Some('a')]);

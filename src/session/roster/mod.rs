@@ -178,10 +178,7 @@ impl Roster {
         if known != Presence::Unknown {
             return known;
         }
-        let recent = self
-            .session()
-            .ok()
-            .and_then(|session| self.recent(&session));
+        let recent = self.session().ok().and_then(|session| self.recent(&session));
         recent
             .and_then(|list| self.state().on_list(list.begun, reference, &list.projects))
             .unwrap_or(known)
@@ -192,10 +189,7 @@ impl Roster {
     pub async fn settles(&self, reference: &str, object: &ObjectKey, at_most: Duration) {
         let mut learned = self.0.learned.subscribe();
         self.state().waits(object, true);
-        let _waiting = Waiting {
-            roster: self,
-            object,
-        };
+        let _waiting = Waiting { roster: self, object };
         let settled = async {
             loop {
                 let known = self.state().presence(reference);
@@ -257,11 +251,7 @@ impl Roster {
     /// Notes why looks fail, or that they do not. Whoever follows something is told of the change.
     fn note_trouble(&self, trouble: Option<Error>) {
         let changed = {
-            let mut noted = self
-                .0
-                .trouble
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
+            let mut noted = self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner);
             let before = std::mem::replace(&mut *noted, trouble);
             before.is_some() != noted.is_some()
         };

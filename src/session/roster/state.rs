@@ -62,10 +62,7 @@ pub struct RosterState {
 impl RosterState {
     /// Nothing is followed yet.
     pub fn new(organization: &str) -> Self {
-        Self {
-            organization: organization.to_owned(),
-            ..Self::default()
-        }
+        Self { organization: organization.to_owned(), ..Self::default() }
     }
 
     /// An object follows a project from now on. Whether anything changed.
@@ -76,21 +73,14 @@ impl RosterState {
         pace: Pace,
         now: Duration,
     ) -> bool {
-        if self
-            .followed
-            .get(object)
-            .is_some_and(|known| known != reference)
-        {
+        if self.followed.get(object).is_some_and(|known| known != reference) {
             self.unfollow(object);
         }
         if !self.projects.contains_key(reference) {
             self.unlooked.insert(reference.to_owned());
         }
         let tracked = self.projects.entry(reference.to_owned()).or_default();
-        let known = tracked
-            .followers
-            .iter_mut()
-            .find(|follower| follower.object == *object);
+        let known = tracked.followers.iter_mut().find(|follower| follower.object == *object);
         match known {
             Some(follower) if follower.pace == pace => return false,
             Some(follower) => follower.pace = pace,
@@ -131,9 +121,7 @@ impl RosterState {
             return;
         };
         if let Some(tracked) = self.projects.get_mut(&reference) {
-            tracked
-                .followers
-                .retain(|follower| follower.object != *object);
+            tracked.followers.retain(|follower| follower.object != *object);
             if tracked.followers.is_empty() {
                 self.projects.remove(&reference);
                 self.unlooked.remove(&reference);
@@ -157,13 +145,9 @@ impl RosterState {
 
     /// An object waits for news of what it follows, or does so no more.
     pub fn waits(&mut self, object: &ObjectKey, waits: bool) {
-        let tracked = self
-            .followed
-            .get(object)
-            .and_then(|reference| self.projects.get_mut(reference));
-        let followers = tracked
-            .into_iter()
-            .flat_map(|tracked| &mut tracked.followers);
+        let tracked =
+            self.followed.get(object).and_then(|reference| self.projects.get_mut(reference));
+        let followers = tracked.into_iter().flat_map(|tracked| &mut tracked.followers);
         for follower in followers.filter(|follower| follower.object == *object) {
             follower.waits = waits;
         }
@@ -239,9 +223,7 @@ impl RosterState {
 
     /// The refs of the followed projects that move.
     pub fn moving(&self) -> BTreeSet<String> {
-        self.in_motion()
-            .map(|(reference, _)| reference.clone())
-            .collect()
+        self.in_motion().map(|(reference, _)| reference.clone()).collect()
     }
 
     /// The refs of all followed projects.
@@ -443,10 +425,7 @@ mod tests {
     const AT: Duration = Duration::from_secs(1);
 
     fn object(name: &str) -> ObjectKey {
-        ObjectKey {
-            namespace: Some("team".to_owned()),
-            name: name.to_owned(),
-        }
+        ObjectKey { namespace: Some("team".to_owned()), name: name.to_owned() }
     }
 
     fn listed(reference: &str, status: Status) -> ListedProject {
@@ -476,17 +455,11 @@ mod tests {
     #[test]
     fn only_those_whose_project_changed_are_woken() {
         let mut state = following();
-        let page = [
-            listed(A, Status::ActiveHealthy),
-            listed(B, Status::ComingUp),
-        ];
+        let page = [listed(A, Status::ActiveHealthy), listed(B, Status::ComingUp)];
         assert_eq!(state.saw_page(AT, &page), [object("a"), object("b")]);
         assert_eq!(state.saw_page(AT, &page), []);
         assert_eq!(state.saw_whole(AT, &whole(&page), &[]), []);
-        let page = [
-            listed(A, Status::ActiveHealthy),
-            listed(B, Status::ActiveHealthy),
-        ];
+        let page = [listed(A, Status::ActiveHealthy), listed(B, Status::ActiveHealthy)];
         assert_eq!(state.saw_page(AT, &page), [object("b")]);
         let mut renamed = page;
         renamed[0].name = "other".to_owned();
@@ -496,13 +469,7 @@ mod tests {
     #[test]
     fn absence_comes_only_from_a_whole_list_and_keeps_its_beginning() {
         let mut state = following();
-        state.saw_page(
-            AT,
-            &[
-                listed(A, Status::ActiveHealthy),
-                listed(B, Status::ComingUp),
-            ],
-        );
+        state.saw_page(AT, &[listed(A, Status::ActiveHealthy), listed(B, Status::ComingUp)]);
         assert_eq!(state.saw_page(AT, &[]), []);
         assert!(matches!(state.presence(A), Presence::Present(_)));
         let at = Duration::from_secs;
@@ -511,15 +478,9 @@ mod tests {
             [object("a")]
         );
         assert_eq!(state.presence(A), Presence::Absent { since: at(5) });
-        assert_eq!(
-            state.saw_whole(at(9), &whole(&[listed(B, Status::ComingUp)]), &[]),
-            []
-        );
+        assert_eq!(state.saw_whole(at(9), &whole(&[listed(B, Status::ComingUp)]), &[]), []);
         assert_eq!(state.presence(A), Presence::Absent { since: at(5) });
-        assert_eq!(
-            state.saw_page(AT, &[listed(A, Status::ActiveHealthy)]),
-            [object("a")]
-        );
+        assert_eq!(state.saw_page(AT, &[listed(A, Status::ActiveHealthy)]), [object("a")]);
     }
 
     #[test]
@@ -531,10 +492,7 @@ mod tests {
             known_since: None,
         };
         let at = Duration::from_secs;
-        let both = [
-            listed(A, Status::ActiveHealthy),
-            listed(B, Status::ComingUp),
-        ];
+        let both = [listed(A, Status::ActiveHealthy), listed(B, Status::ComingUp)];
         for (entry, in_doubt) in [(odd(Some(A)), vec![A]), (odd(None), vec![A, B])] {
             let mut state = following();
             state.saw_page(AT, &both);
@@ -576,20 +534,10 @@ mod tests {
         let mut readable = listed(A, Status::ComingUp);
         readable.created_at = Some(before);
         now.recall(attempt, &whole(&[readable]), &[]);
-        assert_eq!(
-            (now.known_since, now.created_at),
-            (Some(attempt), Some(before))
-        );
-        let mut later = Unreadable {
-            known_since: None,
-            created_at: None,
-            ..now.clone()
-        };
+        assert_eq!((now.known_since, now.created_at), (Some(attempt), Some(before)));
+        let mut later = Unreadable { known_since: None, created_at: None, ..now.clone() };
         later.recall(after, &whole(&[]), &[now]);
-        assert_eq!(
-            (later.known_since, later.created_at),
-            (Some(attempt), Some(before))
-        );
+        assert_eq!((later.known_since, later.created_at), (Some(attempt), Some(before)));
     }
 
     #[test]
@@ -633,13 +581,7 @@ mod tests {
     #[test]
     fn what_nobody_follows_is_not_kept() {
         let mut state = following();
-        state.saw_page(
-            AT,
-            &[
-                listed(A, Status::ActiveHealthy),
-                listed(B, Status::ComingUp),
-            ],
-        );
+        state.saw_page(AT, &[listed(A, Status::ActiveHealthy), listed(B, Status::ComingUp)]);
         assert!(!state.moving().is_empty() && !state.has_unknown(Pace::Moving));
         state.unfollow(&object("b"));
         assert_eq!(state.presence(B), Presence::Unknown);
@@ -655,10 +597,7 @@ mod tests {
     fn several_objects_may_follow_one_project() {
         let mut state = following();
         state.follow(A, &object("b"), Pace::Resting, AT);
-        assert_eq!(
-            state.saw_page(AT, &[listed(A, Status::Inactive)]),
-            [object("a"), object("b")]
-        );
+        assert_eq!(state.saw_page(AT, &[listed(A, Status::Inactive)]), [object("a"), object("b")]);
         state.unfollow(&object("a"));
         assert!(matches!(state.presence(A), Presence::Present(_)));
     }
@@ -744,11 +683,9 @@ mod tests {
         let healthy = [listed(A, Status::ActiveHealthy)];
         let mut renamed = healthy.clone();
         renamed[0].name = "other".to_owned();
-        for (page, news) in [
-            (&healthy[..], false),
-            (&renamed[..], true),
-            (&[listed(A, Status::Inactive)], true),
-        ] {
+        for (page, news) in
+            [(&healthy[..], false), (&renamed[..], true), (&[listed(A, Status::Inactive)], true)]
+        {
             let mut state = RosterState::new("acme");
             assert!(state.expect(A, &object("a"), known(), Duration::ZERO));
             assert_eq!(state.presence(A), Presence::Unknown);

@@ -81,31 +81,20 @@ impl Sharing {
     fn take(&self, key: (String, String)) -> Share {
         let mut shares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *shares.entry(key.clone()).or_default() += 1;
-        Share {
-            sharing: self.clone(),
-            key,
-        }
+        Share { sharing: self.clone(), key }
     }
 }
 
 impl Share {
     fn count(&self) -> u32 {
-        let shares = self
-            .sharing
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let shares = self.sharing.0.lock().unwrap_or_else(PoisonError::into_inner);
         shares.get(&self.key).copied().unwrap_or(1)
     }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        let mut shares = self
-            .sharing
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut shares = self.sharing.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = shares.get_mut(&self.key) {
             *count -= 1;
             if *count == 0 {
@@ -135,10 +124,7 @@ impl Roster {
             return;
         }
         let roster = self.clone();
-        session
-            .shared()
-            .spawner
-            .spawn(async move { roster.tick().await });
+        session.shared().spawner.spawn(async move { roster.tick().await });
     }
 
     async fn tick(&self) {
@@ -187,21 +173,16 @@ impl Roster {
         let identity = session.identity();
         let identity = identity.as_ref();
         let endpoint = Endpoint::OrganizationProjects;
-        let limit = identity.map_or(1, |identity| {
-            line.limit(identity, &self.0.organization, endpoint)
-        });
+        let limit =
+            identity.map_or(1, |identity| line.limit(identity, &self.0.organization, endpoint));
         // So far apart must calls be for all sharers together to use half of the bucket.
         let apart = Duration::from_secs(60) * 2 * sharers / limit.max(1);
         let now = line.uptime();
         let until = |since: Option<Duration>, interval: Duration| {
-            since.map_or(Duration::ZERO, |since| {
-                (since + interval).saturating_sub(now)
-            })
+            since.map_or(Duration::ZERO, |since| (since + interval).saturating_sub(now))
         };
         let whole = options.rest_interval.max(apart * times.pages.max(1));
-        let newest = options
-            .transition_interval
-            .max(apart * times.newest_pages.max(1));
+        let newest = options.transition_interval.max(apart * times.newest_pages.max(1));
         let mut next = self.at_rest(session, &times, until(times.whole, whole));
         if state.has_unknown(Pace::Resting) {
             next = (Look::Whole, next.1.min(until(times.looked, newest)));
@@ -210,9 +191,7 @@ impl Roster {
             let spacing = identity.map_or(SPACING, |identity| {
                 line.spacing(identity, &self.0.organization, endpoint) * sharers
             });
-            let least = times
-                .looked
-                .map_or(due, |looked| looked + spacing.max(SPACING));
+            let least = times.looked.map_or(due, |looked| looked + spacing.max(SPACING));
             let due = due.max(least).saturating_sub(now);
             if due < next.1 {
                 next = (Look::Page, due);
@@ -243,11 +222,7 @@ impl Roster {
         };
         let sure = since(times.whole, options.resync_interval);
         let glance = since(times.whole.max(times.glanced), options.rest_interval);
-        if sure <= glance {
-            (Look::Whole, sure.max(whole))
-        } else {
-            (Look::Glance, glance)
-        }
+        if sure <= glance { (Look::Whole, sure.max(whole)) } else { (Look::Glance, glance) }
     }
 
     async fn look(&self, session: &Session, look: Look) {
@@ -402,9 +377,7 @@ impl Roster {
                     Err(Error::Forbidden { .. }) if blind => None,
                     Err(_) => return,
                 };
-                self.learn(era, |state| {
-                    state.saw_one(begun, &reference, seen.as_ref(), blind)
-                });
+                self.learn(era, |state| state.saw_one(begun, &reference, seen.as_ref(), blind));
             })
             .await;
     }

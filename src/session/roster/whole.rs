@@ -143,13 +143,8 @@ pub(super) async fn whole(
         }
         // A long list goes on by itself: whoever asks again is served by it.
         let left = deadline.saturating_sub(session.line().uptime());
-        if slots::waiting(timeout(left, listed.changed()))
-            .await
-            .is_err()
-        {
-            return Err(Error::Throttled {
-                retry_after: Some(ASK_AGAIN),
-            });
+        if slots::waiting(timeout(left, listed.changed())).await.is_err() {
+            return Err(Error::Throttled { retry_after: Some(ASK_AGAIN) });
         }
     }
 }
@@ -204,11 +199,7 @@ impl Run {
                 return;
             }
             lists.running = false;
-            lists.last = Some(Done {
-                number: self.number,
-                begun: self.begun,
-                result,
-            });
+            lists.last = Some(Done { number: self.number, begun: self.begun, result });
         }
         self.roster.0.listed.send_modify(|version| *version += 1);
     }
@@ -276,11 +267,9 @@ async fn pages(
         let page: ProjectPage = answer.value;
         counts.push(page.count);
         let references = page.references();
-        let joined = last.as_ref().is_none_or(|last| {
-            references
-                .first()
-                .is_some_and(|first| *first == last.as_ref())
-        });
+        let joined = last
+            .as_ref()
+            .is_none_or(|last| references.first().is_some_and(|first| *first == last.as_ref()));
         if !joined && !last_try {
             return Ok(None);
         }
@@ -303,10 +292,7 @@ async fn pages(
                 });
             }
         }
-        let fresh = page
-            .projects
-            .into_iter()
-            .filter(|one| seen.insert(one.reference.clone()));
+        let fresh = page.projects.into_iter().filter(|one| seen.insert(one.reference.clone()));
         projects.extend(fresh);
         let entries = projects.len() + unreadable.len();
         let complete = entries as u64 >= page.count;

@@ -73,9 +73,7 @@ impl Ledger {
 
     /// The changes that came over the API, of a kind given by its plural name.
     pub fn writes_of<'a>(&'a self, resource: &'a str) -> impl Iterator<Item = &'a Write> {
-        self.writes
-            .iter()
-            .filter(move |write| !write.by_hand && write.resource == resource)
+        self.writes.iter().filter(move |write| !write.by_hand && write.resource == resource)
     }
 
     pub(crate) fn see(&mut self, seen: Seen) {

@@ -81,9 +81,7 @@ impl ApiServer {
         self.objects
             .iter()
             .filter(move |((index, _, _), _)| {
-                self.resources
-                    .get(*index)
-                    .is_some_and(|resource| resource.plural == plural)
+                self.resources.get(*index).is_some_and(|resource| resource.plural == plural)
             })
             .map(|(_, object)| object)
     }
@@ -101,18 +99,14 @@ impl ApiServer {
     /// refused.
     pub fn create_by_hand(&mut self, path: &str, object: &Value) -> Option<Value> {
         let object = object.as_object().cloned().unwrap_or_default();
-        self.by_hand(path, |server, target| server.create(&target, object).ok())
-            .flatten()
+        self.by_hand(path, |server, target| server.create(&target, object).ok()).flatten()
     }
 
     /// Merges a change into the object at `path`, by hand; a path that ends in `/status` changes the status.
     /// False if it was refused.
     pub fn change_by_hand(&mut self, path: &str, change: &Value) -> bool {
-        let subresource = if path.ends_with("/status") {
-            Subresource::Status
-        } else {
-            Subresource::None
-        };
+        let subresource =
+            if path.ends_with("/status") { Subresource::Status } else { Subresource::None };
         let path = path.trim_end_matches("/status");
         let key = self.key_of(path);
         let change = change.as_object().cloned().unwrap_or_default();
@@ -148,21 +142,17 @@ impl ApiServer {
 /// `a=b`, `a==b`, `a!=b`, `a`, `!a`, joined by commas.
 fn selected(object: &Value, selector: &str) -> bool {
     let label = |name: &str| meta(object, "labels").and_then(|labels| labels.get(name)?.as_str());
-    selector
-        .split(',')
-        .map(str::trim)
-        .filter(|part| !part.is_empty())
-        .all(|part| {
-            if let Some((name, value)) = part.split_once("!=") {
-                label(name) != Some(value)
-            } else if let Some((name, value)) = part.split_once('=') {
-                label(name) == Some(value.trim_start_matches('='))
-            } else if let Some(name) = part.strip_prefix('!') {
-                label(name).is_none()
-            } else {
-                label(part).is_some()
-            }
-        })
+    selector.split(',').map(str::trim).filter(|part| !part.is_empty()).all(|part| {
+        if let Some((name, value)) = part.split_once("!=") {
+            label(name) != Some(value)
+        } else if let Some((name, value)) = part.split_once('=') {
+            label(name) == Some(value.trim_start_matches('='))
+        } else if let Some(name) = part.strip_prefix('!') {
+            label(name).is_none()
+        } else {
+            label(part).is_some()
+        }
+    })
 }
 
 /// The answer with nothing but the metadata of its objects.
@@ -171,10 +161,8 @@ pub(crate) fn metadata_of(response: &Response<Bytes>) -> Response<Bytes> {
     let reduced = match body.get("items").and_then(Value::as_array) {
         None => partial(&body, "PartialObjectMetadata"),
         Some(items) => {
-            let items: Vec<Value> = items
-                .iter()
-                .map(|item| partial(item, "PartialObjectMetadata"))
-                .collect();
+            let items: Vec<Value> =
+                items.iter().map(|item| partial(item, "PartialObjectMetadata")).collect();
             let mut list = partial(&body, "PartialObjectMetadataList");
             merge(&mut list, &json!({"items": items}));
             list

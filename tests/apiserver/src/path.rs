@@ -42,12 +42,7 @@ pub(crate) fn target(path: &str, resources: &[Resource]) -> Option<Target> {
     }
     let mut rest = rest.iter();
     let (name, subresource) = (rest.next().map(owned), rest.next().map(owned));
-    rest.next().is_none().then_some(Target {
-        resource,
-        namespace,
-        name,
-        subresource,
-    })
+    rest.next().is_none().then_some(Target { resource, namespace, name, subresource })
 }
 
 #[cfg(test)]
@@ -62,12 +57,7 @@ mod tests {
         let text = |part: Option<String>| part.unwrap_or_else(|| "-".to_owned());
         Some((
             resources[found.resource].plural.clone(),
-            format!(
-                "{} {} {}",
-                text(found.namespace),
-                text(found.name),
-                text(found.subresource)
-            ),
+            format!("{} {} {}", text(found.namespace), text(found.name), text(found.subresource)),
         ))
     }
 
@@ -79,19 +69,11 @@ mod tests {
             ("/api/v1/secrets", "secrets", "- - -"),
             ("/api/v1/namespaces/a", "namespaces", "- a -"),
             ("/api/v1/namespaces", "namespaces", "- - -"),
-            (
-                "/apis/x.dev/v1/namespaces/a/things/t/status",
-                "things",
-                "a t status",
-            ),
+            ("/apis/x.dev/v1/namespaces/a/things/t/status", "things", "a t status"),
             ("/apis/x.dev/v1/things", "things", "- - -"),
             ("/apis/x.dev/v1/wides/w/status", "wides", "- w status"),
         ] {
-            assert_eq!(
-                read(path),
-                Some((plural.to_owned(), rest.to_owned())),
-                "{path}"
-            );
+            assert_eq!(read(path), Some((plural.to_owned(), rest.to_owned())), "{path}");
         }
         for path in [
             "/",

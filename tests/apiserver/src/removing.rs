@@ -14,19 +14,13 @@ impl ApiServer {
     ) -> Result<Value, Refusal> {
         let stored = self.read(key)?.clone();
         for field in ["uid", "resourceVersion"] {
-            let wanted = options
-                .get("preconditions")
-                .and_then(|given| given.get(field));
+            let wanted = options.get("preconditions").and_then(|given| given.get(field));
             if wanted.is_some_and(|value| !value.is_null() && Some(value) != meta(&stored, field)) {
                 let why = format!("the {field} in the precondition is another one");
                 return Err(Refusal::conflict(&self.describe(key), &why));
             }
         }
-        if self
-            .resources
-            .get(key.0)
-            .is_some_and(|resource| resource.kind == "Namespace")
-        {
+        if self.resources.get(key.0).is_some_and(|resource| resource.kind == "Namespace") {
             return Ok(self.terminate(key, stored));
         }
         if finalizers(&stored).is_empty() {
@@ -71,19 +65,13 @@ impl ApiServer {
 
     /// Lets a namespace go that is being deleted and empty.
     fn close(&mut self, name: &str) {
-        let index = self
-            .resources
-            .iter()
-            .position(|resource| resource.kind == "Namespace");
+        let index = self.resources.iter().position(|resource| resource.kind == "Namespace");
         let key: Key = (index.unwrap_or_default(), None, name.to_owned());
         let leaving = self
             .objects
             .get(&key)
             .is_some_and(|namespace| text(namespace, "deletionTimestamp").is_some());
-        let empty = !self
-            .objects
-            .keys()
-            .any(|(_, place, _)| place.as_deref() == Some(name));
+        let empty = !self.objects.keys().any(|(_, place, _)| place.as_deref() == Some(name));
         if leaving && empty {
             let before = self.take(&key);
             self.note(Verb::Remove, &key, before, None);
@@ -113,15 +101,11 @@ impl ApiServer {
     }
 
     fn lives(&self, uid: &str) -> bool {
-        self.objects
-            .values()
-            .any(|object| text(object, "uid") == Some(uid))
+        self.objects.values().any(|object| text(object, "uid") == Some(uid))
     }
 }
 
 fn owners(object: &Value) -> impl Iterator<Item = &str> {
     let list = meta(object, "ownerReferences").and_then(Value::as_array);
-    list.into_iter()
-        .flatten()
-        .filter_map(|owner| owner.get("uid")?.as_str())
+    list.into_iter().flatten().filter_map(|owner| owner.get("uid")?.as_str())
 }

@@ -50,11 +50,7 @@ impl Resource {
     }
 
     fn built_in(group: &str, plural: &str, kind: &str, namespaced: bool) -> Self {
-        Self {
-            namespaced,
-            has_status: false,
-            ..Self::custom(group, "v1", plural, kind)
-        }
+        Self { namespaced, has_status: false, ..Self::custom(group, "v1", plural, kind) }
     }
 
     pub(crate) fn built_ins() -> Vec<Self> {

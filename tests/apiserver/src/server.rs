@@ -61,9 +61,7 @@ impl ApiServer {
     /// Answers one request.
     pub fn handle(&mut self, request: &Request<Bytes>, now: Timestamp) -> Response<Bytes> {
         self.now = self.now.max(now);
-        let mut response = self
-            .respond(request)
-            .unwrap_or_else(|refusal| refusal.response());
+        let mut response = self.respond(request).unwrap_or_else(|refusal| refusal.response());
         let metadata_only = request
             .headers()
             .get(header::ACCEPT)
@@ -99,41 +97,26 @@ impl ApiServer {
         }
         if *method == Method::POST && target.name.is_none() {
             let object = body(request)?;
-            return self
-                .create(&target, object)
-                .map(|object| answer(201, &object));
+            return self.create(&target, object).map(|object| answer(201, &object));
         }
         let key = Self::key(&target).ok_or_else(|| {
             Refusal::unsupported(405, "the server does not allow this method on a collection")
         })?;
         if *method == Method::PUT {
             let object = body(request)?;
-            self.replace(&key, object, subresource)
-                .map(|object| answer(200, &object))
+            self.replace(&key, object, subresource).map(|object| answer(200, &object))
         } else if *method == Method::PATCH {
             let kind = request.headers().get(header::CONTENT_TYPE);
             if kind.is_none_or(|kind| kind != "application/merge-patch+json") {
-                return Err(Refusal::unsupported(
-                    415,
-                    "only merge patches are simulated",
-                ));
+                return Err(Refusal::unsupported(415, "only merge patches are simulated"));
             }
             let patch = body(request)?;
-            self.patch(&key, patch, subresource)
-                .map(|object| answer(200, &object))
+            self.patch(&key, patch, subresource).map(|object| answer(200, &object))
         } else if *method == Method::DELETE {
-            let options = if request.body().is_empty() {
-                Map::new()
-            } else {
-                body(request)?
-            };
-            self.delete(&key, &options)
-                .map(|object| answer(200, &object))
+            let options = if request.body().is_empty() { Map::new() } else { body(request)? };
+            self.delete(&key, &options).map(|object| answer(200, &object))
         } else {
-            Err(Refusal::unsupported(
-                405,
-                "the server does not allow this method",
-            ))
+            Err(Refusal::unsupported(405, "the server does not allow this method"))
         }
     }
 
@@ -143,33 +126,20 @@ impl ApiServer {
     }
 
     pub(crate) fn read(&self, key: &Key) -> Result<&Value, Refusal> {
-        self.objects
-            .get(key)
-            .ok_or_else(|| Refusal::not_found(&self.describe(key)))
+        self.objects.get(key).ok_or_else(|| Refusal::not_found(&self.describe(key)))
     }
 
     pub(crate) fn describe(&self, key: &Key) -> String {
-        let plural = self
-            .resources
-            .get(key.0)
-            .map_or("", |resource| resource.plural.as_str());
+        let plural = self.resources.get(key.0).map_or("", |resource| resource.plural.as_str());
         format!("{plural} \"{}\"", key.2)
     }
 
     /// Puts an object there with a new version, and into the ledger.
     pub(crate) fn store(&mut self, verb: Verb, key: &Key, mut object: Value) -> Value {
         self.version += 1;
-        set(
-            &mut object,
-            "resourceVersion",
-            json!(self.version.to_string()),
-        );
+        set(&mut object, "resourceVersion", json!(self.version.to_string()));
         let before = self.objects.insert(key.clone(), object.clone());
-        let event = if before.is_none() {
-            "ADDED"
-        } else {
-            "MODIFIED"
-        };
+        let event = if before.is_none() { "ADDED" } else { "MODIFIED" };
         self.watches.tell(self.version, key, event, &object);
         self.note(verb, key, before, Some(object.clone()));
         object
@@ -179,11 +149,7 @@ impl ApiServer {
     pub(crate) fn take(&mut self, key: &Key) -> Option<Value> {
         let mut gone = self.objects.remove(key)?;
         self.version += 1;
-        set(
-            &mut gone,
-            "resourceVersion",
-            json!(self.version.to_string()),
-        );
+        set(&mut gone, "resourceVersion", json!(self.version.to_string()));
         self.watches.tell(self.version, key, "DELETED", &gone);
         Some(gone)
     }
@@ -195,10 +161,7 @@ impl ApiServer {
         before: Option<Value>,
         after: Option<Value>,
     ) {
-        let resource = self
-            .resources
-            .get(key.0)
-            .map(|resource| resource.plural.clone());
+        let resource = self.resources.get(key.0).map(|resource| resource.plural.clone());
         self.ledger.write(Write {
             at: self.now,
             verb,
@@ -236,9 +199,7 @@ pub(crate) fn meta<'a>(object: &'a Value, field: &str) -> Option<&'a Value> {
 
 /// A text of the metadata.
 pub(crate) fn text<'a>(object: &'a Value, field: &str) -> Option<&'a str> {
-    meta(object, field)?
-        .as_str()
-        .filter(|text| !text.is_empty())
+    meta(object, field)?.as_str().filter(|text| !text.is_empty())
 }
 
 /// Sets a field of the metadata; null removes it.
@@ -260,10 +221,7 @@ pub(crate) fn set(object: &mut Value, field: &str, value: Value) {
 /// The finalizers of an object.
 pub(crate) fn finalizers(object: &Value) -> Vec<&str> {
     let list = meta(object, "finalizers").and_then(Value::as_array);
-    list.into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect()
+    list.into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
 /// A point in time as Kubernetes writes it: whole seconds.

@@ -76,10 +76,7 @@ impl Service {
     }
 
     fn fate(&self, request: &Request<Bytes>) -> Fate {
-        let hooked = self
-            .hook
-            .as_ref()
-            .map_or(Fate::Answered, |hook| hook(request));
+        let hooked = self.hook.as_ref().map_or(Fate::Answered, |hook| hook(request));
         match hooked {
             Fate::Answered => self.script().strike(request.method(), request.uri().path()),
             Fate::Refused(_)

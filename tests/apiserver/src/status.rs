@@ -15,12 +15,7 @@ pub(crate) struct Refusal {
 
 impl Refusal {
     fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            reason,
-            message: message.into(),
-            cause: None,
-        }
+        Self { code, reason, message: message.into(), cause: None }
     }
 
     pub(crate) fn not_found(what: &str) -> Self {
@@ -57,10 +52,7 @@ impl Refusal {
         let message = format!(
             "{what} is forbidden: unable to create new content in namespace {namespace} because it is being terminated"
         );
-        Self {
-            cause: Some("NamespaceTerminating"),
-            ..Self::new(403, "Forbidden", message)
-        }
+        Self { cause: Some("NamespaceTerminating"), ..Self::new(403, "Forbidden", message) }
     }
 
     /// A refusal that a test asks for, by its status.
@@ -81,9 +73,7 @@ impl Refusal {
     }
 
     pub(crate) fn response(&self) -> Response<Bytes> {
-        let causes = self
-            .cause
-            .map(|cause| json!([{"reason": cause, "message": "x"}]));
+        let causes = self.cause.map(|cause| json!([{"reason": cause, "message": "x"}]));
         let body = json!({
             "kind": "Status",
             "apiVersion": "v1",
@@ -107,8 +97,6 @@ pub(crate) fn answer(code: u16, body: &Value) -> Response<Bytes> {
     *response.status_mut() =
         StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let json = http::HeaderValue::from_static("application/json");
-    response
-        .headers_mut()
-        .insert(http::header::CONTENT_TYPE, json);
+    response.headers_mut().insert(http::header::CONTENT_TYPE, json);
     response
 }

@@ -39,12 +39,7 @@ pub(crate) struct Watches {
 
 impl Watches {
     pub(crate) fn tell(&mut self, version: u64, key: &Key, kind: &'static str, object: &Value) {
-        let event = Event {
-            version,
-            key: key.clone(),
-            kind,
-            object: object.clone(),
-        };
+        let event = Event { version, key: key.clone(), kind, object: object.clone() };
         self.watchers.retain(|watcher| watcher.tell(&event));
         self.events.push(event);
     }
@@ -94,12 +89,7 @@ impl ApiServer {
             metadata_only,
             lines,
         };
-        for event in self
-            .watches
-            .events
-            .iter()
-            .filter(|event| event.version > since)
-        {
+        for event in self.watches.events.iter().filter(|event| event.version > since) {
             watcher.tell(event);
         }
         self.watches.watchers.push(watcher);

@@ -39,14 +39,10 @@ impl ApiServer {
         let key: Key = (target.resource, target.namespace.clone(), name);
         let what = self.describe(&key);
         if text(&object, "namespace").is_some_and(|named| Some(named) != key.1.as_deref()) {
-            return Err(Refusal::bad_request(
-                "the namespace does not match the path",
-            ));
+            return Err(Refusal::bad_request("the namespace does not match the path"));
         }
         if text(&object, "resourceVersion").is_some() {
-            return Err(Refusal::bad_request(
-                "resourceVersion should not be set on creation",
-            ));
+            return Err(Refusal::bad_request("resourceVersion should not be set on creation"));
         }
         if let Some(namespace) = key.1.as_deref() {
             self.open_namespace(namespace, &what)?;
@@ -78,10 +74,7 @@ impl ApiServer {
 
     /// Refuses new content where there is no namespace, or one that is being deleted.
     fn open_namespace(&self, namespace: &str, what: &str) -> Result<(), Refusal> {
-        let index = self
-            .resources
-            .iter()
-            .position(|resource| resource.kind == "Namespace");
+        let index = self.resources.iter().position(|resource| resource.kind == "Namespace");
         let key = (index.unwrap_or_default(), None, namespace.to_owned());
         let found = self
             .objects
@@ -101,10 +94,7 @@ impl ApiServer {
     ) -> Result<Value, Refusal> {
         let object = Value::Object(object);
         self.check_preconditions(key, &object)?;
-        let custom = self
-            .resources
-            .get(key.0)
-            .is_some_and(|resource| resource.has_status);
+        let custom = self.resources.get(key.0).is_some_and(|resource| resource.has_status);
         if custom && text(&object, "resourceVersion").is_none() {
             let why = "metadata.resourceVersion: must be specified for an update";
             return Err(Refusal::invalid(&self.describe(key), why));
@@ -149,10 +139,7 @@ impl ApiServer {
     ) -> Result<Value, Refusal> {
         let stored = self.read(key)?.clone();
         let what = self.describe(key);
-        let custom = self
-            .resources
-            .get(key.0)
-            .is_some_and(|resource| resource.has_status);
+        let custom = self.resources.get(key.0).is_some_and(|resource| resource.has_status);
         match subresource {
             Subresource::Status if !custom => return Err(Refusal::not_found("the subresource")),
             Subresource::Status => {
@@ -167,11 +154,7 @@ impl ApiServer {
             Subresource::None => {}
         }
         for field in ["apiVersion", "kind"] {
-            place(
-                &mut object,
-                field,
-                stored.get(field).cloned().unwrap_or(Value::Null),
-            );
+            place(&mut object, field, stored.get(field).cloned().unwrap_or(Value::Null));
         }
         for field in [
             "name",
@@ -183,21 +166,13 @@ impl ApiServer {
             "generation",
             "resourceVersion",
         ] {
-            set(
-                &mut object,
-                field,
-                meta(&stored, field).cloned().unwrap_or(Value::Null),
-            );
+            set(&mut object, field, meta(&stored, field).cloned().unwrap_or(Value::Null));
         }
         secret_data(&mut object);
         check(&object, &what)?;
         let leaving = text(&stored, "deletionTimestamp").is_some();
         let known = finalizers(&stored);
-        if leaving
-            && finalizers(&object)
-                .iter()
-                .any(|finalizer| !known.contains(finalizer))
-        {
+        if leaving && finalizers(&object).iter().any(|finalizer| !known.contains(finalizer)) {
             let why = "metadata.finalizers: Forbidden: no new finalizers can be added if the object is being deleted";
             return Err(Refusal::invalid(&what, why));
         }
@@ -211,9 +186,7 @@ impl ApiServer {
             return Ok(stored);
         }
         if custom && subresource == Subresource::None && spec(&object) != spec(&stored) {
-            let generation = meta(&stored, "generation")
-                .and_then(Value::as_i64)
-                .unwrap_or(0);
+            let generation = meta(&stored, "generation").and_then(Value::as_i64).unwrap_or(0);
             set(&mut object, "generation", json!(generation + 1));
         }
         let verb = match subresource {
@@ -267,10 +240,7 @@ fn secret_data(object: &mut Value) {
         return;
     };
     for (key, value) in clear {
-        data.insert(
-            key,
-            json!(STANDARD.encode(value.as_str().unwrap_or_default())),
-        );
+        data.insert(key, json!(STANDARD.encode(value.as_str().unwrap_or_default())));
     }
 }
 
@@ -295,11 +265,8 @@ fn check(object: &Value, what: &str) -> Result<(), Refusal> {
     }
     if object.get("kind") == Some(&json!("Secret")) {
         let pairs = object.get("data").and_then(Value::as_object);
-        let encoded = |value: &Value| {
-            value
-                .as_str()
-                .is_some_and(|text| STANDARD.decode(text).is_ok())
-        };
+        let encoded =
+            |value: &Value| value.as_str().is_some_and(|text| STANDARD.decode(text).is_ok());
         if !pairs.into_iter().flat_map(Map::values).all(encoded) {
             return Err(Refusal::bad_request("illegal base64 data"));
         }

@@ -36,14 +36,9 @@ impl Scene {
         });
         let mut stage = Stage::with(Reach::Namespace, Config::fast(), &values).await;
         let callback = format!("{EXTERNAL}/callback");
-        let app = stage
-            .platform
-            .world()
-            .register_app(&[&callback], ALL_SCOPES);
-        let entries = [
-            ("client_id", app.client_id.as_str()),
-            ("client_secret", app.client_secret.as_str()),
-        ];
+        let app = stage.platform.world().register_app(&[&callback], ALL_SCOPES);
+        let entries =
+            [("client_id", app.client_id.as_str()), ("client_secret", app.client_secret.as_str())];
         stage.system.apply(secret("operators-app", &entries)).await;
         let operator = stage.operator().await;
         let connection = oauth_connection("acme")
@@ -63,12 +58,7 @@ impl Scene {
             .pool_max_idle_per_host(0)
             .build()
             .unwrap();
-        Self {
-            path: url.strip_prefix(EXTERNAL).unwrap().to_owned(),
-            stage,
-            operator,
-            client,
-        }
+        Self { path: url.strip_prefix(EXTERNAL).unwrap().to_owned(), stage, operator, client }
     }
 
     fn address(&self, path: &str) -> String {
@@ -98,22 +88,10 @@ impl Scene {
         let page = self.client.get(authorize).send().await.unwrap();
         let page = url::Url::parse(page.headers()["location"].to_str().unwrap()).unwrap();
         let mut pairs = page.query_pairs();
-        let id = pairs
-            .find(|(name, _)| name == "auth_id")
-            .unwrap()
-            .1
-            .into_owned();
-        let grant = Consent::Grant {
-            organization: ORGANIZATION.to_owned(),
-            projects: None,
-        };
+        let id = pairs.find(|(name, _)| name == "auth_id").unwrap().1.into_owned();
+        let grant = Consent::Grant { organization: ORGANIZATION.to_owned(), projects: None };
         let now = self.stage.platform.now();
-        let back = self
-            .stage
-            .platform
-            .world()
-            .consent(&id, grant, now)
-            .unwrap();
+        let back = self.stage.platform.world().consent(&id, grant, now).unwrap();
         let back = back.to_string();
         (back.strip_prefix(EXTERNAL).unwrap().to_owned(), cookie)
     }
@@ -138,13 +116,7 @@ impl Scene {
 async fn looking_changes_nothing_and_every_answer_is_protected() {
     let scene = Scene::new().await;
     let before = scene.stage.cluster.list(SECRET).await.len();
-    for path in [
-        scene.path.as_str(),
-        "/callback",
-        "/connect/unknown",
-        "/",
-        "/metrics",
-    ] {
+    for path in [scene.path.as_str(), "/callback", "/connect/unknown", "/", "/metrics"] {
         let answer = scene.get(path).await;
         let headers = answer.headers().clone();
         for (name, part) in [
@@ -159,19 +131,11 @@ async fn looking_changes_nothing_and_every_answer_is_protected() {
             assert!(value.contains(part), "{path}: {name}: {value}");
         }
         let policy = headers["content-security-policy"].to_str().unwrap();
-        assert!(
-            !policy.contains("unsafe") && !policy.contains('*'),
-            "{policy}"
-        );
+        assert!(!policy.contains("unsafe") && !policy.contains('*'), "{policy}");
         assert!(!headers.contains_key("set-cookie"), "{path}");
     }
     assert_eq!(scene.get("/metrics").await.status(), StatusCode::NOT_FOUND);
-    let head = scene
-        .client
-        .head(scene.address(&scene.path))
-        .send()
-        .await
-        .unwrap();
+    let head = scene.client.head(scene.address(&scene.path)).send().await.unwrap();
     assert!(head.status().is_success());
     assert_eq!(scene.stage.cluster.list(SECRET).await.len(), before);
     scene.finish().await;
@@ -232,10 +196,7 @@ async fn a_strangers_code_or_state_or_issuer_is_refused_before_any_exchange() {
     // Another authorization server's answer.
     let mixed = format!("{mine}&iss=https%3A%2F%2Fevil.example");
     let (status, page) = scene.come_back(&mixed, &my_cookie).await;
-    assert!(
-        status == StatusCode::BAD_REQUEST && page.contains("authorization server"),
-        "{page}"
-    );
+    assert!(status == StatusCode::BAD_REQUEST && page.contains("authorization server"), "{page}");
     assert_eq!(scene.exchanges(), 0);
     // The stranger's code with my state: the platform holds it to the stranger's verifier.
     let code = |path: &str| {
@@ -244,15 +205,9 @@ async fn a_strangers_code_or_state_or_issuer_is_refused_before_any_exchange() {
     };
     let injected = mine.replace(&code(&mine), &code(&strangers));
     let (status, page) = scene.come_back(&injected, &my_cookie).await;
-    assert!(
-        status == StatusCode::BAD_REQUEST && page.contains("does not accept"),
-        "{page}"
-    );
+    assert!(status == StatusCode::BAD_REQUEST && page.contains("does not accept"), "{page}");
     let object = scene.stage.cluster.get(CONNECTION, "acme").await.unwrap();
-    assert!(
-        object["status"]["consentURL"].is_string(),
-        "nothing is connected"
-    );
+    assert!(object["status"]["consentURL"].is_string(), "nothing is connected");
     scene.finish().await;
 }
 
@@ -260,13 +215,7 @@ async fn a_strangers_code_or_state_or_issuer_is_refused_before_any_exchange() {
 async fn nothing_of_a_query_is_echoed_and_no_line_gets_into_a_header() {
     let scene = Scene::new().await;
     let (mine, cookie) = scene.consented().await;
-    let state = mine
-        .split("state=")
-        .nth(1)
-        .unwrap()
-        .split('&')
-        .next()
-        .unwrap();
+    let state = mine.split("state=").nth(1).unwrap().split('&').next().unwrap();
     for query in [
         format!(
             "state={state}&error=%3Cscript%3Ealert(1)%3C%2Fscript%3E&error_description=%3Cimg%20src%3Dx%3E"
@@ -282,16 +231,10 @@ async fn nothing_of_a_query_is_echoed_and_no_line_gets_into_a_header() {
             .get(scene.address(&format!("/callback?{query}")))
             .header("cookie", &cookie);
         let answer = request.send().await.unwrap();
-        assert!(
-            answer.status().is_client_error(),
-            "{query}: {}",
-            answer.status()
-        );
+        assert!(answer.status().is_client_error(), "{query}: {}", answer.status());
         let cookies: Vec<_> = answer.headers().get_all("set-cookie").iter().collect();
         assert!(
-            cookies
-                .iter()
-                .all(|cookie| cookie.to_str().unwrap().starts_with("__Host-")),
+            cookies.iter().all(|cookie| cookie.to_str().unwrap().starts_with("__Host-")),
             "{cookies:?}"
         );
         let page = answer.text().await.unwrap();
@@ -334,11 +277,7 @@ async fn neither_a_browser_that_goes_away_nor_the_end_of_the_process_cuts_an_exc
         kept.keys()
     );
     scene.operator.ready().await;
-    scene
-        .stage
-        .cluster
-        .wait_condition(CONNECTION, "acme", "Ready", "True")
-        .await;
+    scene.stage.cluster.wait_condition(CONNECTION, "acme", "Ready", "True").await;
     assert_eq!(scene.exchanges(), 1);
     scene.finish().await;
 }
@@ -375,10 +314,7 @@ async fn sealing_keys_are_renewed_under_a_flow_that_is_under_way() {
         // The one right that the pages need besides is used.
         let log = scene.stage.plane.audit_log();
         let asked = requests(&log, &scene.stage.release.user());
-        let unused = not_used(
-            &scene.stage.release.grants(&scene.stage.system).await,
-            &asked,
-        );
+        let unused = not_used(&scene.stage.release.grants(&scene.stage.system).await, &asked);
         let of_the_keys = |grant: &Grant| grant.names.iter().any(|name| name == KEYS);
         assert!(!unused.iter().any(of_the_keys), "{unused:#?}");
     }
@@ -413,16 +349,11 @@ async fn requests_that_are_too_long_too_slow_or_too_many_get_nowhere() {
     let hurry = (0..300).map(|_| scene.client.get(scene.address(&scene.path)).send());
     let answers = futures::future::join_all(hurry).await;
     // Whoever of so many has connected and not asked yet gives way to others, on a busy machine.
-    let held = answers
-        .iter()
-        .flatten()
-        .filter(|answer| answer.status() == StatusCode::TOO_MANY_REQUESTS);
+    let held =
+        answers.iter().flatten().filter(|answer| answer.status() == StatusCode::TOO_MANY_REQUESTS);
     assert!(held.count() > 50);
     // Whoever comes next is answered.
     let next = scene.get(&scene.path).await.status();
-    assert!(
-        [StatusCode::OK, StatusCode::TOO_MANY_REQUESTS].contains(&next),
-        "{next}"
-    );
+    assert!([StatusCode::OK, StatusCode::TOO_MANY_REQUESTS].contains(&next), "{next}");
     scene.finish().await;
 }

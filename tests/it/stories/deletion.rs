@@ -16,34 +16,16 @@ async fn retain_leaves_the_project_and_its_password() {
     let operator = stage.operator().await;
     connected(&stage).await;
     let ready = ready_project(&stage, "orders").await;
-    let password = stage
-        .cluster
-        .data(SECRET, "orders-supabase-password")
-        .await
-        .unwrap();
+    let password = stage.cluster.data(SECRET, "orders-supabase-password").await.unwrap();
     stage.cluster.delete(PROJECT, "orders").await;
     stage.cluster.gone(PROJECT, "orders", SOON).await;
     stage.cluster.gone(SECRET, "orders-supabase", SOON).await;
     assert_eq!(stage.platform.project_names().len(), 1);
-    let kept = stage
-        .cluster
-        .get(SECRET, "orders-supabase-password")
-        .await
-        .unwrap();
+    let kept = stage.cluster.get(SECRET, "orders-supabase-password").await.unwrap();
     let labels = &kept["metadata"]["labels"];
     assert_eq!(labels["supabase-operator.dev/ref"], ready["status"]["ref"]);
-    assert!(
-        !labels["supabase-operator.dev/retained"].is_null(),
-        "{labels}"
-    );
-    assert_eq!(
-        stage
-            .cluster
-            .data(SECRET, "orders-supabase-password")
-            .await
-            .unwrap(),
-        password
-    );
+    assert!(!labels["supabase-operator.dev/retained"].is_null(), "{labels}");
+    assert_eq!(stage.cluster.data(SECRET, "orders-supabase-password").await.unwrap(), password);
     stage.finish(vec![operator]).await;
 }
 
@@ -52,24 +34,15 @@ async fn delete_deletes_the_project_once_and_waits_until_it_is_gone() {
     let mut stage = Stage::new(Reach::Namespace).await;
     let operator = stage.operator().await;
     connected(&stage).await;
-    stage
-        .cluster
-        .apply(project("preview").on_delete("Delete"))
-        .await;
-    stage
-        .cluster
-        .wait_condition(PROJECT, "preview", "Ready", "True")
-        .await;
+    stage.cluster.apply(project("preview").on_delete("Delete")).await;
+    stage.cluster.wait_condition(PROJECT, "preview", "Ready", "True").await;
     let mark = stage.platform.mark();
     stage.cluster.delete(PROJECT, "preview").await;
     stage.cluster.gone(PROJECT, "preview", SOON).await;
     assert!(stage.platform.project_names().is_empty());
     let calls = stage.platform.calls_since(mark);
     assert_eq!(calls["DELETE /v1/projects/{ref}"], 1, "{calls:?}");
-    stage
-        .cluster
-        .gone(SECRET, "preview-supabase-password", SOON)
-        .await;
+    stage.cluster.gone(SECRET, "preview-supabase-password", SOON).await;
     stage.finish(vec![operator]).await;
 }
 
@@ -83,10 +56,7 @@ async fn all_sorts(stage: &Stage) -> Vec<&'static str> {
     ];
     for (name, policy, condition) in applied {
         stage.cluster.apply(project(name).on_delete(policy)).await;
-        stage
-            .cluster
-            .wait_condition(PROJECT, name, condition, "True")
-            .await;
+        stage.cluster.wait_condition(PROJECT, name, condition, "True").await;
     }
     applied.map(|(name, ..)| name).to_vec()
 }
@@ -99,10 +69,7 @@ fn only_the_retained_are_left(stage: &Stage) {
     let [one, other] = left.as_slice() else {
         panic!("left: {left:?}");
     };
-    assert!(
-        one.contains("kept") && other.contains("kept-early"),
-        "{left:?}"
-    );
+    assert!(one.contains("kept") && other.contains("kept-early"), "{left:?}");
 }
 
 #[tokio::test]
@@ -111,11 +78,7 @@ async fn everything_can_be_deleted_at_once_whatever_the_cascade() {
         propagation_policy: Some(PropagationPolicy::Orphan),
         ..DeleteParams::default()
     };
-    for how in [
-        DeleteParams::background(),
-        DeleteParams::foreground(),
-        orphan,
-    ] {
+    for how in [DeleteParams::background(), DeleteParams::foreground(), orphan] {
         let orphaned = how.propagation_policy == Some(PropagationPolicy::Orphan);
         let mut stage = Stage::new(Reach::Namespace).await;
         let operator = stage.operator().await;
@@ -158,11 +121,7 @@ async fn a_deleted_namespace_takes_what_may_go_and_hangs_on_nothing() {
         }
         all_sorts(&stage).await;
         let namespace = stage.cluster.namespace.clone();
-        let how = if background {
-            DeleteParams::background()
-        } else {
-            DeleteParams::foreground()
-        };
+        let how = if background { DeleteParams::background() } else { DeleteParams::foreground() };
         stage.cluster.delete_with(NAMESPACE, &namespace, &how).await;
         stage.cluster.gone(NAMESPACE, &namespace, SOON * 2).await;
         only_the_retained_are_left(&stage);
@@ -177,10 +136,7 @@ async fn a_connection_in_use_stays_and_says_so() {
     connected(&stage).await;
     ready_project(&stage, "orders").await;
     stage.cluster.delete(CONNECTION, "acme").await;
-    stage
-        .cluster
-        .wait_condition(CONNECTION, "acme", "DeletionBlocked", "True/InUse")
-        .await;
+    stage.cluster.wait_condition(CONNECTION, "acme", "DeletionBlocked", "True/InUse").await;
     stage.cluster.delete(PROJECT, "orders").await;
     stage.cluster.gone(CONNECTION, "acme", SOON).await;
     stage.finish(vec![operator]).await;
@@ -191,48 +147,26 @@ async fn without_credentials_deletion_is_held_until_somebody_says_what_to_leave_
     let mut stage = Stage::new(Reach::Namespace).await;
     let operator = stage.operator().await;
     connected(&stage).await;
-    stage
-        .cluster
-        .apply(project("orders").on_delete("Delete"))
-        .await;
-    let ready = stage
-        .cluster
-        .wait_condition(PROJECT, "orders", "Ready", "True")
-        .await;
+    stage.cluster.apply(project("orders").on_delete("Delete")).await;
+    let ready = stage.cluster.wait_condition(PROJECT, "orders", "Ready", "True").await;
     let reference = ready["status"]["ref"].as_str().unwrap().to_owned();
     let app = stage.platform.app.clone();
     stage.platform.world().revoke_authorization(&app, "acme");
-    stage
-        .cluster
-        .wait_condition(CONNECTION, "acme", "Ready", "False")
-        .await;
+    stage.cluster.wait_condition(CONNECTION, "acme", "Ready", "False").await;
     stage.cluster.delete(PROJECT, "orders").await;
     let blocked = "True/CredentialsUnavailable";
-    let held = stage
-        .cluster
-        .wait_condition(PROJECT, "orders", "DeletionBlocked", blocked)
-        .await;
+    let held = stage.cluster.wait_condition(PROJECT, "orders", "DeletionBlocked", blocked).await;
     let message = crate::support::cluster::conditions_of(&held);
-    assert!(
-        message.contains("force-orphan") && message.contains(&reference),
-        "{message}"
-    );
+    assert!(message.contains("force-orphan") && message.contains(&reference), "{message}");
 
     let wrong = json!({"metadata": {"annotations": {"supabase-operator.dev/force-orphan": "yes"}}});
     stage.cluster.merge(PROJECT, "orders", wrong).await;
-    stage
-        .cluster
-        .wait_condition(PROJECT, "orders", "DeletionBlocked", blocked)
-        .await;
+    stage.cluster.wait_condition(PROJECT, "orders", "DeletionBlocked", blocked).await;
     let right =
         json!({"metadata": {"annotations": {"supabase-operator.dev/force-orphan": reference}}});
     stage.cluster.merge(PROJECT, "orders", right).await;
     stage.cluster.gone(PROJECT, "orders", SOON).await;
-    assert_eq!(
-        stage.platform.project_names().len(),
-        1,
-        "it was left behind, not deleted"
-    );
+    assert_eq!(stage.platform.project_names().len(), 1, "it was left behind, not deleted");
     stage.finish(vec![operator]).await;
 }
 
@@ -241,14 +175,8 @@ async fn a_refusal_to_delete_is_waited_out() {
     let mut stage = Stage::new(Reach::Namespace).await;
     let operator = stage.operator().await;
     connected(&stage).await;
-    stage
-        .cluster
-        .apply(project("orders").on_delete("Delete"))
-        .await;
-    stage
-        .cluster
-        .wait_condition(PROJECT, "orders", "Ready", "True")
-        .await;
+    stage.cluster.apply(project("orders").on_delete("Delete")).await;
+    stage.cluster.wait_condition(PROJECT, "orders", "Ready", "True").await;
     let body = json!({"message": "Project not ready for deletion."}).to_string();
     let refusal = Fault::on("DELETE", "/v1/projects/*", FaultKind::Status(400, body)).times(2);
     stage.platform.world().script(refusal);
@@ -263,14 +191,8 @@ async fn an_object_that_never_tried_to_create_goes_at_once() {
     let mut stage = Stage::with_platform(Reach::Namespace, Config::instant()).await;
     let operator = stage.operator().await;
     for policy in ["Retain", "Delete"] {
-        stage
-            .cluster
-            .apply(project("orders").on_delete(policy).of_connection("missing"))
-            .await;
-        stage
-            .cluster
-            .wait_condition(PROJECT, "orders", "Ready", "False/ConnectionNotFound")
-            .await;
+        stage.cluster.apply(project("orders").on_delete(policy).of_connection("missing")).await;
+        stage.cluster.wait_condition(PROJECT, "orders", "Ready", "False/ConnectionNotFound").await;
         stage.cluster.delete(PROJECT, "orders").await;
         stage.cluster.gone(PROJECT, "orders", SOON).await;
     }
@@ -284,19 +206,12 @@ async fn a_recreated_object_takes_its_retained_project_back() {
     let operator = stage.operator().await;
     connected(&stage).await;
     let first = ready_project(&stage, "orders").await;
-    let password = stage
-        .cluster
-        .data(SECRET, "orders-supabase-password")
-        .await
-        .unwrap();
+    let password = stage.cluster.data(SECRET, "orders-supabase-password").await.unwrap();
     stage.cluster.delete(PROJECT, "orders").await;
     stage.cluster.gone(PROJECT, "orders", SOON).await;
 
     stage.cluster.apply(project("orders")).await;
-    let refused = stage
-        .cluster
-        .wait_condition(PROJECT, "orders", "Ready", "False")
-        .await;
+    let refused = stage.cluster.wait_condition(PROJECT, "orders", "Ready", "False").await;
     let message = crate::support::cluster::conditions_of(&refused);
     let reference = first["status"]["ref"].as_str().unwrap();
     let field = format!("spec.adoption: {{policy: AdoptOnly, ref: {reference}}}");
@@ -304,17 +219,10 @@ async fn a_recreated_object_takes_its_retained_project_back() {
     let adoption = json!({"policy": "AdoptOrCreate", "ref": first["status"]["ref"]});
     let again = Value::from(project("orders").with("adoption", adoption));
     stage.cluster.apply(again).await;
-    let second = stage
-        .cluster
-        .wait_condition(PROJECT, "orders", "Ready", "True")
-        .await;
+    let second = stage.cluster.wait_condition(PROJECT, "orders", "Ready", "True").await;
     assert_eq!(first["status"]["ref"], second["status"]["ref"]);
     assert_eq!(stage.platform.created().len(), 1);
-    let kept = stage
-        .cluster
-        .data(SECRET, "orders-supabase-password")
-        .await
-        .unwrap();
+    let kept = stage.cluster.data(SECRET, "orders-supabase-password").await.unwrap();
     assert_eq!(password, kept);
     let data = stage.cluster.data(SECRET, "orders-supabase").await.unwrap();
     assert!(data.contains_key("SUPABASE_DB_URL"));

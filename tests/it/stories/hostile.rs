@@ -39,12 +39,8 @@ async fn is_served(stage: &mut Stage, operator: Operator, name: &str) -> Operato
 
 #[tokio::test]
 async fn managed_fields_of_any_depth_stop_nobody() {
-    let mut stage = Stage::with(
-        Reach::ClusterWatchingSecrets,
-        Config::fast(),
-        &super::short_lease(),
-    )
-    .await;
+    let mut stage =
+        Stage::with(Reach::ClusterWatchingSecrets, Config::fast(), &super::short_lease()).await;
     let mut operator = stage.operator().await;
     connected_with_token(&stage).await;
     let strange = stranger(&stage).await;
@@ -53,27 +49,15 @@ async fn managed_fields_of_any_depth_stop_nobody() {
         let object = managed(kind, "deep", spec_of(kind), &deep());
         store(&strange, kind, &object).await.unwrap();
         let stored = stored(&strange, kind, "deep").await.unwrap_or_default();
-        assert!(
-            stored.len() > DEPTH * 8,
-            "{}: the managed fields were dropped",
-            kind.1
-        );
-        operator = is_served(
-            &mut stage,
-            operator,
-            &format!("beside-{}", kind.1.to_lowercase()),
-        )
-        .await;
+        assert!(stored.len() > DEPTH * 8, "{}: the managed fields were dropped", kind.1);
+        operator =
+            is_served(&mut stage, operator, &format!("beside-{}", kind.1.to_lowercase())).await;
     }
     // The connection reads Secrets of its own namespace, deep as they are; and what is odd can be deleted.
     for kind in kinds {
         remove(&strange, kind, "deep").await;
         eventually(&format!("the end of {}", kind.1), SOON, async || {
-            if there(&strange, kind, "deep").await {
-                Err("it is there")
-            } else {
-                Ok(())
-            }
+            if there(&strange, kind, "deep").await { Err("it is there") } else { Ok(()) }
         })
         .await;
     }
@@ -93,16 +77,11 @@ async fn what_cannot_be_told_is_held(stage: &Stage, name: &str) {
     let newer = json!({"spec": {"deletionPolicy": "Archive"}});
     let archived = stage.cluster.merge(PROJECT, name, newer).await;
     stage.cluster.delete(PROJECT, name).await;
-    let blocked = stage
-        .cluster
-        .wait_condition(PROJECT, name, "DeletionBlocked", "True/NewerVersion")
-        .await;
+    let blocked =
+        stage.cluster.wait_condition(PROJECT, name, "DeletionBlocked", "True/NewerVersion").await;
     let reference = archived["status"]["ref"].as_str().unwrap();
     let message = condition(&blocked, "DeletionBlocked").unwrap()["message"].to_string();
-    assert!(
-        message.contains(reference) && message.contains("force-orphan"),
-        "{message}"
-    );
+    assert!(message.contains(reference) && message.contains("force-orphan"), "{message}");
     let events = events_about(&stage.cluster, name).await;
     assert!(events.contains("DeletionBlocked"), "{events}");
     let orphan =
@@ -117,16 +96,9 @@ async fn what_a_newer_release_has_written_is_told_and_goes_when_it_is_deleted() 
     let mut stage = Stage::with(Reach::Cluster, Config::fast(), &super::short_lease()).await;
     let operator = stage.operator().await;
     connected_with_token(&stage).await;
-    for (name, policy) in [
-        ("hibernated", "Delete"),
-        ("archived", "Delete"),
-        ("kept", "Retain"),
-    ] {
+    for (name, policy) in [("hibernated", "Delete"), ("archived", "Delete"), ("kept", "Retain")] {
         stage.cluster.apply(project(name).on_delete(policy)).await;
-        stage
-            .cluster
-            .wait_condition(PROJECT, name, "Ready", "True")
-            .await;
+        stage.cluster.wait_condition(PROJECT, name, "Ready", "True").await;
     }
     newer_kinds(&stage).await;
     let young = project("young").with("powerState", "Hibernated");
@@ -140,24 +112,15 @@ async fn what_a_newer_release_has_written_is_told_and_goes_when_it_is_deleted() 
     }
     for (name, ready) in [("hibernated", "True"), ("kept", "True"), ("young", "False")] {
         let wanted = format!("{ready}/NewerVersion");
-        let told = stage
-            .cluster
-            .wait_condition(PROJECT, name, "Ready", &wanted)
-            .await;
-        let message = condition(&told, "Stalled").unwrap()["message"]
-            .as_str()
-            .unwrap();
+        let told = stage.cluster.wait_condition(PROJECT, name, "Ready", &wanted).await;
+        let message = condition(&told, "Stalled").unwrap()["message"].as_str().unwrap();
         assert!(
             message.contains("newer version of the operator")
                 && message.contains("spec.powerState"),
             "{message}"
         );
     }
-    assert_eq!(
-        stage.platform.created().len(),
-        3,
-        "nothing unknown leads to a create call"
-    );
+    assert_eq!(stage.platform.created().len(), 3, "nothing unknown leads to a create call");
     let operator = is_served(&mut stage, operator, "beside").await;
 
     // What a deletion needs is understood.
@@ -168,10 +131,7 @@ async fn what_a_newer_release_has_written_is_told_and_goes_when_it_is_deleted() 
     stage.cluster.delete(PROJECT, "young").await;
     stage.cluster.gone(PROJECT, "young", SOON).await;
     let names = stage.platform.project_names().join(" ");
-    assert!(
-        names.contains("kept") && !names.contains("hibernated"),
-        "{names}"
-    );
+    assert!(names.contains("kept") && !names.contains("hibernated"), "{names}");
 
     what_cannot_be_told_is_held(&stage, "archived").await;
     apply_kinds(&stage.plane).await;
@@ -183,11 +143,7 @@ async fn at_the_brim(cluster: &Cluster, name: &str) {
     let gone = async || {
         remove(cluster, PROJECT, name).await;
         eventually("the end of a try", SOON, async || {
-            if there(cluster, PROJECT, name).await {
-                Err("it is there")
-            } else {
-                Ok(())
-            }
+            if there(cluster, PROJECT, name).await { Err("it is there") } else { Ok(()) }
         })
         .await;
     };
@@ -202,9 +158,7 @@ async fn at_the_brim(cluster: &Cluster, name: &str) {
             Err(_) => too_large = size,
         }
     }
-    store(cluster, PROJECT, &padded(name, fits, false))
-        .await
-        .unwrap();
+    store(cluster, PROJECT, &padded(name, fits, false)).await.unwrap();
     assert!((1_400_000..1_700_000).contains(&fits), "{fits} bytes");
 }
 
@@ -224,11 +178,7 @@ async fn objects_at_the_brim_of_etcd_are_told_by_events_and_stop_nobody() {
     served(&stage.cluster, "beside").await;
     eventually("an event", SOON, async || {
         let events = events_about(&strange, "brim").await;
-        if events.contains("ObjectTooLarge") {
-            Ok(())
-        } else {
-            Err(events)
-        }
+        if events.contains("ObjectTooLarge") { Ok(()) } else { Err(events) }
     })
     .await;
     let metrics = operator.metrics().await;
@@ -236,11 +186,7 @@ async fn objects_at_the_brim_of_etcd_are_told_by_events_and_stop_nobody() {
     assert!(metrics.contains(none.trim_end_matches("0\n")) && !metrics.contains(none));
     remove(&strange, PROJECT, "brim").await;
     eventually("its end", SOON, async || {
-        if there(&strange, PROJECT, "brim").await {
-            Err("it is there")
-        } else {
-            Ok(())
-        }
+        if there(&strange, PROJECT, "brim").await { Err("it is there") } else { Ok(()) }
     })
     .await;
     stage.finish(vec![operator]).await;
@@ -254,10 +200,7 @@ async fn a_hundred_and_fifty_objects_as_large_as_they_get_fit_into_the_memory_of
     without_bounds(&stage).await;
     for number in 0..OBJECTS {
         let object = padded(&format!("large-{number}"), 1_450_000, true);
-        eventually("a large object", SOON, async || {
-            store(&strange, PROJECT, &object).await
-        })
-        .await;
+        eventually("a large object", SOON, async || store(&strange, PROJECT, &object).await).await;
     }
     apply_kinds(&stage.plane).await;
     let operator = stage.operator().await;
@@ -272,24 +215,14 @@ async fn a_hundred_and_fifty_objects_as_large_as_they_get_fit_into_the_memory_of
             )
         });
         let done = done.and_then(|count| count.parse().ok()).unwrap_or(0_usize);
-        if done > OBJECTS {
-            Ok(())
-        } else {
-            Err(format!("{done} passes"))
-        }
+        if done > OBJECTS { Ok(()) } else { Err(format!("{done} passes")) }
     })
     .await;
     let peak = operator.peak_memory();
     assert!(peak <= MEMORY, "{} MiB", peak / 1024 / 1024);
     let namespace = ("v1", "Namespace");
-    stage
-        .cluster
-        .delete_with(namespace, &strange.namespace, &DeleteParams::background())
-        .await;
-    stage
-        .cluster
-        .gone(namespace, &strange.namespace, Duration::from_secs(120))
-        .await;
+    stage.cluster.delete_with(namespace, &strange.namespace, &DeleteParams::background()).await;
+    stage.cluster.gone(namespace, &strange.namespace, Duration::from_secs(120)).await;
     stage.finish(vec![operator]).await;
 }
 
@@ -333,20 +266,14 @@ async fn a_watched_namespace_without_rights_keeps_nobody_from_the_others() {
     let mut stage = Stage::with(Reach::Namespace, Config::fast(), &values).await;
     stage.platform.provide_secrets(&served).await;
     let bindings = lost.list(BINDING).await;
-    let bound = |binding: &&Value| {
-        binding["subjects"]
-            .to_string()
-            .contains(&stage.system.namespace)
-    };
+    let bound =
+        |binding: &&Value| binding["subjects"].to_string().contains(&stage.system.namespace);
     let binding = bindings.iter().find(bound).unwrap().clone();
-    lost.delete(BINDING, binding["metadata"]["name"].as_str().unwrap())
-        .await;
+    lost.delete(BINDING, binding["metadata"]["name"].as_str().unwrap()).await;
     let operator = stage.operator().await;
     served.apply(token_connection("acme")).await;
     served.apply(project("orders")).await;
-    served
-        .wait_condition(PROJECT, "orders", "Ready", "True")
-        .await;
+    served.wait_condition(PROJECT, "orders", "Ready", "True").await;
     let named = warnings_about(&operator, &lost.namespace);
     assert!((1..=12).contains(&named), "named {named} times");
     // The right comes back: so does the service.
@@ -358,9 +285,7 @@ async fn a_watched_namespace_without_rights_keeps_nobody_from_the_others() {
     lost.apply(token_connection("acme")).await;
     ready_at_last(&lost, CONNECTION, "acme").await;
     // The requests that were refused meanwhile.
-    stage
-        .finish_although(vec![operator], &[&lost.namespace])
-        .await;
+    stage.finish_although(vec![operator], &[&lost.namespace]).await;
 }
 
 /// No answer to a write of ours can be read, and some answers to reads of Secrets cannot.
@@ -382,17 +307,11 @@ async fn answers_that_are_cut_short_leak_nothing_and_repeat_no_write() {
     let mut operator = stage.launch("behind", &[("KUBECONFIG", gateway.kubeconfig())]);
     operator.ready().await;
     super::connected(&stage).await;
-    stage
-        .cluster
-        .apply(project("orders").on_delete("Delete"))
-        .await;
+    stage.cluster.apply(project("orders").on_delete("Delete")).await;
     ready_at_last(&stage.cluster, PROJECT, "orders").await;
     assert_eq!(stage.platform.created().len(), 1);
     assert!(gateway.cut() > 10, "{} answers were cut", gateway.cut());
     stage.cluster.delete(PROJECT, "orders").await;
-    stage
-        .cluster
-        .gone(PROJECT, "orders", Duration::from_secs(90))
-        .await;
+    stage.cluster.gone(PROJECT, "orders", Duration::from_secs(90)).await;
     stage.finish(vec![operator]).await;
 }

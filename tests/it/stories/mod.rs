@@ -31,28 +31,19 @@ use crate::support::stage::Stage;
 /// Makes the connection `acme` with OAuth tokens, and waits until it is ready.
 async fn connected(stage: &Stage) {
     stage.cluster.apply(oauth_connection("acme")).await;
-    stage
-        .cluster
-        .wait_condition(CONNECTION, "acme", "Ready", "True")
-        .await;
+    stage.cluster.wait_condition(CONNECTION, "acme", "Ready", "True").await;
 }
 
 /// Makes the connection `acme` with a personal access token, and waits until it is ready.
 async fn connected_with_token(stage: &Stage) {
     stage.cluster.apply(token_connection("acme")).await;
-    stage
-        .cluster
-        .wait_condition(CONNECTION, "acme", "Ready", "True")
-        .await;
+    stage.cluster.wait_condition(CONNECTION, "acme", "Ready", "True").await;
 }
 
 /// Makes a plain project and waits until it is ready.
 async fn ready_project(stage: &Stage, name: &str) -> Value {
     stage.cluster.apply(project(name)).await;
-    stage
-        .cluster
-        .wait_condition(PROJECT, name, "Ready", "True")
-        .await
+    stage.cluster.wait_condition(PROJECT, name, "Ready", "True").await
 }
 
 /// Short enough for a test to outwait a dead leader.
@@ -66,18 +57,10 @@ const CALM: usize = 30;
 
 /// A condition says what to do, and while it lasts the platform is left in peace.
 async fn told_calmly(stage: &Stage, name: &str, reason: &str) {
-    let told = stage
-        .cluster
-        .wait_condition(PROJECT, name, "Ready", &format!("False/{reason}"))
-        .await;
-    let message = condition(&told, "Ready").unwrap()["message"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    assert!(
-        message.len() > 10,
-        "{reason}: {message:?} does not say what to do"
-    );
+    let told =
+        stage.cluster.wait_condition(PROJECT, name, "Ready", &format!("False/{reason}")).await;
+    let message = condition(&told, "Ready").unwrap()["message"].as_str().unwrap().to_owned();
+    assert!(message.len() > 10, "{reason}: {message:?} does not say what to do");
     let mark = stage.platform.mark();
     tokio::time::sleep(WHILE).await;
     let calls = stage.platform.calls_since(mark);

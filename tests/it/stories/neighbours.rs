@@ -94,26 +94,15 @@ struct Row {
 }
 
 const fn row(name: &'static str, deed: Deed) -> Row {
-    Row {
-        name,
-        deed,
-        restart: false,
-        counted: None,
-    }
+    Row { name, deed, restart: false, counted: None }
 }
 
 const fn restarted(name: &'static str, deed: Deed) -> Row {
-    Row {
-        restart: true,
-        ..row(name, deed)
-    }
+    Row { restart: true, ..row(name, deed) }
 }
 
 const fn counted(name: &'static str, deed: Deed, counts: (Count, usize, usize)) -> Row {
-    Row {
-        counted: Some(counts),
-        ..row(name, deed)
-    }
+    Row { counted: Some(counts), ..row(name, deed) }
 }
 
 const TABLE: [Row; 11] = [
@@ -121,24 +110,12 @@ const TABLE: [Row; 11] = [
     restarted("beside-newer-values", Deed::NewerValue),
     Row {
         restart: true,
-        ..counted(
-            "beside-the-brim",
-            Deed::BrimUnderWay,
-            (Count::Made, SLOTS, SLOTS),
-        )
+        ..counted("beside-the-brim", Deed::BrimUnderWay, (Count::Made, SLOTS, SLOTS))
     },
     restarted("beside-large-objects", Deed::LargeObjects(20)),
     row("beside-a-claim", Deed::ClaimedApp),
-    counted(
-        "beside-edits",
-        Deed::RestlessSecret(100),
-        (Count::Shown, 1, 8),
-    ),
-    counted(
-        "beside-idle-clients",
-        Deed::IdleClients,
-        (Count::Kept, 0, IDLE - 1),
-    ),
+    counted("beside-edits", Deed::RestlessSecret(100), (Count::Shown, 1, 8)),
+    counted("beside-idle-clients", Deed::IdleClients, (Count::Kept, 0, IDLE - 1)),
     row("beside-odd-entries", Deed::OddEntries),
     row("beside-an-odd-pooler", Deed::OddPooler),
     counted("beside-at-once", Deed::AtOnceForEver, (Count::Lists, 2, 6)),
@@ -241,9 +218,7 @@ impl Scene {
         let late = Fault::on("POST", "/v1/projects", late);
         let late = late.times(u32::try_from(SLOTS).unwrap());
         self.stage.platform.world().script(late);
-        let names: Vec<_> = (10..10 + SLOTS)
-            .map(|number| format!("brim-{number}"))
-            .collect();
+        let names: Vec<_> = (10..10 + SLOTS).map(|number| format!("brim-{number}")).collect();
         for name in &names {
             self.applies(name).await;
         }
@@ -252,9 +227,7 @@ impl Scene {
                 let attempts = object["status"]["creation"]["attempts"].as_array()?;
                 attempts.first().map(drop)
             };
-            self.hostile
-                .wait_for(PROJECT, name, "an attempt", LONG, attempt)
-                .await;
+            self.hostile.wait_for(PROJECT, name, "an attempt", LONG, attempt).await;
         }
         for name in &names {
             let mut fits = limit - size(&self.hostile, name).await;
@@ -274,9 +247,7 @@ impl Scene {
 
     /// How large an object of a name like this can get, what its padding needs besides its bytes left out.
     async fn limit_of(&mut self, name: &str) -> usize {
-        self.hostile
-            .apply(project(name).with("suspend", true))
-            .await;
+        self.hostile.apply(project(name).with("suspend", true)).await;
         self.traces.made.push((PROJECT, name.to_owned()));
         let bare = size(&self.hostile, name).await;
         let (mut fits, mut too_large) = (1_500_000, 1_573_000);
@@ -316,10 +287,8 @@ impl Scene {
         let busy = FaultKind::RetryAfter(429, "300".to_owned());
         let busy = Fault::on("POST", "/v1/oauth/token", busy);
         self.stage.platform.world().script(busy);
-        for (name, data) in [
-            ("supabase-oauth-app", &claimed[..]),
-            ("supabase-oauth-tokens", &seed),
-        ] {
+        for (name, data) in [("supabase-oauth-app", &claimed[..]), ("supabase-oauth-tokens", &seed)]
+        {
             self.hostile.apply(secret(name, data)).await;
             self.traces.made.push((SECRET, name.to_owned()));
         }
@@ -327,11 +296,7 @@ impl Scene {
         self.traces.made.push((CONNECTION, "thief".to_owned()));
         eventually("a throttled thief", LONG, async || {
             let faults = self.stage.platform.world().pending_faults();
-            if faults == 0 {
-                Ok(())
-            } else {
-                Err("it was not throttled")
-            }
+            if faults == 0 { Ok(()) } else { Err("it was not throttled") }
         })
         .await;
     }
@@ -341,9 +306,7 @@ impl Scene {
         let restless = token_connection("restless").with("auth/personalAccessToken", auth);
         for number in 0..edits {
             let token = format!("sbp_{number:040x}");
-            self.hostile
-                .apply(secret("restless", &[("token", &token)]))
-                .await;
+            self.hostile.apply(secret("restless", &[("token", &token)])).await;
             if number == 0 {
                 self.hostile.apply(restless.clone()).await;
             }
@@ -352,9 +315,7 @@ impl Scene {
             let ready = condition(object, "Ready")?;
             (ready["reason"] == "Unauthorized").then_some(())
         };
-        self.hostile
-            .wait_for(CONNECTION, "restless", "a refusal", LONG, refused)
-            .await;
+        self.hostile.wait_for(CONNECTION, "restless", "a refusal", LONG, refused).await;
         self.traces.made.push((CONNECTION, "restless".to_owned()));
         self.traces.made.push((SECRET, "restless".to_owned()));
     }
@@ -431,9 +392,7 @@ impl Scene {
     /// Takes away what a row has left: whatever it is, it can be deleted.
     async fn tidies(&mut self) {
         self.stage.platform.world().clear_script();
-        let Traces {
-            made, other_kinds, ..
-        } = std::mem::take(&mut self.traces);
+        let Traces { made, other_kinds, .. } = std::mem::take(&mut self.traces);
         if other_kinds {
             apply_kinds(&self.stage.plane).await;
         }
@@ -442,11 +401,7 @@ impl Scene {
         }
         for (kind, name) in &made {
             eventually(&format!("the end of {name}"), LONG, async || {
-                if there(&self.hostile, *kind, name).await {
-                    Err("it is there")
-                } else {
-                    Ok(())
-                }
+                if there(&self.hostile, *kind, name).await { Err("it is there") } else { Ok(()) }
             })
             .await;
         }
@@ -464,24 +419,15 @@ async fn size(cluster: &Cluster, name: &str) -> usize {
 
 #[tokio::test]
 async fn whatever_one_namespace_does_another_one_is_served() {
-    let mut stage = Stage::with(
-        Reach::ClusterWatchingSecrets,
-        Config::fast(),
-        &super::short_lease(),
-    )
-    .await;
+    let mut stage =
+        Stage::with(Reach::ClusterWatchingSecrets, Config::fast(), &super::short_lease()).await;
     let mut operator = stage.operator().await;
     connected(&stage).await;
     let neighbour = stage.cluster.clone();
     let namespace = neighbour.new_namespace("it-hostile").await;
     let hostile = neighbour.in_namespace(&namespace);
     own_organization(&stage, &hostile, THEIRS).await;
-    let mut scene = Scene {
-        stage,
-        neighbour,
-        hostile,
-        traces: Traces::default(),
-    };
+    let mut scene = Scene { stage, neighbour, hostile, traces: Traces::default() };
     for row in &TABLE {
         let mark = scene.stage.platform.mark();
         scene.does(row.deed, &operator).await;
@@ -549,11 +495,7 @@ async fn whatever_becomes_of_one_watched_namespace_another_one_is_served() {
     served(&neighbour, "shop").await;
     for lost in [&unbound, &gone] {
         let named = warnings_about(&operator, &lost.namespace);
-        assert!(
-            (1..=12).contains(&named),
-            "{} named {named} times",
-            lost.namespace
-        );
+        assert!((1..=12).contains(&named), "{} named {named} times", lost.namespace);
     }
     // What was refused there meanwhile is no fault.
     let lost = [unbound.namespace.as_str(), gone.namespace.as_str()];

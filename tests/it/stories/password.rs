@@ -19,16 +19,10 @@ async fn a_deleted_password_is_taken_back_from_an_output() {
     ready_project(&stage, "orders").await;
     let before = stage.cluster.data(SECRET, PASSWORD).await.unwrap();
     stage.cluster.delete(SECRET, PASSWORD).await;
-    stage
-        .cluster
-        .wait_for(SECRET, PASSWORD, "there again", SOON, |_| Some(()))
-        .await;
+    stage.cluster.wait_for(SECRET, PASSWORD, "there again", SOON, |_| Some(())).await;
     assert_eq!(stage.cluster.data(SECRET, PASSWORD).await.unwrap(), before);
     let calls = stage.platform.calls_since(0);
-    assert!(
-        !calls.contains_key("PATCH /v1/projects/{ref}/database/password"),
-        "{calls:?}"
-    );
+    assert!(!calls.contains_key("PATCH /v1/projects/{ref}/database/password"), "{calls:?}");
     stage.finish(vec![operator]).await;
 }
 
@@ -50,28 +44,16 @@ async fn a_password_that_nobody_knows_any_more_is_reset_on_request_only() {
         let text = crate::support::cluster::conditions_of(object);
         text.contains("PasswordLost").then_some(())
     };
-    stage
-        .cluster
-        .wait_for(PROJECT, "orders", "PasswordLost", SOON, told)
-        .await;
+    stage.cluster.wait_for(PROJECT, "orders", "PasswordLost", SOON, told).await;
     let calls = stage.platform.calls_since(0);
-    assert!(
-        !calls.contains_key("PATCH /v1/projects/{ref}/database/password"),
-        "{calls:?}"
-    );
+    assert!(!calls.contains_key("PATCH /v1/projects/{ref}/database/password"), "{calls:?}");
 
     let reset = project("orders").with("database/password/onLost", "Reset");
     stage.cluster.apply(reset).await;
-    stage
-        .cluster
-        .wait_condition(PROJECT, "orders", "Ready", "True")
-        .await;
+    stage.cluster.wait_condition(PROJECT, "orders", "Ready", "True").await;
     let whole =
         |object: &serde_json::Value| object["data"]["SUPABASE_DB_URL"].is_string().then_some(());
-    stage
-        .cluster
-        .wait_for(SECRET, "orders-supabase", "there again", SOON, whole)
-        .await;
+    stage.cluster.wait_for(SECRET, "orders-supabase", "there again", SOON, whole).await;
     let data = stage.cluster.data(SECRET, "orders-supabase").await.unwrap();
     // The pooler learns a new password with a delay.
     eventually("an answer of the database", SOON, async || {
@@ -91,14 +73,8 @@ async fn an_adopted_project_works_with_the_password_that_is_supplied() {
     let data = stage.cluster.data(SECRET, "legacy-supabase").await.unwrap();
     assert!(data.contains_key("SUPABASE_SECRET_KEY") && !data.contains_key("SUPABASE_DB_URL"));
 
-    stage
-        .cluster
-        .apply(secret("known", &[("password", &first)]))
-        .await;
-    stage
-        .cluster
-        .apply(adopted.with_password_of("known", "password"))
-        .await;
+    stage.cluster.apply(secret("known", &[("password", &first)])).await;
+    stage.cluster.apply(adopted.with_password_of("known", "password")).await;
     stage
         .cluster
         .wait_for(SECRET, "legacy-supabase", "the URI", SOON, |object| {
@@ -106,9 +82,7 @@ async fn an_adopted_project_works_with_the_password_that_is_supplied() {
         })
         .await;
     let data = stage.cluster.data(SECRET, "legacy-supabase").await.unwrap();
-    let answer = database_query::answer(&data["SUPABASE_DB_URL"], "select 1")
-        .await
-        .unwrap();
+    let answer = database_query::answer(&data["SUPABASE_DB_URL"], "select 1").await.unwrap();
     assert_eq!(answer, ["1"]);
     stage.finish(vec![operator]).await;
 }
@@ -125,10 +99,7 @@ async fn an_object_that_is_applied_anew_is_told_which_project_is_its_own() {
     stage.cluster.delete(PROJECT, "orders").await;
     stage.cluster.gone(PROJECT, "orders", SOON).await;
     stage.cluster.apply(project("orders")).await;
-    let told = stage
-        .cluster
-        .wait_condition(PROJECT, "orders", "Ready", "False/NameConflict")
-        .await;
+    let told = stage.cluster.wait_condition(PROJECT, "orders", "Ready", "False/NameConflict").await;
     let message = crate::support::cluster::condition(&told, "Ready").unwrap()["message"]
         .as_str()
         .unwrap()
@@ -138,14 +109,8 @@ async fn an_object_that_is_applied_anew_is_told_which_project_is_its_own() {
     assert!(!message.contains("delete"), "{message}");
     // Doing as it says is enough.
     let adoption = json!({"policy": "AdoptOnly", "ref": reference});
-    stage
-        .cluster
-        .apply(project("orders").with("adoption", adoption))
-        .await;
-    let again = stage
-        .cluster
-        .wait_condition(PROJECT, "orders", "Ready", "True")
-        .await;
+    stage.cluster.apply(project("orders").with("adoption", adoption)).await;
+    let again = stage.cluster.wait_condition(PROJECT, "orders", "Ready", "True").await;
     assert_eq!(again["status"]["ref"], reference.as_str());
     let after = stage.cluster.data(SECRET, PASSWORD).await.unwrap();
     assert_eq!(after, before);
@@ -161,10 +126,7 @@ async fn adopted_without_a_password(stage: &Stage) -> (String, crate::support::s
     let password = password["SUPABASE_DB_PASSWORD"].clone();
     stage.cluster.delete(PROJECT, "first").await;
     stage.cluster.gone(PROJECT, "first", SOON).await;
-    stage
-        .cluster
-        .delete(SECRET, "first-supabase-password")
-        .await;
+    stage.cluster.delete(SECRET, "first-supabase-password").await;
     let adoption = json!({"policy": "AdoptOnly", "ref": ready["status"]["ref"]});
     let name = ready["status"]["projectName"].as_str().unwrap();
     let adopted = project("legacy").called(name).with("adoption", adoption);
@@ -173,13 +135,7 @@ async fn adopted_without_a_password(stage: &Stage) -> (String, crate::support::s
         let text = crate::support::cluster::conditions_of(object);
         text.contains("PasswordUnknown").then_some(())
     };
-    stage
-        .cluster
-        .wait_for(PROJECT, "legacy", "PasswordUnknown", SOON, told)
-        .await;
-    stage
-        .cluster
-        .wait_for(SECRET, "legacy-supabase", "there", SOON, |_| Some(()))
-        .await;
+    stage.cluster.wait_for(PROJECT, "legacy", "PasswordUnknown", SOON, told).await;
+    stage.cluster.wait_for(SECRET, "legacy-supabase", "there", SOON, |_| Some(())).await;
     (password, adopted)
 }

@@ -20,34 +20,16 @@ async fn power_follows_the_spec() {
     connected(&stage).await;
     ready_project(&stage, "orders").await;
     let before = stage.cluster.data(SECRET, "orders-supabase").await.unwrap();
-    stage
-        .cluster
-        .apply(project("orders").with("powerState", "Paused"))
-        .await;
+    stage.cluster.apply(project("orders").with("powerState", "Paused")).await;
     let remote = |wanted: &'static str| {
         move |object: &serde_json::Value| (object["status"]["remoteStatus"] == wanted).then_some(())
     };
-    stage
-        .cluster
-        .wait_for(PROJECT, "orders", "paused", SOON, remote("INACTIVE"))
-        .await;
-    stage
-        .cluster
-        .wait_condition(PROJECT, "orders", "Ready", "True/Paused")
-        .await;
+    stage.cluster.wait_for(PROJECT, "orders", "paused", SOON, remote("INACTIVE")).await;
+    stage.cluster.wait_condition(PROJECT, "orders", "Ready", "True/Paused").await;
     // Workloads have what they had: it is theirs again when the project wakes.
-    assert_eq!(
-        stage.cluster.data(SECRET, "orders-supabase").await.unwrap(),
-        before
-    );
-    stage
-        .cluster
-        .apply(project("orders").with("powerState", "Running"))
-        .await;
-    stage
-        .cluster
-        .wait_condition(PROJECT, "orders", "Ready", "True")
-        .await;
+    assert_eq!(stage.cluster.data(SECRET, "orders-supabase").await.unwrap(), before);
+    stage.cluster.apply(project("orders").with("powerState", "Running")).await;
+    stage.cluster.wait_condition(PROJECT, "orders", "Ready", "True").await;
     stage.finish(vec![operator]).await;
 }
 
@@ -62,15 +44,9 @@ async fn a_pause_that_nobody_asked_for_is_told_and_left() {
     let reference = ready["status"]["ref"].as_str().unwrap();
     stage.platform.world().pause_by_hand(reference, now);
     let mark = stage.platform.mark();
-    stage
-        .cluster
-        .wait_condition(PROJECT, "orders", "Ready", "False/Paused")
-        .await;
+    stage.cluster.wait_condition(PROJECT, "orders", "Ready", "False/Paused").await;
     let calls = stage.platform.calls_since(mark);
-    assert!(
-        calls.keys().all(|call| call.starts_with("GET ")),
-        "{calls:?}"
-    );
+    assert!(calls.keys().all(|call| call.starts_with("GET ")), "{calls:?}");
     stage.finish(vec![operator]).await;
 }
 
@@ -90,10 +66,7 @@ async fn a_project_deleted_elsewhere_is_told_and_never_made_again() {
     let now = stage.platform.now();
     let reference = ready["status"]["ref"].as_str().unwrap();
     stage.platform.world().delete_by_hand(reference, now);
-    stage
-        .cluster
-        .wait_condition(PROJECT, "orders", "Ready", "False/RemoteDeleted")
-        .await;
+    stage.cluster.wait_condition(PROJECT, "orders", "Ready", "False/RemoteDeleted").await;
     let nudge = "supabase-operator.dev/reconcile-requested-at";
     let nudge = json!({"metadata": {"annotations": {nudge: "again"}}});
     stage.cluster.merge(PROJECT, "orders", nudge).await;
@@ -115,28 +88,19 @@ async fn waking_that_falls_back_is_tried_three_times_and_anew_when_somebody_asks
     connected(&stage).await;
     let running = project("orders").with("powerState", "Running");
     stage.cluster.apply(running).await;
-    let ready = stage
-        .cluster
-        .wait_condition(PROJECT, "orders", "Ready", "True")
-        .await;
+    let ready = stage.cluster.wait_condition(PROJECT, "orders", "Ready", "True").await;
     let now = stage.platform.now();
     let mark = stage.platform.mark();
     stage.platform.world().next_restores_fail(3);
     let reference = ready["status"]["ref"].as_str().unwrap();
     stage.platform.world().pause_by_hand(reference, now);
-    stage
-        .cluster
-        .wait_condition(PROJECT, "orders", "Stalled", "True/RemoteFailed")
-        .await;
+    stage.cluster.wait_condition(PROJECT, "orders", "Stalled", "True/RemoteFailed").await;
     let restores = stage.platform.calls_since(mark)["POST /v1/projects/{ref}/restore"];
     assert_eq!(restores, 3);
     let nudge = "supabase-operator.dev/reconcile-requested-at";
     let nudge = json!({"metadata": {"annotations": {nudge: "again"}}});
     stage.cluster.merge(PROJECT, "orders", nudge).await;
-    stage
-        .cluster
-        .wait_condition(PROJECT, "orders", "Ready", "True")
-        .await;
+    stage.cluster.wait_condition(PROJECT, "orders", "Ready", "True").await;
     stage.finish(vec![operator]).await;
 }
 
@@ -145,23 +109,11 @@ async fn a_suspended_object_is_left_alone() {
     let mut stage = Stage::new(Reach::Namespace).await;
     let operator = stage.operator().await;
     connected(&stage).await;
-    stage
-        .cluster
-        .apply(project("orders").with("suspend", true))
-        .await;
-    stage
-        .cluster
-        .wait_condition(PROJECT, "orders", "Ready", "False/Suspended")
-        .await;
+    stage.cluster.apply(project("orders").with("suspend", true)).await;
+    stage.cluster.wait_condition(PROJECT, "orders", "Ready", "False/Suspended").await;
     assert!(stage.platform.created().is_empty());
-    stage
-        .cluster
-        .apply(project("orders").with("suspend", false))
-        .await;
-    stage
-        .cluster
-        .wait_condition(PROJECT, "orders", "Ready", "True")
-        .await;
+    stage.cluster.apply(project("orders").with("suspend", false)).await;
+    stage.cluster.wait_condition(PROJECT, "orders", "Ready", "True").await;
     stage.finish(vec![operator]).await;
 }
 
@@ -171,10 +123,7 @@ async fn a_new_name_renames_the_project() {
     let operator = stage.operator().await;
     connected(&stage).await;
     ready_project(&stage, "orders").await;
-    stage
-        .cluster
-        .apply(project("orders").called("orders-2"))
-        .await;
+    stage.cluster.apply(project("orders").called("orders-2")).await;
     stage
         .cluster
         .wait_for(PROJECT, "orders", "the new name", SOON, |object| {
@@ -192,10 +141,7 @@ async fn a_creation_that_failed_on_the_platform_is_told() {
     connected(&stage).await;
     stage.platform.world().next_creation(Fate::InitFailed);
     stage.cluster.apply(project("orders")).await;
-    stage
-        .cluster
-        .wait_condition(PROJECT, "orders", "Ready", "False/RemoteFailed")
-        .await;
+    stage.cluster.wait_condition(PROJECT, "orders", "Ready", "False/RemoteFailed").await;
     assert_eq!(stage.platform.created().len(), 1);
     stage.finish(vec![operator]).await;
 }

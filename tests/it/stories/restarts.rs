@@ -18,37 +18,23 @@ async fn an_operator_killed_right_after_the_create_call_makes_no_second_project(
     connected(&stage).await;
     // The answer is on its way for long enough to be lost with the process.
     let late = FaultKind::Delay(Duration::from_secs(5));
-    stage
-        .platform
-        .world()
-        .script(Fault::on("POST", "/v1/projects", late));
+    stage.platform.world().script(Fault::on("POST", "/v1/projects", late));
     stage.cluster.apply(project("orders")).await;
-    eventually("the create call", SOON, async || {
-        match stage.platform.created().len() {
-            0 => Err("no project yet"),
-            _ => Ok(()),
-        }
+    eventually("the create call", SOON, async || match stage.platform.created().len() {
+        0 => Err("no project yet"),
+        _ => Ok(()),
     })
     .await;
     first.kill().await;
     let second = stage.operator().await;
     let ready = stage
         .cluster
-        .wait_for(
-            PROJECT,
-            "orders",
-            "Ready",
-            Duration::from_secs(60),
-            |object| {
-                let ready = crate::support::cluster::condition(object, "Ready")?;
-                (ready["status"] == "True").then(|| object.clone())
-            },
-        )
+        .wait_for(PROJECT, "orders", "Ready", Duration::from_secs(60), |object| {
+            let ready = crate::support::cluster::condition(object, "Ready")?;
+            (ready["status"] == "True").then(|| object.clone())
+        })
         .await;
-    assert_eq!(
-        stage.platform.created(),
-        [ready["status"]["ref"].as_str().unwrap()]
-    );
+    assert_eq!(stage.platform.created(), [ready["status"]["ref"].as_str().unwrap()]);
     stage.finish(vec![second]).await;
 }
 
@@ -87,9 +73,6 @@ async fn a_lost_answer_is_looked_up() {
     let lost = Fault::on("POST", "/v1/projects", FaultKind::DropAfter);
     stage.platform.world().script(lost);
     let ready = ready_project(&stage, "orders").await;
-    assert_eq!(
-        stage.platform.created(),
-        [ready["status"]["ref"].as_str().unwrap()]
-    );
+    assert_eq!(stage.platform.created(), [ready["status"]["ref"].as_str().unwrap()]);
     stage.finish(vec![operator]).await;
 }

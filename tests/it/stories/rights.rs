@@ -26,25 +26,13 @@ async fn outputs_come_and_go(cluster: &Cluster) {
         orders.clone().with("outputs", json!([server, web]))
     };
     cluster.apply(outputs(json!("A_"))).await;
-    cluster
-        .wait_condition(PROJECT, "orders", "Ready", "True")
-        .await;
+    cluster.wait_condition(PROJECT, "orders", "Ready", "True").await;
     cluster.apply(outputs(json!("B_"))).await;
-    let changed = |object: &Value| {
-        object["data"]
-            .as_object()?
-            .contains_key("B_SUPABASE_URL")
-            .then_some(())
-    };
-    cluster
-        .wait_for(CONFIG_MAP, "web", "its new prefix", SOON, changed)
-        .await;
-    cluster
-        .wait_for(SECRET, "server", "its new prefix", SOON, changed)
-        .await;
-    cluster
-        .apply(orders.clone().with("outputs", json!([])))
-        .await;
+    let changed =
+        |object: &Value| object["data"].as_object()?.contains_key("B_SUPABASE_URL").then_some(());
+    cluster.wait_for(CONFIG_MAP, "web", "its new prefix", SOON, changed).await;
+    cluster.wait_for(SECRET, "server", "its new prefix", SOON, changed).await;
+    cluster.apply(orders.clone().with("outputs", json!([]))).await;
     cluster.gone(CONFIG_MAP, "web", SOON).await;
     cluster.gone(SECRET, "server", SOON).await;
 }
@@ -54,18 +42,10 @@ async fn a_cluster_connection_comes_and_goes(stage: &Stage) {
     let cluster = &stage.cluster;
     stage.platform.provide_secrets(&stage.system).await;
     let labelled = json!({"selector": {"matchLabels": {"lent": "yes"}}});
-    cluster
-        .apply(cluster_connection("company").with("allowedNamespaces", labelled))
-        .await;
-    cluster
-        .wait_condition(CLUSTER_CONNECTION, "company", "Ready", "True")
-        .await;
-    cluster
-        .apply(project("lent").of_cluster_connection("company"))
-        .await;
-    cluster
-        .wait_condition(PROJECT, "lent", "Ready", "False/NamespaceNotAllowed")
-        .await;
+    cluster.apply(cluster_connection("company").with("allowedNamespaces", labelled)).await;
+    cluster.wait_condition(CLUSTER_CONNECTION, "company", "Ready", "True").await;
+    cluster.apply(project("lent").of_cluster_connection("company")).await;
+    cluster.wait_condition(PROJECT, "lent", "Ready", "False/NamespaceNotAllowed").await;
     for (kind, name) in [(PROJECT, "lent"), (CLUSTER_CONNECTION, "company")] {
         cluster.delete(kind, name).await;
         cluster.gone(kind, name, SOON).await;
@@ -86,9 +66,7 @@ async fn tour(reach: Reach) {
     }
     let granted = stage.release.grants(&stage.system).await;
     let used = requests(&stage.plane.audit_log(), &stage.release.user());
-    let idle = not_used(&granted, &used)
-        .into_iter()
-        .filter(|grant| !excused(grant));
+    let idle = not_used(&granted, &used).into_iter().filter(|grant| !excused(grant));
     let idle: Vec<_> = idle.map(|grant| grant.to_string()).collect();
     assert!(idle.is_empty(), "granted, and never used: {idle:#?}");
     stage.finish(vec![operator]).await;
@@ -131,10 +109,7 @@ async fn apply_with_its_token(stage: &Stage, object: &Value) -> Result<(), Strin
         return if replaced { Ok(()) } else { Err(said) };
     }
     let mut kubectl = stage.plane.command(&ensure("kubectl").await);
-    kubectl
-        .args(["create", "--filename"])
-        .arg(&file)
-        .env("KUBECONFIG", stage.release.kubeconfig());
+    kubectl.args(["create", "--filename"]).arg(&file).env("KUBECONFIG", stage.release.kubeconfig());
     match run(kubectl).await {
         (true, _) => Ok(()),
         (false, said) => Err(said),
@@ -164,20 +139,13 @@ async fn a_stolen_token_makes_no_token_of_another_account() {
         }
     })
     .await;
-    for kind in [
-        "bootstrap.kubernetes.io/token",
-        "helm.sh/release.v1",
-        "example.dev/other",
-    ] {
+    for kind in ["bootstrap.kubernetes.io/token", "helm.sh/release.v1", "example.dev/other"] {
         let refused = apply_with_its_token(&stage, &secret("other", kind, "default")).await;
         let said = refused.expect_err(kind);
         assert!(said.contains("supabase-operator-secrets"), "{kind}: {said}");
     }
     // One that an administrator made is not taken over either.
-    stage
-        .cluster
-        .apply(secret("theirs", "example.dev/theirs", ""))
-        .await;
+    stage.cluster.apply(secret("theirs", "example.dev/theirs", "")).await;
     let mut theirs = secret("theirs", "example.dev/theirs", "");
     theirs["stringData"] = json!({"password": "mine"});
     let said = apply_with_its_token(&stage, &theirs).await.unwrap_err();
@@ -186,14 +154,8 @@ async fn a_stolen_token_makes_no_token_of_another_account() {
     connected(&stage).await;
     let outputs =
         json!([{"name": "binding", "preset": "ServiceBinding"}, {"name": "env", "preset": "Env"}]);
-    stage
-        .cluster
-        .apply(project("orders").with("outputs", outputs))
-        .await;
-    stage
-        .cluster
-        .wait_condition(PROJECT, "orders", "Ready", "True")
-        .await;
+    stage.cluster.apply(project("orders").with("outputs", outputs)).await;
+    stage.cluster.wait_condition(PROJECT, "orders", "Ready", "True").await;
     stage.finish(vec![operator]).await;
 }
 
@@ -207,24 +169,12 @@ async fn a_namespace_whose_role_went_first_ends_where_a_right_outlives_it() {
     let _operator = stage.operator().await;
     connected_with_token(&stage).await;
     ready_project(&stage, "kept").await;
-    stage
-        .cluster
-        .apply(project("preview").on_delete("Delete"))
-        .await;
-    stage
-        .cluster
-        .wait_condition(PROJECT, "preview", "Ready", "True")
-        .await;
+    stage.cluster.apply(project("preview").on_delete("Delete")).await;
+    stage.cluster.wait_condition(PROJECT, "preview", "Ready", "True").await;
     assert_eq!(stage.platform.project_names().len(), 2);
-    stage
-        .cluster
-        .delete(ROLE_BINDING, "supabase-operator")
-        .await;
+    stage.cluster.delete(ROLE_BINDING, "supabase-operator").await;
     let namespace = stage.cluster.namespace.clone();
-    stage
-        .cluster
-        .delete_with(NAMESPACE, &namespace, &DeleteParams::background())
-        .await;
+    stage.cluster.delete_with(NAMESPACE, &namespace, &DeleteParams::background()).await;
     stage.cluster.gone(NAMESPACE, &namespace, SOON * 3).await;
     let left = stage.platform.project_names();
     assert!(left.len() == 1 && left[0].ends_with("kept"), "{left:?}");

@@ -18,13 +18,9 @@ async fn a_secret_that_is_edited_all_the_time_gets_few_calls_and_keeps_nobody_wa
     other.apply(token_connection("restless")).await;
     for number in 0..150 {
         let token = format!("sbp_{number:040x}");
-        other
-            .apply(secret("supabase-token", &[("token", &token)]))
-            .await;
+        other.apply(secret("supabase-token", &[("token", &token)])).await;
     }
-    other
-        .wait_condition(CONNECTION, "restless", "Ready", "False/Unauthorized")
-        .await;
+    other.wait_condition(CONNECTION, "restless", "Ready", "False/Unauthorized").await;
     let calls = stage.platform.calls_since(mark);
     let shown: usize = SHOWN.iter().filter_map(|call| calls.get(*call)).sum();
     assert!((1..=8).contains(&shown), "{calls:?}");
@@ -47,24 +43,15 @@ async fn who_claims_the_app_of_another_namespace_has_no_part_in_it() {
         ("client_secret", "guessed-by-somebody-0123456789"),
     ];
     other.apply(secret("supabase-oauth-app", &claimed)).await;
-    let seed = secret(
-        "supabase-oauth-tokens",
-        &[("refresh_token", "made-up-by-somebody-0123456789")],
-    );
+    let seed =
+        secret("supabase-oauth-tokens", &[("refresh_token", "made-up-by-somebody-0123456789")]);
     other.apply(seed).await;
     other.apply(oauth_connection("thief")).await;
-    other
-        .wait_condition(CONNECTION, "thief", "Ready", "False")
-        .await;
+    other.wait_condition(CONNECTION, "thief", "Ready", "False").await;
     ready_project(&stage, "orders").await;
     other.apply(project("loot").of_connection("thief")).await;
-    other
-        .wait_condition(PROJECT, "loot", "Ready", "False/ConnectionNotReady")
-        .await;
-    stage
-        .cluster
-        .wait_condition(CONNECTION, "acme", "Ready", "True")
-        .await;
+    other.wait_condition(PROJECT, "loot", "Ready", "False/ConnectionNotReady").await;
+    stage.cluster.wait_condition(CONNECTION, "acme", "Ready", "True").await;
     assert_eq!(stage.platform.created().len(), 1);
     stage.finish(vec![operator]).await;
 }

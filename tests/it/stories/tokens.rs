@@ -17,38 +17,21 @@ async fn only_a_refresh_token(stage: &Stage) -> BTreeMap<String, String> {
     let refresh = stage.platform.tokens.refresh_token.clone();
     let seed = secret("supabase-oauth-tokens", &[("refresh_token", &refresh)]);
     stage.cluster.apply(seed).await;
-    stage
-        .cluster
-        .data(SECRET, "supabase-oauth-tokens")
-        .await
-        .unwrap()
+    stage.cluster.data(SECRET, "supabase-oauth-tokens").await.unwrap()
 }
 
 #[tokio::test]
 async fn a_refresh_token_is_spent_once_and_what_it_bought_survives_a_crash() {
-    let mut stage = Stage::with(
-        Reach::Namespace,
-        simulated_platform::Config::fast(),
-        &super::short_lease(),
-    )
-    .await;
+    let mut stage =
+        Stage::with(Reach::Namespace, simulated_platform::Config::fast(), &super::short_lease())
+            .await;
     let seed = only_a_refresh_token(&stage).await;
     let first = stage.operator().await;
     stage.cluster.apply(oauth_connection("acme")).await;
-    stage
-        .cluster
-        .wait_condition(CONNECTION, "acme", "Ready", "True")
-        .await;
+    stage.cluster.wait_condition(CONNECTION, "acme", "Ready", "True").await;
     assert_eq!(stage.platform.calls_since(0)[REFRESH], 1);
     let held = stage.cluster.data(SECRET, STATE).await.unwrap();
-    assert_eq!(
-        stage
-            .cluster
-            .data(SECRET, "supabase-oauth-tokens")
-            .await
-            .unwrap(),
-        seed
-    );
+    assert_eq!(stage.cluster.data(SECRET, "supabase-oauth-tokens").await.unwrap(), seed);
 
     first.kill().await;
     let second = stage.operator().await;
@@ -64,28 +47,16 @@ async fn a_spent_seed_that_comes_back_is_not_sent_again() {
     let seed = only_a_refresh_token(&stage).await;
     let operator = stage.operator().await;
     stage.cluster.apply(oauth_connection("acme")).await;
-    stage
-        .cluster
-        .wait_condition(CONNECTION, "acme", "Ready", "True")
-        .await;
+    stage.cluster.wait_condition(CONNECTION, "acme", "Ready", "True").await;
     // As a revert in Git does: away, and back again.
     stage.cluster.delete(SECRET, "supabase-oauth-tokens").await;
     stage.cluster.delete(CONNECTION, "acme").await;
-    stage
-        .cluster
-        .gone(CONNECTION, "acme", crate::support::cluster::SOON)
-        .await;
-    let again = secret(
-        "supabase-oauth-tokens",
-        &[("refresh_token", &seed["refresh_token"])],
-    );
+    stage.cluster.gone(CONNECTION, "acme", crate::support::cluster::SOON).await;
+    let again = secret("supabase-oauth-tokens", &[("refresh_token", &seed["refresh_token"])]);
     stage.cluster.apply(again).await;
     stage.cluster.apply(oauth_connection("again")).await;
     let told = "False/ReauthorizationRequired";
-    stage
-        .cluster
-        .wait_condition(CONNECTION, "again", "Ready", told)
-        .await;
+    stage.cluster.wait_condition(CONNECTION, "again", "Ready", told).await;
     stage.finish(vec![operator]).await;
 }
 
@@ -98,10 +69,7 @@ async fn access_ends_with_the_connection_once_no_project_needs_it() {
     stage.cluster.apply(connection).await;
     ready_project(&stage, "orders").await;
     stage.cluster.delete(CONNECTION, "acme").await;
-    stage
-        .cluster
-        .wait_condition(CONNECTION, "acme", "DeletionBlocked", "True/InUse")
-        .await;
+    stage.cluster.wait_condition(CONNECTION, "acme", "DeletionBlocked", "True/InUse").await;
     assert!(!stage.platform.calls_since(0).contains_key(REVOKE));
     goes(&stage, "orders").await;
     stage.cluster.gone(CONNECTION, "acme", SOON).await;
@@ -109,9 +77,6 @@ async fn access_ends_with_the_connection_once_no_project_needs_it() {
     let left = stage.platform.world().acceptable_refresh_tokens();
     assert!(left.is_empty(), "the authorization has ended");
     let events = stage.cluster.event_reasons("acme").await;
-    assert!(
-        events.iter().any(|reason| reason == "Revoked"),
-        "{events:?}"
-    );
+    assert!(events.iter().any(|reason| reason == "Revoked"), "{events:?}");
     stage.finish(vec![operator]).await;
 }

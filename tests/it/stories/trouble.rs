@@ -83,25 +83,16 @@ async fn a_rate_limit_is_told() {
 async fn a_platform_that_answers(kind: FaultKind, reason: &str) {
     let mut stage = Stage::new(Reach::Namespace).await;
     let operator = stage.operator().await;
-    stage
-        .platform
-        .world()
-        .script(Fault::on("*", "/**", kind).times(FOR_EVER));
+    stage.platform.world().script(Fault::on("*", "/**", kind).times(FOR_EVER));
     stage.cluster.apply(token_connection("acme")).await;
     let wanted = format!("False/{reason}");
-    stage
-        .cluster
-        .wait_condition(CONNECTION, "acme", "Ready", &wanted)
-        .await;
+    stage.cluster.wait_condition(CONNECTION, "acme", "Ready", &wanted).await;
     stage.cluster.apply(project("orders")).await;
     told_calmly(&stage, "orders", "ConnectionNotReady").await;
     goes(&stage, "orders").await;
     stage.cluster.apply(project("waiting")).await;
     stage.platform.world().clear_script();
-    stage
-        .cluster
-        .wait_condition(PROJECT, "waiting", "Ready", "True")
-        .await;
+    stage.cluster.wait_condition(PROJECT, "waiting", "Ready", "True").await;
     stage.finish(vec![operator]).await;
 }
 
@@ -110,23 +101,14 @@ async fn a_refused_token_is_told_and_not_tried_again_until_another_one_comes() {
     let mut stage = Stage::new(Reach::Namespace).await;
     let operator = stage.operator().await;
     let wrong = format!("sbp_{}", "0123456789abcdef0123".repeat(2));
-    stage
-        .cluster
-        .apply(secret("supabase-token", &[("token", &wrong)]))
-        .await;
+    stage.cluster.apply(secret("supabase-token", &[("token", &wrong)])).await;
     stage.cluster.apply(token_connection("acme")).await;
     let refused = "False/Unauthorized";
-    stage
-        .cluster
-        .wait_condition(CONNECTION, "acme", "Ready", refused)
-        .await;
+    stage.cluster.wait_condition(CONNECTION, "acme", "Ready", refused).await;
     stage.cluster.apply(project("orders")).await;
     told_calmly(&stage, "orders", "ConnectionNotReady").await;
     stage.platform.provide_secrets(&stage.cluster).await;
-    stage
-        .cluster
-        .wait_condition(PROJECT, "orders", "Ready", "True")
-        .await;
+    stage.cluster.wait_condition(PROJECT, "orders", "Ready", "True").await;
     stage.finish(vec![operator]).await;
 }
 
@@ -154,20 +136,14 @@ async fn a_reset_connection_is_told() {
 async fn a_platform_that_never_answers_is_told() {
     let mut stage = Stage::new(Reach::Namespace).await;
     let operator = stage.operator().await;
-    stage
-        .platform
-        .world()
-        .script(Fault::on("*", "/**", FaultKind::Stall).times(FOR_EVER));
+    stage.platform.world().script(Fault::on("*", "/**", FaultKind::Stall).times(FOR_EVER));
     stage.cluster.apply(token_connection("acme")).await;
     let told = |object: &serde_json::Value| {
         (condition(object, "Ready")?["reason"] == "PlatformUnavailable").then_some(())
     };
     // Longer than the deadline of a call.
     let long = Duration::from_secs(90);
-    stage
-        .cluster
-        .wait_for(CONNECTION, "acme", "PlatformUnavailable", long, told)
-        .await;
+    stage.cluster.wait_for(CONNECTION, "acme", "PlatformUnavailable", long, told).await;
     stage.cluster.apply(project("orders")).await;
     goes(&stage, "orders").await;
     stage.finish(vec![operator]).await;
@@ -180,10 +156,7 @@ async fn a_missing_connection_is_told_and_awaited() {
     stage.cluster.apply(project("orders")).await;
     told_calmly(&stage, "orders", "ConnectionNotFound").await;
     connected(&stage).await;
-    stage
-        .cluster
-        .wait_condition(PROJECT, "orders", "Ready", "True")
-        .await;
+    stage.cluster.wait_condition(PROJECT, "orders", "Ready", "True").await;
     stage.finish(vec![operator]).await;
 }
 
@@ -193,32 +166,14 @@ async fn a_missing_or_malformed_secret_is_told_and_awaited() {
     let operator = stage.operator().await;
     stage.cluster.delete(SECRET, "supabase-token").await;
     stage.cluster.apply(token_connection("acme")).await;
-    stage
-        .cluster
-        .wait_condition(CONNECTION, "acme", "Ready", "False/SecretNotFound")
-        .await;
-    stage
-        .cluster
-        .apply(secret("supabase-token", &[("wrong-key", "x")]))
-        .await;
-    stage
-        .cluster
-        .wait_condition(CONNECTION, "acme", "Ready", "False/SecretNotFound")
-        .await;
+    stage.cluster.wait_condition(CONNECTION, "acme", "Ready", "False/SecretNotFound").await;
+    stage.cluster.apply(secret("supabase-token", &[("wrong-key", "x")])).await;
+    stage.cluster.wait_condition(CONNECTION, "acme", "Ready", "False/SecretNotFound").await;
     let two_lines = "not a token\nat all";
-    stage
-        .cluster
-        .apply(secret("supabase-token", &[("token", two_lines)]))
-        .await;
-    stage
-        .cluster
-        .wait_condition(CONNECTION, "acme", "Ready", "False/SecretInvalid")
-        .await;
+    stage.cluster.apply(secret("supabase-token", &[("token", two_lines)])).await;
+    stage.cluster.wait_condition(CONNECTION, "acme", "Ready", "False/SecretInvalid").await;
     stage.platform.provide_secrets(&stage.cluster).await;
-    stage
-        .cluster
-        .wait_condition(CONNECTION, "acme", "Ready", "True")
-        .await;
+    stage.cluster.wait_condition(CONNECTION, "acme", "Ready", "True").await;
     stage.finish(vec![operator]).await;
 }
 
@@ -232,24 +187,15 @@ async fn a_dead_refresh_token_is_told_until_new_tokens_come() {
     let app = stage.platform.app.clone();
     stage.platform.world().revoke_authorization(&app, "acme");
     let dead = "False/ReauthorizationRequired";
-    stage
-        .cluster
-        .wait_condition(CONNECTION, "acme", "Ready", dead)
-        .await;
+    stage.cluster.wait_condition(CONNECTION, "acme", "Ready", dead).await;
     let now = stage.platform.now();
     let fresh = stage.platform.world().authorize(&app, "acme", now).unwrap();
     let tokens = [
         ("access_token", fresh.access_token.as_str()),
         ("refresh_token", fresh.refresh_token.as_str()),
     ];
-    stage
-        .cluster
-        .apply(secret("supabase-oauth-tokens", &tokens))
-        .await;
-    stage
-        .cluster
-        .wait_condition(CONNECTION, "acme", "Ready", "True")
-        .await;
+    stage.cluster.apply(secret("supabase-oauth-tokens", &tokens)).await;
+    stage.cluster.wait_condition(CONNECTION, "acme", "Ready", "True").await;
     stage.finish(vec![operator]).await;
 }
 
@@ -260,10 +206,7 @@ async fn a_connection_to_a_foreign_organization_is_refused() {
     let pinned = oauth_connection("acme").with("organizationSlug", "elsewhere");
     stage.cluster.apply(pinned).await;
     let refused = "False/OrganizationNotAllowed";
-    stage
-        .cluster
-        .wait_condition(CONNECTION, "acme", "Ready", refused)
-        .await;
+    stage.cluster.wait_condition(CONNECTION, "acme", "Ready", refused).await;
     stage.finish(vec![operator]).await;
 }
 
@@ -305,14 +248,8 @@ async fn an_authorization_that_lost_its_scopes_is_told_and_seen_to_come_back() {
     let message = crate::support::cluster::conditions_of(&told);
     assert!(message.contains("scopes"), "{message}");
     stage.platform.world().lose_scopes(&app, "acme", false);
-    stage
-        .cluster
-        .wait_condition(CONNECTION, "acme", "Ready", "True")
-        .await;
-    stage
-        .cluster
-        .wait_condition(PROJECT, "orders", "Ready", "True")
-        .await;
+    stage.cluster.wait_condition(CONNECTION, "acme", "Ready", "True").await;
+    stage.cluster.wait_condition(PROJECT, "orders", "Ready", "True").await;
     stage.finish(vec![operator]).await;
 }
 
@@ -325,16 +262,10 @@ async fn a_list_that_fails_is_told_while_the_project_stays_ready() {
     let kind = message(400, "Something that nobody knows");
     let fault = Fault::on("GET", "/v1/organizations/*/projects", kind).times(FOR_EVER);
     stage.platform.world().script(fault);
-    let told = stage
-        .cluster
-        .wait_condition(PROJECT, "orders", "Synced", "Unknown")
-        .await;
+    let told = stage.cluster.wait_condition(PROJECT, "orders", "Synced", "Unknown").await;
     assert_eq!(condition(&told, "Ready").unwrap()["status"], "True");
     stage.platform.world().clear_script();
-    stage
-        .cluster
-        .wait_condition(PROJECT, "orders", "Synced", "True")
-        .await;
+    stage.cluster.wait_condition(PROJECT, "orders", "Synced", "True").await;
     stage.finish(vec![operator]).await;
 }
 
@@ -347,17 +278,10 @@ async fn a_strangers_odd_entry_keeps_nobody_from_creating() {
         "projects": [{"ref": null, "name": null}, 7],
         "pagination": {"count": 2, "limit": 100, "offset": 0},
     });
-    let fault = Fault::on(
-        "GET",
-        "/v1/organizations/*/projects",
-        FaultKind::Body(odd.to_string()),
-    );
+    let fault = Fault::on("GET", "/v1/organizations/*/projects", FaultKind::Body(odd.to_string()));
     stage.platform.world().script(fault.times(FOR_EVER));
     stage.cluster.apply(project("orders")).await;
-    stage
-        .cluster
-        .wait_condition(PROJECT, "orders", "Ready", "True")
-        .await;
+    stage.cluster.wait_condition(PROJECT, "orders", "Ready", "True").await;
     assert_eq!(stage.platform.created().len(), 1);
     stage.finish(vec![operator]).await;
 }

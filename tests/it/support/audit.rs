@@ -43,46 +43,24 @@ impl Grant {
         self.verb == request.verb
             && self.group == request.group
             && self.resource == request.resource
-            && self
-                .namespace
-                .as_ref()
-                .is_none_or(|namespace| *namespace == request.namespace)
+            && self.namespace.as_ref().is_none_or(|namespace| *namespace == request.namespace)
             && (self.names.is_empty() || self.names.contains(&request.name))
     }
 }
 
 impl fmt::Display for Request {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            verb,
-            group,
-            resource,
-            namespace,
-            name,
-            allowed,
-        } = self;
+        let Self { verb, group, resource, namespace, name, allowed } = self;
         let refused = if *allowed { "" } else { " (refused)" };
-        write!(
-            formatter,
-            "{verb} {resource}.{group} {namespace}/{name}{refused}"
-        )
+        write!(formatter, "{verb} {resource}.{group} {namespace}/{name}{refused}")
     }
 }
 
 impl fmt::Display for Grant {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            verb,
-            group,
-            resource,
-            namespace,
-            names,
-        } = self;
+        let Self { verb, group, resource, namespace, names } = self;
         let namespace = namespace.as_deref().unwrap_or("*");
-        write!(
-            formatter,
-            "{verb} {resource}.{group} in {namespace} {names:?}"
-        )
+        write!(formatter, "{verb} {resource}.{group} in {namespace} {names:?}")
     }
 }
 
@@ -148,11 +126,8 @@ pub fn grants(rules: &Value, namespace: Option<&str>) -> Vec<Grant> {
 /// Requests that no grant covers, each once. Refused ones are among them.
 pub fn not_granted(grants: &[Grant], requests: &[Request]) -> Vec<Request> {
     let covered = |request: &Request| grants.iter().any(|grant| grant.covers(request));
-    let mut found: Vec<_> = requests
-        .iter()
-        .filter(|request| !request.allowed || !covered(request))
-        .cloned()
-        .collect();
+    let mut found: Vec<_> =
+        requests.iter().filter(|request| !request.allowed || !covered(request)).cloned().collect();
     found.sort();
     found.dedup();
     found
@@ -161,11 +136,7 @@ pub fn not_granted(grants: &[Grant], requests: &[Request]) -> Vec<Request> {
 /// Grants that no request used.
 pub fn not_used(grants: &[Grant], requests: &[Request]) -> Vec<Grant> {
     let used = |grant: &Grant| requests.iter().any(|request| grant.covers(request));
-    grants
-        .iter()
-        .filter(|grant| !used(grant))
-        .cloned()
-        .collect()
+    grants.iter().filter(|grant| !used(grant)).cloned().collect()
 }
 
 #[cfg(test)]
@@ -202,10 +173,7 @@ mod tests {
         ];
         let found = requests(&log.join("\n"), OPERATOR);
         assert_eq!(found.len(), 1);
-        assert_eq!(
-            found[0].to_string(),
-            "patch things/status.example.dev team/a"
-        );
+        assert_eq!(found[0].to_string(), "patch things/status.example.dev team/a");
     }
 
     #[test]
@@ -220,13 +188,7 @@ mod tests {
         ];
         let found = not_granted(&role(), &requests(&log.join("\n"), OPERATOR));
         let found: Vec<_> = found.iter().map(ToString::to_string).collect();
-        assert_eq!(
-            found,
-            [
-                "get secrets. other/mine (refused)",
-                "get secrets. team/yours"
-            ]
-        );
+        assert_eq!(found, ["get secrets. other/mine (refused)", "get secrets. team/yours"]);
     }
 
     #[test]
@@ -237,17 +199,11 @@ mod tests {
             log_line(OPERATOR, "patch", &thing, "allow"),
         ];
         let found = not_used(&role(), &requests(&log.join("\n"), OPERATOR));
-        let found: Vec<_> = found
-            .iter()
-            .map(|grant| (grant.verb.as_str(), grant.resource.as_str()))
-            .collect();
+        let found: Vec<_> =
+            found.iter().map(|grant| (grant.verb.as_str(), grant.resource.as_str())).collect();
         assert_eq!(
             found,
-            [
-                ("get", "things/status"),
-                ("patch", "things/status"),
-                ("get", "secrets")
-            ]
+            [("get", "things/status"), ("patch", "things/status"), ("get", "secrets")]
         );
     }
 }

@@ -76,10 +76,7 @@ impl WebDriverCompatibleCommand for Devtools {
         base: &url::Url,
         session: Option<&str>,
     ) -> Result<url::Url, url::ParseError> {
-        base.join(&format!(
-            "session/{}/goog/cdp/execute",
-            session.unwrap_or_default()
-        ))
+        base.join(&format!("session/{}/goog/cdp/execute", session.unwrap_or_default()))
     }
 
     fn method_and_body(&self, _: &url::Url) -> (http::Method, Option<String>) {
@@ -131,23 +128,14 @@ impl Browser {
         let mut builder = ClientBuilder::new(HttpConnector::new());
         builder.capabilities(serde_json::from_value(capabilities).unwrap());
         let address = format!("http://127.0.0.1:{port}");
-        let client = timeout(STARTING, builder.connect(&address))
-            .await
-            .expect("Chromium starts")
-            .unwrap();
-        Self {
-            client,
-            profile,
-            _driver: driver,
-        }
+        let client =
+            timeout(STARTING, builder.connect(&address)).await.expect("Chromium starts").unwrap();
+        Self { client, profile, _driver: driver }
     }
 
     /// Goes to an address.
     pub async fn open(&self, url: &str) {
-        timeout(LOADING, self.client.goto(url))
-            .await
-            .expect("the page loads")
-            .unwrap();
+        timeout(LOADING, self.client.goto(url)).await.expect("the page loads").unwrap();
     }
 
     /// Presses what a CSS selector finds, and waits for the page that it leads to.
@@ -189,11 +177,7 @@ impl Browser {
         let body = self.client.find(Locator::Css("body")).await.unwrap();
         body.send_keys(TAB).await.unwrap();
         let reached = format!("return document.activeElement.matches('{selector}')");
-        assert_eq!(
-            self.evaluate(&reached, Vec::new()).await,
-            true,
-            "{selector}"
-        );
+        assert_eq!(self.evaluate(&reached, Vec::new()).await, true, "{selector}");
         self.evaluate("window.left = true", Vec::new()).await;
         let active = self.client.active_element().await.unwrap();
         active.send_keys(ENTER).await.unwrap();
@@ -235,21 +219,14 @@ impl Browser {
     /// The names of the cookies that the page's host would get. Scripts do not see them, the driver does.
     pub async fn cookies(&self) -> Vec<String> {
         let cookies = self.client.get_all_cookies().await.unwrap();
-        cookies
-            .iter()
-            .map(|cookie| cookie.name().to_owned())
-            .collect()
+        cookies.iter().map(|cookie| cookie.name().to_owned()).collect()
     }
 
     /// Looks at the page that is open in another way.
     pub async fn look(&self, look: Look) {
         let scheme = if look == Look::Dark { "dark" } else { "light" };
         let media = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
-        let (width, height) = if look == Look::Phone {
-            (390, 844)
-        } else {
-            (1100, 800)
-        };
+        let (width, height) = if look == Look::Phone { (390, 844) } else { (1100, 800) };
         let size = json!({
             "width": width, "height": height, "deviceScaleFactor": 1, "mobile": look == Look::Phone,
         });
@@ -279,10 +256,7 @@ impl Browser {
                     Vec::new(),
                 )
                 .await;
-            assert_eq!(
-                wider, false,
-                "{name}, {look:?}: it must be scrolled sideways"
-            );
+            assert_eq!(wider, false, "{name}, {look:?}: it must be scrolled sideways");
         }
         self.look(Look::Light).await;
     }

@@ -30,10 +30,8 @@ pub mod kinds {
     /// A connection of one namespace.
     pub const CONNECTION: Kind = ("supabase-operator.dev/v1alpha1", "SupabaseConnection");
     /// A connection that is lent to namespaces.
-    pub const CLUSTER_CONNECTION: Kind = (
-        "supabase-operator.dev/v1alpha1",
-        "ClusterSupabaseConnection",
-    );
+    pub const CLUSTER_CONNECTION: Kind =
+        ("supabase-operator.dev/v1alpha1", "ClusterSupabaseConnection");
     /// A Secret.
     pub const SECRET: Kind = ("v1", "Secret");
     /// A `ConfigMap`.
@@ -72,19 +70,12 @@ impl std::fmt::Debug for Cluster {
 impl Cluster {
     /// With the namespace `default` at hand.
     pub fn new(client: kube::Client) -> Self {
-        Self {
-            client,
-            namespace: "default".to_owned(),
-            known: Arc::default(),
-        }
+        Self { client, namespace: "default".to_owned(), known: Arc::default() }
     }
 
     /// With another namespace at hand.
     pub fn in_namespace(&self, namespace: &str) -> Self {
-        Self {
-            namespace: namespace.to_owned(),
-            ..self.clone()
-        }
+        Self { namespace: namespace.to_owned(), ..self.clone() }
     }
 
     /// Makes a namespace that nobody else uses, with a name that starts like this.
@@ -94,21 +85,14 @@ impl Cluster {
         let metadata = json!({"generateName": format!("{prefix}-"), "labels": labels});
         let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata});
         let object = serde_json::from_value(object).unwrap();
-        api.create(&kube::api::PostParams::default(), &object)
-            .await
-            .unwrap()
-            .metadata
-            .name
-            .unwrap()
+        api.create(&kube::api::PostParams::default(), &object).await.unwrap().metadata.name.unwrap()
     }
 
     /// Applies an object server-side, unknown fields refused, and returns it as stored.
     pub async fn apply(&self, object: impl Into<Value>) -> Value {
         let object = object.into();
         let what = format!("{} {}", object["kind"], object["metadata"]["name"]);
-        self.try_apply(object)
-            .await
-            .unwrap_or_else(|refusal| panic!("applying {what}: {refusal}"))
+        self.try_apply(object).await.unwrap_or_else(|refusal| panic!("applying {what}: {refusal}"))
     }
 
     /// The same for an object that may be refused: with the API server's message.
@@ -117,13 +101,9 @@ impl Cluster {
         let text = |field: &Value| field.as_str().map(str::to_owned);
         let (version, kind) = (text(&object["apiVersion"]), text(&object["kind"]));
         let namespace = text(&object["metadata"]["namespace"]);
-        let api = self
-            .find(&version.unwrap(), &kind.unwrap(), namespace.as_deref())
-            .await;
+        let api = self.find(&version.unwrap(), &kind.unwrap(), namespace.as_deref()).await;
         let name = text(&object["metadata"]["name"]).expect("an object to apply has a name");
-        let strict = PatchParams::apply(FIELD_MANAGER)
-            .force()
-            .validation_strict();
+        let strict = PatchParams::apply(FIELD_MANAGER).force().validation_strict();
         match api.patch(&name, &strict, &Patch::Apply(object)).await {
             Ok(stored) => Ok(serde_json::to_value(stored).unwrap()),
             Err(kube::Error::Api(status)) => Err(status.message.clone()),
@@ -134,9 +114,7 @@ impl Cluster {
     /// Merges this into an object.
     pub async fn merge(&self, kind: Kind, name: &str, change: Value) -> Value {
         let api = self.api(kind, None).await;
-        let stored = api
-            .patch(name, &PatchParams::default(), &Patch::Merge(change))
-            .await;
+        let stored = api.patch(name, &PatchParams::default(), &Patch::Merge(change)).await;
         serde_json::to_value(stored.unwrap()).unwrap()
     }
 
@@ -148,13 +126,7 @@ impl Cluster {
 
     /// All objects of a kind in the namespace at hand.
     pub async fn list(&self, kind: Kind) -> Vec<Value> {
-        Self::values(
-            self.api(kind, None)
-                .await
-                .list(&ListParams::default())
-                .await
-                .unwrap(),
-        )
+        Self::values(self.api(kind, None).await.list(&ListParams::default()).await.unwrap())
     }
 
     /// All objects of a kind in the whole cluster.
@@ -166,8 +138,7 @@ impl Cluster {
 
     /// Asks for an object's deletion, and does not wait for it.
     pub async fn delete(&self, kind: Kind, name: &str) {
-        self.delete_with(kind, name, &DeleteParams::background())
-            .await;
+        self.delete_with(kind, name, &DeleteParams::background()).await;
     }
 
     /// The same in the foreground or otherwise.
@@ -214,11 +185,7 @@ impl Cluster {
         let what = format!("{condition}={wanted}");
         self.wait_for(kind, name, &what, SOON, |object| {
             let found = self::condition(object, condition)?;
-            let state = format!(
-                "{}/{}",
-                found["status"].as_str()?,
-                found["reason"].as_str()?
-            );
+            let state = format!("{}/{}", found["status"].as_str()?, found["reason"].as_str()?);
             let fits = state == wanted || state.split('/').next() == Some(wanted);
             let current = found["observedGeneration"] == object["metadata"]["generation"];
             (fits && current).then(|| object.clone())
@@ -229,20 +196,16 @@ impl Cluster {
     /// The decoded data of a Secret or `ConfigMap`, if it is there.
     pub async fn data(&self, kind: Kind, name: &str) -> Option<BTreeMap<String, String>> {
         let object = self.get(kind, name).await?;
-        let decoded = object["data"]
-            .as_object()
-            .into_iter()
-            .flatten()
-            .map(|(key, value)| {
-                let text = value.as_str().unwrap();
-                let text = if kind == kinds::SECRET {
-                    let bytes = STANDARD.decode(text).unwrap();
-                    String::from_utf8_lossy(&bytes).into_owned()
-                } else {
-                    text.to_owned()
-                };
-                (key.clone(), text)
-            });
+        let decoded = object["data"].as_object().into_iter().flatten().map(|(key, value)| {
+            let text = value.as_str().unwrap();
+            let text = if kind == kinds::SECRET {
+                let bytes = STANDARD.decode(text).unwrap();
+                String::from_utf8_lossy(&bytes).into_owned()
+            } else {
+                text.to_owned()
+            };
+            (key.clone(), text)
+        });
         Some(decoded.collect())
     }
 
@@ -251,10 +214,7 @@ impl Cluster {
         let mut events = self.list(kinds::EVENT).await;
         events.retain(|event| event["regarding"]["name"] == name);
         events.sort_by_key(|event| event["eventTime"].as_str().map(str::to_owned));
-        events
-            .iter()
-            .filter_map(|event| event["reason"].as_str().map(str::to_owned))
-            .collect()
+        events.iter().filter_map(|event| event["reason"].as_str().map(str::to_owned)).collect()
     }
 
     async fn api(&self, kind: Kind, namespace: Option<&str>) -> Api<DynamicObject> {
@@ -285,42 +245,22 @@ impl Cluster {
     }
 
     fn values(list: ObjectList<DynamicObject>) -> Vec<Value> {
-        list.items
-            .into_iter()
-            .map(|object| serde_json::to_value(object).unwrap())
-            .collect()
+        list.items.into_iter().map(|object| serde_json::to_value(object).unwrap()).collect()
     }
 }
 
 /// A condition of an object, if it has it.
 pub fn condition<'a>(object: &'a Value, name: &str) -> Option<&'a Value> {
-    object["status"]["conditions"]
-        .as_array()?
-        .iter()
-        .find(|condition| condition["type"] == name)
+    object["status"]["conditions"].as_array()?.iter().find(|condition| condition["type"] == name)
 }
 
 /// All conditions of an object, in words.
 pub fn conditions_of(object: &Value) -> String {
     let mut text = String::new();
-    for condition in object["status"]["conditions"]
-        .as_array()
-        .into_iter()
-        .flatten()
-    {
+    for condition in object["status"]["conditions"].as_array().into_iter().flatten() {
         let field = |name: &str| condition[name].as_str().unwrap_or("?");
         let (name, status) = (field("type"), field("status"));
-        write!(
-            text,
-            "{name}={status}/{} ({}); ",
-            field("reason"),
-            field("message")
-        )
-        .unwrap();
+        write!(text, "{name}={status}/{} ({}); ", field("reason"), field("message")).unwrap();
     }
-    if text.is_empty() {
-        "no conditions".to_owned()
-    } else {
-        text
-    }
+    if text.is_empty() { "no conditions".to_owned() } else { text }
 }

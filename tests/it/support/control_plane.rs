@@ -59,14 +59,9 @@ static TURNS: LazyLock<Arc<RwLock<()>>> = LazyLock::new(Arc::default);
 impl ControlPlane {
     /// The control plane of this test binary, for tests that stay within their own namespaces.
     pub async fn shared() -> Use {
-        let plane = SHARED
-            .get_or_init(async || Arc::new(Self::obtain().await))
-            .await;
+        let plane = SHARED.get_or_init(async || Arc::new(Self::obtain().await)).await;
         let turn = Turn::Shared(TURNS.clone().read_owned().await);
-        Use {
-            plane: plane.clone(),
-            _turn: turn,
-        }
+        Use { plane: plane.clone(), _turn: turn }
     }
 
     /// A control plane that no other test uses meanwhile.
@@ -133,9 +128,7 @@ impl ControlPlane {
             return Self::Existing;
         }
         let program = ensure("controlplane").await;
-        let folder = tempfile::Builder::new()
-            .prefix("supabase-operator-it-")
-            .tempdir();
+        let folder = tempfile::Builder::new().prefix("supabase-operator-it-").tempdir();
         let folder = folder.unwrap().keep();
         let starting = tokio::task::spawn_blocking(move || Self::start(&program, folder));
         tokio::time::timeout(STARTING, starting)
@@ -153,13 +146,8 @@ impl ControlPlane {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        assert!(
-            line.starts_with("READY "),
-            "the control plane did not start: {line:?}"
-        );
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert!(line.starts_with("READY "), "the control plane did not start: {line:?}");
         Self::Started { folder, process }
     }
 }

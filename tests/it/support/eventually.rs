@@ -38,11 +38,7 @@ async fn the_value_is_returned_as_soon_as_it_is_there() {
     let mut looks = 0;
     let seen = eventually("the third look", Duration::from_secs(1), async || {
         looks += 1;
-        if looks == 3 {
-            Ok(looks)
-        } else {
-            Err(format!("look {looks}"))
-        }
+        if looks == 3 { Ok(looks) } else { Err(format!("look {looks}")) }
     })
     .await;
     assert_eq!(seen, 3);
@@ -51,10 +47,7 @@ async fn the_value_is_returned_as_soon_as_it_is_there() {
 #[tokio::test(start_paused = true)]
 #[should_panic(expected = "the moon: not within 1s. Last seen: still dark")]
 async fn a_missed_deadline_tells_what_was_seen_last() {
-    eventually("the moon", Duration::from_secs(1), async || {
-        Err::<(), _>("still dark")
-    })
-    .await;
+    eventually("the moon", Duration::from_secs(1), async || Err::<(), _>("still dark")).await;
 }
 
 #[tokio::test(start_paused = true)]

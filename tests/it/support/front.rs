@@ -65,9 +65,7 @@ impl Front {
             .timeout(PASSING_ON)
             .build()
             .unwrap();
-        let router = Router::new()
-            .fallback(pass_on)
-            .with_state((Arc::clone(&plan), client));
+        let router = Router::new().fallback(pass_on).with_state((Arc::clone(&plan), client));
         let serving = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (acceptor, router) = (acceptor.clone(), router.clone());
@@ -82,11 +80,7 @@ impl Front {
                 });
             }
         });
-        Self {
-            port,
-            plan,
-            serving,
-        }
+        Self { port, plan, serving }
     }
 
     /// The external address of the pages.
@@ -140,11 +134,7 @@ async fn pass_on(
             return (axum::http::StatusCode::NOT_FOUND, "not let through").into_response();
         }
         plan.seen.push(path.clone());
-        let index = if path.contains("/callback") {
-            plan.callbacks
-        } else {
-            plan.pages
-        };
+        let index = if path.contains("/callback") { plan.callbacks } else { plan.pages };
         plan.replicas[index]
     };
     let body = to_bytes(body, LARGEST).await.unwrap();

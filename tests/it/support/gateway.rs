@@ -56,12 +56,7 @@ impl Gateway {
         let address = listener.local_addr().unwrap();
         *cluster = json!({"server": format!("http://{address}")});
         let count = Arc::<AtomicUsize>::default();
-        let upstream = Upstream {
-            client,
-            base,
-            cut,
-            count: Arc::clone(&count),
-        };
+        let upstream = Upstream { client, base, cut, count: Arc::clone(&count) };
         let router = Router::new().fallback(forward).with_state(upstream);
         let serving = tokio::spawn(async move {
             axum::serve(listener, router).await.unwrap();
@@ -69,12 +64,7 @@ impl Gateway {
         let files = tempfile::tempdir().unwrap();
         let kubeconfig = files.path().join("kubeconfig");
         std::fs::write(&kubeconfig, config.to_string()).unwrap();
-        Self {
-            kubeconfig,
-            count,
-            serving,
-            _files: files,
-        }
+        Self { kubeconfig, count, serving, _files: files }
     }
 
     /// A kubeconfig that leads through it.
@@ -99,11 +89,7 @@ async fn forward(State(upstream): State<Upstream>, request: Request) -> Response
     let body = to_bytes(body, LARGEST).await.unwrap();
     let path = parts.uri.path_and_query().unwrap().as_str();
     let mut headers = parts.headers;
-    for name in [
-        header::HOST,
-        header::ACCEPT_ENCODING,
-        header::CONTENT_LENGTH,
-    ] {
+    for name in [header::HOST, header::ACCEPT_ENCODING, header::CONTENT_LENGTH] {
         headers.remove(name);
     }
     let sent = upstream
@@ -124,11 +110,7 @@ async fn forward(State(upstream): State<Upstream>, request: Request) -> Response
             let chunk = answer.chunk().await.ok()??;
             Some((Ok::<_, std::io::Error>(chunk), answer))
         });
-        return (
-            status,
-            axum::response::AppendHeaders(kind),
-            Body::from_stream(chunks),
-        )
+        return (status, axum::response::AppendHeaders(kind), Body::from_stream(chunks))
             .into_response();
     }
     let mut whole = Vec::new();

@@ -56,11 +56,9 @@ pub async fn stored(cluster: &Cluster, kind: Kind, name: &str) -> Option<String>
 }
 
 pub async fn there(cluster: &Cluster, kind: Kind, name: &str) -> bool {
-    let request = http::Request::get(format!(
-        "{}/{name}?includeObject=None",
-        path(&cluster.namespace, kind)
-    ))
-    .header("accept", "application/json;as=Table;g=meta.k8s.io;v=v1");
+    let request =
+        http::Request::get(format!("{}/{name}?includeObject=None", path(&cluster.namespace, kind)))
+            .header("accept", "application/json;as=Table;g=meta.k8s.io;v=v1");
     let request = request.body(Vec::new()).unwrap();
     cluster.client.request_text(request).await.is_ok()
 }
@@ -77,11 +75,7 @@ pub async fn count_refs(cluster: &Cluster) -> usize {
     let place = columns.iter().position(|column| column["name"] == "Ref");
     let place = place.unwrap_or_else(|| panic!("{columns:?}"));
     let rows = table["rows"].as_array().into_iter().flatten();
-    let filled = |row: &&Value| {
-        row["cells"][place]
-            .as_str()
-            .is_some_and(|cell| !cell.is_empty())
-    };
+    let filled = |row: &&Value| row["cells"][place].as_str().is_some_and(|cell| !cell.is_empty());
     rows.filter(filled).count()
 }
 
@@ -101,10 +95,7 @@ pub fn managed(kind: Kind, name: &str, spec: Value, fields: &Value) -> Value {
 }
 
 pub fn deep() -> Value {
-    let nested = (0..DEPTH).fold(
-        json!({}),
-        |inner, level| json!({format!("f:a{level}"): inner}),
-    );
+    let nested = (0..DEPTH).fold(json!({}), |inner, level| json!({format!("f:a{level}"): inner}));
     json!({"f:spec": nested})
 }
 
@@ -146,10 +137,7 @@ pub async fn without_bounds(stage: &Stage) {
     *annotations =
         json!({"type": "object", "additionalProperties": {"type": "string"}, "nullable": true});
     without_rules(&mut spec);
-    stage
-        .cluster
-        .merge(CRD, PROJECTS, json!({"spec": spec}))
-        .await;
+    stage.cluster.merge(CRD, PROJECTS, json!({"spec": spec})).await;
 }
 
 /// Takes the rules out of a schema: without bounds they are too dear for the API server.
@@ -186,15 +174,9 @@ pub async fn newer_kinds(stage: &Stage) {
     let fields =
         &mut spec["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"];
     for (field, value) in [("powerState", "Hibernated"), ("deletionPolicy", "Archive")] {
-        fields[field]["enum"]
-            .as_array_mut()
-            .unwrap()
-            .push(json!(value));
+        fields[field]["enum"].as_array_mut().unwrap().push(json!(value));
     }
-    stage
-        .cluster
-        .merge(CRD, PROJECTS, json!({"spec": spec}))
-        .await;
+    stage.cluster.merge(CRD, PROJECTS, json!({"spec": spec})).await;
 }
 
 /// A new project becomes ready. Not how soon is asserted: many of these stories keep the machine busy.
@@ -205,9 +187,7 @@ pub async fn served(cluster: &Cluster, name: &str) {
 
 pub async fn ready_at_last(cluster: &Cluster, kind: Kind, name: &str) {
     let ready = |object: &Value| {
-        condition(object, "Ready")
-            .filter(|ready| ready["status"] == "True")
-            .cloned()
+        condition(object, "Ready").filter(|ready| ready["status"] == "True").cloned()
     };
     cluster.wait_for(kind, name, "Ready", LONG, ready).await;
 }
@@ -221,17 +201,13 @@ pub async fn own_organization(stage: &Stage, cluster: &Cluster, slug: &str) {
     };
     let secret = secret("supabase-token", &[("token", &token)]);
     cluster.apply(secret).await;
-    cluster
-        .apply(token_connection("acme").with("organizationSlug", slug))
-        .await;
+    cluster.apply(token_connection("acme").with("organizationSlug", slug)).await;
     ready_at_last(cluster, CONNECTION, "acme").await;
 }
 
 /// How many warnings of an operator name something.
 pub fn warnings_about(operator: &Operator, name: &str) -> usize {
     let text = operator.printed().text();
-    let lines = text
-        .lines()
-        .filter(|line| line.contains("\"WARN\"") && line.contains(name));
+    let lines = text.lines().filter(|line| line.contains("\"WARN\"") && line.contains(name));
     lines.count()
 }

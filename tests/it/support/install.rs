@@ -56,17 +56,13 @@ pub struct Release {
 impl Release {
     /// Installs the chart with these values into a namespace.
     pub async fn install(plane: &ControlPlane, cluster: &Cluster, values: &Value) -> Self {
-        let files = tempfile::Builder::new()
-            .prefix("supabase-operator-it-")
-            .tempdir()
-            .unwrap();
+        let files = tempfile::Builder::new().prefix("supabase-operator-it-").tempdir().unwrap();
         let values_file = files.path().join("values.json");
         std::fs::write(&values_file, values.to_string()).unwrap();
         let mut helm = plane.command(&ensure("helm4").await);
         helm.args(["upgrade", "--install", NAME])
             .arg(repository().join("charts/supabase-operator"));
-        helm.args(["--namespace", &cluster.namespace, "--values"])
-            .arg(&values_file);
+        helm.args(["--namespace", &cluster.namespace, "--values"]).arg(&values_file);
         succeed(helm).await;
         let deployment = cluster.get(("apps/v1", "Deployment"), NAME).await;
         let pod = &deployment.expect("the chart makes a Deployment")["spec"]["template"]["spec"];
@@ -91,28 +87,20 @@ impl Release {
 
     /// The user that the API server sees.
     pub fn user(&self) -> String {
-        format!(
-            "system:serviceaccount:{}:{}",
-            self.namespace, self.service_account
-        )
+        format!("system:serviceaccount:{}:{}", self.namespace, self.service_account)
     }
 
     /// A variable of the operator's environment, by its name without the prefix `SUPABASE_OPERATOR_`.
     pub fn variable(&self, name: &str) -> Option<&str> {
         let name = format!("SUPABASE_OPERATOR_{name}");
-        self.environment
-            .iter()
-            .find(|(known, _)| *known == name)
-            .map(|(_, value)| value.as_str())
+        self.environment.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
     }
 
     /// What the chart's Ingress lets through to the consent pages: it must lead to the Service, and that to the port on which
     /// the container serves them.
     pub async fn ingress(&self, cluster: &Cluster) -> Rule {
         let name = format!("{NAME}-consent");
-        let ingress = cluster
-            .get(("networking.k8s.io/v1", "Ingress"), &name)
-            .await;
+        let ingress = cluster.get(("networking.k8s.io/v1", "Ingress"), &name).await;
         let spec = ingress.expect("the chart makes an Ingress")["spec"].clone();
         let rule = &spec["rules"][0];
         let path = &rule["http"]["paths"][0];
@@ -200,10 +188,7 @@ impl Release {
             expiration_seconds: i64::try_from(TOKEN_LIFE.as_secs()).ok(),
             ..TokenRequestSpec::default()
         };
-        let request = TokenRequest {
-            spec,
-            ..TokenRequest::default()
-        };
+        let request = TokenRequest { spec, ..TokenRequest::default() };
         let answer = accounts
             .create_token_request(&self.service_account, &PostParams::default(), &request)
             .await

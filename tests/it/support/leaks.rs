@@ -13,11 +13,7 @@ const SHORTEST: usize = 8;
 /// A piece of a secret as long as this is a leak too.
 const PIECE: usize = 12;
 /// What `encodeURIComponent` and most URL libraries leave alone.
-const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'~');
+const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// A text to look through, and what to call it.
 #[derive(Clone, Debug)]
@@ -31,10 +27,7 @@ pub struct Text {
 impl Text {
     /// A text.
     pub fn new(name: impl Into<String>, content: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            content: content.into(),
-        }
+        Self { name: name.into(), content: content.into() }
     }
 }
 
@@ -45,10 +38,7 @@ impl Text {
 pub fn leaks(canaries: &[String], texts: &[Text]) -> Vec<String> {
     let mut patterns = BTreeSet::new();
     for (number, canary) in canaries.iter().enumerate() {
-        assert!(
-            canary.len() >= SHORTEST,
-            "secret {number} is too short to look for"
-        );
+        assert!(canary.len() >= SHORTEST, "secret {number} is too short to look for");
         for (form, pattern) in forms(canary) {
             patterns.insert((pattern, form, number));
         }
@@ -62,16 +52,11 @@ pub fn leaks(canaries: &[String], texts: &[Text]) -> Vec<String> {
     for text in texts {
         for hit in searched.find_iter(&text.content) {
             let (_, form, number) = &patterns[hit.pattern().as_usize()];
-            let line_start = text.content[..hit.start()]
-                .rfind('\n')
-                .map_or(0, |end| end + 1);
+            let line_start = text.content[..hit.start()].rfind('\n').map_or(0, |end| end + 1);
             let before = line_start.max(hit.start().saturating_sub(80))..hit.start();
             let before = String::from_utf8_lossy(&text.content.as_bytes()[before]);
             let line = text.content[..line_start].matches('\n').count() + 1;
-            found.push(format!(
-                "{}:{line}: secret {number}, {form}, after {before:?}",
-                text.name
-            ));
+            found.push(format!("{}:{line}: secret {number}, {form}, after {before:?}", text.name));
         }
     }
     found
@@ -81,22 +66,14 @@ pub fn leaks(canaries: &[String], texts: &[Text]) -> Vec<String> {
 /// When there is a leak, with all places.
 pub fn assert_no_leaks(canaries: &[String], texts: &[Text]) {
     assert!(!canaries.is_empty(), "there is no secret to look for");
-    assert!(
-        texts.iter().any(|text| !text.content.is_empty()),
-        "there is nothing to look through"
-    );
+    assert!(texts.iter().any(|text| !text.content.is_empty()), "there is nothing to look through");
     let found = leaks(canaries, texts);
     assert!(found.is_empty(), "secrets leaked:\n{}", found.join("\n"));
 }
 
 /// The forms of a secret, with their names.
 fn forms(secret: &str) -> Vec<(&'static str, String)> {
-    let json = |text: &str| {
-        serde_json::to_string(text)
-            .unwrap()
-            .trim_matches('"')
-            .to_owned()
-    };
+    let json = |text: &str| serde_json::to_string(text).unwrap().trim_matches('"').to_owned();
     let url = utf8_percent_encode(secret, COMPONENT).to_string();
     let fully = utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string();
     let hex = hex(secret);
@@ -126,9 +103,7 @@ fn hex(text: &str) -> String {
 fn lower_escapes(url: &str) -> String {
     let mut parts = url.split('%');
     let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |text, part| {
-        format!("{text}%{}{}", part[..2].to_lowercase(), &part[2..])
-    })
+    parts.fold(first, |text, part| format!("{text}%{}{}", part[..2].to_lowercase(), &part[2..]))
 }
 
 /// Base64 of the secret as part of something longer: three alignments in two alphabets, without the
@@ -180,11 +155,7 @@ mod tests {
             ("component", component),
             ("hex", hex),
         ] {
-            assert_eq!(
-                found_in(&format!("before {text} after")).len(),
-                1,
-                "{form}: {text}"
-            );
+            assert_eq!(found_in(&format!("before {text} after")).len(), 1, "{form}: {text}");
         }
     }
 
@@ -204,11 +175,7 @@ mod tests {
     #[test]
     fn a_secret_that_was_cut_short_is_found() {
         assert_eq!(found_in("token tok_9f8e7d6c5b4a3f").len(), 1);
-        assert_eq!(
-            found_in("token …4a3f2e1d0c").len(),
-            0,
-            "ten characters are no leak"
-        );
+        assert_eq!(found_in("token …4a3f2e1d0c").len(), 0, "ten characters are no leak");
     }
 
     #[test]
@@ -227,10 +194,7 @@ mod tests {
     #[test]
     fn a_report_tells_the_place_and_not_the_secret() {
         let report = found_in(&format!("first\nAuthorization: Bearer {SECRET}\n")).join("");
-        assert_eq!(
-            report,
-            r#"log:2: secret 0, in clear, after "Authorization: Bearer ""#
-        );
+        assert_eq!(report, r#"log:2: secret 0, in clear, after "Authorization: Bearer ""#);
     }
 
     #[test]

@@ -53,18 +53,8 @@ impl Operator {
         command
             .args(&release.arguments)
             .env_clear()
-            .envs(
-                release
-                    .environment
-                    .iter()
-                    .map(|(name, value)| (name, value)),
-            )
-            .envs(
-                release
-                    .identity_variables
-                    .iter()
-                    .map(|name| (name, identity)),
-            )
+            .envs(release.environment.iter().map(|(name, value)| (name, value)))
+            .envs(release.identity_variables.iter().map(|name| (name, identity)))
             .env("SUPABASE_OPERATOR_LISTEN", listen.to_string())
             .env("SUPABASE_OPERATOR_CONSENT_LISTEN", consent.to_string())
             .env("KUBECONFIG", release.kubeconfig())
@@ -78,13 +68,7 @@ impl Operator {
         let printed = Printed::default();
         tokio::spawn(printed.clone().keep(child.stdout.take().unwrap()));
         tokio::spawn(printed.clone().keep(child.stderr.take().unwrap()));
-        Self {
-            identity: identity.to_owned(),
-            listen,
-            consent,
-            printed,
-            child,
-        }
+        Self { identity: identity.to_owned(), listen, consent, printed, child }
     }
 
     /// Waits until `/readyz` says so.
@@ -98,32 +82,17 @@ impl Operator {
                     self.printed.text()
                 );
             }
-            let (status, body) = self
-                .get("/readyz")
-                .await
-                .map_err(|error| error.to_string())?;
-            if status == 200 {
-                Ok(())
-            } else {
-                Err(format!("{status}: {body}"))
-            }
+            let (status, body) = self.get("/readyz").await.map_err(|error| error.to_string())?;
+            if status == 200 { Ok(()) } else { Err(format!("{status}: {body}")) }
         })
         .await;
     }
 
     /// Status and body of one of its endpoints, such as `/metrics`.
     pub async fn get(&self, path: &str) -> Result<(u16, String), reqwest::Error> {
-        rustls::crypto::ring::default_provider()
-            .install_default()
-            .ok();
-        let client = reqwest::Client::builder()
-            .timeout(PROBE)
-            .no_proxy()
-            .build()?;
-        let answer = client
-            .get(format!("http://{}{path}", self.listen))
-            .send()
-            .await?;
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let client = reqwest::Client::builder().timeout(PROBE).no_proxy().build()?;
+        let answer = client.get(format!("http://{}{path}", self.listen)).send().await?;
         Ok((answer.status().as_u16(), answer.text().await?))
     }
 
@@ -187,24 +156,15 @@ impl Operator {
 }
 
 impl Drop for Operator {
-    #[expect(
-        clippy::print_stderr,
-        reason = "for the person who reads why the test failed"
-    )]
+    #[expect(clippy::print_stderr, reason = "for the person who reads why the test failed")]
     fn drop(&mut self) {
         if std::thread::panicking() {
             let text = self.printed.text();
             // Other crates fill the trace.
-            let lines: Vec<_> = text
-                .lines()
-                .filter(|line| line.contains("supabase_operator"))
-                .collect();
+            let lines: Vec<_> =
+                text.lines().filter(|line| line.contains("supabase_operator")).collect();
             let last = &lines[lines.len().saturating_sub(60)..];
-            eprintln!(
-                "--- the last lines of {}:\n{}",
-                self.identity,
-                last.join("\n")
-            );
+            eprintln!("--- the last lines of {}:\n{}", self.identity, last.join("\n"));
         }
     }
 }

@@ -58,18 +58,9 @@ impl Platform {
             let found = CONTRACT
                 .iter()
                 .flat_map(|contract| contract.check(exchange.request, exchange.answer));
-            noted
-                .lock()
-                .unwrap()
-                .extend(found.map(|violation| violation.to_string()));
+            noted.lock().unwrap().extend(found.map(|violation| violation.to_string()));
         });
-        Self {
-            server,
-            violations,
-            app,
-            tokens,
-            personal_access_token,
-        }
+        Self { server, violations, app, tokens, personal_access_token }
     }
 
     /// Puts a real PostgreSQL server behind its projects. One server serves all tests.
@@ -77,15 +68,9 @@ impl Platform {
         let starting = async || {
             let starting = tokio::task::spawn_blocking(Postgres::start);
             let started = tokio::time::timeout(DATABASES_STARTING, starting).await;
-            Arc::new(
-                started
-                    .expect("PostgreSQL did not start in time")
-                    .unwrap()
-                    .unwrap(),
-            )
+            Arc::new(started.expect("PostgreSQL did not start in time").unwrap().unwrap())
         };
-        self.server
-            .attach(DATABASES.get_or_init(starting).await.clone());
+        self.server.attach(DATABASES.get_or_init(starting).await.clone());
     }
 
     /// How many requests it has seen.
@@ -98,10 +83,7 @@ impl Platform {
     pub fn created_before(&self, organization: &str, name: &str) -> usize {
         let world = self.server.world();
         let created = world.ledger().accepted().iter().filter_map(|accepted| {
-            if let Effect::Created {
-                organization, name, ..
-            } = &accepted.effect
-            {
+            if let Effect::Created { organization, name, .. } = &accepted.effect {
                 Some((organization.clone(), name.clone()))
             } else {
                 None
@@ -118,21 +100,14 @@ impl Platform {
         let mut calls = BTreeMap::new();
         for seen in &self.server.world().ledger().seen()[mark..] {
             let endpoint = seen.endpoint.unwrap_or("an unknown endpoint");
-            *calls
-                .entry(format!("{} {endpoint}", seen.method))
-                .or_default() += 1;
+            *calls.entry(format!("{} {endpoint}", seen.method)).or_default() += 1;
         }
         calls
     }
 
     /// The refs of all projects that were ever created through the API.
     pub fn created(&self) -> Vec<String> {
-        self.server
-            .world()
-            .ledger()
-            .created()
-            .map(str::to_owned)
-            .collect()
+        self.server.world().ledger().created().map(str::to_owned).collect()
     }
 
     /// The names of the projects that are there, leaving out what is shown for a while after its deletion.
@@ -159,18 +134,9 @@ impl Platform {
     pub async fn provide_secrets(&self, cluster: &Cluster) {
         let token = secret("supabase-token", &[("token", &self.personal_access_token)]);
         let (id, key) = (self.app.client_id.as_str(), self.app.client_secret.as_str());
-        let app = secret(
-            "supabase-oauth-app",
-            &[("client_id", id), ("client_secret", key)],
-        );
-        let (access, refresh) = (
-            self.tokens.access_token.as_str(),
-            &self.tokens.refresh_token,
-        );
-        let tokens = [
-            ("access_token", access),
-            ("refresh_token", refresh.as_str()),
-        ];
+        let app = secret("supabase-oauth-app", &[("client_id", id), ("client_secret", key)]);
+        let (access, refresh) = (self.tokens.access_token.as_str(), &self.tokens.refresh_token);
+        let tokens = [("access_token", access), ("refresh_token", refresh.as_str())];
         for object in [token, app, secret("supabase-oauth-tokens", &tokens)] {
             cluster.apply(object).await;
         }

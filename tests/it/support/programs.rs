@@ -27,11 +27,7 @@ pub async fn ensure(name: &str) -> PathBuf {
     let mut command = Command::new(repository().join("tests/tools/ensure"));
     command.arg(name).stderr(std::process::Stdio::inherit());
     let output = finish(command, BUILDING).await;
-    assert!(
-        output.status.success(),
-        "tests/tools/ensure {name}: {}",
-        output.status
-    );
+    assert!(output.status.success(), "tests/tools/ensure {name}: {}", output.status);
     let path = PathBuf::from(String::from_utf8(output.stdout).unwrap().trim_end());
     FOUND.lock().unwrap().insert(name.to_owned(), path.clone());
     path
@@ -41,10 +37,7 @@ pub async fn ensure(name: &str) -> PathBuf {
 pub async fn run(command: Command) -> (bool, String) {
     let output = finish(command, RUNNING).await;
     let text = [output.stdout, output.stderr].concat();
-    (
-        output.status.success(),
-        String::from_utf8_lossy(&text).into_owned(),
-    )
+    (output.status.success(), String::from_utf8_lossy(&text).into_owned())
 }
 
 /// Runs a program that must succeed and returns its standard output.
@@ -52,11 +45,7 @@ pub async fn succeed(command: Command) -> String {
     let what = format!("{:?}", command.as_std());
     let output = finish(command, RUNNING).await;
     let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "{what}: {}: {complaint}",
-        output.status
-    );
+    assert!(output.status.success(), "{what}: {}: {complaint}", output.status);
     String::from_utf8(output.stdout).unwrap()
 }
 

@@ -51,10 +51,8 @@ pub fn cluster_connection(name: &str) -> Sample {
 
 /// A Secret with these keys.
 pub fn secret(name: &str, data: &[(&str, &str)]) -> Sample {
-    let data: serde_json::Map<_, _> = data
-        .iter()
-        .map(|(key, value)| ((*key).to_owned(), json!(value)))
-        .collect();
+    let data: serde_json::Map<_, _> =
+        data.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect();
     let metadata = json!({"name": name});
     Sample(json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data}))
 }
@@ -88,10 +86,7 @@ impl Sample {
     /// Without a field of the spec.
     pub fn without(mut self, path: &str) -> Self {
         let (parent, field) = path.rsplit_once('/').unwrap_or(("", path));
-        at(&mut self.0["spec"], parent)
-            .as_object_mut()
-            .unwrap()
-            .remove(field);
+        at(&mut self.0["spec"], parent).as_object_mut().unwrap().remove(field);
         self
     }
 
@@ -109,18 +104,12 @@ impl Sample {
 
     /// Of another connection of its namespace.
     pub fn of_connection(self, name: &str) -> Self {
-        self.with(
-            "connectionRef",
-            json!({"kind": "SupabaseConnection", "name": name}),
-        )
+        self.with("connectionRef", json!({"kind": "SupabaseConnection", "name": name}))
     }
 
     /// Of a cluster connection.
     pub fn of_cluster_connection(self, name: &str) -> Self {
-        self.with(
-            "connectionRef",
-            json!({"kind": "ClusterSupabaseConnection", "name": name}),
-        )
+        self.with("connectionRef", json!({"kind": "ClusterSupabaseConnection", "name": name}))
     }
 
     /// In this region.
@@ -140,10 +129,7 @@ impl Sample {
 
     /// With the password of a Secret's key.
     pub fn with_password_of(self, secret: &str, key: &str) -> Self {
-        self.with(
-            "database/password",
-            json!({"secretKeyRef": {"name": secret, "key": key}}),
-        )
+        self.with("database/password", json!({"secretKeyRef": {"name": secret, "key": key}}))
     }
 
     /// With one more output; `details` are its other fields.
@@ -161,9 +147,7 @@ impl Sample {
 
 /// The place of a path; what is missing on the way is made.
 fn at<'a>(value: &'a mut Value, path: &str) -> &'a mut Value {
-    path.split('/')
-        .filter(|field| !field.is_empty())
-        .fold(value, |value, field| &mut value[field])
+    path.split('/').filter(|field| !field.is_empty()).fold(value, |value, field| &mut value[field])
 }
 
 #[test]
@@ -177,10 +161,7 @@ fn a_sample_says_what_its_prose_says() {
     let object = Value::from(sample);
     assert_eq!(object["spec"]["region"], "us-east-1");
     assert_eq!(object["spec"]["deletionPolicy"], "Delete");
-    assert_eq!(
-        object["spec"]["database"]["password"],
-        json!({"generate": {}, "onLost": "Reset"})
-    );
+    assert_eq!(object["spec"]["database"]["password"], json!({"generate": {}, "onLost": "Reset"}));
     assert_eq!(object["spec"]["connectionRef"], json!({"name": "acme"}));
     assert_eq!(
         object["spec"]["outputs"],

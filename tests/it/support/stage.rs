@@ -91,14 +91,7 @@ impl Stage {
         merge(&mut all, values);
         let release = Release::install(&plane, &system, &all).await;
         platform.provide_secrets(&cluster).await;
-        Self {
-            plane,
-            cluster,
-            system,
-            platform,
-            release,
-            printed: Vec::new(),
-        }
+        Self { plane, cluster, system, platform, release, printed: Vec::new() }
     }
 
     /// Starts an operator and waits until it is ready.
@@ -134,10 +127,7 @@ impl Stage {
         }
         drop(operators);
         let violations = self.platform.violations();
-        assert!(
-            violations.is_empty(),
-            "against the official description: {violations:#?}"
-        );
+        assert!(violations.is_empty(), "against the official description: {violations:#?}");
         let canaries = self.platform.canaries();
         assert_no_leaks(&canaries, &texts);
         self.config_maps_are_public(canaries).await;
@@ -146,10 +136,7 @@ impl Stage {
         }
         if !self.plane.is_existing() {
             let asked = requests(&self.plane.audit_log(), &self.release.user());
-            assert!(
-                !asked.is_empty(),
-                "the audit log knows nothing of the operator"
-            );
+            assert!(!asked.is_empty(), "the audit log knows nothing of the operator");
             let beyond = not_granted(&self.release.grants(&self.system).await, &asked);
             let beyond: Vec<_> = beyond
                 .iter()
@@ -211,10 +198,7 @@ fn assert_well_logged(identity: &str, text: &str) {
     let whole = lines.split_last().map_or(&[][..], |(_, whole)| whole);
     for line in whole {
         let object = serde_json::from_str::<Value>(line).is_ok_and(|value| value.is_object());
-        assert!(
-            object,
-            "{identity} logged a line that is no JSON object: {line}"
-        );
+        assert!(object, "{identity} logged a line that is no JSON object: {line}");
     }
 }
 
@@ -226,10 +210,7 @@ pub async fn apply_kinds(plane: &ControlPlane) {
         ["wait", "--for=condition=Established", "--timeout=20s"],
     ] {
         let mut command = plane.command(&kubectl);
-        command
-            .args(arguments)
-            .arg("--filename")
-            .arg(repository().join("crds"));
+        command.args(arguments).arg("--filename").arg(repository().join("crds"));
         succeed(command).await;
     }
 }

@@ -35,12 +35,7 @@ impl Terminal {
             .kill_on_drop(true)
             .spawn(end)
             .unwrap();
-        Self {
-            pty,
-            child,
-            shown: String::new(),
-            seen: 0,
-        }
+        Self { pty, child, shown: String::new(), seen: 0 }
     }
 
     /// Waits until a text shows that did not show before, and gives what stands before it.

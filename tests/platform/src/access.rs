@@ -92,16 +92,9 @@ impl Caller {
                 Err(Reply::forbidden())
             }
             (Grant::Permissions(permissions), _) => {
-                let missing: Vec<_> = route
-                    .permissions
-                    .iter()
-                    .filter(|name| !permissions.allow(name))
-                    .collect();
-                if missing.is_empty() {
-                    Ok(())
-                } else {
-                    Err(missing_permissions(&json!(missing)))
-                }
+                let missing: Vec<_> =
+                    route.permissions.iter().filter(|name| !permissions.allow(name)).collect();
+                if missing.is_empty() { Ok(()) } else { Err(missing_permissions(&json!(missing))) }
             }
         }
     }
@@ -123,10 +116,7 @@ impl Caller {
     /// Whether the credential reaches a project at all.
     pub(crate) fn reaches(&self, project: &Project) -> bool {
         self.organizations.contains(&project.organization)
-            && self
-                .projects
-                .as_ref()
-                .is_none_or(|limit| limit.contains(&project.reference))
+            && self.projects.as_ref().is_none_or(|limit| limit.contains(&project.reference))
     }
 }
 
@@ -151,10 +141,7 @@ impl World {
     /// The caller behind the headers; an unknown or dead token is nobody.
     pub(crate) fn identify(&self, headers: &HeaderMap) -> Caller {
         bearer(headers)
-            .and_then(|token| {
-                self.holder_of_pat(token)
-                    .or_else(|| self.holder_of_access(token))
-            })
+            .and_then(|token| self.holder_of_pat(token).or_else(|| self.holder_of_access(token)))
             .unwrap_or_else(Caller::anonymous)
     }
 
@@ -176,16 +163,9 @@ impl World {
             PatReach::Organizations(limit) => organizations.retain(|slug| limit.contains(slug)),
             PatReach::Projects(limit) => projects = Some(limit.clone()),
         }
-        let grant = stored
-            .pat
-            .permissions
-            .clone()
-            .map_or(Grant::Everything, Grant::Permissions);
+        let grant = stored.pat.permissions.clone().map_or(Grant::Everything, Grant::Permissions);
         Some(Caller {
-            identity: Identity::Pat {
-                user: user.clone(),
-                number,
-            },
+            identity: Identity::Pat { user: user.clone(), number },
             user,
             organizations,
             projects,
@@ -225,10 +205,7 @@ impl World {
 
     /// The project that a call names, if the caller may know it.
     pub(crate) fn target(&self, call: &Call<'_>) -> Result<&Project, Reply> {
-        let project = self
-            .projects
-            .get(call.reference())
-            .ok_or_else(Reply::project_not_found)?;
+        let project = self.projects.get(call.reference()).ok_or_else(Reply::project_not_found)?;
         if !call.caller.organizations.contains(&project.organization) {
             return Err(match self.config.foreign_ref {
                 ForeignRef::Forbidden => Reply::forbidden(),

@@ -72,10 +72,7 @@ pub enum Delivery {
 impl Delivery {
     /// Whether a patient client gets the whole answer in the end.
     pub const fn arrives(self) -> bool {
-        matches!(
-            self,
-            Self::Now | Self::After(_) | Self::Trickle { .. } | Self::Padded { .. }
-        )
+        matches!(self, Self::Now | Self::After(_) | Self::Trickle { .. } | Self::Padded { .. })
     }
 }
 
@@ -100,11 +97,7 @@ pub(crate) type Outcome = Result<Reply, Reply>;
 
 impl Reply {
     pub(crate) const fn json(status: u16, body: Value) -> Self {
-        Self {
-            status,
-            body: Body::Json(body),
-            headers: Vec::new(),
-        }
+        Self { status, body: Body::Json(body), headers: Vec::new() }
     }
 
     pub(crate) const fn ok(body: Value) -> Self {
@@ -112,11 +105,7 @@ impl Reply {
     }
 
     pub(crate) const fn empty(status: u16) -> Self {
-        Self {
-            status,
-            body: Body::Empty,
-            headers: Vec::new(),
-        }
+        Self { status, body: Body::Empty, headers: Vec::new() }
     }
 
     /// An error of the platform's usual shape.

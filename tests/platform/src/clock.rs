@@ -49,10 +49,7 @@ mod tests {
 
     #[test]
     fn adding_beyond_the_end_of_time_stays_there() {
-        assert_eq!(
-            later(Timestamp::MAX, Duration::from_secs(9)),
-            Timestamp::MAX
-        );
+        assert_eq!(later(Timestamp::MAX, Duration::from_secs(9)), Timestamp::MAX);
         assert_eq!(later(Timestamp::UNIX_EPOCH, Duration::MAX), Timestamp::MAX);
     }
 

@@ -9,10 +9,7 @@ use crate::project::Status;
 
 /// How the simulated platform behaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "independent switches, each with its own name"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches, each with its own name")]
 pub struct Config {
     /// From the create to `ACTIVE_HEALTHY`.
     pub coming_up: Duration,

@@ -28,9 +28,7 @@ impl FaultKind {
                 (reply.into_response(), Delivery::Now)
             }
             Self::Redirect(status, location) => (
-                Reply::empty(status)
-                    .with_header("location", location)
-                    .into_response(),
+                Reply::empty(status).with_header("location", location).into_response(),
                 Delivery::Now,
             ),
             Self::Delay(delay) => (response, Delivery::After(delay)),
@@ -48,20 +46,13 @@ impl FaultKind {
             }
             Self::Body(body) => (response.map(|_| Bytes::from(body)), Delivery::Now),
             Self::Merge(change) => (response.map(|body| merged(&body, &change)), Delivery::Now),
-            Self::WrongRef => (
-                response.map(|body| misnamed(&body, path, wrong)),
-                Delivery::Now,
-            ),
+            Self::WrongRef => (response.map(|body| misnamed(&body, path, wrong)), Delivery::Now),
         }
     }
 }
 
 fn replaced(status: u16, content_type: &'static str, body: String) -> Response<Bytes> {
-    let reply = Reply {
-        status,
-        body: Body::Text(content_type, body),
-        headers: Vec::new(),
-    };
+    let reply = Reply { status, body: Body::Text(content_type, body), headers: Vec::new() };
     let mut response = reply.into_response();
     if content_type == "text/html" {
         set(response.headers_mut(), "server", "cloudflare");
@@ -94,10 +85,7 @@ fn merged(body: &Bytes, patch: &Value) -> Bytes {
 /// The answer with the first ref in it replaced by another.
 fn misnamed(body: &Bytes, path: &str, wrong: &str) -> Bytes {
     let text = String::from_utf8_lossy(body).into_owned();
-    let in_path = path
-        .split('/')
-        .find(|segment| is_ref(segment))
-        .map(str::to_owned);
+    let in_path = path.split('/').find(|segment| is_ref(segment)).map(str::to_owned);
     let in_body = || {
         let value: Value = serde_json::from_slice(body).ok()?;
         let list = value.get("projects").unwrap_or(&value);

@@ -152,20 +152,14 @@ impl Script {
 
     /// The first fault that matches, used up by one.
     pub(crate) fn strike(&mut self, method: &Method, path: &str) -> Option<Hit> {
-        let index = self
-            .0
-            .iter()
-            .position(|fault| fault.matches(method, path))?;
+        let index = self.0.iter().position(|fault| fault.matches(method, path))?;
         let fault = self.0.get_mut(index)?;
         if fault.skip > 0 {
             fault.skip -= 1;
             return None;
         }
         fault.times = fault.times.saturating_sub(1);
-        let hit = Hit {
-            kind: fault.kind.clone(),
-            applied: fault.applied,
-        };
+        let hit = Hit { kind: fault.kind.clone(), applied: fault.applied };
         if fault.times == 0 {
             self.0.remove(index);
         }
@@ -181,15 +175,12 @@ pub(crate) fn glob(pattern: &[u8], text: &[u8]) -> bool {
             (0..=text.len()).any(|cut| glob(rest, text.get(cut..).unwrap_or_default()))
         }
         [b'*', rest @ ..] => {
-            let segment = text
-                .iter()
-                .position(|byte| *byte == b'/')
-                .unwrap_or(text.len());
+            let segment = text.iter().position(|byte| *byte == b'/').unwrap_or(text.len());
             (0..=segment).any(|cut| glob(rest, text.get(cut..).unwrap_or_default()))
         }
-        [first, rest @ ..] => text
-            .split_first()
-            .is_some_and(|(head, tail)| head == first && glob(rest, tail)),
+        [first, rest @ ..] => {
+            text.split_first().is_some_and(|(head, tail)| head == first && glob(rest, tail))
+        }
     }
 }
 
@@ -219,10 +210,7 @@ mod tests {
 
     #[test]
     fn a_star_stays_within_its_segment() {
-        assert!(glob(
-            b"/v1/projects/*/api-keys",
-            b"/v1/projects/abc/api-keys"
-        ));
+        assert!(glob(b"/v1/projects/*/api-keys", b"/v1/projects/abc/api-keys"));
         assert!(!glob(b"/v1/projects/*", b"/v1/projects/abc/api-keys"));
         assert!(glob(b"/v1/projects/**", b"/v1/projects/abc/api-keys"));
         assert!(!glob(b"/v1/projects", b"/v1/projects/abc"));
@@ -231,20 +219,12 @@ mod tests {
     #[test]
     fn faults_are_skipped_then_consumed_in_order() {
         let mut script = Script::default();
-        script.push(
-            Fault::on("GET", "/a", FaultKind::Html(502))
-                .skip(1)
-                .times(2),
-        );
+        script.push(Fault::on("GET", "/a", FaultKind::Html(502)).skip(1).times(2));
         script.push(Fault::on("*", "/a", FaultKind::Stall));
-        let kinds: Vec<_> = (0..5)
-            .map(|_| script.strike(&Method::GET, "/a").map(|hit| hit.kind))
-            .collect();
+        let kinds: Vec<_> =
+            (0..5).map(|_| script.strike(&Method::GET, "/a").map(|hit| hit.kind)).collect();
         let html = Some(FaultKind::Html(502));
-        assert_eq!(
-            kinds,
-            [None, html.clone(), html, Some(FaultKind::Stall), None]
-        );
+        assert_eq!(kinds, [None, html.clone(), html, Some(FaultKind::Stall), None]);
         assert_eq!(script.len(), 0);
     }
 
@@ -253,10 +233,6 @@ mod tests {
         let mut script = Script::default();
         script.push(Fault::on("POST", "/a", FaultKind::DropAfter));
         assert!(script.strike(&Method::GET, "/a").is_none());
-        assert!(
-            script
-                .strike(&Method::POST, "/a")
-                .is_some_and(|hit| hit.applied)
-        );
+        assert!(script.strike(&Method::POST, "/a").is_some_and(|hit| hit.applied));
     }
 }

@@ -57,13 +57,7 @@ impl World {
     pub fn add_member(&mut self, organization: &str, user: &str) {
         if !self.users.contains_key(user) {
             let id = self.random.uuid();
-            self.users.insert(
-                user.to_owned(),
-                User {
-                    id,
-                    name: user.to_owned(),
-                },
-            );
+            self.users.insert(user.to_owned(), User { id, name: user.to_owned() });
         }
         if let Some(organization) = self.organizations.get_mut(organization) {
             organization.members.insert(user.to_owned());
@@ -96,11 +90,7 @@ impl World {
             Some(_) => format!("sbp_fc{}", self.random.hex(38)),
         };
         self.ledger.remember(&token);
-        self.oauth.pats.push(StoredPat {
-            pat,
-            token: Secret::new(&token),
-            revoked: false,
-        });
+        self.oauth.pats.push(StoredPat { pat, token: Secret::new(&token), revoked: false });
         token
     }
 
@@ -113,12 +103,8 @@ impl World {
 
     /// Registers an OAuth app.
     pub fn register_app(&mut self, redirect_uris: &[&str], scopes: &[&str]) -> App {
-        let owned = |words: &[&str]| {
-            words
-                .iter()
-                .map(|word| (*word).to_owned())
-                .collect::<Vec<_>>()
-        };
+        let owned =
+            |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
         let app = App {
             client_id: self.random.uuid(),
             client_secret: format!("sba_{}", self.random.hex(40)),
@@ -197,29 +183,19 @@ impl World {
                 query.append_pair("error", "access_denied");
                 query.append_pair("error_description", "The user denied the request");
             }
-            Consent::Grant {
-                organization,
-                projects,
-            } => {
+            Consent::Grant { organization, projects } => {
                 let code = self.random.uuid();
                 query.append_pair("code", &code);
                 self.ledger.remember(&code);
                 let expires_at = later(self.now, std::time::Duration::from_secs(600));
                 self.oauth.codes.insert(
                     Secret::new(code),
-                    Code {
-                        request,
-                        organization,
-                        projects,
-                        expires_at,
-                    },
+                    Code { request, organization, projects, expires_at },
                 );
             }
         }
         let separator = if redirect_uri.contains('?') { '&' } else { '?' };
-        format!("{redirect_uri}{separator}{}", query.finish())
-            .parse()
-            .ok()
+        format!("{redirect_uri}{separator}{}", query.finish()).parse().ok()
     }
 
     /// Decides what becomes of the next project that is created.
@@ -270,11 +246,8 @@ impl World {
             std::mem::replace(&mut project.name, name.to_owned())
         });
         if let Some(from) = from {
-            let effect = Effect::Renamed {
-                reference: reference.to_owned(),
-                from,
-                to: name.to_owned(),
-            };
+            let effect =
+                Effect::Renamed { reference: reference.to_owned(), from, to: name.to_owned() };
             self.accept(&Identity::Dashboard, effect);
         }
     }
@@ -289,43 +262,25 @@ impl World {
     /// Deletes a project by hand, whatever its status.
     pub fn delete_by_hand(&mut self, reference: &str, now: Timestamp) {
         self.set_status(reference, Status::GoingDown, now);
-        self.accept(
-            &Identity::Dashboard,
-            Effect::Deleted {
-                reference: reference.to_owned(),
-            },
-        );
+        self.accept(&Identity::Dashboard, Effect::Deleted { reference: reference.to_owned() });
     }
 
     /// Starts pausing a project by hand, or as the platform does after a week of silence.
     pub fn pause_by_hand(&mut self, reference: &str, now: Timestamp) {
         self.set_status(reference, Status::Pausing, now);
-        self.accept(
-            &Identity::Dashboard,
-            Effect::Paused {
-                reference: reference.to_owned(),
-            },
-        );
+        self.accept(&Identity::Dashboard, Effect::Paused { reference: reference.to_owned() });
     }
 
     /// Starts restoring a project by hand.
     pub fn restore_by_hand(&mut self, reference: &str, now: Timestamp) {
         self.set_status(reference, self.config.restore_status, now);
-        self.accept(
-            &Identity::Dashboard,
-            Effect::Restored {
-                reference: reference.to_owned(),
-            },
-        );
+        self.accept(&Identity::Dashboard, Effect::Restored { reference: reference.to_owned() });
     }
 
     /// Puts a project into a status; what usually follows that status follows, unless it is stuck.
     pub fn set_status(&mut self, reference: &str, status: Status, now: Timestamp) {
         self.tick(now);
-        let free = self
-            .projects
-            .get(reference)
-            .is_some_and(|project| !self.is_paid(project));
+        let free = self.projects.get(reference).is_some_and(|project| !self.is_paid(project));
         self.change(reference, |project, config, now| {
             project.enter(status, now, config, free);
         });
@@ -342,18 +297,11 @@ impl World {
     /// Lets a stuck project go on, from `now`.
     pub fn unstick(&mut self, reference: &str, now: Timestamp) {
         self.tick(now);
-        let free = self
-            .projects
-            .get(reference)
-            .is_some_and(|project| !self.is_paid(project));
+        let free = self.projects.get(reference).is_some_and(|project| !self.is_paid(project));
         self.change(reference, |project, config, now| {
             project.stuck = false;
             let young = project.provisioned_at.is_none() && project.status == Status::ComingUp;
-            let status = if young {
-                Status::ActiveHealthy
-            } else {
-                project.status
-            };
+            let status = if young { Status::ActiveHealthy } else { project.status };
             project.enter(status, now, config, free);
         });
     }
@@ -367,10 +315,7 @@ impl World {
             project.keys = fresh.to_vec();
             project.jwt_secret = secret;
         });
-        let effect = Effect::Changed {
-            reference: reference.to_owned(),
-            setting: "api-keys",
-        };
+        let effect = Effect::Changed { reference: reference.to_owned(), setting: "api-keys" };
         self.accept(&Identity::Dashboard, effect);
     }
 
@@ -386,9 +331,7 @@ impl World {
         self.tick(now);
         self.ledger.remember(password);
         self.set_password(reference, password);
-        let effect = Effect::PasswordChanged {
-            reference: reference.to_owned(),
-        };
+        let effect = Effect::PasswordChanged { reference: reference.to_owned() };
         self.accept(&Identity::Dashboard, effect);
     }
 }

@@ -170,10 +170,8 @@ impl Ledger {
 
     /// The refs of all accepted creates that came over the API, oldest first.
     pub fn created(&self) -> impl Iterator<Item = &str> {
-        self.accepted
-            .iter()
-            .filter(|accepted| accepted.by != Identity::Dashboard)
-            .filter_map(|accepted| match &accepted.effect {
+        self.accepted.iter().filter(|accepted| accepted.by != Identity::Dashboard).filter_map(
+            |accepted| match &accepted.effect {
                 Effect::Created { reference, .. } => Some(reference.as_str()),
                 Effect::Renamed { .. }
                 | Effect::Deleted { .. }
@@ -185,7 +183,8 @@ impl Ledger {
                 | Effect::OrganizationCreated { .. }
                 | Effect::TokensIssued { .. }
                 | Effect::Revoked { .. } => None,
-            })
+            },
+        )
     }
 
     pub(crate) fn see(&mut self, seen: Seen) {

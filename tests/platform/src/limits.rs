@@ -50,14 +50,9 @@ impl Limits {
             Limiter::Oldest(limit) => (limit, "", ""),
             Limiter::Off => return None,
         };
-        let fresh = Window {
-            ends: later(now, WINDOW),
-            count: 0,
-        };
-        let window = self
-            .0
-            .entry((identity.to_owned(), scope.to_owned(), endpoint))
-            .or_insert(fresh);
+        let fresh = Window { ends: later(now, WINDOW), count: 0 };
+        let window =
+            self.0.entry((identity.to_owned(), scope.to_owned(), endpoint)).or_insert(fresh);
         if window.ends <= now {
             *window = fresh;
         }
@@ -75,11 +70,7 @@ impl Allowance {
     /// Writes the rate-limit headers.
     pub(crate) fn announce(self, headers: &mut HeaderMap) {
         set(headers, "x-ratelimit-limit", &self.limit.to_string());
-        set(
-            headers,
-            "x-ratelimit-remaining",
-            &self.remaining.to_string(),
-        );
+        set(headers, "x-ratelimit-remaining", &self.remaining.to_string());
         set(headers, "x-ratelimit-reset", &self.reset.to_string());
     }
 }
@@ -96,23 +87,13 @@ mod tests {
     fn the_window_starts_with_the_first_request() {
         let mut limits = Limits::default();
         let limiter = Limiter::ProjectEndpoint(2);
-        let mut ask = |seconds| {
-            limits
-                .count(limiter, "me", "p", "GET /x", at(seconds))
-                .unwrap()
-        };
+        let mut ask = |seconds| limits.count(limiter, "me", "p", "GET /x", at(seconds)).unwrap();
         let first = ask(17);
-        assert_eq!(
-            (first.remaining, first.reset, first.exceeded),
-            (1, 60, false)
-        );
+        assert_eq!((first.remaining, first.reset, first.exceeded), (1, 60, false));
         assert_eq!((ask(47).remaining, ask(47).exceeded), (0, true));
         assert!(ask(76).exceeded);
         let fresh = ask(77);
-        assert_eq!(
-            (fresh.remaining, fresh.reset, fresh.exceeded),
-            (1, 60, false)
-        );
+        assert_eq!((fresh.remaining, fresh.reset, fresh.exceeded), (1, 60, false));
     }
 
     #[test]
@@ -121,10 +102,7 @@ mod tests {
             let mut limits = Limits::default();
             let mut last = 0;
             for (identity, scope, endpoint) in calls {
-                last = limits
-                    .count(limiter, identity, scope, endpoint, at(0))
-                    .unwrap()
-                    .remaining;
+                last = limits.count(limiter, identity, scope, endpoint, at(0)).unwrap().remaining;
             }
             last
         };
@@ -134,14 +112,7 @@ mod tests {
         assert_eq!(remaining(Limiter::UserScope(9), &endpoints), 7);
         assert_eq!(remaining(Limiter::UserScope(9), &scopes), 8);
         assert_eq!(remaining(Limiter::Oldest(9), &scopes), 7);
-        assert_eq!(
-            remaining(Limiter::Oldest(9), &[("me", "", "x"), ("you", "", "x")]),
-            8
-        );
-        assert!(
-            Limits::default()
-                .count(Limiter::Off, "", "", "", at(0))
-                .is_none()
-        );
+        assert_eq!(remaining(Limiter::Oldest(9), &[("me", "", "x"), ("you", "", "x")]), 8);
+        assert!(Limits::default().count(Limiter::Off, "", "", "", at(0)).is_none());
     }
 }

@@ -83,9 +83,7 @@ fn organization(text: &str) -> Result<(String, Plan), String> {
         "team" => Plan::Team,
         "enterprise" => Plan::Enterprise,
         _ => {
-            return Err(format!(
-                "{plan} is no plan: take free, pro, team or enterprise"
-            ));
+            return Err(format!("{plan} is no plan: take free, pro, team or enterprise"));
         }
     };
     Ok((slug.to_owned(), plan))
@@ -119,14 +117,8 @@ fn run(options: &Options) -> io::Result<()> {
         .iter()
         .filter_map(|(slug, _)| Some((slug.as_str(), world.authorize(&app, slug, now)?)))
         .collect();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let postgres = options
-        .postgres
-        .then(Postgres::start)
-        .transpose()
-        .map_err(io::Error::other)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let postgres = options.postgres.then(Postgres::start).transpose().map_err(io::Error::other)?;
     let server = Server::start(world, options.listen)?;
     server.serve_dashboard();
     if let Some(postgres) = postgres {
@@ -134,13 +126,7 @@ fn run(options: &Options) -> io::Result<()> {
     }
     if let Some(path) = &options.credentials_file {
         let endpoint = server.endpoint();
-        let body = credentials(
-            &endpoint,
-            &personal_access_token,
-            &app,
-            &authorizations,
-            now,
-        );
+        let body = credentials(&endpoint, &personal_access_token, &app, &authorizations, now);
         write_private(path, &body)?;
     }
     runtime.block_on(async {
@@ -205,15 +191,9 @@ fn credentials(
     let mut body = list.first().cloned().unwrap_or_else(|| json!({}));
     if let Some(body) = body.as_object_mut() {
         body.insert("endpoint".to_owned(), endpoint.into());
-        body.insert(
-            "personal_access_token".to_owned(),
-            personal_access_token.into(),
-        );
+        body.insert("personal_access_token".to_owned(), personal_access_token.into());
         body.insert("client_id".to_owned(), app.client_id.as_str().into());
-        body.insert(
-            "client_secret".to_owned(),
-            app.client_secret.as_str().into(),
-        );
+        body.insert("client_secret".to_owned(), app.client_secret.as_str().into());
         body.insert("authorizations".to_owned(), list.into());
     }
     body
@@ -221,9 +201,7 @@ fn credentials(
 
 /// Writes a file that only this user can read, whole or not at all.
 fn write_private(path: &Path, body: &Value) -> io::Result<()> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let mut file = tempfile::NamedTempFile::new_in(folder.unwrap_or_else(|| Path::new(".")))?;
     writeln!(file, "{body:#}")?;
     file.persist(path).map_err(|error| error.error)?;

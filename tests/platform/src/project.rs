@@ -69,10 +69,7 @@ impl Status {
 
     /// Whether it takes one of the owner's free places.
     pub const fn takes_place(self) -> bool {
-        !matches!(
-            self,
-            Self::Inactive | Self::Pausing | Self::Removed | Self::InitFailed
-        )
+        !matches!(self, Self::Inactive | Self::Pausing | Self::Removed | Self::InitFailed)
     }
 }
 
@@ -219,12 +216,7 @@ impl Project {
     pub(crate) fn enter(&mut self, status: Status, at: Timestamp, config: &Config, free: bool) {
         self.status = status;
         self.change = None;
-        let follow = |after, to| {
-            Some(Change {
-                at: later(at, after),
-                to,
-            })
-        };
+        let follow = |after, to| Some(Change { at: later(at, after), to });
         match status {
             Status::ActiveHealthy => {
                 self.active_since = Some(at);
@@ -271,10 +263,6 @@ impl Project {
     /// The next moment at which time changes something.
     pub(crate) fn next_due(&self) -> Option<Timestamp> {
         let password = self.password.coming.first().map(|(at, _)| *at);
-        self.change
-            .map(|change| change.at)
-            .into_iter()
-            .chain(password)
-            .min()
+        self.change.map(|change| change.at).into_iter().chain(password).min()
     }
 }

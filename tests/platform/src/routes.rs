@@ -203,22 +203,13 @@ mod tests {
     #[test]
     fn literal_segments_win_over_placeholders() {
         let get = Method::GET;
-        assert_eq!(
-            operation(&get, "/v1/projects/available-regions"),
-            Some(Operation::ListRegions)
-        );
-        assert_eq!(
-            operation(&get, "/v1/projects/abc"),
-            Some(Operation::GetProject)
-        );
+        assert_eq!(operation(&get, "/v1/projects/available-regions"), Some(Operation::ListRegions));
+        assert_eq!(operation(&get, "/v1/projects/abc"), Some(Operation::GetProject));
         assert_eq!(
             operation(&get, "/v1/projects/abc/api-keys/legacy"),
             Some(Operation::GetLegacyKeys)
         );
-        assert_eq!(
-            operation(&get, "/v1/projects/abc/api-keys/7"),
-            Some(Operation::GetKey)
-        );
+        assert_eq!(operation(&get, "/v1/projects/abc/api-keys/7"), Some(Operation::GetKey));
     }
 
     #[test]

@@ -68,10 +68,7 @@ impl Call<'_> {
 
     /// The first query parameter of this name.
     pub(crate) fn query(&self, name: &str) -> Option<String> {
-        self.query
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.clone())
+        self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone())
     }
 
     /// Whether a query parameter says `true`.
@@ -100,10 +97,9 @@ impl Call<'_> {
     pub(crate) fn invalid(&self, messages: &[&str]) -> Reply {
         match self.message_shape {
             MessageShape::Text => Reply::error(400, &messages.join(", ")),
-            MessageShape::List => Reply::json(
-                400,
-                serde_json::json!({ "message": messages, "error": "Bad Request" }),
-            ),
+            MessageShape::List => {
+                Reply::json(400, serde_json::json!({ "message": messages, "error": "Bad Request" }))
+            }
         }
     }
 }
@@ -112,10 +108,7 @@ impl World {
     /// A platform with one user and nothing else. The same seed makes the same secrets.
     pub fn new(config: Config, seed: u64) -> Self {
         let mut random = Random::new(seed);
-        let owner = User {
-            id: random.uuid(),
-            name: FIRST_USER.to_owned(),
-        };
+        let owner = User { id: random.uuid(), name: FIRST_USER.to_owned() };
         Self {
             config,
             random,
@@ -175,20 +168,14 @@ impl World {
 
     /// All projects that are not gone, oldest first.
     pub fn projects(&self) -> impl Iterator<Item = &Project> {
-        let mut projects: Vec<_> = self
-            .projects
-            .values()
-            .filter(|project| !project.gone)
-            .collect();
+        let mut projects: Vec<_> = self.projects.values().filter(|project| !project.gone).collect();
         projects.sort_by_key(|project| project.number);
         projects.into_iter()
     }
 
     /// The password that a project's database accepts now.
     pub fn accepted_password(&self, reference: &str) -> Option<&str> {
-        self.projects
-            .get(reference)
-            .map(|project| project.password.current.reveal())
+        self.projects.get(reference).map(|project| project.password.current.reveal())
     }
 
     /// Lets time pass. Time never goes back.
@@ -252,18 +239,10 @@ impl World {
             },
             endpoint,
             identity,
-            status: if delivery.arrives() {
-                Some(response.status().as_u16())
-            } else {
-                status
-            },
+            status: if delivery.arrives() { Some(response.status().as_u16()) } else { status },
             delivered: delivery.arrives(),
         });
-        Answer {
-            response,
-            delivery,
-            scripted,
-        }
+        Answer { response, delivery, scripted }
     }
 
     fn disturb(
@@ -305,9 +284,7 @@ impl World {
         let call = Call {
             operation: route.operation,
             captures,
-            query: form_urlencoded::parse(query.as_bytes())
-                .into_owned()
-                .collect(),
+            query: form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
             headers: request.headers(),
             body: request.body(),
             caller,
@@ -337,8 +314,7 @@ impl World {
         let identity = if self.config.limiter.is_per_user() && !call.caller.user.is_empty() {
             format!("user {}", call.caller.user)
         } else {
-            self.claimed_client_of(route, call)
-                .unwrap_or_else(|| call.caller.bucket())
+            self.claimed_client_of(route, call).unwrap_or_else(|| call.caller.bucket())
         };
         let scope = match (call.captures.first(), route.operation) {
             (Some(captured), _) => (*captured).to_owned(),
@@ -349,22 +325,12 @@ impl World {
                 .unwrap_or_default(),
             (None, _) => String::new(),
         };
-        self.limits.count(
-            self.config.limiter,
-            &identity,
-            &scope,
-            route.label,
-            self.now,
-        )
+        self.limits.count(self.config.limiter, &identity, &scope, route.label, self.now)
     }
 
     fn claimed_client_of(&self, route: &Route, call: &Call<'_>) -> Option<String> {
         let public = route.scope == routes::Scope::Public;
-        let client = if public {
-            self.claimed_client(call)
-        } else {
-            None
-        };
+        let client = if public { self.claimed_client(call) } else { None };
         client.map(|client| format!("app {client}"))
     }
 

@@ -19,19 +19,12 @@ impl SimClock {
     /// The clock that the world runs on.
     pub fn of_the_world() -> Self {
         let now = Instant::now();
-        Self {
-            wall: "2026-06-01T00:00:00Z".parse().unwrap(),
-            world: now,
-            process: now,
-        }
+        Self { wall: "2026-06-01T00:00:00Z".parse().unwrap(), world: now, process: now }
     }
 
     /// The clock of a process that starts now.
     pub fn of_a_process(&self) -> Self {
-        Self {
-            process: Instant::now(),
-            ..self.clone()
-        }
+        Self { process: Instant::now(), ..self.clone() }
     }
 }
 

@@ -125,23 +125,15 @@ impl<'a> Process<'a> {
     fn new(driver: &'a Driver, faults: &Faults, metrics: &'a Metrics, seed: u64) -> Self {
         let clock = Arc::new(driver.scene.clock.of_a_process());
         let leadership = Leadership::new(clock.clone());
-        leadership.claim_until(
-            driver
-                .claim
-                .unwrap_or_else(|| Duration::from_secs(u64::from(u32::MAX))),
-        );
+        leadership
+            .claim_until(driver.claim.unwrap_or_else(|| Duration::from_secs(u64::from(u32::MAX))));
         let outside = Outside {
             client: driver.scene.client(faults),
             management: driver.scene.management(faults),
             clock,
             random: Arc::new(SimRandom::new(seed)),
         };
-        Self {
-            driver,
-            outside,
-            leadership,
-            metrics,
-        }
+        Self { driver, outside, leadership, metrics }
     }
 
     /// Lives until `done`, which is asked whenever something may have changed, and now and then: time and hands move

@@ -65,26 +65,14 @@ struct State {
 
 impl Faults {
     pub fn new(plans: &[Plan]) -> Self {
-        let state = State {
-            plans: plans.iter().rev().copied().collect(),
-            ..State::default()
-        };
-        Self {
-            state: Arc::new(Mutex::new(state)),
-            died: Arc::default(),
-        }
+        let state = State { plans: plans.iter().rev().copied().collect(), ..State::default() };
+        Self { state: Arc::new(Mutex::new(state)), died: Arc::default() }
     }
 
     /// Holds up one effect, on its way there or its answer on the way back: the process is frozen meanwhile.
     pub fn holding(effect: usize, before: bool, time: Duration) -> Self {
-        let state = State {
-            hold: Some((effect, before, time)),
-            ..State::default()
-        };
-        Self {
-            state: Arc::new(Mutex::new(state)),
-            died: Arc::default(),
-        }
+        let state = State { hold: Some((effect, before, time)), ..State::default() };
+        Self { state: Arc::new(Mutex::new(state)), died: Arc::default() }
     }
 
     /// Says what becomes of a request.
@@ -104,18 +92,9 @@ impl Faults {
         if let Some((_, before, time)) = state.hold.filter(|(effect, ..)| *effect == number) {
             state.held = true;
             self.died.notify_one();
-            return if before {
-                Verdict::HeldBefore(time)
-            } else {
-                Verdict::HeldAfter(time)
-            };
+            return if before { Verdict::HeldBefore(time) } else { Verdict::HeldAfter(time) };
         }
-        let Some(plan) = state
-            .plans
-            .last()
-            .copied()
-            .filter(|plan| plan.effect == number)
-        else {
+        let Some(plan) = state.plans.last().copied().filter(|plan| plan.effect == number) else {
             return Verdict::Pass;
         };
         state.dying = true;

@@ -30,11 +30,7 @@ pub struct Seed {
 
 impl Default for Seed {
     fn default() -> Self {
-        Self {
-            platform: Config::default(),
-            random: 1,
-            oauth: false,
-        }
+        Self { platform: Config::default(), random: 1, oauth: false }
     }
 }
 
@@ -118,12 +114,7 @@ impl Scene {
             scene.secret("pat", &[("token", &token)]);
             json!({"personalAccessToken": {"secretKeyRef": {"name": "pat", "key": "token"}}})
         };
-        scene.make(
-            CONNECTIONS,
-            "SupabaseConnection",
-            "acme",
-            json!({"auth": auth}),
-        );
+        scene.make(CONNECTIONS, "SupabaseConnection", "acme", json!({"auth": auth}));
         scene
     }
 
@@ -174,18 +165,13 @@ impl Scene {
             "apiVersion": "supabase-operator.dev/v1alpha1", "kind": kind,
             "metadata": {"name": name}, "spec": spec,
         });
-        assert!(
-            self.api().create_by_hand(path, &object).is_some(),
-            "{path}/{name} was refused"
-        );
+        assert!(self.api().create_by_hand(path, &object).is_some(), "{path}/{name} was refused");
     }
 
     /// A project with the connection `acme` in `eu-central-1`, and more.
     pub fn project(&self, name: &str, more: Value) {
         let mut spec = json!({"connectionRef": {"kind": "SupabaseConnection", "name": "acme"}, "region": "eu-central-1"});
-        spec.as_object_mut()
-            .unwrap()
-            .extend(more.as_object().unwrap().clone());
+        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         self.make(PROJECTS, "SupabaseProject", name, spec);
     }
 
@@ -193,10 +179,7 @@ impl Scene {
     pub fn request(&self, name: &str, word: &str) {
         let annotations = json!({"supabase-operator.dev/reconcile-requested-at": word});
         let change = json!({"metadata": {"annotations": annotations}});
-        assert!(
-            self.api()
-                .change_by_hand(&format!("{PROJECTS}/{name}"), &change)
-        );
+        assert!(self.api().change_by_hand(&format!("{PROJECTS}/{name}"), &change));
     }
 
     /// A Secret in `team-a` by hand; replaces one that is there.
@@ -243,10 +226,7 @@ impl Scene {
     }
 
     fn note(&self, to: &str, method: &Method, uri: &http::Uri) {
-        self.trace
-            .lock()
-            .unwrap()
-            .push(format!("{to} {method} {uri}"));
+        self.trace.lock().unwrap().push(format!("{to} {method} {uri}"));
     }
 
     /// Every request of every process since the last time this was asked, in order.
@@ -286,9 +266,7 @@ impl Scene {
         use base64::Engine as _;
         let secret = self.get(&format!("{SECRETS}/{name}"))?;
         let encoded = secret["data"][key].as_str()?;
-        let bytes = base64::engine::general_purpose::STANDARD
-            .decode(encoded)
-            .ok()?;
+        let bytes = base64::engine::general_purpose::STANDARD.decode(encoded).ok()?;
         String::from_utf8(bytes).ok()
     }
 
@@ -296,10 +274,7 @@ impl Scene {
     pub fn condition(object: &Value, kind: &str) -> Option<(String, String)> {
         let list = object["status"]["conditions"].as_array()?;
         let found = list.iter().find(|condition| condition["type"] == kind)?;
-        Some((
-            found["status"].as_str()?.to_owned(),
-            found["reason"].as_str()?.to_owned(),
-        ))
+        Some((found["status"].as_str()?.to_owned(), found["reason"].as_str()?.to_owned()))
     }
 
     /// Whether a project is Ready for its current generation.
@@ -346,14 +321,8 @@ impl Scene {
 
     /// A client of the platform for one process.
     pub fn management(&self, faults: &Faults) -> management::Client {
-        let transport = WorldTransport {
-            scene: self.clone(),
-            faults: faults.clone(),
-        };
-        management::Client::new(
-            "https://api.supabase.com".parse().unwrap(),
-            Arc::new(transport),
-        )
+        let transport = WorldTransport { scene: self.clone(), faults: faults.clone() };
+        management::Client::new("https://api.supabase.com".parse().unwrap(), Arc::new(transport))
     }
 }
 
@@ -392,12 +361,7 @@ impl Transport for WorldTransport {
                 Verdict::HeldAfter(time) => tokio::time::sleep(time).await,
                 Verdict::Pass | Verdict::DieBefore | Verdict::HeldBefore(_) => {}
             }
-            let failed = |kind| {
-                Err(TransportError {
-                    sent: Sent::Perhaps,
-                    kind,
-                })
-            };
+            let failed = |kind| Err(TransportError { sent: Sent::Perhaps, kind });
             match answer.delivery {
                 Delivery::Now | Delivery::Padded { .. } | Delivery::Trickle { .. } => {
                     Ok(answer.response)

@@ -26,10 +26,7 @@ pub async fn answer(uri: &str, sql: &str) -> Result<Vec<String>, Box<dyn Error +
 
 async fn ask(uri: &str, sql: &str) -> Result<Vec<String>, Box<dyn Error + Send + Sync>> {
     // The parser's own message would quote the URI.
-    let config: Config = uri
-        .trim()
-        .parse()
-        .map_err(|_| "this is not a Postgres URI")?;
+    let config: Config = uri.trim().parse().map_err(|_| "this is not a Postgres URI")?;
     let provider = Arc::new(ring::default_provider());
     let tls = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()?
@@ -42,11 +39,7 @@ async fn ask(uri: &str, sql: &str) -> Result<Vec<String>, Box<dyn Error + Send +
     drop(client);
     connection.await??;
     let rows = messages.iter().filter_map(|message| {
-        if let SimpleQueryMessage::Row(row) = message {
-            Some(row)
-        } else {
-            None
-        }
+        if let SimpleQueryMessage::Row(row) = message { Some(row) } else { None }
     });
     Ok(rows
         .map(|row| {

@@ -18,22 +18,9 @@ fn server() -> ApiServer {
 }
 
 fn request(method: &str, path: &str, body: &Value) -> Request<Bytes> {
-    let kind = if method == "PATCH" {
-        "application/merge-patch+json"
-    } else {
-        "application/json"
-    };
-    let body = if body.is_null() {
-        Bytes::new()
-    } else {
-        Bytes::from(body.to_string())
-    };
-    Request::builder()
-        .method(method)
-        .uri(path)
-        .header("content-type", kind)
-        .body(body)
-        .unwrap()
+    let kind = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
+    let body = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
+    Request::builder().method(method).uri(path).header("content-type", kind).body(body).unwrap()
 }
 
 fn ask(server: &mut ApiServer, method: &str, path: &str, body: &Value) -> (u16, Value) {
@@ -54,23 +41,14 @@ fn what_was_created_is_read_back_and_never_created_twice() {
     let (status, made) = ask(&mut server, "POST", SECRETS, &secret);
     assert_eq!(status, 201);
     assert_eq!(made["data"]["a"], "Yg==");
-    assert_eq!(
-        (&made["kind"], &made["type"]),
-        (&json!("Secret"), &json!("Opaque"))
-    );
+    assert_eq!((&made["kind"], &made["type"]), (&json!("Secret"), &json!("Opaque")));
     assert!(made["metadata"]["uid"].is_string());
-    assert_eq!(
-        made["metadata"]["creationTimestamp"],
-        "1970-01-12T13:46:40Z"
-    );
+    assert_eq!(made["metadata"]["creationTimestamp"], "1970-01-12T13:46:40Z");
     let path = format!("{SECRETS}/s");
     assert_eq!(ask(&mut server, "GET", &path, &Value::Null), (200, made));
     let (status, again) = ask(&mut server, "POST", SECRETS, &secret);
     assert_eq!((status, &again["reason"]), (409, &json!("AlreadyExists")));
-    assert_eq!(
-        ask(&mut server, "GET", &format!("{SECRETS}/x"), &Value::Null).0,
-        404
-    );
+    assert_eq!(ask(&mut server, "GET", &format!("{SECRETS}/x"), &Value::Null).0, 404);
 }
 
 #[test]
@@ -82,10 +60,7 @@ fn a_write_over_an_older_version_or_another_object_is_a_conflict() {
     second["data"] = json!({"k": "Yg=="});
     let (status, stored) = ask(&mut server, "PUT", &path, &second);
     assert_eq!(status, 200);
-    assert_ne!(
-        stored["metadata"]["resourceVersion"],
-        first["metadata"]["resourceVersion"]
-    );
+    assert_ne!(stored["metadata"]["resourceVersion"], first["metadata"]["resourceVersion"]);
     let (status, refused) = ask(&mut server, "PUT", &path, &second);
     assert_eq!((status, &refused["reason"]), (409, &json!("Conflict")));
     for stale in [
@@ -96,10 +71,7 @@ fn a_write_over_an_older_version_or_another_object_is_a_conflict() {
         let stale = json!({"preconditions": stale["metadata"]});
         assert_eq!(ask(&mut server, "DELETE", &path, &stale).0, 409, "{stale}");
     }
-    assert_eq!(
-        ask(&mut server, "PUT", &format!("{SECRETS}/x"), &second).0,
-        404
-    );
+    assert_eq!(ask(&mut server, "PUT", &format!("{SECRETS}/x"), &second).0, 404);
 }
 
 #[test]
@@ -130,22 +102,11 @@ fn status_and_the_rest_are_written_apart() {
     assert_eq!(stated["status"], json!({"ref": "x"}));
     assert_eq!(stated["spec"], json!({"a": 2}));
     assert_eq!(stated["metadata"]["generation"], 2);
-    let (_, labelled) = ask(
-        &mut server,
-        "PATCH",
-        &path,
-        &json!({"metadata": {"labels": {"a": "b"}}}),
-    );
+    let (_, labelled) =
+        ask(&mut server, "PATCH", &path, &json!({"metadata": {"labels": {"a": "b"}}}));
     assert_eq!(labelled["metadata"]["generation"], 2);
-    let verbs: Vec<Verb> = server
-        .ledger()
-        .writes_of("things")
-        .map(|write| write.verb)
-        .collect();
-    assert_eq!(
-        verbs,
-        [Verb::Create, Verb::Update, Verb::UpdateStatus, Verb::Update]
-    );
+    let verbs: Vec<Verb> = server.ledger().writes_of("things").map(|write| write.verb).collect();
+    assert_eq!(verbs, [Verb::Create, Verb::Update, Verb::UpdateStatus, Verb::Update]);
 }
 
 #[test]
@@ -172,30 +133,14 @@ fn a_namespace_goes_when_its_last_object_has_gone_and_takes_nothing_new() {
     ask(&mut server, "POST", SECRETS, &named("free"));
     let held = json!({"metadata": {"name": "held", "finalizers": ["x.dev/f"]}});
     ask(&mut server, "POST", SECRETS, &held);
-    ask(
-        &mut server,
-        "DELETE",
-        "/api/v1/namespaces/team",
-        &Value::Null,
-    );
-    assert_eq!(
-        ask(&mut server, "GET", &format!("{SECRETS}/free"), &Value::Null).0,
-        404
-    );
+    ask(&mut server, "DELETE", "/api/v1/namespaces/team", &Value::Null);
+    assert_eq!(ask(&mut server, "GET", &format!("{SECRETS}/free"), &Value::Null).0, 404);
     let (status, refused) = ask(&mut server, "POST", SECRETS, &named("new"));
     assert_eq!(status, 403);
-    assert_eq!(
-        refused["details"]["causes"][0]["reason"],
-        "NamespaceTerminating"
-    );
+    assert_eq!(refused["details"]["causes"][0]["reason"], "NamespaceTerminating");
     let path = format!("{SECRETS}/held");
     assert!(server.get("/api/v1/namespaces/team").is_some());
-    ask(
-        &mut server,
-        "PATCH",
-        &path,
-        &json!({"metadata": {"finalizers": null}}),
-    );
+    ask(&mut server, "PATCH", &path, &json!({"metadata": {"finalizers": null}}));
     assert!(server.get("/api/v1/namespaces/team").is_none());
     assert_eq!(ask(&mut server, "POST", SECRETS, &named("new")).0, 404);
 }
@@ -220,47 +165,18 @@ fn lists_are_of_one_namespace_or_all_and_follow_selectors() {
     let labelled = json!({"metadata": {"name": "a", "labels": {"role": "x"}}});
     ask(&mut server, "POST", SECRETS, &labelled);
     ask(&mut server, "POST", SECRETS, &named("b"));
-    ask(
-        &mut server,
-        "POST",
-        "/api/v1/namespaces/other/secrets",
-        &named("c"),
-    );
+    ask(&mut server, "POST", "/api/v1/namespaces/other/secrets", &named("c"));
     let names = |server: &mut ApiServer, path: &str| -> Vec<String> {
         let (_, list) = ask(server, "GET", path, &Value::Null);
         let items = list["items"].as_array().unwrap().clone();
-        items
-            .iter()
-            .map(|item| item["metadata"]["name"].as_str().unwrap().to_owned())
-            .collect()
+        items.iter().map(|item| item["metadata"]["name"].as_str().unwrap().to_owned()).collect()
     };
     assert_eq!(names(&mut server, SECRETS), ["a", "b"]);
     assert_eq!(names(&mut server, "/api/v1/secrets"), ["c", "a", "b"]);
-    assert_eq!(
-        names(&mut server, &format!("{SECRETS}?labelSelector=role%3Dx")),
-        ["a"]
-    );
-    assert_eq!(
-        names(&mut server, &format!("{SECRETS}?labelSelector=role!%3Dx")),
-        ["b"]
-    );
-    assert_eq!(
-        names(
-            &mut server,
-            &format!("{SECRETS}?fieldSelector=metadata.name%3Db")
-        ),
-        ["b"]
-    );
-    assert_eq!(
-        ask(
-            &mut server,
-            "GET",
-            &format!("{SECRETS}?watch=true"),
-            &Value::Null
-        )
-        .0,
-        400
-    );
+    assert_eq!(names(&mut server, &format!("{SECRETS}?labelSelector=role%3Dx")), ["a"]);
+    assert_eq!(names(&mut server, &format!("{SECRETS}?labelSelector=role!%3Dx")), ["b"]);
+    assert_eq!(names(&mut server, &format!("{SECRETS}?fieldSelector=metadata.name%3Db")), ["b"]);
+    assert_eq!(ask(&mut server, "GET", &format!("{SECRETS}?watch=true"), &Value::Null).0, 400);
 }
 
 #[test]
@@ -269,10 +185,7 @@ fn an_immutable_secret_and_bad_data_are_refused() {
     let fixed = json!({"metadata": {"name": "s"}, "immutable": true, "data": {"k": "Yg=="}});
     ask(&mut server, "POST", SECRETS, &fixed);
     let path = format!("{SECRETS}/s");
-    assert_eq!(
-        ask(&mut server, "PATCH", &path, &json!({"data": {"k": "Yw=="}})).0,
-        422
-    );
+    assert_eq!(ask(&mut server, "PATCH", &path, &json!({"data": {"k": "Yw=="}})).0, 422);
     let bad = json!({"metadata": {"name": "x"}, "data": {"k": "no base64!"}});
     assert_eq!(ask(&mut server, "POST", SECRETS, &bad).0, 400);
     let huge = json!({"metadata": {"name": "y"}, "data": {"k": "A".repeat(1 << 21)}});
@@ -287,10 +200,7 @@ fn changes_by_hand_are_told_apart() {
     assert!(server.create_by_hand(THINGS, &named("t")).is_none());
     assert!(server.change_by_hand(&format!("{THINGS}/t"), &json!({"spec": {"a": 1}})));
     assert!(server.change_by_hand(&format!("{THINGS}/t/status"), &json!({"status": {"a": 1}})));
-    assert_eq!(
-        server.get(&format!("{THINGS}/t")).unwrap()["status"]["a"],
-        1
-    );
+    assert_eq!(server.get(&format!("{THINGS}/t")).unwrap()["status"]["a"], 1);
     assert_eq!(server.ledger().writes_of("things").count(), 0);
     assert!(!server.change_by_hand(&format!("{THINGS}/x"), &json!({})));
 }
@@ -306,9 +216,7 @@ fn only_metadata_is_given_where_only_metadata_is_asked_for() {
     ] {
         let mut request = request("GET", &path, &Value::Null);
         let wanted = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
-        request
-            .headers_mut()
-            .insert("accept", wanted.parse().unwrap());
+        request.headers_mut().insert("accept", wanted.parse().unwrap());
         let response = server.handle(&request, Timestamp::UNIX_EPOCH);
         let body: Value = serde_json::from_slice(response.body()).unwrap();
         assert_eq!(body["kind"], kind);
@@ -319,24 +227,11 @@ fn only_metadata_is_given_where_only_metadata_is_asked_for() {
 #[test]
 fn a_script_strikes_as_often_as_it_says() {
     let mut script = Script::default();
-    script.push(
-        Fault::on("PUT", "/secrets/", Fate::LostAfter)
-            .skip(1)
-            .times(2),
-    );
+    script.push(Fault::on("PUT", "/secrets/", Fate::LostAfter).skip(1).times(2));
     let put = http::Method::PUT;
-    let fates: Vec<Fate> = (0..4)
-        .map(|_| script.strike(&put, "/api/v1/namespaces/a/secrets/s"))
-        .collect();
-    assert_eq!(
-        fates,
-        [
-            Fate::Answered,
-            Fate::LostAfter,
-            Fate::LostAfter,
-            Fate::Answered
-        ]
-    );
+    let fates: Vec<Fate> =
+        (0..4).map(|_| script.strike(&put, "/api/v1/namespaces/a/secrets/s")).collect();
+    assert_eq!(fates, [Fate::Answered, Fate::LostAfter, Fate::LostAfter, Fate::Answered]);
     assert_eq!(script.pending(), 0);
 }
 
@@ -351,15 +246,9 @@ fn a_lost_answer_leaves_its_effect_and_a_lost_request_none() {
         futures::executor::block_on(service.clone().call(request))
             .map(|response| response.status().as_u16())
     };
-    service
-        .script()
-        .push(Fault::on("POST", "/secrets", Fate::LostAfter));
-    service
-        .script()
-        .push(Fault::on("POST", "/secrets", Fate::LostBefore));
-    service
-        .script()
-        .push(Fault::on("POST", "/secrets", Fate::Refused(503)));
+    service.script().push(Fault::on("POST", "/secrets", Fate::LostAfter));
+    service.script().push(Fault::on("POST", "/secrets", Fate::LostBefore));
+    service.script().push(Fault::on("POST", "/secrets", Fate::Refused(503)));
     assert!(send("a").is_err());
     assert!(send("b").is_err());
     assert_eq!(send("c").unwrap(), 503);
@@ -384,10 +273,7 @@ fn a_list_comes_in_pages_of_the_size_that_is_asked_for() {
         assert_eq!(status, 200);
         let names = body["items"].as_array().unwrap().iter();
         let names: Vec<_> = names.map(|item| item["metadata"]["name"].clone()).collect();
-        (
-            names,
-            body["metadata"]["continue"].as_str().map(str::to_owned),
-        )
+        (names, body["metadata"]["continue"].as_str().map(str::to_owned))
     };
     let (first, token) = page(&mut api, "limit=2");
     assert_eq!(first, ["a", "b"]);

@@ -14,9 +14,7 @@ use scene::{APPROVE, CONNECT, DENY, Scene, ended, state_of};
 #[tokio::test]
 async fn consent_in_a_browser_connects_whichever_replica_serves_it() {
     let mut scene = Scene::new(Reach::Namespace).await;
-    let url = scene
-        .connection(json!({"appSecretRef": {"name": "tenants-app"}}))
-        .await;
+    let url = scene.connection(json!({"appSecretRef": {"name": "tenants-app"}})).await;
     scene.cluster().apply(project("orders")).await;
     let browser = Browser::start().await;
 
@@ -27,12 +25,7 @@ async fn consent_in_a_browser_connects_whichever_replica_serves_it() {
     browser.assert_heading("Connect Supabase").await;
     let text = browser.text().await;
     let connection = format!("{}/acme", scene.cluster().namespace);
-    for told in [
-        "staging (eu-1)",
-        connection.as_str(),
-        ORGANIZATION,
-        "may end the access",
-    ] {
+    for told in ["staging (eu-1)", connection.as_str(), ORGANIZATION, "may end the access"] {
         assert!(text.contains(told), "{told}: {text}");
     }
     assert!(browser.cookies().await.is_empty());
@@ -41,36 +34,23 @@ async fn consent_in_a_browser_connects_whichever_replica_serves_it() {
     scene.keep(&browser, "connect").await;
 
     browser.press(CONNECT).await;
-    let chosen = browser
-        .evaluate("return document.querySelector('select').value", Vec::new())
-        .await;
+    let chosen =
+        browser.evaluate("return document.querySelector('select').value", Vec::new()).await;
     assert_eq!(chosen, ORGANIZATION, "preselected");
     browser.press(APPROVE).await;
     browser.assert_heading("Connected").await;
     let text = browser.text().await;
-    assert!(
-        text.contains(ORGANIZATION) && text.contains(&connection),
-        "{text}"
-    );
+    assert!(text.contains(ORGANIZATION) && text.contains(&connection), "{text}");
     browser.inspect("connected").await;
     scene.keep(&browser, "connected").await;
     assert!(browser.cookies().await.is_empty(), "its work is done");
 
     scene.becomes_ready().await;
-    scene
-        .cluster()
-        .wait_condition(PROJECT, "orders", "Ready", "True")
-        .await;
+    scene.cluster().wait_condition(PROJECT, "orders", "Ready", "True").await;
     let events = scene.cluster().event_reasons("acme").await;
-    assert!(
-        events.iter().any(|reason| reason == "Authorized"),
-        "{events:?}"
-    );
+    assert!(events.iter().any(|reason| reason == "Authorized"), "{events:?}");
     let counted = scene.operators[1].metrics().await;
-    assert!(
-        counted.contains(r#"consent_flows_total{outcome="connected"} 1"#),
-        "{counted}"
-    );
+    assert!(counted.contains(r#"consent_flows_total{outcome="connected"} 1"#), "{counted}");
     let age = scene.operators[0].metrics().await;
     assert!(age.contains("token_expiry_timestamp_seconds{"), "{age}");
 
@@ -107,10 +87,7 @@ async fn a_browser_that_comes_back_with_anything_else_connects_nothing() {
     browser.press(APPROVE).await;
     browser.assert_heading("Another organization").await;
     let text = browser.text().await;
-    assert!(
-        text.contains("other") && text.contains(ORGANIZATION),
-        "{text}"
-    );
+    assert!(text.contains("other") && text.contains(ORGANIZATION), "{text}");
     browser.inspect("another-organization").await;
     scene.keep(&browser, "another organization").await;
     assert_eq!(scene.exchanges(), 1);
@@ -167,21 +144,14 @@ async fn what_was_consented_to_while_nobody_leads_is_taken_over_by_the_next_lead
     browser.press(APPROVE).await;
     browser.assert_heading("Connected").await;
     scene.keep(&browser, "connected").await;
-    let grants = scene
-        .cluster()
-        .data(SECRET, "acme-oauth-grants")
-        .await
-        .unwrap();
+    let grants = scene.cluster().data(SECRET, "acme-oauth-grants").await.unwrap();
     assert!(
         grants.values().any(|entry| entry.contains("refresh_token")),
         "it waits in the grants Secret"
     );
     scene.becomes_ready().await;
     let grants = scene.cluster().data(SECRET, "acme-oauth-grants").await;
-    assert!(
-        !format!("{grants:?}").contains("refresh_token"),
-        "{grants:?}"
-    );
+    assert!(!format!("{grants:?}").contains("refresh_token"), "{grants:?}");
     browser.close().await;
     scene.finish().await;
 }
@@ -191,19 +161,12 @@ async fn people_are_sent_on_to_addresses_that_are_allowed_and_to_no_other() {
     let mut scene = Scene::new(Reach::Namespace).await;
     let url = scene.plain_connection().await;
     let browser = Browser::start().await;
-    for refused in [
-        "https://evil.example/",
-        "//evil.example/",
-        "javascript:alert(1)",
-    ] {
+    for refused in ["https://evil.example/", "//evil.example/", "javascript:alert(1)"] {
         let mut address = url::Url::parse(&url).unwrap();
         address.query_pairs_mut().append_pair("return_to", refused);
         browser.open(address.as_str()).await;
         let source = browser.source().await;
-        assert!(
-            !source.contains("evil") && !source.contains("alert"),
-            "{source}"
-        );
+        assert!(!source.contains("evil") && !source.contains("alert"), "{source}");
     }
     // Given to the form by somebody's hand, it is refused all the same, and the person stays here.
     let plant = "const field = document.createElement('input'); field.name = 'return_to'; \
@@ -233,28 +196,20 @@ async fn people_are_sent_on_to_addresses_that_are_allowed_and_to_no_other() {
 #[tokio::test]
 async fn a_connection_of_the_cluster_is_consented_to_as_well() {
     let mut scene = Scene::new(Reach::Cluster).await;
-    let url = scene
-        .connection(json!({"appSecretRef": {"name": "tenants-app"}}))
-        .await;
+    let url = scene.connection(json!({"appSecretRef": {"name": "tenants-app"}})).await;
     let lent = project("orders").of_cluster_connection("acme");
     scene.cluster().apply(lent).await;
     let browser = Browser::start().await;
     browser.open(&url).await;
     let text = browser.text().await;
     assert!(text.contains("Cluster connection"), "{text}");
-    assert!(
-        text.contains("a namespace that the connection admits"),
-        "{text}"
-    );
+    assert!(text.contains("a namespace that the connection admits"), "{text}");
     browser.inspect("connect-cluster").await;
     scene.keep(&browser, "connect cluster").await;
     scene.consents(&browser, &url, APPROVE).await;
     browser.assert_heading("Connected").await;
     scene.becomes_ready().await;
-    scene
-        .cluster()
-        .wait_condition(PROJECT, "orders", "Ready", "True")
-        .await;
+    scene.cluster().wait_condition(PROJECT, "orders", "Ready", "True").await;
     browser.close().await;
     scene.finish().await;
 }

@@ -51,34 +51,16 @@ impl Scene {
         let mut stage = Stage::with(reach, Config::fast(), &all).await;
         front.admits(stage.release.ingress(&stage.system).await);
         stage.platform.serve_dashboard();
-        stage
-            .platform
-            .world()
-            .add_organization("other", "Other", Plan::Pro);
-        let app = stage
-            .platform
-            .world()
-            .register_app(&[&front.callback()], ALL_SCOPES);
-        let entries = [
-            ("client_id", app.client_id.as_str()),
-            ("client_secret", app.client_secret.as_str()),
-        ];
+        stage.platform.world().add_organization("other", "Other", Plan::Pro);
+        let app = stage.platform.world().register_app(&[&front.callback()], ALL_SCOPES);
+        let entries =
+            [("client_id", app.client_id.as_str()), ("client_secret", app.client_secret.as_str())];
         stage.system.apply(secret("operators-app", &entries)).await;
-        let tenant = if reach == Reach::Namespace {
-            &stage.cluster
-        } else {
-            &stage.system
-        };
+        let tenant = if reach == Reach::Namespace { &stage.cluster } else { &stage.system };
         tenant.apply(secret("tenants-app", &entries)).await;
         let operators = vec![stage.operator().await, stage.operator().await];
         front.serves(&[&operators[0], &operators[1]]);
-        Self {
-            stage,
-            front,
-            operators,
-            reach,
-            pages: Vec::new(),
-        }
+        Self { stage, front, operators, reach, pages: Vec::new() }
     }
 
     pub fn cluster(&self) -> &Cluster {
@@ -93,18 +75,12 @@ impl Scene {
             let admitted = json!({"names": [self.cluster().namespace]});
             cluster_oauth_connection("acme").with("allowedNamespaces", admitted)
         };
-        let connection = connection
-            .with("auth/oauth", oauth)
-            .with("organizationSlug", ORGANIZATION);
+        let connection =
+            connection.with("auth/oauth", oauth).with("organizationSlug", ORGANIZATION);
         self.cluster().apply(connection).await;
         let told = self
             .cluster()
-            .wait_condition(
-                self.kind(),
-                "acme",
-                "Ready",
-                "False/ReauthorizationRequired",
-            )
+            .wait_condition(self.kind(), "acme", "Ready", "False/ReauthorizationRequired")
             .await;
         let url = told["status"]["consentURL"].as_str().unwrap().to_owned();
         let message = condition(&told, "Ready").unwrap()["message"].to_string();
@@ -114,11 +90,7 @@ impl Scene {
     }
 
     fn kind(&self) -> Kind {
-        if self.reach == Reach::Namespace {
-            CONNECTION
-        } else {
-            CLUSTER_CONNECTION
-        }
+        if self.reach == Reach::Namespace { CONNECTION } else { CLUSTER_CONNECTION }
     }
 
     /// Opens the page, presses the button, and one of the platform's buttons.
@@ -158,11 +130,7 @@ impl Scene {
     pub async fn stays_unconnected(&self) {
         let object = self.cluster().get(self.kind(), "acme").await.unwrap();
         assert_eq!(condition(&object, "Ready").unwrap()["status"], "False");
-        let revoked = self
-            .stage
-            .platform
-            .calls_since(0)
-            .contains_key("POST /v1/oauth/revoke");
+        let revoked = self.stage.platform.calls_since(0).contains_key("POST /v1/oauth/revoke");
         assert!(!revoked, "what belongs to others is left alone");
     }
 
@@ -188,9 +156,7 @@ impl Scene {
             let text = value.as_str().unwrap().to_owned();
             STANDARD.decode(text).unwrap()
         };
-        data.into_iter()
-            .map(|(name, value)| (name, decode(value)))
-            .collect()
+        data.into_iter().map(|(name, value)| (name, decode(value))).collect()
     }
 }
 
@@ -207,8 +173,7 @@ pub fn ended(state: &str, keys: &[(String, Vec<u8>)]) -> String {
     let mut ticket: Value = serde_json::from_slice(ticket).unwrap();
     ticket["ends_at"] = json!("2026-01-01T00:00:00Z");
     let mut changed = ticket.to_string().into_bytes();
-    key.seal_in_place_append_tag(nonce(), aad(), &mut changed)
-        .unwrap();
+    key.seal_in_place_append_tag(nonce(), aad(), &mut changed).unwrap();
     whole.truncate(NONCE_LEN);
     whole.extend(changed);
     format!("{name}.{}", URL_SAFE_NO_PAD.encode(whole))
@@ -218,9 +183,5 @@ pub fn ended(state: &str, keys: &[(String, Vec<u8>)]) -> String {
 pub fn state_of(address: &str) -> String {
     let url = url::Url::parse(address).unwrap();
     let mut pairs = url.query_pairs();
-    pairs
-        .find(|(name, _)| name == "state")
-        .unwrap()
-        .1
-        .into_owned()
+    pairs.find(|(name, _)| name == "state").unwrap().1.into_owned()
 }

@@ -22,9 +22,7 @@ use crate::support::terminal::Terminal;
 
 /// What a command that asks nothing says, and that it failed.
 async fn refusal(mut command: Command) -> String {
-    command
-        .stdin(std::process::Stdio::null())
-        .kill_on_drop(true);
+    command.stdin(std::process::Stdio::null()).kill_on_drop(true);
     let output = timeout(SOON, command.output()).await;
     let output = output.expect("it ends at once").unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -48,10 +46,7 @@ async fn a_person_who_has_nothing_is_led_to_a_connection_that_is_ready() {
     for made in ["Secret supabase-oauth-app", "SupabaseConnection acme"] {
         assert!(shown.contains(&format!("The {made} was made.")), "{shown}");
     }
-    assert_no_leaks(
-        &stage.platform.canaries(),
-        &[Text::new("the terminal", shown)],
-    );
+    assert_no_leaks(&stage.platform.canaries(), &[Text::new("the terminal", shown)]);
     let object = stage.cluster.get(CONNECTION, "acme").await.unwrap();
     assert_eq!(object["spec"]["organizationSlug"], ORGANIZATION);
     stage.finish(vec![operator]).await;
@@ -84,9 +79,7 @@ async fn an_app_that_a_connection_names_and_that_is_not_there_is_asked_for() {
     let oauth = json!({"appSecretRef": {"name": "not-there-yet"}});
     unconnected_with(&stage, oauth, "SecretNotFound").await;
     let mut terminal = Terminal::start(&command(&stage, port));
-    terminal
-        .shows("The Secret not-there-yet of the OAuth app does not exist")
-        .await;
+    terminal.shows("The Secret not-there-yet of the OAuth app does not exist").await;
     terminal.shows("[y/n]").await;
     terminal.types("yes").await;
     led_on(&stage, terminal, &app).await;
@@ -106,9 +99,7 @@ async fn a_connection_of_the_cluster_is_made_and_brought_back_as_its_status_says
     };
     let first = format!("acme --cluster --namespace {}", stage.system.namespace);
     let mut terminal = Terminal::start(&without_browser(&first));
-    terminal
-        .shows("There is no ClusterSupabaseConnection acme.")
-        .await;
+    terminal.shows("There is no ClusterSupabaseConnection acme.").await;
     terminal.types("y").await;
     terminal.shows("address):").await;
     terminal.types(ORGANIZATION).await;
@@ -116,22 +107,13 @@ async fn a_connection_of_the_cluster_is_made_and_brought_back_as_its_status_says
     assert!(shown.contains("spec.allowedNamespaces"), "{shown}");
 
     // Somebody removes the app in the dashboard; the first project notices.
-    stage
-        .platform
-        .world()
-        .revoke_authorization(&app, ORGANIZATION);
+    stage.platform.world().revoke_authorization(&app, ORGANIZATION);
     let admitted = json!({"spec": {"allowedNamespaces": {"names": [stage.cluster.namespace]}}});
-    stage
-        .cluster
-        .merge(CLUSTER_CONNECTION, "acme", admitted)
-        .await;
+    stage.cluster.merge(CLUSTER_CONNECTION, "acme", admitted).await;
     let lent = project("orders").of_cluster_connection("acme");
     stage.cluster.apply(lent).await;
     let dead = "False/ReauthorizationRequired";
-    let object = stage
-        .cluster
-        .wait_condition(CLUSTER_CONNECTION, "acme", "Ready", dead)
-        .await;
+    let object = stage.cluster.wait_condition(CLUSTER_CONNECTION, "acme", "Ready", dead).await;
     let message = condition(&object, "Ready").unwrap()["message"].clone();
     let message = message.as_str().unwrap();
     let named = message
@@ -140,10 +122,7 @@ async fn a_connection_of_the_cluster_is_made_and_brought_back_as_its_status_says
         .and_then(|rest| rest.split('\'').next());
     let named = named.unwrap_or_else(|| panic!("no command: {message}"));
     consented(&stage, waiting(without_browser(named)).await).await;
-    stage
-        .cluster
-        .wait_condition(PROJECT, "orders", "Ready", "True")
-        .await;
+    stage.cluster.wait_condition(PROJECT, "orders", "Ready", "True").await;
     stage.finish(vec![operator]).await;
 }
 
@@ -160,18 +139,10 @@ async fn nothing_is_made_without_a_yes_or_for_what_is_no_organization() {
         (&["y", ORGANIZATION, ""], "an answer is needed"),
         (&["y", ORGANIZATION, "two words"], "that is no client_id"),
         (&["y", ORGANIZATION, "with:colon"], "that is no client_id"),
-        (
-            &["y", ORGANIZATION, "client", ""],
-            "that is no client_secret",
-        ),
+        (&["y", ORGANIZATION, "client", ""], "that is no client_secret"),
     ] {
         let mut terminal = Terminal::start(&command(&stage, port));
-        let questions = [
-            "[y/n] ",
-            "address): ",
-            "client_id: ",
-            "client_secret (not shown): ",
-        ];
+        let questions = ["[y/n] ", "address): ", "client_id: ", "client_secret (not shown): "];
         for (question, answer) in questions.iter().zip(answers) {
             terminal.shows(question).await;
             terminal.types(answer).await;
@@ -216,25 +187,16 @@ async fn the_operators_app_serves_whoever_may_read_it() {
     let said = refusal(with_app(&own)).await;
     assert!(said.contains("leave --app-secret out"), "{said}");
     let said = refusal(command(&stage, port)).await;
-    assert!(
-        said.contains("tenants-app") && said.contains("does not exist"),
-        "{said}"
-    );
+    assert!(said.contains("tenants-app") && said.contains("does not exist"), "{said}");
 
     // Not an empty object: server-side apply takes that away with the last field that was in it.
     let operators = json!({"revokeOnDelete": false});
     let message = unconnected_with(&stage, operators, "ReauthorizationRequired").await;
-    assert!(
-        message.contains(&format!("--app-secret {own}")),
-        "{message}"
-    );
+    assert!(message.contains(&format!("--app-secret {own}")), "{message}");
     let object = stage.cluster.get(CONNECTION, "acme").await.unwrap();
     let url = object["status"]["consentURL"].as_str().unwrap();
     let said = refusal(command(&stage, port)).await;
-    assert!(
-        said.contains(url) && said.contains("--app-secret"),
-        "{said}"
-    );
+    assert!(said.contains(url) && said.contains("--app-secret"), "{said}");
 
     let said = refusal(with_app("operators-app")).await;
     assert!(said.contains("<namespace>/<name>"), "{said}");
@@ -269,20 +231,13 @@ async fn a_missing_right_is_named_before_the_browser_opens() {
         ("update the Secret acme-oauth-grants", secrets(&["update"])),
     ] {
         let said = refusal(as_person()).await;
-        let named = format!(
-            "your user may not {missing} in the namespace {}",
-            stage.cluster.namespace
-        );
+        let named =
+            format!("your user may not {missing} in the namespace {}", stage.cluster.namespace);
         assert!(said.contains(&named), "{missing}: {said}");
         rules.push(then);
         permit(&stage, &person, &json!(rules)).await;
     }
-    assert!(
-        !stage
-            .platform
-            .calls_since(0)
-            .contains_key("GET /v1/oauth/authorize")
-    );
+    assert!(!stage.platform.calls_since(0).contains_key("GET /v1/oauth/authorize"));
     // Nothing more is needed: without the right to patch, the operator looks by itself.
     consented(&stage, waiting(as_person()).await).await;
     stage.finish(vec![operator]).await;

@@ -45,30 +45,22 @@ async fn unconnected(stage: &Stage, port: u16) {
 /// An app that comes back to a port.
 fn registered(stage: &Stage, port: u16) -> App {
     let redirect = format!("http://127.0.0.1:{port}/callback");
-    stage
-        .platform
-        .world()
-        .register_app(&[&redirect], ALL_SCOPES)
+    stage.platform.world().register_app(&[&redirect], ALL_SCOPES)
 }
 
 fn app_secret(name: &str, app: &App) -> Sample {
-    let entries = [
-        ("client_id", app.client_id.as_str()),
-        ("client_secret", app.client_secret.as_str()),
-    ];
+    let entries =
+        [("client_id", app.client_id.as_str()), ("client_secret", app.client_secret.as_str())];
     secret(name, &entries)
 }
 
 /// A connection that is not Ready for a reason; gives what it says.
 async fn unconnected_with(stage: &Stage, oauth: Value, reason: &str) -> String {
-    let connection = oauth_connection("acme")
-        .with("auth/oauth", oauth)
-        .with("organizationSlug", ORGANIZATION);
+    let connection =
+        oauth_connection("acme").with("auth/oauth", oauth).with("organizationSlug", ORGANIZATION);
     stage.cluster.apply(connection).await;
-    let told = stage
-        .cluster
-        .wait_condition(CONNECTION, "acme", "Ready", &format!("False/{reason}"))
-        .await;
+    let told =
+        stage.cluster.wait_condition(CONNECTION, "acme", "Ready", &format!("False/{reason}")).await;
     condition(&told, "Ready").unwrap()["message"].to_string()
 }
 
@@ -81,9 +73,8 @@ fn command(stage: &Stage, port: u16) -> Command {
 
 /// The command with these arguments, and those that every test needs.
 fn command_of(stage: &Stage, arguments: &str, port: u16) -> Command {
-    let mut command: Command = stage
-        .plane
-        .command(env!("CARGO_BIN_EXE_supabase-operator").as_ref());
+    let mut command: Command =
+        stage.plane.command(env!("CARGO_BIN_EXE_supabase-operator").as_ref());
     command
         .arg("connect")
         .args(arguments.split(' '))
@@ -102,11 +93,7 @@ async fn connect(stage: &Stage, port: u16) -> Waiting {
 
 /// Starts a command, and reads on until it shows an address.
 async fn waiting(mut command: Command) -> Waiting {
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let mut child = command.spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap());
     let address = async {
@@ -134,29 +121,16 @@ async fn browse(stage: &Stage, address: &str, consent: Consent) -> (u16, String,
     let sent = client.get(address).send().await.unwrap();
     assert_eq!(sent.status().as_u16(), 303);
     let page = url::Url::parse(sent.headers()["location"].to_str().unwrap()).unwrap();
-    let auth_id = page
-        .query_pairs()
-        .find(|(name, _)| name == "auth_id")
-        .unwrap()
-        .1
-        .into_owned();
+    let auth_id = page.query_pairs().find(|(name, _)| name == "auth_id").unwrap().1.into_owned();
     let now = stage.platform.now();
-    let back = stage
-        .platform
-        .world()
-        .consent(&auth_id, consent, now)
-        .unwrap()
-        .to_string();
+    let back = stage.platform.world().consent(&auth_id, consent, now).unwrap().to_string();
     let shown = client.get(&back).send().await.unwrap();
     let status = shown.status().as_u16();
     (status, shown.text().await.unwrap(), back)
 }
 
 fn grant(organization: &str) -> Consent {
-    Consent::Grant {
-        organization: organization.to_owned(),
-        projects: None,
-    }
+    Consent::Grant { organization: organization.to_owned(), projects: None }
 }
 
 /// Consents to what a waiting command asks for: the connection becomes Ready.
@@ -192,29 +166,16 @@ async fn consent_from_a_terminal_makes_a_connection_ready() {
     unconnected(&stage, port).await;
     let (child, lines, address) = connect(&stage, port).await;
     let (status, page, back) = browse(&stage, &address, grant(ORGANIZATION)).await;
-    assert!(
-        status == 200 && page.contains("Connected"),
-        "{status} {page}"
-    );
+    assert!(status == 200 && page.contains("Connected"), "{status} {page}");
     let (worked, said) = ending(child, lines).await;
     assert!(worked && said.contains("acme is Ready"), "{said}");
     let canaries = stage.platform.canaries();
-    assert_no_leaks(
-        &canaries,
-        &[Text::new("the terminal", said), Text::new("the page", page)],
-    );
-    let held = stage
-        .cluster
-        .data(SECRET, "acme-oauth-state")
-        .await
-        .unwrap();
+    assert_no_leaks(&canaries, &[Text::new("the terminal", said), Text::new("the page", page)]);
+    let held = stage.cluster.data(SECRET, "acme-oauth-state").await.unwrap();
     assert!(held.contains_key("refresh_token"));
     let grants = stage.cluster.data(SECRET, "acme-oauth-grants").await;
     let left = format!("{grants:?}");
-    assert!(
-        !left.contains("refresh_token"),
-        "the pair is in custody: {left}"
-    );
+    assert!(!left.contains("refresh_token"), "the pair is in custody: {left}");
     assert!(back.contains("state="));
     ready_project(&stage, "orders").await;
     stage.finish(vec![operator]).await;
@@ -250,14 +211,8 @@ async fn a_consent_that_is_refused_or_given_for_another_organization_connects_no
     let operator = stage.operator().await;
     let port = free_port();
     unconnected(&stage, port).await;
-    stage
-        .platform
-        .world()
-        .add_organization("other", "Other", simulated_platform::Plan::Pro);
-    for (consent, says) in [
-        (Consent::Deny, "consent was refused"),
-        (grant("other"), "for acme"),
-    ] {
+    stage.platform.world().add_organization("other", "Other", simulated_platform::Plan::Pro);
+    for (consent, says) in [(Consent::Deny, "consent was refused"), (grant("other"), "for acme")] {
         let (child, lines, address) = connect(&stage, port).await;
         let (status, page, _) = browse(&stage, &address, consent).await;
         assert_eq!(status, 400, "{page}");
@@ -269,10 +224,7 @@ async fn a_consent_that_is_refused_or_given_for_another_organization_connects_no
         .cluster
         .wait_condition(CONNECTION, "acme", "Ready", "False/ReauthorizationRequired")
         .await;
-    let revoked = stage
-        .platform
-        .calls_since(0)
-        .contains_key("POST /v1/oauth/revoke");
+    let revoked = stage.platform.calls_since(0).contains_key("POST /v1/oauth/revoke");
     assert!(!revoked, "what belongs to others is left alone");
     stage.finish(vec![operator]).await;
 }
@@ -285,11 +237,7 @@ async fn whoever_comes_with_another_state_is_sent_away_and_the_terminal_waits_on
     unconnected(&stage, port).await;
     let (child, lines, address) = connect(&stage, port).await;
     let stranger = format!("http://127.0.0.1:{port}/callback?code=stolen&state=guessed");
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .timeout(SOON)
-        .build()
-        .unwrap();
+    let client = reqwest::Client::builder().no_proxy().timeout(SOON).build().unwrap();
     let shown = client.get(stranger).send().await.unwrap();
     assert_eq!(shown.status().as_u16(), 400);
     assert_eq!(shown.headers()["cache-control"], "no-store");

@@ -70,13 +70,9 @@ pub(crate) struct Order {
 pub(crate) fn password_fault(password: &str, field: &str) -> Option<String> {
     let lower = password.to_lowercase();
     let mut letters = lower.chars();
-    let monotonous = letters
-        .next()
-        .is_some_and(|first| letters.all(|letter| letter == first));
+    let monotonous = letters.next().is_some_and(|first| letters.all(|letter| letter == first));
     if password.chars().count() < 4 {
-        Some(format!(
-            "{field} must be longer than or equal to 4 characters"
-        ))
+        Some(format!("{field} must be longer than or equal to 4 characters"))
     } else if monotonous || WEAK.contains(&lower.as_str()) {
         Some(
             "Password is known to be weak and easy to guess, please choose a different one"
@@ -105,10 +101,7 @@ impl World {
         }
         if !organization.plan.is_paid() && order.size.as_deref().is_some_and(|size| size != "nano")
         {
-            return Err(Reply::error(
-                402,
-                "Instance size is not available on the free plan",
-            ));
+            return Err(Reply::error(402, "Instance size is not available on the free plan"));
         }
         self.free_place(organization)
             .map_err(|message| Reply::error(self.config.quota_status, &message))?;
@@ -116,10 +109,7 @@ impl World {
         self.free_name(&organization, &order.name, None)?;
         let reference = self.found_project(order, &organization, &call.caller.identity, None);
         let status = self.config.create_status;
-        let project = self
-            .projects
-            .get(&reference)
-            .ok_or_else(Reply::project_not_found)?;
+        let project = self.projects.get(&reference).ok_or_else(Reply::project_not_found)?;
         Ok(Reply::json(201, listing::brief(project, status)))
     }
 
@@ -148,12 +138,7 @@ impl World {
         let password = text("db_pass").unwrap_or_default();
         faults.extend(password_fault(password, "db_pass"));
         let size = chosen(body, "desired_instance_size", SIZES, &mut faults);
-        let engine = chosen(
-            body,
-            "postgres_engine",
-            &["15", "17", "17-oriole"],
-            &mut faults,
-        );
+        let engine = chosen(body, "postgres_engine", &["15", "17", "17-oriole"], &mut faults);
         let channels = &["internal", "alpha", "beta", "ga", "withdrawn", "preview"];
         let channel = chosen(body, "release_channel", channels, &mut faults);
         for flag in ["kps_enabled", "high_availability"] {
@@ -187,10 +172,7 @@ impl World {
                 Err("Only one of region or region_selection can be specified".to_owned())
             }
             (None, None) => Err("One of region or region_selection must be specified".to_owned()),
-            (Some(region), None) => region
-                .as_str()
-                .and_then(regions::specific)
-                .ok_or_else(unknown),
+            (Some(region), None) => region.as_str().and_then(regions::specific).ok_or_else(unknown),
             (None, Some(selection)) => {
                 let text = |name: &str| selection.get(name).and_then(Value::as_str);
                 match (text("type"), text("code")) {
@@ -273,10 +255,7 @@ impl World {
         branch_of: Option<String>,
     ) -> String {
         let reference = self.random.letters(20);
-        let paid = self
-            .organizations
-            .get(organization)
-            .is_some_and(|found| found.plan.is_paid());
+        let paid = self.organizations.get(organization).is_some_and(|found| found.plan.is_paid());
         let smallest = if paid { "micro" } else { "nano" };
         let effect = Effect::Created {
             reference: reference.clone(),
@@ -309,17 +288,11 @@ impl World {
             postgres_engine: order.engine,
             release_channel: order.channel,
             pooler_index: self.random.below(2),
-            change: change.map(|to| Change {
-                at,
-                to: Next::Status(to),
-            }),
+            change: change.map(|to| Change { at, to: Next::Status(to) }),
             stuck: fate == Fate::Stuck,
             active_since: None,
             provisioned_at: None,
-            password: Password {
-                current: Secret::new(order.password),
-                coming: Vec::new(),
-            },
+            password: Password { current: Secret::new(order.password), coming: Vec::new() },
             jwt_secret: Secret::new(self.random.alphanumeric(64)),
             legacy_keys_enabled: true,
             keys,
@@ -332,21 +305,11 @@ impl World {
 
     /// A fresh API key of the new kind.
     pub(crate) fn key(&mut self, name: &str, secret: bool) -> Key {
-        let kind = if secret {
-            "sb_secret"
-        } else {
-            "sb_publishable"
-        };
-        let value = format!(
-            "{kind}_{}_{}",
-            self.random.alphanumeric(22),
-            self.random.alphanumeric(8)
-        );
-        let template = if secret {
-            serde_json::json!({ "role": "service_role" })
-        } else {
-            Value::Null
-        };
+        let kind = if secret { "sb_secret" } else { "sb_publishable" };
+        let value =
+            format!("{kind}_{}_{}", self.random.alphanumeric(22), self.random.alphanumeric(8));
+        let template =
+            if secret { serde_json::json!({ "role": "service_role" }) } else { Value::Null };
         Key {
             id: self.random.uuid(),
             name: name.to_owned(),
@@ -368,15 +331,9 @@ fn chosen(
     faults: &mut Vec<String>,
 ) -> Option<String> {
     let value = body.get(field)?;
-    let known = value
-        .as_str()
-        .filter(|word| allowed.contains(word))
-        .map(str::to_owned);
+    let known = value.as_str().filter(|word| allowed.contains(word)).map(str::to_owned);
     if known.is_none() {
-        faults.push(format!(
-            "{field} must be one of the following values: {}",
-            allowed.join(", ")
-        ));
+        faults.push(format!("{field} must be one of the following values: {}", allowed.join(", ")));
     }
     known
 }

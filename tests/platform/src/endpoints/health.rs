@@ -10,16 +10,8 @@ use crate::clock::later;
 use crate::project::Project;
 use crate::world::{Call, World};
 
-const SERVICES: &[&str] = &[
-    "auth",
-    "db",
-    "db_postgres_user",
-    "pooler",
-    "realtime",
-    "rest",
-    "storage",
-    "pg_bouncer",
-];
+const SERVICES: &[&str] =
+    &["auth", "db", "db_postgres_user", "pooler", "realtime", "rest", "storage", "pg_bouncer"];
 
 impl World {
     pub(crate) fn health(&self, call: &Call<'_>) -> Outcome {
@@ -33,29 +25,21 @@ impl World {
             .filter(|service| !service.is_empty())
             .collect();
         if asked.is_empty() || asked.iter().any(|service| !SERVICES.contains(service)) {
-            let message = format!(
-                "each value in services must be one of: {}",
-                SERVICES.join(", ")
-            );
+            let message = format!("each value in services must be one of: {}", SERVICES.join(", "));
             return Err(call.invalid(&[&message]));
         }
         let timeout = call.query("timeout_ms").map(|text| text.parse::<u32>());
         if timeout.is_some_and(|timeout| timeout.map_or(true, |millis| millis > 10_000)) {
             return Err(call.invalid(&["timeout_ms must not be greater than 10000"]));
         }
-        let list = asked
-            .iter()
-            .map(|service| self.service(project, service))
-            .collect();
+        let list = asked.iter().map(|service| self.service(project, service)).collect();
         Ok(Reply::ok(Value::Array(list)))
     }
 
     fn service(&self, project: &Project, service: &str) -> Value {
         let lag = self.config.services_lag;
         let all_up = |share: u32| {
-            project
-                .active_since
-                .is_some_and(|since| later(since, lag / 4 * share) <= self.now)
+            project.active_since.is_some_and(|since| later(since, lag / 4 * share) <= self.now)
         };
         let unhealthy = |error: &str| json!({ "name": service, "healthy": false, "status": "UNHEALTHY", "error": error });
         let coming = || json!({ "name": service, "healthy": false, "status": "COMING_UP" });
@@ -72,9 +56,9 @@ impl World {
             "rest" if project.settings.db_schema.is_empty() => {
                 unhealthy("{\"error\":\"Data API is disabled\"}")
             }
-            _ if asleep => unhealthy(&format!(
-                "Failed to retrieve project's {service} service health"
-            )),
+            _ if asleep => {
+                unhealthy(&format!("Failed to retrieve project's {service} service health"))
+            }
             _ if up => healthy(project, service),
             "pooler" => unhealthy("{\"error\":\"not found\"}"),
             "storage" if project.status.is_active() => {

@@ -80,16 +80,9 @@ impl World {
         }
         let mut key = self.key(&name, secret);
         key.description = text("description").map(str::to_owned);
-        if self
-            .living(call)?
-            .keys
-            .iter()
-            .any(|other| other.name == name && other.secret == secret)
+        if self.living(call)?.keys.iter().any(|other| other.name == name && other.secret == secret)
         {
-            return Err(Reply::error(
-                400,
-                "An API key of this name and type already exists",
-            ));
+            return Err(Reply::error(400, "An API key of this name and type already exists"));
         }
         self.hand_out(&key, reveal);
         let answer = shown(&key, reveal);
@@ -141,9 +134,7 @@ impl World {
     fn one_key(&self, call: &Call<'_>) -> Result<Key, Reply> {
         let project = self.with_keys(call)?;
         let found = project.keys.iter().find(|key| key.id == call.second());
-        found
-            .cloned()
-            .ok_or_else(|| Reply::error(404, "API key not found"))
+        found.cloned().ok_or_else(|| Reply::error(404, "API key not found"))
     }
 
     fn hand_out(&mut self, key: &Key, reveal: bool) {
@@ -173,11 +164,7 @@ impl World {
     }
 
     fn legacy_switch(&self) -> Result<(), Reply> {
-        if self.config.legacy_key_endpoints {
-            Ok(())
-        } else {
-            Err(Reply::error(404, "Not Found"))
-        }
+        if self.config.legacy_key_endpoints { Ok(()) } else { Err(Reply::error(404, "Not Found")) }
     }
 
     /// Changes a setting and writes that into the ledger.
@@ -190,10 +177,7 @@ impl World {
         let reference = call.reference();
         self.accept(
             &call.caller.identity,
-            Effect::Changed {
-                reference: reference.to_owned(),
-                setting,
-            },
+            Effect::Changed { reference: reference.to_owned(), setting },
         );
         self.change(reference, |project, _, _| change(project));
     }

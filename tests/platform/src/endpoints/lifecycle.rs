@@ -27,11 +27,7 @@ impl World {
         self.free_name(&organization, name, Some(reference))?;
         self.accept(
             &call.caller.identity,
-            Effect::Renamed {
-                reference: reference.to_owned(),
-                from,
-                to: name.to_owned(),
-            },
+            Effect::Renamed { reference: reference.to_owned(), from, to: name.to_owned() },
         );
         self.change(reference, |project, _, _| {
             name.clone_into(&mut project.name);
@@ -50,26 +46,19 @@ impl World {
         if let Some(object) = answer.as_object_mut() {
             object.insert("slug".to_owned(), project.organization.clone().into());
         }
-        self.enter(call, Status::GoingDown, |reference| Effect::Deleted {
-            reference,
-        });
+        self.enter(call, Status::GoingDown, |reference| Effect::Deleted { reference });
         Ok(Reply::ok(answer))
     }
 
     pub(crate) fn pause_project(&mut self, call: &Call<'_>) -> Outcome {
         let project = self.living(call)?;
         if self.is_paid(project) {
-            return Err(Reply::error(
-                400,
-                "Projects of a paid organization cannot be paused",
-            ));
+            return Err(Reply::error(400, "Projects of a paid organization cannot be paused"));
         }
         if !project.status.is_active() {
             return Err(Reply::error(400, "Project must be active to be paused"));
         }
-        self.enter(call, Status::Pausing, |reference| Effect::Paused {
-            reference,
-        });
+        self.enter(call, Status::Pausing, |reference| Effect::Paused { reference });
         Ok(Reply::empty(200))
     }
 
@@ -89,8 +78,7 @@ impl World {
             return Err(Reply::error(400, &message));
         }
         if let Some(organization) = self.organizations.get(&project.organization) {
-            self.free_place(organization)
-                .map_err(|message| Reply::error(403, &message))?;
+            self.free_place(organization).map_err(|message| Reply::error(403, &message))?;
         }
         let status = self.config.restore_status;
         self.enter(call, status, |reference| Effect::Restored { reference });
@@ -109,9 +97,7 @@ impl World {
         if self.living(call)?.status != Status::Restoring {
             return Err(Reply::error(400, "Project is not being restored"));
         }
-        self.enter(call, Status::Inactive, |reference| Effect::Paused {
-            reference,
-        });
+        self.enter(call, Status::Inactive, |reference| Effect::Paused { reference });
         Ok(Reply::empty(200))
     }
 
@@ -119,19 +105,14 @@ impl World {
         if !self.living(call)?.status.is_active() {
             return Err(Reply::error(400, "Project must be active to be restarted"));
         }
-        self.enter(call, Status::Restarting, |reference| Effect::Restarted {
-            reference,
-        });
+        self.enter(call, Status::Restarting, |reference| Effect::Restarted { reference });
         Ok(Reply::empty(200))
     }
 
     pub(crate) fn change_password(&mut self, call: &Call<'_>) -> Outcome {
         let active = self.living(call)?.status.is_active();
         let body = call.json()?;
-        let password = body
-            .get("password")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
+        let password = body.get("password").and_then(Value::as_str).unwrap_or_default();
         self.ledger.remember(password);
         if let Some(fault) = password_fault(password, "password") {
             return Err(call.invalid(&[&fault]));
@@ -143,13 +124,9 @@ impl World {
         self.set_password(reference, password);
         self.accept(
             &call.caller.identity,
-            Effect::PasswordChanged {
-                reference: reference.to_owned(),
-            },
+            Effect::PasswordChanged { reference: reference.to_owned() },
         );
-        Ok(Reply::ok(
-            json!({ "message": "Successfully updated password" }),
-        ))
+        Ok(Reply::ok(json!({ "message": "Successfully updated password" })))
     }
 
     /// Changes the password; the database learns it after the configured lag.
@@ -163,11 +140,7 @@ impl World {
     /// The project that a call names, unless it is being deleted.
     pub(crate) fn living(&self, call: &Call<'_>) -> Result<&Project, Reply> {
         let project = self.target(call)?;
-        if project.status.is_leaving() {
-            Err(self.gone())
-        } else {
-            Ok(project)
-        }
+        if project.status.is_leaving() { Err(self.gone()) } else { Ok(project) }
     }
 
     /// The project that a call names, once it is up.
@@ -187,10 +160,7 @@ impl World {
 
     fn enter(&mut self, call: &Call<'_>, status: Status, effect: impl FnOnce(String) -> Effect) {
         let reference = call.reference();
-        let free = self
-            .projects
-            .get(reference)
-            .is_some_and(|project| !self.is_paid(project));
+        let free = self.projects.get(reference).is_some_and(|project| !self.is_paid(project));
         self.accept(&call.caller.identity, effect(reference.to_owned()));
         self.change(reference, |project, config, now| {
             project.enter(status, now, config, free);

@@ -28,14 +28,8 @@ impl World {
         let limit = number(call, "limit", 1, 100, 100)?;
         let search = call.query("search").unwrap_or_default().to_lowercase();
         let statuses = call.query("statuses").unwrap_or_default();
-        let statuses: Vec<&str> = statuses
-            .split(',')
-            .filter(|word| !word.is_empty())
-            .collect();
-        if statuses
-            .iter()
-            .any(|word| !["ACTIVE_HEALTHY", "INACTIVE"].contains(word))
-        {
+        let statuses: Vec<&str> = statuses.split(',').filter(|word| !word.is_empty()).collect();
+        if statuses.iter().any(|word| !["ACTIVE_HEALTHY", "INACTIVE"].contains(word)) {
             return Err(call.invalid(&["statuses must be one of: ACTIVE_HEALTHY, INACTIVE"]));
         }
         let mut found: Vec<&Project> = self
@@ -52,12 +46,7 @@ impl World {
             Some(_) => return Err(call.invalid(&["sort must be one of the allowed values"])),
         }
         let count = found.len();
-        let page: Vec<Value> = found
-            .into_iter()
-            .skip(offset)
-            .take(limit)
-            .map(entry)
-            .collect();
+        let page: Vec<Value> = found.into_iter().skip(offset).take(limit).map(entry).collect();
         Ok(Reply::ok(json!({
             "projects": page,
             "pagination": { "count": count, "limit": limit, "offset": offset },
@@ -146,11 +135,7 @@ fn full(project: &Project) -> Value {
 }
 
 fn version(project: &Project) -> &'static str {
-    if project.postgres_engine == "15" {
-        "15.8.1.111"
-    } else {
-        "17.6.1.111"
-    }
+    if project.postgres_engine == "15" { "15.8.1.111" } else { "17.6.1.111" }
 }
 
 /// A project as the paged list shows it.

@@ -55,12 +55,9 @@ impl World {
         let answer = brief(&organization);
         self.accept(
             &call.caller.identity,
-            Effect::OrganizationCreated {
-                slug: organization.slug.clone(),
-            },
+            Effect::OrganizationCreated { slug: organization.slug.clone() },
         );
-        self.organizations
-            .insert(organization.slug.clone(), organization);
+        self.organizations.insert(organization.slug.clone(), organization);
         Ok(Reply::json(201, answer))
     }
 
@@ -115,10 +112,7 @@ impl World {
     }
 
     pub(crate) fn profile(&self, call: &Call<'_>) -> Outcome {
-        let user = self
-            .users
-            .get(&call.caller.user)
-            .ok_or_else(Reply::unauthorized)?;
+        let user = self.users.get(&call.caller.user).ok_or_else(Reply::unauthorized)?;
         Ok(Reply::ok(json!({
             "gotrue_id": user.id,
             "primary_email": format!("{}@example.com", user.name),

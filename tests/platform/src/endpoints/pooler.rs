@@ -27,18 +27,12 @@ impl World {
         let session = mode == "session";
         let (host, port) = self.config.pooler.as_ref().map_or_else(
             || {
-                let host = format!(
-                    "aws-{}-{}.pooler.supabase.com",
-                    project.pooler_index, project.region
-                );
+                let host =
+                    format!("aws-{}-{}.pooler.supabase.com", project.pooler_index, project.region);
                 (host, if session { 5432 } else { 6543 })
             },
             |address| {
-                let port = if session {
-                    address.session_port
-                } else {
-                    address.transaction_port
-                };
+                let port = if session { address.session_port } else { address.transaction_port };
                 (address.host.clone(), port)
             },
         );
@@ -71,17 +65,12 @@ impl World {
     pub(crate) fn update_pooler(&mut self, call: &Call<'_>) -> Outcome {
         self.ready(call)?;
         let body = call.json()?;
-        let mode = body
-            .get("pool_mode")
-            .map(|mode| mode.as_str().unwrap_or_default());
+        let mode = body.get("pool_mode").map(|mode| mode.as_str().unwrap_or_default());
         if mode.is_some_and(|mode| mode != "transaction" && mode != "session") {
             return Err(call.invalid(&["pool_mode must be one of: transaction, session"]));
         }
         let size = body.get("default_pool_size").map(Value::as_i64);
-        if size
-            .flatten()
-            .is_some_and(|size| !(0..=3000).contains(&size))
-        {
+        if size.flatten().is_some_and(|size| !(0..=3000).contains(&size)) {
             return Err(call.invalid(&["default_pool_size must not be greater than 3000"]));
         }
         self.changed(call, "config/database/pooler", |project| {

@@ -27,27 +27,17 @@ const REGIONS: &[(&str, &str, &str, &str)] = &[
     ("ap-south-1", "South Asia (Mumbai)", "AS", "apac"),
 ];
 
-const GROUPS: &[(&str, &str)] = &[
-    ("americas", "Americas"),
-    ("emea", "Europe, Middle East, Africa"),
-    ("apac", "Asia-Pacific"),
-];
+const GROUPS: &[(&str, &str)] =
+    &[("americas", "Americas"), ("emea", "Europe, Middle East, Africa"), ("apac", "Asia-Pacific")];
 
 /// The region that is meant by a concrete code.
 pub(crate) fn specific(code: &str) -> Option<&'static str> {
-    REGIONS
-        .iter()
-        .map(|region| region.0)
-        .find(|known| *known == code)
+    REGIONS.iter().map(|region| region.0).find(|known| *known == code)
 }
 
 /// The regions of a group.
 pub(crate) fn of_group(code: &str) -> Vec<&'static str> {
-    REGIONS
-        .iter()
-        .filter(|region| region.3 == code)
-        .map(|region| region.0)
-        .collect()
+    REGIONS.iter().filter(|region| region.3 == code).map(|region| region.0).collect()
 }
 
 impl World {
@@ -68,10 +58,8 @@ impl World {
                 .collect()
         };
         let group = |(code, name): &(&str, &str)| json!({ "name": name, "code": code, "type": "smartGroup" });
-        let near = REGIONS
-            .iter()
-            .find(|region| region.2 == wanted)
-            .map_or("americas", |region| region.3);
+        let near =
+            REGIONS.iter().find(|region| region.2 == wanted).map_or("americas", |region| region.3);
         let recommended = GROUPS.iter().find(|(code, _)| *code == near).map(group);
         Ok(Reply::ok(json!({
             "recommendations": { "smartGroup": recommended, "specific": specific(Some(wanted)) },

@@ -17,10 +17,7 @@ impl World {
     }
 
     fn ssl_body(&self, project: &Project) -> Value {
-        let applied = project
-            .settings
-            .ssl_applied_at
-            .is_none_or(|at| at <= self.now);
+        let applied = project.settings.ssl_applied_at.is_none_or(|at| at <= self.now);
         json!({
             "currentConfig": { "database": project.settings.ssl_enforced == applied },
             "appliedSuccessfully": applied,
@@ -98,10 +95,8 @@ impl World {
         let empty = Map::new();
         let part = |name: &str| body.get(name).and_then(Value::as_object).unwrap_or(&empty);
         for (list, field) in [(&mut v4, "dbAllowedCidrs"), (&mut v6, "dbAllowedCidrsV6")] {
-            let (added, removed) = (
-                cidrs(call, part("add"), field)?,
-                cidrs(call, part("remove"), field)?,
-            );
+            let (added, removed) =
+                (cidrs(call, part("add"), field)?, cidrs(call, part("remove"), field)?);
             list.retain(|cidr| !removed.contains(cidr));
             list.extend(added);
         }
@@ -137,12 +132,7 @@ impl World {
         let updated_at = self.now;
         let applied_at = later(self.now, self.config.settings_lag);
         self.changed(call, "network-restrictions", |project| {
-            project.settings.restrictions = Some(Restrictions {
-                v4,
-                v6,
-                updated_at,
-                applied_at,
-            });
+            project.settings.restrictions = Some(Restrictions { v4, v6, updated_at, applied_at });
         });
     }
 
@@ -222,14 +212,8 @@ impl World {
             "price": { "description": "compute", "type": "usage", "interval": "hourly", "amount": 0.01344 },
         });
         let compute = json!({ "type": "compute_instance", "variant": variant });
-        let selected = if project.size == "nano" {
-            json!([])
-        } else {
-            json!([compute])
-        };
-        Ok(Reply::ok(
-            json!({ "selected_addons": selected, "available_addons": [] }),
-        ))
+        let selected = if project.size == "nano" { json!([]) } else { json!([compute]) };
+        Ok(Reply::ok(json!({ "selected_addons": selected, "available_addons": [] })))
     }
 
     pub(crate) fn storage(&self, call: &Call<'_>) -> Outcome {
@@ -266,9 +250,7 @@ fn data_api_body(project: &Project) -> Value {
 /// Both lists as the answer of a change shows them.
 fn typed(v4: &[String], v6: &[String]) -> Vec<Value> {
     let entries = |list: &[String], kind: &str| -> Vec<Value> {
-        list.iter()
-            .map(|cidr| json!({ "address": cidr, "type": kind }))
-            .collect()
+        list.iter().map(|cidr| json!({ "address": cidr, "type": kind })).collect()
     };
     let mut all = entries(v4, "v4");
     all.extend(entries(v6, "v6"));

@@ -39,10 +39,7 @@ impl World {
     fn consent_page(&self, asked: &[(String, String)]) -> Reply {
         let id = field(asked, "auth_id");
         let Some(request) = self.oauth.consents.get(id) else {
-            return page(
-                404,
-                "<h1>This authorization request is not known any more</h1>",
-            );
+            return page(404, "<h1>This authorization request is not known any more</h1>");
         };
         let wanted = field(asked, "organization_slug");
         let mut choice = String::new();
@@ -50,11 +47,7 @@ impl World {
             if !organization.members.contains(FIRST_USER) {
                 continue;
             }
-            let chosen = if organization.slug == wanted {
-                " selected"
-            } else {
-                ""
-            };
+            let chosen = if organization.slug == wanted { " selected" } else { "" };
             let _ = write!(
                 choice,
                 "<option value=\"{}\"{chosen}>{}</option>",
@@ -86,20 +79,16 @@ impl World {
             .get(organization)
             .is_some_and(|organization| organization.members.contains(FIRST_USER));
         let consent = match field(form, "decision") {
-            "approve" if is_member => Consent::Grant {
-                organization: organization.to_owned(),
-                projects: None,
-            },
+            "approve" if is_member => {
+                Consent::Grant { organization: organization.to_owned(), projects: None }
+            }
             "deny" => Consent::Deny,
             _ => return page(400, "<h1>Choose an organization</h1>"),
         };
         let now = self.now;
         match self.consent(field(form, "auth_id"), consent, now) {
             Some(next) => Reply::empty(303).with_header("location", next.to_string()),
-            None => page(
-                404,
-                "<h1>This authorization request is not known any more</h1>",
-            ),
+            None => page(404, "<h1>This authorization request is not known any more</h1>"),
         }
     }
 }
@@ -109,11 +98,7 @@ fn page(status: u16, body: &str) -> Reply {
     let html = format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><link rel=\"icon\" href=\"data:,\"><title>Simulated dashboard</title>{body}</html>"
     );
-    Reply {
-        status,
-        body: Body::Text("text/html; charset=utf-8", html),
-        headers: Vec::new(),
-    }
+    Reply { status, body: Body::Text("text/html; charset=utf-8", html), headers: Vec::new() }
 }
 
 fn fields(encoded: &[u8]) -> Vec<(String, String)> {
@@ -121,15 +106,9 @@ fn fields(encoded: &[u8]) -> Vec<(String, String)> {
 }
 
 fn field<'a>(fields: &'a [(String, String)], name: &str) -> &'a str {
-    fields
-        .iter()
-        .find(|(key, _)| key == name)
-        .map_or("", |(_, value)| value.as_str())
+    fields.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.as_str())
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

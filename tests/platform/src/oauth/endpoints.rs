@@ -41,14 +41,10 @@ impl World {
         if asked("response_type").as_deref() != Some("code") {
             return Err(call.invalid(&["response_type must be one of the following values: code"]));
         }
-        let redirect_uri = asked("redirect_uri")
-            .filter(|uri| app.redirect_uris.contains(uri))
-            .ok_or_else(|| {
-                Reply::error(
-                    422,
-                    "redirect_uri is not one of the registered redirect URIs",
-                )
-            })?;
+        let redirect_uri =
+            asked("redirect_uri").filter(|uri| app.redirect_uris.contains(uri)).ok_or_else(
+                || Reply::error(422, "redirect_uri is not one of the registered redirect URIs"),
+            )?;
         let state = asked("state");
         if redirect_uri.len() + state.as_ref().map_or(0, String::len) > 4096 {
             return Err(call.invalid(&["redirect_uri and state are too long"]));
@@ -61,12 +57,7 @@ impl World {
             location.push_str("&organization_slug=");
             location.extend(form_urlencoded::byte_serialize(slug.as_bytes()));
         }
-        let request = ConsentRequest {
-            client_id,
-            redirect_uri,
-            state,
-            challenge,
-        };
+        let request = ConsentRequest { client_id, redirect_uri, state, challenge };
         self.oauth.consents.insert(id, request);
         Ok(Reply::empty(303).with_header("location", location))
     }
@@ -75,19 +66,10 @@ impl World {
     pub(crate) fn token(&mut self, call: &Call<'_>) -> Outcome {
         let form: BTreeMap<String, String> =
             form_urlencoded::parse(call.body).into_owned().collect();
-        if let Some(unknown) = form
-            .keys()
-            .find(|key| !TOKEN_FIELDS.contains(&key.as_str()))
-        {
+        if let Some(unknown) = form.keys().find(|key| !TOKEN_FIELDS.contains(&key.as_str())) {
             return Err(call.invalid(&[&format!("property {unknown} should not exist")]));
         }
-        for secret in [
-            "client_secret",
-            "refresh_token",
-            "code",
-            "code_verifier",
-            "assertion",
-        ] {
+        for secret in ["client_secret", "refresh_token", "code", "code_verifier", "assertion"] {
             if let Some(value) = form.get(secret) {
                 self.ledger.remember(value);
             }
@@ -103,10 +85,7 @@ impl World {
             Some("authorization_code") => self.redeem(call, &client_id, &form)?,
             _ => return Err(call.invalid(&["grant_type is not supported"])),
         };
-        Ok(Reply::json(
-            self.config.token_status,
-            self.token_body(index, &pair),
-        ))
+        Ok(Reply::json(self.config.token_status, self.token_body(index, &pair)))
     }
 
     fn token_body(&self, index: usize, pair: &TokenPair) -> Value {
@@ -127,23 +106,15 @@ impl World {
     /// The client, proven by Basic credentials or by form fields.
     fn client(&self, call: &Call<'_>, form: &BTreeMap<String, String>) -> Result<String, Reply> {
         let (id, secret) = basic(call)
-            .or_else(|| {
-                Some((
-                    form.get("client_id")?.clone(),
-                    form.get("client_secret")?.clone(),
-                ))
-            })
+            .or_else(|| Some((form.get("client_id")?.clone(), form.get("client_secret")?.clone())))
             .ok_or_else(|| Reply::error(401, "Client credentials are missing"))?;
         self.prove(&id, &secret)?;
         Ok(id)
     }
 
     fn prove(&self, id: &str, secret: &str) -> Result<(), Reply> {
-        let app = self
-            .oauth
-            .apps
-            .get(id)
-            .ok_or_else(|| Reply::error(422, "Unrecognized client_id"))?;
+        let app =
+            self.oauth.apps.get(id).ok_or_else(|| Reply::error(422, "Unrecognized client_id"))?;
         if app.client_secret == secret {
             Ok(())
         } else {
@@ -162,19 +133,15 @@ impl World {
         let invalid = || Reply::error(404, "Not Found");
         // Single use: gone whatever comes of it.
         let code = self.oauth.codes.remove(code).ok_or_else(invalid)?;
-        let challenge_met = code
-            .request
-            .challenge
-            .as_ref()
-            .is_none_or(|(challenge, plain)| {
-                field("code_verifier").is_some_and(|verifier| {
-                    if *plain {
-                        verifier == challenge
-                    } else {
-                        URL_SAFE_NO_PAD.encode(Sha256::digest(verifier)) == *challenge
-                    }
-                })
-            });
+        let challenge_met = code.request.challenge.as_ref().is_none_or(|(challenge, plain)| {
+            field("code_verifier").is_some_and(|verifier| {
+                if *plain {
+                    verifier == challenge
+                } else {
+                    URL_SAFE_NO_PAD.encode(Sha256::digest(verifier)) == *challenge
+                }
+            })
+        });
         if code.request.client_id != client_id
             || code.expires_at <= self.now
             || field("redirect_uri") != Some(&code.request.redirect_uri)
@@ -182,12 +149,9 @@ impl World {
         {
             return Err(invalid());
         }
-        let index = self
-            .consent_to(client_id, &code.organization, code.projects)
-            .ok_or_else(invalid)?;
-        self.issue(index, None)
-            .map(|pair| (index, pair))
-            .ok_or_else(invalid)
+        let index =
+            self.consent_to(client_id, &code.organization, code.projects).ok_or_else(invalid)?;
+        self.issue(index, None).map(|pair| (index, pair)).ok_or_else(invalid)
     }
 
     /// `POST /v1/oauth/revoke`.
@@ -211,10 +175,7 @@ impl World {
             .filter(|granted| granted.client_id == client_id && !granted.revoked)
             .map(|granted| granted.organization.clone())
             .ok_or_else(|| Reply::error(404, "Not Found"))?;
-        let by = Identity::App {
-            client_id: client_id.to_owned(),
-            organization,
-        };
+        let by = Identity::App { client_id: client_id.to_owned(), organization };
         self.revoke(refresh.authorization, by);
         Ok(Reply::empty(204))
     }

@@ -145,10 +145,7 @@ impl Pat {
 
     /// A scoped token for these projects.
     pub fn for_projects(references: &[&str], permissions: Permissions) -> Self {
-        let references = references
-            .iter()
-            .map(|reference| (*reference).to_owned())
-            .collect();
+        let references = references.iter().map(|reference| (*reference).to_owned()).collect();
         Self {
             reach: PatReach::Projects(references),
             permissions: Some(permissions),

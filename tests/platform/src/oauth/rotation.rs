@@ -25,12 +25,7 @@ impl World {
             self.end_authorizations(client_id, organization);
         }
         let app: &App = self.oauth.apps.get(client_id)?;
-        let user = self
-            .organizations
-            .get(organization)?
-            .members
-            .first()
-            .cloned();
+        let user = self.organizations.get(organization)?.members.first().cloned();
         self.oauth.authorizations.push(Authorization {
             client_id: client_id.to_owned(),
             organization: organization.to_owned(),
@@ -55,11 +50,8 @@ impl World {
         let refresh_token = keep_refresh.unwrap_or_else(|| self.random.alphanumeric(48));
         let expires_at = later(self.now, self.config.access_token_lifetime);
         let authorization = self.oauth.authorizations.get_mut(index)?;
-        authorization.current = Some((
-            Secret::new(&access_token),
-            expires_at,
-            Secret::new(&refresh_token),
-        ));
+        authorization.current =
+            Some((Secret::new(&access_token), expires_at, Secret::new(&refresh_token)));
         let effect = Effect::TokensIssued {
             client_id: authorization.client_id.clone(),
             organization: authorization.organization.clone(),
@@ -71,18 +63,12 @@ impl World {
         };
         self.oauth.accesses.insert(
             Secret::new(&access_token),
-            Access {
-                authorization: index,
-                dies_at: expires_at,
-            },
+            Access { authorization: index, dies_at: expires_at },
         );
         self.oauth
             .refreshes
             .entry(Secret::new(&refresh_token))
-            .or_insert(Refresh {
-                authorization: index,
-                used_at: None,
-            });
+            .or_insert(Refresh { authorization: index, used_at: None });
         self.ledger.accept(self.now, by, effect);
         self.ledger.remember(&access_token);
         self.ledger.remember(&refresh_token);
@@ -107,10 +93,7 @@ impl World {
             return Err(refused());
         }
         if let Some(used_at) = refresh.used_at {
-            return self
-                .replay(index, used_at)
-                .map(|pair| (index, pair))
-                .ok_or_else(refused);
+            return self.replay(index, used_at).map(|pair| (index, pair)).ok_or_else(refused);
         }
         let mode = self.config.token_mode;
         if mode != TokenMode::NoRotation {
@@ -131,9 +114,7 @@ impl World {
             }
         }
         let kept = (mode == TokenMode::NoRotation).then(|| token.to_owned());
-        self.issue(index, kept)
-            .map(|pair| (index, pair))
-            .ok_or_else(refused)
+        self.issue(index, kept).map(|pair| (index, pair)).ok_or_else(refused)
     }
 
     /// What the use of a used token does.

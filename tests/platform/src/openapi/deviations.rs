@@ -23,11 +23,7 @@ impl Deviation {
 }
 
 const fn known(operation: &'static str, place: &'static str, reason: &'static str) -> Deviation {
-    Deviation {
-        operation,
-        place,
-        reason,
-    }
+    Deviation { operation, place, reason }
 }
 
 /// All known differences.
@@ -82,26 +78,14 @@ pub const DEVIATIONS: &[Deviation] = &[
         "request body/name",
         "capitals in a key's name are taken and lowered, as the Terraform provider found",
     ),
-    known(
-        "GET /v1/oauth/authorize",
-        "answer status 422",
-        "an unknown client, as recorded",
-    ),
-    known(
-        "POST /v1/oauth/*",
-        "answer status 422",
-        "an unknown client, as recorded",
-    ),
+    known("GET /v1/oauth/authorize", "answer status 422", "an unknown client, as recorded"),
+    known("POST /v1/oauth/*", "answer status 422", "an unknown client, as recorded"),
     known(
         "** /v1/**",
         "answer status 400",
         "validation, wrong state, removed resources; hardly ever declared, often recorded",
     ),
-    known(
-        "POST /v1/projects",
-        "answer status 402",
-        "a size that needs a paid plan",
-    ),
+    known("POST /v1/projects", "answer status 402", "a size that needs a paid plan"),
     known(
         "** /v1/**",
         "answer status 404",

@@ -20,18 +20,11 @@ pub(super) struct Finding {
 
 impl Finding {
     fn new(place: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self {
-            place: place.into(),
-            problem: problem.into(),
-        }
+        Self { place: place.into(), problem: problem.into() }
     }
 
     pub(super) fn of(self, operation: &Operation) -> Violation {
-        Violation {
-            operation: operation.label.clone(),
-            place: self.place,
-            problem: self.problem,
-        }
+        Violation { operation: operation.label.clone(), place: self.place, problem: self.problem }
     }
 }
 
@@ -40,15 +33,11 @@ pub(super) fn request(
     request: &Request<Bytes>,
     captures: &[(&str, &str)],
 ) -> Vec<Finding> {
-    let mut found: Vec<Finding> = rules
-        .faults
-        .iter()
-        .map(|fault| Finding::new("document", fault))
-        .collect();
+    let mut found: Vec<Finding> =
+        rules.faults.iter().map(|fault| Finding::new("document", fault)).collect();
     let query = request.uri().query().unwrap_or_default();
-    let query: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes())
-        .into_owned()
-        .collect();
+    let query: Vec<(String, String)> =
+        form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     for parameter in &rules.parameters {
         let values: Vec<&str> = if parameter.in_path {
             captures
@@ -66,16 +55,10 @@ pub(super) fn request(
         found.extend(judge_parameter(parameter, &values));
     }
     let declared = |name: &str| {
-        rules
-            .parameters
-            .iter()
-            .any(|parameter| !parameter.in_path && parameter.name == name)
+        rules.parameters.iter().any(|parameter| !parameter.in_path && parameter.name == name)
     };
     for (name, _) in query.iter().filter(|(name, _)| !declared(name)) {
-        found.push(Finding::new(
-            format!("request query {name}"),
-            "it is not declared",
-        ));
+        found.push(Finding::new(format!("request query {name}"), "it is not declared"));
     }
     found.extend(request_body(rules, request));
     found
@@ -87,10 +70,9 @@ fn judge_parameter(parameter: &Parameter, values: &[&str]) -> Vec<Finding> {
     let value = match values {
         [] if parameter.required => return vec![Finding::new(place, "it is missing")],
         [] => return Vec::new(),
-        list if parameter.kind == "array" => list
-            .iter()
-            .map(|text| typed(&parameter.item_kind, text))
-            .collect(),
+        list if parameter.kind == "array" => {
+            list.iter().map(|text| typed(&parameter.item_kind, text)).collect()
+        }
         [text] => typed(&parameter.kind, text),
         _ => return vec![Finding::new(place, "it is given more than once")],
     };
@@ -103,9 +85,7 @@ fn typed(kind: &str, text: &str) -> Value {
     match kind {
         "integer" => text.parse::<i64>().map_or_else(|_| fallback(), Value::from),
         "number" => text.parse::<f64>().map_or_else(|_| fallback(), Value::from),
-        "boolean" => text
-            .parse::<bool>()
-            .map_or_else(|_| fallback(), Value::from),
+        "boolean" => text.parse::<bool>().map_or_else(|_| fallback(), Value::from),
         _ => fallback(),
     }
 }
@@ -115,10 +95,7 @@ fn request_body(rules: &Rules, request: &Request<Bytes>) -> Vec<Finding> {
     let body = request.body();
     if body.is_empty() {
         let missing = rules.body_required && !rules.bodies.is_empty();
-        return missing
-            .then(|| Finding::new(place, "it is missing"))
-            .into_iter()
-            .collect();
+        return missing.then(|| Finding::new(place, "it is missing")).into_iter().collect();
     }
     let content_type = content_type(request.headers());
     let Some(validator) = rules.bodies.get(content_type) else {
@@ -143,10 +120,7 @@ pub(super) fn answer(rules: &Rules, response: &Response<Bytes>) -> Vec<Finding> 
     let mut found = Vec::new();
     let declared = rules.answers.get(&status);
     if declared.is_none() {
-        found.push(Finding::new(
-            format!("answer status {status}"),
-            "it is not declared",
-        ));
+        found.push(Finding::new(format!("answer status {status}"), "it is not declared"));
     }
     if status >= 400 {
         found.extend(judge_error(status, response));
@@ -164,10 +138,7 @@ fn judge_error(status: u16, response: &Response<Bytes>) -> Option<Finding> {
     };
     let is_text = |value: &Value| value.is_string();
     let fits = body.get("message").is_some_and(|message| {
-        is_text(message)
-            || message
-                .as_array()
-                .is_some_and(|list| list.iter().all(is_text))
+        is_text(message) || message.as_array().is_some_and(|list| list.iter().all(is_text))
     });
     (!fits).then(|| Finding::new(place, "it has no message"))
 }
@@ -192,13 +163,8 @@ fn judge_success(
 }
 
 fn content_type(headers: &HeaderMap) -> &str {
-    let value = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    value
-        .and_then(|value| value.split(';').next())
-        .unwrap_or_default()
-        .trim()
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    value.and_then(|value| value.split(';').next()).unwrap_or_default().trim()
 }
 
 /// Judges a value, without ever showing it: it may hold secrets.

@@ -63,11 +63,7 @@ pub struct Violation {
 
 impl fmt::Display for Violation {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "{}: {}: {}",
-            self.operation, self.place, self.problem
-        )
+        write!(formatter, "{}: {}: {}", self.operation, self.place, self.problem)
     }
 }
 
@@ -84,9 +80,7 @@ impl Contract {
     /// # Errors
     /// When it names a file that is none.
     pub fn from_env() -> Result<Option<Self>, Error> {
-        std::env::var_os(VARIABLE)
-            .map(|path| Self::load(Path::new(&path)))
-            .transpose()
+        std::env::var_os(VARIABLE).map(|path| Self::load(Path::new(&path))).transpose()
     }
 
     /// The contract in a file.
@@ -94,28 +88,18 @@ impl Contract {
     /// # Errors
     /// When the file cannot be read or holds no OpenAPI document.
     pub fn load(path: &Path) -> Result<Self, Error> {
-        let text = fs::read(path).map_err(|error| Error::Unreadable {
-            path: path.to_owned(),
-            error,
-        })?;
-        let wrong = |reason: String| Error::NoDocument {
-            path: path.to_owned(),
-            reason,
-        };
+        let text =
+            fs::read(path).map_err(|error| Error::Unreadable { path: path.to_owned(), error })?;
+        let wrong = |reason: String| Error::NoDocument { path: path.to_owned(), reason };
         let document: Value =
             serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
         let operations = operation::all(&document);
         if operations.is_empty() {
             return Err(wrong("it has no paths".to_owned()));
         }
-        let operations = operations
-            .into_iter()
-            .map(|operation| (operation, OnceLock::new()))
-            .collect();
-        Ok(Self {
-            operations,
-            document,
-        })
+        let operations =
+            operations.into_iter().map(|operation| (operation, OnceLock::new())).collect();
+        Ok(Self { operations, document })
     }
 
     /// What is wrong with an exchange and is no known deviation. An answer in which a scripted fault had a
@@ -153,19 +137,13 @@ impl Contract {
         let Ok((operation, rules, _)) = self.find(request) else {
             return Vec::new();
         };
-        message::answer(rules, response)
-            .into_iter()
-            .map(|finding| finding.of(operation))
-            .collect()
+        message::answer(rules, response).into_iter().map(|finding| finding.of(operation)).collect()
     }
 
     /// The OAuth scope and the fine-grained permissions of an operation, given by method and pattern; none
     /// for an operation that the document does not have.
     pub fn access(&self, label: &str) -> Option<(Option<&str>, Vec<&str>)> {
-        let (operation, _) = self
-            .operations
-            .iter()
-            .find(|(found, _)| found.label == label)?;
+        let (operation, _) = self.operations.iter().find(|(found, _)| found.label == label)?;
         Some(operation.access(&self.document))
     }
 
@@ -200,18 +178,14 @@ impl Contract {
 
 /// The known deviation that a violation is, if it is one.
 pub fn deviation(violation: &Violation) -> Option<&'static Deviation> {
-    DEVIATIONS
-        .iter()
-        .find(|deviation| deviation.covers(violation))
+    DEVIATIONS.iter().find(|deviation| deviation.covers(violation))
 }
 
 /// A path with refs replaced by their placeholder.
 fn general(path: &str) -> String {
     let is_ref =
         |word: &str| word.len() == 20 && word.bytes().all(|byte| byte.is_ascii_lowercase());
-    let words: Vec<&str> = path
-        .split('/')
-        .map(|word| if is_ref(word) { "{ref}" } else { word })
-        .collect();
+    let words: Vec<&str> =
+        path.split('/').map(|word| if is_ref(word) { "{ref}" } else { word }).collect();
     words.join("/")
 }

@@ -52,11 +52,7 @@ pub(super) fn all(document: &Value) -> Vec<Operation> {
         for word in METHODS {
             if let (Some(_), Ok(method)) = (item.get(word), word.to_uppercase().parse::<Method>()) {
                 let label = format!("{method} {path}");
-                found.push(Operation {
-                    method,
-                    path: path.clone(),
-                    label,
-                });
+                found.push(Operation { method, path: path.clone(), label });
             }
         }
     }
@@ -77,10 +73,7 @@ impl Operation {
         let mut words = path.split('/');
         for wanted in self.path.split('/') {
             let word = words.next()?;
-            match wanted
-                .strip_prefix('{')
-                .and_then(|name| name.strip_suffix('}'))
-            {
+            match wanted.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
                 Some(name) if !word.is_empty() => captures.push((name, word)),
                 None if wanted == word => {}
                 Some(_) | None => return None,
@@ -90,13 +83,9 @@ impl Operation {
     }
 
     fn raw<'a>(&self, document: &'a Value) -> (&'a Value, &'a Value) {
-        let item = document
-            .get("paths")
-            .and_then(|paths| paths.get(&self.path));
+        let item = document.get("paths").and_then(|paths| paths.get(&self.path));
         let item = item.unwrap_or(&Value::Null);
-        let operation = item
-            .get(self.method.as_str().to_lowercase())
-            .unwrap_or(&Value::Null);
+        let operation = item.get(self.method.as_str().to_lowercase()).unwrap_or(&Value::Null);
         (item, operation)
     }
 
@@ -120,12 +109,7 @@ impl Operation {
         let (item, operation) = self.raw(document);
         let mut rules = Rules::default();
         let both = [item.get("parameters"), operation.get("parameters")];
-        for raw in both
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_array)
-            .flatten()
-        {
+        for raw in both.into_iter().flatten().filter_map(Value::as_array).flatten() {
             match parameter(document, raw) {
                 Ok(parameter) => rules.parameters.extend(parameter),
                 Err(fault) => rules.faults.push(fault),

@@ -22,10 +22,9 @@ fn inner(document: &Value, schema: &Value, depth: usize) -> Result<Value, String
             Some(reference) => inner(document, resolve(document, reference)?, depth + 1),
             None => object_schema(document, object, depth),
         },
-        Value::Array(list) => list
-            .iter()
-            .map(|item| inner(document, item, depth + 1))
-            .collect::<Result<_, _>>(),
+        Value::Array(list) => {
+            list.iter().map(|item| inner(document, item, depth + 1)).collect::<Result<_, _>>()
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(schema.clone()),
     }
 }
@@ -50,10 +49,7 @@ fn object_schema(
             converted.insert(key.clone(), inner(document, value, depth + 1)?);
         }
     }
-    for (bound, exclusive) in [
-        ("minimum", "exclusiveMinimum"),
-        ("maximum", "exclusiveMaximum"),
-    ] {
+    for (bound, exclusive) in [("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")] {
         if let Some(Value::Bool(strict)) = converted.get(exclusive).cloned() {
             converted.remove(exclusive);
             if strict && let Some(value) = converted.remove(bound) {
@@ -81,9 +77,7 @@ mod tests {
             "Loop": { "properties": { "next": { "$ref": "#/components/schemas/Loop" } } },
         } } });
         let converted = convert(&document, schema).unwrap();
-        jsonschema::validator_for(&converted)
-            .unwrap()
-            .is_valid(value)
+        jsonschema::validator_for(&converted).unwrap().is_valid(value)
     }
 
     #[test]
@@ -92,10 +86,7 @@ mod tests {
         assert!(accepts(&schema, &json!("a")));
         assert!(accepts(&schema, &json!(null)));
         assert!(!accepts(&schema, &json!("b")));
-        assert!(accepts(
-            &json!({ "nullable": true }),
-            &json!({ "any": "thing" })
-        ));
+        assert!(accepts(&json!({ "nullable": true }), &json!({ "any": "thing" })));
     }
 
     #[test]

@@ -37,15 +37,9 @@ pub(super) struct Cluster {
 impl Cluster {
     pub(super) fn create() -> Result<Self, Error> {
         let programs = programs()?;
-        let folder = tempfile::Builder::new()
-            .prefix("simulated-postgres-")
-            .tempdir()?;
+        let folder = tempfile::Builder::new().prefix("simulated-postgres-").tempdir()?;
         let as_nobody = fs::metadata(folder.path())?.uid() == 0;
-        let mut cluster = Self {
-            folder,
-            programs,
-            as_nobody,
-        };
+        let mut cluster = Self { folder, programs, as_nobody };
         if as_nobody {
             chown(cluster.folder.path(), Some(NOBODY), Some(NOBODY))?;
             if !open_to_all(&cluster.programs) {
@@ -71,20 +65,13 @@ impl Cluster {
         fs::write(&path, "")?;
         fs::set_permissions(&path, PermissionsExt::from_mode(mode))?;
         fs::write(&path, text)?;
-        if self.as_nobody {
-            chown(&path, Some(NOBODY), Some(NOBODY))
-        } else {
-            Ok(())
-        }
+        if self.as_nobody { chown(&path, Some(NOBODY), Some(NOBODY)) } else { Ok(()) }
     }
 
     fn initialize(&self) -> Result<(), Error> {
         let mut initdb = self.command("initdb");
         initdb.args(["--no-sync", "--auth=trust", "--encoding=UTF8", "--locale=C"]);
-        initdb
-            .args(["--username", ADMINISTRATOR])
-            .arg("-D")
-            .arg(self.data());
+        initdb.args(["--username", ADMINISTRATOR]).arg("-D").arg(self.data());
         check("initdb", &initdb.stdin(Stdio::null()).output()?)?;
         self.write("data/pg_hba.conf", ACCESS, 0o600)?;
         Ok(())
@@ -124,21 +111,14 @@ impl Cluster {
         let mut command = if self.as_nobody {
             let mut command = Command::new("setpriv");
             let nobody = NOBODY.to_string();
-            command
-                .arg(format!("--reuid={nobody}"))
-                .arg(format!("--regid={nobody}"));
+            command.arg(format!("--reuid={nobody}")).arg(format!("--regid={nobody}"));
             command.arg("--clear-groups").arg("--").arg(program);
             command
         } else {
             Command::new(program)
         };
-        command
-            .env_clear()
-            .env("LC_ALL", "C")
-            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
-        command
-            .env("HOME", self.folder.path())
-            .current_dir(self.folder.path());
+        command.env_clear().env("LC_ALL", "C").env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        command.env("HOME", self.folder.path()).current_dir(self.folder.path());
         command
     }
 }
@@ -153,11 +133,7 @@ fn programs() -> Result<PathBuf, Error> {
         .output()
         .map_err(|_| Error::Programs)?;
     let folder = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
-    if output.status.success() && folder.is_absolute() {
-        Ok(folder)
-    } else {
-        Err(Error::Programs)
-    }
+    if output.status.success() && folder.is_absolute() { Ok(folder) } else { Err(Error::Programs) }
 }
 
 /// Whether every user may enter a folder.
@@ -171,14 +147,7 @@ fn open_to_all(folder: &Path) -> bool {
 fn copy(programs: &Path, folder: &Path) -> Result<PathBuf, Error> {
     let installation = programs.parent().unwrap_or(programs);
     let copied = folder.join("postgresql");
-    check(
-        "cp",
-        &Command::new("cp")
-            .arg("-R")
-            .arg(installation)
-            .arg(&copied)
-            .output()?,
-    )?;
+    check("cp", &Command::new("cp").arg("-R").arg(installation).arg(&copied).output()?)?;
     fs::set_permissions(&copied, PermissionsExt::from_mode(0o755))?;
     Ok(copied.join("bin"))
 }
@@ -189,18 +158,11 @@ fn check(program: &'static str, output: &Output) -> Result<(), Error> {
     }
     let said = String::from_utf8_lossy(&output.stderr);
     let output_end = end_of(&said);
-    Err(Error::Failed {
-        program,
-        status: output.status.to_string(),
-        output: output_end,
-    })
+    Err(Error::Failed { program, status: output.status.to_string(), output: output_end })
 }
 
 /// The last lines of a text.
 pub(super) fn end_of(text: &str) -> String {
     let lines: Vec<&str> = text.trim_end().lines().collect();
-    lines
-        .get(lines.len().saturating_sub(10)..)
-        .unwrap_or_default()
-        .join("\n")
+    lines.get(lines.len().saturating_sub(10)..).unwrap_or_default().join("\n")
 }

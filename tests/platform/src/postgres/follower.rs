@@ -61,11 +61,8 @@ pub(crate) fn follow(
 ) -> (Follower, impl Future<Output = ()> + Send) {
     let wake = Arc::new(Notify::new());
     let (made, seen) = watch::channel(Databases::new());
-    let follower = Follower {
-        wake: Arc::clone(&wake),
-        made: seen,
-        _postgres: Arc::clone(&postgres),
-    };
+    let follower =
+        Follower { wake: Arc::clone(&wake), made: seen, _postgres: Arc::clone(&postgres) };
     let work = async move {
         loop {
             let outcome = match connect(postgres.folder(), postgres.port()).await {
@@ -73,10 +70,7 @@ pub(crate) fn follow(
                 Err(error) => error,
             };
             // The client sees a held answer fail; this says why.
-            let _ = writeln!(
-                std::io::stderr(),
-                "simulated-platform: PostgreSQL: {outcome}"
-            );
+            let _ = writeln!(std::io::stderr(), "simulated-platform: PostgreSQL: {outcome}");
             tokio::time::sleep(PAUSE).await;
         }
     };
@@ -114,10 +108,7 @@ impl Follower {
             return answer;
         }
         let message = "The simulated platform's PostgreSQL does not follow; see its standard error";
-        Answer {
-            response: Reply::error(500, message).into_response(),
-            ..answer
-        }
+        Answer { response: Reply::error(500, message).into_response(), ..answer }
     }
 }
 
@@ -183,14 +174,8 @@ fn changes(shared: &Shared, made: &Databases) -> Vec<(String, Option<Database>)>
     let now = shared.now();
     let mut world = shared.world();
     world.tick(now);
-    let there: Vec<String> = world
-        .projects()
-        .map(|project| project.reference.clone())
-        .collect();
-    let gone = made
-        .keys()
-        .filter(|reference| !there.contains(reference))
-        .cloned();
+    let there: Vec<String> = world.projects().map(|project| project.reference.clone()).collect();
+    let gone = made.keys().filter(|reference| !there.contains(reference)).cloned();
     let all: Vec<String> = gone.chain(there.iter().cloned()).collect();
     all.into_iter()
         .map(|reference| {
@@ -211,31 +196,21 @@ async fn change(
     let role = format!("\"postgres.{reference}\"");
     let Some(wanted) = wanted else {
         drop_database(client, reference).await?;
-        return client
-            .batch_execute(&format!("DROP ROLE IF EXISTS {role}"))
-            .await;
+        return client.batch_execute(&format!("DROP ROLE IF EXISTS {role}")).await;
     };
     let login = if wanted.open { "LOGIN" } else { "NOLOGIN" };
     let password = escape_literal(wanted.password.reveal());
     if before.is_none() {
         // Left by an attempt that failed midway, perhaps.
         drop_database(client, reference).await?;
-        client
-            .batch_execute(&format!("DROP ROLE IF EXISTS {role}"))
-            .await?;
+        client.batch_execute(&format!("DROP ROLE IF EXISTS {role}")).await?;
         client.batch_execute(&format!("CREATE ROLE {role}")).await?;
+        client.batch_execute(&format!("CREATE DATABASE \"{reference}\" OWNER {role}")).await?;
         client
-            .batch_execute(&format!("CREATE DATABASE \"{reference}\" OWNER {role}"))
-            .await?;
-        client
-            .batch_execute(&format!(
-                "REVOKE ALL ON DATABASE \"{reference}\" FROM PUBLIC"
-            ))
+            .batch_execute(&format!("REVOKE ALL ON DATABASE \"{reference}\" FROM PUBLIC"))
             .await?;
     }
-    client
-        .batch_execute(&format!("ALTER ROLE {role} {login} PASSWORD {password}"))
-        .await?;
+    client.batch_execute(&format!("ALTER ROLE {role} {login} PASSWORD {password}")).await?;
     if !wanted.open {
         let leave = format!(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
@@ -247,9 +222,5 @@ async fn change(
 }
 
 async fn drop_database(client: &Client, reference: &str) -> Result<(), tokio_postgres::Error> {
-    client
-        .batch_execute(&format!(
-            "DROP DATABASE IF EXISTS \"{reference}\" WITH (FORCE)"
-        ))
-        .await
+    client.batch_execute(&format!("DROP DATABASE IF EXISTS \"{reference}\" WITH (FORCE)")).await
 }

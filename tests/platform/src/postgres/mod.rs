@@ -58,10 +58,7 @@ pub struct Postgres {
 
 impl fmt::Debug for Postgres {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Postgres")
-            .field("port", &self.port())
-            .finish_non_exhaustive()
+        formatter.debug_struct("Postgres").field("port", &self.port()).finish_non_exhaustive()
     }
 }
 
@@ -75,9 +72,7 @@ impl Postgres {
     /// # Errors
     /// When the programs cannot be had or do not work.
     pub fn start() -> Result<Self, Error> {
-        Ok(Self {
-            process: Process::start()?,
-        })
+        Ok(Self { process: Process::start()? })
     }
 
     /// The TCP port on 127.0.0.1.

@@ -61,15 +61,9 @@ impl Process {
     fn start_once() -> Result<Self, Error> {
         let cluster = Cluster::create()?;
         // Free now; if somebody takes it before the server does, the server says so and ends.
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-            .local_addr()?
-            .port();
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         let watch = launch(&cluster, port)?;
-        let mut process = Self {
-            port,
-            cluster,
-            watch,
-        };
+        let mut process = Self { port, cluster, watch };
         process.wait_until_it_serves()?;
         Ok(process)
     }
@@ -82,11 +76,8 @@ impl Process {
         let state = self.cluster.data().join("postmaster.pid");
         let mut waited = Duration::ZERO;
         while waited < PATIENCE {
-            let ready = fs::read_to_string(&state).is_ok_and(|text| {
-                text.lines()
-                    .nth(7)
-                    .is_some_and(|line| line.trim() == "ready")
-            });
+            let ready = fs::read_to_string(&state)
+                .is_ok_and(|text| text.lines().nth(7).is_some_and(|line| line.trim() == "ready"));
             if ready {
                 return Ok(());
             }
@@ -120,20 +111,13 @@ impl Drop for Process {
 fn launch(cluster: &Cluster, port: u16) -> Result<Child, Error> {
     let server = cluster.server(port);
     let mut watch = Command::new("/bin/sh");
-    watch
-        .arg("-c")
-        .arg(WATCH)
-        .arg("watch")
-        .arg(cluster.folder.path());
+    watch.arg("-c").arg(WATCH).arg("watch").arg(cluster.folder.path());
     watch.arg(server.get_program()).args(server.get_args());
     // In a group of its own, so that Ctrl-C reaches us, and through us the watch, in that order.
     watch.env_clear().process_group(0).current_dir("/");
     for (name, value) in server.get_envs() {
         watch.envs(value.map(|value| (name, value)));
     }
-    watch
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+    watch.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     Ok(watch.spawn()?)
 }

@@ -68,9 +68,7 @@ pub(super) async fn serve(
 
 async fn connection(stream: TcpStream, shared: Arc<Shared>) {
     // A second handle, for the reset: the connection itself owns the stream.
-    let Ok(socket) = stream
-        .set_nodelay(true)
-        .and_then(|()| SockRef::from(&stream).try_clone())
+    let Ok(socket) = stream.set_nodelay(true).and_then(|()| SockRef::from(&stream).try_clone())
     else {
         return;
     };
@@ -110,8 +108,6 @@ async fn respond(
 
 fn plain(reply: Reply) -> Response<Wire> {
     reply.into_response().map(|body: Bytes| {
-        Full::new(body)
-            .map_err(|never: Infallible| match never {})
-            .boxed_unsync()
+        Full::new(body).map_err(|never: Infallible| match never {}).boxed_unsync()
     })
 }

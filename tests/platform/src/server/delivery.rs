@@ -45,11 +45,7 @@ pub(super) async fn deliver(
     answer: Answer,
     socket: &Arc<Socket>,
 ) -> Result<Response<Wire>, Broken> {
-    let Answer {
-        response,
-        delivery,
-        scripted: _,
-    } = answer;
+    let Answer { response, delivery, scripted: _ } = answer;
     match delivery {
         Delivery::Now => Ok(whole(response)),
         Delivery::After(delay) => {
@@ -79,11 +75,7 @@ fn reset_on_close(socket: &Socket) {
 }
 
 fn whole(response: Response<Bytes>) -> Response<Wire> {
-    response.map(|body| {
-        Full::new(body)
-            .map_err(|never: Infallible| match never {})
-            .boxed_unsync()
-    })
+    response.map(|body| Full::new(body).map_err(|never: Infallible| match never {}).boxed_unsync())
 }
 
 /// A response that announces `length` bytes, whatever the stream brings.
@@ -121,11 +113,7 @@ fn broken_off(
         }
         Err(Broken)
     };
-    announcing(
-        response,
-        length,
-        stream::iter([Ok(start)]).chain(stream::once(end)),
-    )
+    announcing(response, length, stream::iter([Ok(start)]).chain(stream::once(end)))
 }
 
 fn trickling(response: Response<Bytes>, bytes_per_second: u32) -> Response<Wire> {
@@ -133,9 +121,7 @@ fn trickling(response: Response<Bytes>, bytes_per_second: u32) -> Response<Wire>
     let length = length(&body);
     let rate = bytes_per_second.max(1);
     let interval = (Duration::from_secs(1) / rate).max(DROP_INTERVAL);
-    let drop = usize::try_from(u128::from(rate) * interval.as_millis() / 1000)
-        .unwrap_or(1)
-        .max(1);
+    let drop = usize::try_from(u128::from(rate) * interval.as_millis() / 1000).unwrap_or(1).max(1);
     let drops = stream::unfold(body, move |mut rest| async move {
         if rest.is_empty() {
             return None;
@@ -151,9 +137,7 @@ fn padded(response: Response<Bytes>, padding: u64) -> Response<Wire> {
     let body = response.body().clone();
     let length = length(&body).saturating_add(padding);
     let spaces = stream::unfold(padding, |left| async move {
-        let size = usize::try_from(left)
-            .unwrap_or(PIECE.len())
-            .min(PIECE.len());
+        let size = usize::try_from(left).unwrap_or(PIECE.len()).min(PIECE.len());
         let piece = Bytes::from_static(PIECE).slice(..size);
         let rest = left.saturating_sub(u64::try_from(size).unwrap_or(left));
         (size > 0).then_some((Ok(piece), rest))

@@ -29,10 +29,7 @@ use crate::world::World;
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// The time of this machine.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the one place where the real clock enters"
-)]
+#[expect(clippy::disallowed_methods, reason = "the one place where the real clock enters")]
 pub fn real_clock() -> Clock {
     Arc::new(Timestamp::now)
 }
@@ -78,9 +75,7 @@ impl Shared {
     }
 
     fn observers(&self) -> MutexGuard<'_, Vec<Observer>> {
-        self.observers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.observers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -92,11 +87,7 @@ impl Shared {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let at = self.now();
         let answer = self.world().handle(request, at);
-        let exchange = Exchange {
-            at,
-            request,
-            answer: &answer,
-        };
+        let exchange = Exchange { at, request, answer: &answer };
         // Copied, so that neither lock is held while an observer looks at the world.
         let observers = self.observers().clone();
         for observe in observers {
@@ -117,10 +108,7 @@ pub struct Server {
 
 impl fmt::Debug for Server {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Server")
-            .field("address", &self.address)
-            .finish_non_exhaustive()
+        formatter.debug_struct("Server").field("address", &self.address).finish_non_exhaustive()
     }
 }
 
@@ -148,9 +136,7 @@ impl Server {
         let listener = TcpListener::bind(listen)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let shared = Arc::new(Shared {
             world: Mutex::new(world),
             observers: Mutex::new(Vec::new()),
@@ -165,13 +151,7 @@ impl Server {
         let thread = std::thread::Builder::new()
             .name("simulated-platform".to_owned())
             .spawn(move || runtime.block_on(connection::serve(listener, served, stopped)))?;
-        Ok(Self {
-            shared,
-            address,
-            handle,
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+        Ok(Self { shared, address, handle, stop: Some(stop), thread: Some(thread) })
     }
 
     /// Where it listens.

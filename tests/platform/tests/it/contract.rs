@@ -30,10 +30,7 @@ fn whether_the_document_judges_is_said_aloud() {
 
 /// Instant, but for the restore, which is there to be called off.
 fn stage() -> Stage {
-    Stage::new(Config {
-        restore: Duration::from_secs(60),
-        ..calm()
-    })
+    Stage::new(Config { restore: Duration::from_secs(60), ..calm() })
 }
 
 #[test]
@@ -66,16 +63,8 @@ fn scopes_and_permissions_are_those_of_the_document() {
             continue;
         };
         assert_eq!(endpoint.scope, scope, "the scope of {label}");
-        let sorted = |list: &[&str]| {
-            list.iter()
-                .map(ToString::to_string)
-                .collect::<BTreeSet<_>>()
-        };
-        assert_eq!(
-            sorted(endpoint.permissions),
-            sorted(&permissions),
-            "of {label}"
-        );
+        let sorted = |list: &[&str]| list.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
+        assert_eq!(sorted(endpoint.permissions), sorted(&permissions), "of {label}");
     }
 }
 
@@ -99,10 +88,7 @@ fn every_known_deviation_occurs() {
         .filter_map(|violation| deviation(&violation))
         .map(|known| (known.operation, known.place))
         .collect();
-    let all: BTreeSet<_> = DEVIATIONS
-        .iter()
-        .map(|known| (known.operation, known.place))
-        .collect();
+    let all: BTreeSet<_> = DEVIATIONS.iter().map(|known| (known.operation, known.place)).collect();
     let unused: Vec<_> = all.difference(&used).collect();
     assert!(unused.is_empty(), "listed, but never met: {unused:?}");
 }
@@ -114,64 +100,28 @@ fn the_document_finds_what_is_wrong_and_does_not_show_it() {
     };
     let wrong = |request: Request<&'static str>| -> Vec<String> {
         let request = request.map(|body| Bytes::from_static(body.as_bytes()));
-        contract
-            .judge_request(&request)
-            .iter()
-            .map(ToString::to_string)
-            .collect()
+        contract.judge_request(&request).iter().map(ToString::to_string).collect()
     };
     let json = |builder: http::request::Builder| builder.header("content-type", "application/json");
     let places = [
-        (
-            Request::get("/v1/organizations/acme/projects?limit=900").body(""),
-            "query limit",
-        ),
-        (
-            Request::get("/v1/organizations/acme/projects?page=1").body(""),
-            "query page",
-        ),
-        (
-            Request::get("/v1/projects/SHORT/health?services=db").body(""),
-            "path ref",
-        ),
-        (
-            Request::get("/v1/projects/aaaaaaaaaaaaaaaaaaaa/health").body(""),
-            "query services",
-        ),
+        (Request::get("/v1/organizations/acme/projects?limit=900").body(""), "query limit"),
+        (Request::get("/v1/organizations/acme/projects?page=1").body(""), "query page"),
+        (Request::get("/v1/projects/SHORT/health?services=db").body(""), "path ref"),
+        (Request::get("/v1/projects/aaaaaaaaaaaaaaaaaaaa/health").body(""), "query services"),
         (Request::get("/v1/nothing").body(""), "operation"),
-        (
-            json(Request::post("/v1/organizations")).body("{\"name\":7}"),
-            "request body/name",
-        ),
-        (
-            json(Request::post("/v1/organizations")).body("{}"),
-            "request body",
-        ),
-        (
-            json(Request::post("/v1/organizations")).body("{"),
-            "no JSON",
-        ),
-        (
-            Request::post("/v1/organizations").body("{\"name\":\"a\"}"),
-            "not declared",
-        ),
+        (json(Request::post("/v1/organizations")).body("{\"name\":7}"), "request body/name"),
+        (json(Request::post("/v1/organizations")).body("{}"), "request body"),
+        (json(Request::post("/v1/organizations")).body("{"), "no JSON"),
+        (Request::post("/v1/organizations").body("{\"name\":\"a\"}"), "not declared"),
         (Request::post("/v1/organizations").body(""), "it is missing"),
     ];
     for (request, place) in places {
         let found = wrong(request.unwrap());
-        assert!(
-            found.iter().any(|violation| violation.contains(place)),
-            "{place}: {found:?}"
-        );
+        assert!(found.iter().any(|violation| violation.contains(place)), "{place}: {found:?}");
     }
-    let secret = json(Request::post("/v1/projects"))
-        .body("{\"db_pass\":[\"hunter2\"]}")
-        .unwrap();
+    let secret = json(Request::post("/v1/projects")).body("{\"db_pass\":[\"hunter2\"]}").unwrap();
     let found = wrong(secret).join("\n");
-    assert!(
-        found.contains("request body/db_pass") && !found.contains("hunter2"),
-        "{found}"
-    );
+    assert!(found.contains("request body/db_pass") && !found.contains("hunter2"), "{found}");
 }
 
 #[test]
@@ -179,9 +129,7 @@ fn the_document_finds_wrong_answers() {
     let Some(contract) = CONTRACT.as_ref() else {
         return;
     };
-    let request = Request::get("/v1/projects/aaaaaaaaaaaaaaaaaaaa")
-        .body(Bytes::new())
-        .unwrap();
+    let request = Request::get("/v1/projects/aaaaaaaaaaaaaaaaaaaa").body(Bytes::new()).unwrap();
     let wrong = |status: u16, content_type: &str, body: &str| -> Vec<String> {
         let response = Response::builder()
             .status(status)
@@ -194,25 +142,13 @@ fn the_document_finds_wrong_answers() {
     let json = "application/json; charset=utf-8";
     for (found, expected) in [
         (wrong(200, json, "{}"), "required"),
-        (
-            wrong(200, json, "{\"status\":\"ASLEEP\"}"),
-            "answer 200/status",
-        ),
+        (wrong(200, json, "{\"status\":\"ASLEEP\"}"), "answer 200/status"),
         (wrong(200, "text/html", "<html>"), "content type"),
         (wrong(200, json, "{"), "no JSON"),
-        (
-            wrong(418, json, "{\"message\":\"tea\"}"),
-            "answer status 418",
-        ),
+        (wrong(418, json, "{\"message\":\"tea\"}"), "answer status 418"),
         (wrong(403, json, "{\"error\":\"no\"}"), "no message"),
     ] {
-        assert!(
-            found.iter().any(|violation| violation.contains(expected)),
-            "{found:?}"
-        );
+        assert!(found.iter().any(|violation| violation.contains(expected)), "{found:?}");
     }
-    assert_eq!(
-        wrong(403, json, "{\"message\":[\"a\",\"b\"]}"),
-        Vec::<String>::new()
-    );
+    assert_eq!(wrong(403, json, "{\"message\":[\"a\",\"b\"]}"), Vec::<String>::new());
 }

@@ -49,65 +49,25 @@ fn bad_fields_are_named_and_create_nothing() {
         ("name", json!("a.b"), "name should not contain a . string"),
         ("organization_slug", Value::Null, "organization_slug"),
         ("organization_slug", json!("a b"), "organization_slug"),
-        (
-            "db_pass",
-            Value::Null,
-            "db_pass must be longer than or equal to 4 characters",
-        ),
-        (
-            "db_pass",
-            json!("abc"),
-            "db_pass must be longer than or equal to 4 characters",
-        ),
+        ("db_pass", Value::Null, "db_pass must be longer than or equal to 4 characters"),
+        ("db_pass", json!("abc"), "db_pass must be longer than or equal to 4 characters"),
         ("db_pass", json!("Password"), "weak and easy to guess"),
         ("db_pass", json!("aaaaaaaa"), "weak and easy to guess"),
-        (
-            "desired_instance_size",
-            json!("pico"),
-            "desired_instance_size must be one of",
-        ),
-        (
-            "postgres_engine",
-            json!("14"),
-            "postgres_engine must be one of",
-        ),
-        (
-            "release_channel",
-            json!("new"),
-            "release_channel must be one of",
-        ),
-        (
-            "high_availability",
-            json!("yes"),
-            "high_availability must be a boolean",
-        ),
+        ("desired_instance_size", json!("pico"), "desired_instance_size must be one of"),
+        ("postgres_engine", json!("14"), "postgres_engine must be one of"),
+        ("release_channel", json!("new"), "release_channel must be one of"),
+        ("high_availability", json!("yes"), "high_availability must be a boolean"),
         ("region_selection", Value::Null, "region"),
-        (
-            "region_selection",
-            json!({ "type": "specific", "code": "eu-east-9" }),
-            "region",
-        ),
-        (
-            "region_selection",
-            json!({ "type": "smartGroup", "code": "europe" }),
-            "region",
-        ),
-        (
-            "region",
-            json!("eu-central-1"),
-            "Only one of region or region_selection",
-        ),
+        ("region_selection", json!({ "type": "specific", "code": "eu-east-9" }), "region"),
+        ("region_selection", json!({ "type": "smartGroup", "code": "europe" }), "region"),
+        ("region", json!("eu-central-1"), "Only one of region or region_selection"),
         ("disk_size", json!(8), "property disk_size should not exist"),
     ];
     let mut stage = Stage::new(calm());
     for (field, value, expected) in cases {
         let refused = stage.post("/v1/projects", with(field, value.clone()));
         assert_eq!(refused.status, 400, "{field}: {value}");
-        assert!(
-            refused.message().contains(expected),
-            "{field}: {}",
-            refused.message()
-        );
+        assert!(refused.message().contains(expected), "{field}: {}", refused.message());
     }
     assert_eq!(stage.world.projects().count(), 0);
     assert_eq!(stage.world.ledger().created().count(), 0);
@@ -148,19 +108,13 @@ fn both_spellings_of_the_region_work_and_a_group_becomes_a_region() {
     let mut stage = Stage::new(calm());
     let body = json!({ "name": "old", "db_pass": PASSWORD, "organization_slug": "acme",
         "region": "ap-south-1" });
-    assert_eq!(
-        stage.post("/v1/projects", body).body["region"],
-        "ap-south-1"
-    );
+    assert_eq!(stage.post("/v1/projects", body).body["region"], "ap-south-1");
     for _ in 0..5 {
         let name = stage.world.projects().count().to_string();
         let mut body = order("acme", &name);
         body["region_selection"] = json!({ "type": "smartGroup", "code": "emea" });
         let created = stage.post("/v1/projects", body);
-        assert!(
-            created.body["region"].as_str().unwrap().starts_with("eu-"),
-            "{created:?}"
-        );
+        assert!(created.body["region"].as_str().unwrap().starts_with("eu-"), "{created:?}");
     }
 }
 
@@ -170,11 +124,7 @@ fn names_are_unique_within_an_organization_only() {
     stage.create("orders");
     let refused = stage.post("/v1/projects", order("acme", "orders"));
     assert_eq!(refused.status, 400);
-    assert!(
-        refused
-            .message()
-            .ends_with("already exists in your organization.")
-    );
+    assert!(refused.message().ends_with("already exists in your organization."));
     stage.create_in("free", "orders");
     stage.create("Orders");
     assert_eq!(stage.world.projects().count(), 3);
@@ -182,15 +132,9 @@ fn names_are_unique_within_an_organization_only() {
 
 #[test]
 fn the_status_of_a_name_conflict_and_uniqueness_itself_are_switchable() {
-    let mut stage = Stage::new(Config {
-        name_conflict_status: 409,
-        ..calm()
-    });
+    let mut stage = Stage::new(Config { name_conflict_status: 409, ..calm() });
     stage.create("orders");
-    assert_eq!(
-        stage.post("/v1/projects", order("acme", "orders")).status,
-        409
-    );
+    assert_eq!(stage.post("/v1/projects", order("acme", "orders")).status, 409);
     stage.world.config_mut().names_unique = false;
     stage.create("orders");
     assert_eq!(stage.world.projects().count(), 2);
@@ -199,10 +143,7 @@ fn the_status_of_a_name_conflict_and_uniqueness_itself_are_switchable() {
 #[test]
 fn a_project_that_goes_down_holds_its_name_until_it_is_gone_or_not() {
     for (held, status) in [(true, 400), (false, 201)] {
-        let mut stage = Stage::new(Config {
-            deleted_names_held: held,
-            ..slow()
-        });
+        let mut stage = Stage::new(Config { deleted_names_held: held, ..slow() });
         let reference = stage.create("orders");
         stage.pass_seconds(90);
         stage.delete(&format!("/v1/projects/{reference}"));
@@ -220,31 +161,18 @@ fn a_project_that_goes_down_holds_its_name_until_it_is_gone_or_not() {
 fn a_branch_does_not_hold_a_name() {
     let mut stage = Stage::new(calm());
     let parent = stage.create("orders");
-    stage
-        .world
-        .add_branch(&parent, "feature", stage.now)
-        .unwrap();
+    stage.world.add_branch(&parent, "feature", stage.now).unwrap();
     stage.create("feature");
 }
 
 #[test]
 fn organizations_out_of_reach_refuse() {
     let mut stage = Stage::new(calm());
-    assert_eq!(
-        stage.post("/v1/projects", order("foreign", "x")).status,
-        403
-    );
-    assert_eq!(
-        stage.post("/v1/projects", order("nowhere", "x")).status,
-        404
-    );
-    let limited = stage.world.add_pat(Pat::for_projects(
-        &["a"],
-        Permissions {
-            write: true,
-            ..Permissions::default()
-        },
-    ));
+    assert_eq!(stage.post("/v1/projects", order("foreign", "x")).status, 403);
+    assert_eq!(stage.post("/v1/projects", order("nowhere", "x")).status, 404);
+    let limited = stage
+        .world
+        .add_pat(Pat::for_projects(&["a"], Permissions { write: true, ..Permissions::default() }));
     let refused = stage.ask_as(&limited, "POST", "/v1/projects", Some(order("acme", "x")));
     assert_eq!(refused.status, 403);
     assert_eq!(stage.world.ledger().created().count(), 0);
@@ -260,9 +188,7 @@ fn a_body_under_another_type_is_no_body() {
         .unwrap();
     assert_eq!(stage.send(&request).status, 400);
     let (mut parts, _) = request.into_parts();
-    parts
-        .headers
-        .insert("content-type", "application/json".parse().unwrap());
+    parts.headers.insert("content-type", "application/json".parse().unwrap());
     let request = http::Request::from_parts(parts, "{".into());
     assert_eq!(stage.send(&request).status, 400);
     assert_eq!(stage.world.projects().count(), 0);
@@ -273,10 +199,7 @@ fn two_creates_with_different_names_make_two_projects() {
     let mut stage = Stage::new(calm());
     let (one, two) = (stage.create("one"), stage.create("two"));
     assert_ne!(one, two);
-    assert_eq!(
-        stage.world.ledger().created().collect::<Vec<_>>(),
-        [one, two]
-    );
+    assert_eq!(stage.world.ledger().created().collect::<Vec<_>>(), [one, two]);
 }
 
 #[test]
@@ -286,21 +209,11 @@ fn the_ledger_names_what_was_ordered() {
     body["desired_instance_size"] = json!("small");
     stage.post("/v1/projects", body);
     let effect = &stage.world.ledger().accepted().last().unwrap().effect;
-    let Effect::Created {
-        organization,
-        name,
-        region,
-        size,
-        ..
-    } = effect
-    else {
+    let Effect::Created { organization, name, region, size, .. } = effect else {
         panic!("{effect:?}")
     };
     assert_eq!((organization.as_str(), name.as_str()), ("acme", "orders"));
-    assert_eq!(
-        (region.as_str(), size.as_deref()),
-        ("eu-central-1", Some("small"))
-    );
+    assert_eq!((region.as_str(), size.as_deref()), ("eu-central-1", Some("small")));
 }
 
 #[test]
@@ -327,8 +240,5 @@ fn visibility_may_lag_in_the_lists_and_in_the_get() {
     assert_eq!(listed(&mut stage), 1);
     // An invisible name is taken all the same.
     stage.create("second");
-    assert_eq!(
-        stage.post("/v1/projects", order("acme", "second")).status,
-        400
-    );
+    assert_eq!(stage.post("/v1/projects", order("acme", "second")).status, 400);
 }

@@ -34,13 +34,7 @@ impl Platform {
     }
 
     fn ask(&self, method: &str, path: &str, body: &Value) -> Response {
-        ask(
-            self.server.address(),
-            &self.token,
-            method,
-            path,
-            &body.to_string(),
-        )
+        ask(self.server.address(), &self.token, method, path, &body.to_string())
     }
 
     fn create(&self, name: &str, password: &str) -> String {
@@ -93,11 +87,7 @@ fn psql_accepts_what_the_pooler_endpoint_hands_out_at_once() {
     let entry = platform.pooler(&reference);
     let output = psql(&entry, "it's a \\ \"password\" ü", WHO);
     assert_eq!(said(&output), format!("postgres.{reference}|{reference}|t"));
-    let made = psql(
-        &entry,
-        "it's a \\ \"password\" ü",
-        "create table a (b int); select 1",
-    );
+    let made = psql(&entry, "it's a \\ \"password\" ü", "create table a (b int); select 1");
     assert!(made.status.success(), "{}", said(&made));
 }
 
@@ -112,10 +102,7 @@ fn the_servers_certificate_can_be_verified() {
         entry["db_port"],
         postgres().certificate().display()
     );
-    let output = Command::new("psql")
-        .args(["-At", "-c", "select 7", &address])
-        .output()
-        .unwrap();
+    let output = Command::new("psql").args(["-At", "-c", "select 7", &address]).output().unwrap();
     assert_eq!(said(&output), "7");
 }
 
@@ -128,17 +115,10 @@ fn a_changed_password_is_accepted_after_the_lag_and_the_old_one_is_not() {
     let changed = platform.ask("PATCH", &path, &json!({ "password": "second-password" }));
     assert_eq!(changed.status, 200, "{changed:?}");
     eventually("the new password", || {
-        psql(&entry, "second-password", "select 1")
-            .status
-            .success()
-            .then_some(())
+        psql(&entry, "second-password", "select 1").status.success().then_some(())
     });
     let refused = psql(&entry, "first-password", "select 1");
-    assert!(
-        said(&refused).contains("authentication failed"),
-        "{}",
-        said(&refused)
-    );
+    assert!(said(&refused).contains("authentication failed"), "{}", said(&refused));
 }
 
 #[test]
@@ -158,11 +138,7 @@ fn one_projects_role_cannot_enter_anothers_database() {
     let other = platform.pooler(&platform.create("other", "password-other"));
     one["db_name"] = other["db_name"].clone();
     let refused = psql(&one, "password-one", "select 1");
-    assert!(
-        said(&refused).contains("permission denied for database"),
-        "{}",
-        said(&refused)
-    );
+    assert!(said(&refused).contains("permission denied for database"), "{}", said(&refused));
 }
 
 #[test]
@@ -170,24 +146,12 @@ fn a_paused_project_lets_nobody_in_and_keeps_its_data() {
     let platform = Platform::start(Config::instant(), 6);
     let reference = platform.create("orders", "correct-horse");
     let entry = platform.pooler(&reference);
-    assert!(
-        psql(&entry, "correct-horse", "create table kept (a int)")
-            .status
-            .success()
-    );
-    platform.ask(
-        "POST",
-        &format!("/v1/projects/{reference}/pause"),
-        &json!({}),
-    );
+    assert!(psql(&entry, "correct-horse", "create table kept (a int)").status.success());
+    platform.ask("POST", &format!("/v1/projects/{reference}/pause"), &json!({}));
     eventually("a closed door", || {
         (!psql(&entry, "correct-horse", "select 1").status.success()).then_some(())
     });
-    platform.ask(
-        "POST",
-        &format!("/v1/projects/{reference}/restore"),
-        &json!({}),
-    );
+    platform.ask("POST", &format!("/v1/projects/{reference}/restore"), &json!({}));
     let entry = platform.pooler(&reference);
     let counted = psql(&entry, "correct-horse", "select count(*) from kept");
     assert_eq!(said(&counted), "0");
@@ -205,9 +169,7 @@ fn a_deleted_project_takes_its_database_and_role_with_it() {
         (!refused.status.success()).then_some(())
     });
     let sql = format!("select count(*) from pg_roles where rolname = 'postgres.{reference}'");
-    eventually("no role", || {
-        (said(&psql(&other, "password-other", &sql)) == "0").then_some(())
-    });
+    eventually("no role", || (said(&psql(&other, "password-other", &sql)) == "0").then_some(()));
     let sql = format!("select count(*) from pg_database where datname = '{reference}'");
     assert_eq!(said(&psql(&other, "password-other", &sql)), "0");
 }

@@ -28,11 +28,7 @@ fn some_faults_swallow_the_request_and_some_come_after_its_effect() {
         (on(gone()).after_effect(), 503, 1),
         (on(FaultKind::Html(502)), 502, 0),
         (on(FaultKind::RetryAfter(429, "9".to_owned())), 429, 0),
-        (
-            on(FaultKind::Redirect(302, "http://other/".to_owned())),
-            302,
-            0,
-        ),
+        (on(FaultKind::Redirect(302, "http://other/".to_owned())), 302, 0),
         (on(FaultKind::Garbage), 201, 1),
         (on(FaultKind::Body("[]".to_owned())), 201, 1),
     ];
@@ -52,23 +48,9 @@ fn deliveries_are_told_to_whoever_realises_them() {
         (FaultKind::DropBefore, Delivery::DropBeforeEffect, 0),
         (FaultKind::DropAfter, Delivery::DropAfterEffect, 1),
         (FaultKind::Reset, Delivery::Reset, 0),
-        (
-            FaultKind::ResetMidBody(4),
-            Delivery::ResetMidBody { after_bytes: 4 },
-            1,
-        ),
-        (
-            FaultKind::Truncate(4),
-            Delivery::Truncated { after_bytes: 4 },
-            1,
-        ),
-        (
-            FaultKind::Trickle(9),
-            Delivery::Trickle {
-                bytes_per_second: 9,
-            },
-            1,
-        ),
+        (FaultKind::ResetMidBody(4), Delivery::ResetMidBody { after_bytes: 4 }, 1),
+        (FaultKind::Truncate(4), Delivery::Truncated { after_bytes: 4 }, 1),
+        (FaultKind::Trickle(9), Delivery::Trickle { bytes_per_second: 9 }, 1),
         (FaultKind::Huge(99), Delivery::Padded { bytes: 99 }, 1),
     ];
     for (kind, delivery, created) in cases {
@@ -97,19 +79,13 @@ fn merges_change_objects_and_every_element_of_a_list() {
     let reference = stage.create("orders");
     let path = format!("/v1/projects/{reference}");
     let change = json!({ "status": "HIBERNATING", "database": null, "extra": { "a": 1 } });
-    stage
-        .world
-        .script(Fault::on("GET", &path, FaultKind::Merge(change)));
+    stage.world.script(Fault::on("GET", &path, FaultKind::Merge(change)));
     let seen = stage.get(&path);
     assert_eq!(seen.body["status"], "HIBERNATING");
     assert_eq!(seen.body["extra"]["a"], 1);
     assert!(seen.body.get("database").is_none());
     assert_eq!(seen.body["name"], "orders");
-    stage.world.script(Fault::on(
-        "GET",
-        "/v1/projects",
-        FaultKind::Merge(json!({ "name": null })),
-    ));
+    stage.world.script(Fault::on("GET", "/v1/projects", FaultKind::Merge(json!({ "name": null }))));
     let list = stage.get("/v1/projects");
     assert!(list.body[0].get("name").is_none());
 }
@@ -124,13 +100,8 @@ fn a_wrong_ref_looks_right_and_is_another() {
     assert_ne!(shown, truth);
     assert_eq!(shown.len(), 20);
     assert_eq!(created.body["id"], shown.as_str());
-    for path in [
-        format!("/v1/projects/{truth}"),
-        "/v1/organizations/acme/projects".to_owned(),
-    ] {
-        stage
-            .world
-            .script(Fault::on("GET", &path, FaultKind::WrongRef));
+    for path in [format!("/v1/projects/{truth}"), "/v1/organizations/acme/projects".to_owned()] {
+        stage.world.script(Fault::on("GET", &path, FaultKind::WrongRef));
         let seen = stage.get(&path);
         assert!(!seen.text.contains(&truth), "{path}");
     }
@@ -155,14 +126,8 @@ fn faults_do_not_disturb_what_the_seed_decides() {
 fn faults_are_consumed_in_order_and_only_where_they_match() {
     let mut stage = Stage::new(calm());
     let list = "/v1/organizations/*/projects";
-    stage.world.script(
-        Fault::on("GET", list, FaultKind::Html(502))
-            .skip(1)
-            .times(2),
-    );
-    stage
-        .world
-        .script(Fault::on("*", "/v1/**", FaultKind::Status(500, "{}".to_owned())).skip(3));
+    stage.world.script(Fault::on("GET", list, FaultKind::Html(502)).skip(1).times(2));
+    stage.world.script(Fault::on("*", "/v1/**", FaultKind::Status(500, "{}".to_owned())).skip(3));
     let path = "/v1/organizations/acme/projects?limit=10";
     let statuses: Vec<u16> = (0..5).map(|_| stage.get(path).status).collect();
     assert_eq!(statuses, [200, 502, 502, 200, 200]);
@@ -174,17 +139,9 @@ fn faults_are_consumed_in_order_and_only_where_they_match() {
 #[test]
 fn scripted_answers_say_so_and_true_ones_do_too() {
     let mut stage = Stage::new(calm());
-    stage.world.script(Fault::on(
-        "GET",
-        "/v1/projects",
-        FaultKind::Delay(Duration::ZERO),
-    ));
+    stage.world.script(Fault::on("GET", "/v1/projects", FaultKind::Delay(Duration::ZERO)));
     stage.get("/v1/projects");
     stage.get("/v1/projects");
-    let flags: Vec<bool> = stage
-        .log
-        .iter()
-        .map(|(_, answer)| answer.scripted)
-        .collect();
+    let flags: Vec<bool> = stage.log.iter().map(|(_, answer)| answer.scripted).collect();
     assert_eq!(flags, [true, false]);
 }

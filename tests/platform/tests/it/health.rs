@@ -8,9 +8,7 @@ use crate::stage::{Stage, slow};
 const ALL: &str = "auth,db,db_postgres_user,pooler,realtime,rest,storage,pg_bouncer";
 
 fn health(stage: &mut Stage, reference: &str, services: &str) -> Value {
-    let answer = stage.get(&format!(
-        "/v1/projects/{reference}/health?services={services}"
-    ));
+    let answer = stage.get(&format!("/v1/projects/{reference}/health?services={services}"));
     assert_eq!(answer.status, 200, "{answer:?}");
     answer.body
 }
@@ -35,15 +33,9 @@ fn services_come_up_one_after_the_other_behind_the_project() {
         counts.push(unhealthy(&health(&mut stage, &reference, ALL)).len());
         stage.pass_seconds(4);
     }
-    assert!(
-        counts.is_sorted_by(|before, after| before >= after),
-        "{counts:?}"
-    );
+    assert!(counts.is_sorted_by(|before, after| before >= after), "{counts:?}");
     assert!(counts[0] > 0, "{counts:?}");
-    assert_eq!(
-        unhealthy(&health(&mut stage, &reference, ALL)),
-        Vec::<&str>::new()
-    );
+    assert_eq!(unhealthy(&health(&mut stage, &reference, ALL)), Vec::<&str>::new());
 }
 
 #[test]
@@ -61,38 +53,21 @@ fn other_errors_are_plain_text() {
     let reference = stage.create_in("free", "orders");
     stage.pass_seconds(90);
     let transient = "Failed to retrieve project's storage service health";
-    assert_eq!(
-        health(&mut stage, &reference, "storage")[0]["error"],
-        transient
-    );
+    assert_eq!(health(&mut stage, &reference, "storage")[0]["error"], transient);
     stage.pass_seconds(60);
-    stage
-        .world
-        .set_status(&reference, Status::Inactive, stage.now);
+    stage.world.set_status(&reference, Status::Inactive, stage.now);
     let body = health(&mut stage, &reference, "db,auth");
-    assert_eq!(
-        body[0]["error"],
-        "Failed to retrieve project's db service health"
-    );
+    assert_eq!(body[0]["error"], "Failed to retrieve project's db service health");
     assert_eq!(unhealthy(&body), ["db", "auth"]);
 }
 
 #[test]
 fn rest_is_unhealthy_when_the_data_api_is_off() {
-    let mut stage = Stage::new(Config {
-        services_lag: std::time::Duration::ZERO,
-        ..slow()
-    });
+    let mut stage = Stage::new(Config { services_lag: std::time::Duration::ZERO, ..slow() });
     let reference = stage.create("orders");
     stage.pass_seconds(120);
-    assert_eq!(
-        unhealthy(&health(&mut stage, &reference, ALL)),
-        Vec::<&str>::new()
-    );
-    stage.patch(
-        &format!("/v1/projects/{reference}/postgrest"),
-        json!({ "db_schema": "" }),
-    );
+    assert_eq!(unhealthy(&health(&mut stage, &reference, ALL)), Vec::<&str>::new());
+    stage.patch(&format!("/v1/projects/{reference}/postgrest"), json!({ "db_schema": "" }));
     assert_eq!(unhealthy(&health(&mut stage, &reference, ALL)), ["rest"]);
 }
 
@@ -102,9 +77,7 @@ fn both_spellings_of_the_list_are_taken_in_the_order_asked() {
     let reference = stage.create("orders");
     let names = |body: &Value| -> Vec<String> {
         let list = body.as_array().unwrap();
-        list.iter()
-            .map(|service| service["name"].as_str().unwrap().to_owned())
-            .collect()
+        list.iter().map(|service| service["name"].as_str().unwrap().to_owned()).collect()
     };
     let commas = health(&mut stage, &reference, "rest,auth");
     let repeated = health(&mut stage, &reference, "rest&services=auth");
@@ -117,13 +90,7 @@ fn bad_questions_are_refused() {
     let mut stage = Stage::new(slow());
     let reference = stage.create("orders");
     let long = "?services=db&timeout_ms=10001";
-    for query in [
-        "",
-        "?services=",
-        "?services=vault",
-        long,
-        "?services=db&timeout_ms=x",
-    ] {
+    for query in ["", "?services=", "?services=vault", long, "?services=db&timeout_ms=x"] {
         let answer = stage.get(&format!("/v1/projects/{reference}/health{query}"));
         assert_eq!(answer.status, 400, "{query}");
     }

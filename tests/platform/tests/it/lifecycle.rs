@@ -27,16 +27,8 @@ fn an_instant_platform_is_ready_with_the_answer() {
     let mut stage = Stage::new(calm());
     let reference = stage.create("orders");
     assert_eq!(stage.status(&reference), "ACTIVE_HEALTHY");
-    assert_eq!(
-        stage.get(&format!("{}/api-keys", at(&reference))).status,
-        200
-    );
-    assert_eq!(
-        stage
-            .get(&format!("{}/config/database/pooler", at(&reference)))
-            .status,
-        200
-    );
+    assert_eq!(stage.get(&format!("{}/api-keys", at(&reference))).status, 200);
+    assert_eq!(stage.get(&format!("{}/config/database/pooler", at(&reference))).status, 200);
 }
 
 #[test]
@@ -96,10 +88,7 @@ fn a_stuck_project_stays_in_whatever_status_it_is_put() {
 
 #[test]
 fn a_free_project_may_pause_by_itself_and_a_paid_one_does_not() {
-    let config = Config {
-        spontaneous_pause: Some(Duration::from_secs(604_800)),
-        ..slow()
-    };
+    let config = Config { spontaneous_pause: Some(Duration::from_secs(604_800)), ..slow() };
     let mut stage = Stage::new(config);
     let (free, paid) = (stage.create_in("free", "quiet"), stage.create("busy"));
     stage.pass_seconds(90 + 604_799);
@@ -125,18 +114,10 @@ fn renaming_takes_one_field_and_a_free_name() {
     let reference = stage.create("orders");
     stage.create("taken");
     let renamed = stage.patch(&at(&reference), json!({ "name": "sales" }));
-    assert_eq!(
-        (renamed.status, &renamed.body["name"]),
-        (200, &json!("sales"))
-    );
+    assert_eq!((renamed.status, &renamed.body["name"]), (200, &json!("sales")));
     assert_eq!(stage.get(&at(&reference)).body["name"], "sales");
     // Its own name is free for itself, its old one for everybody.
-    assert_eq!(
-        stage
-            .patch(&at(&reference), json!({ "name": "sales" }))
-            .status,
-        200
-    );
+    assert_eq!(stage.patch(&at(&reference), json!({ "name": "sales" })).status, 200);
     stage.create("orders");
     for bad in [
         json!({ "name": "taken" }),
@@ -146,11 +127,7 @@ fn renaming_takes_one_field_and_a_free_name() {
         json!({ "name": "x", "region": "us-east-1" }),
         json!({ "name": "n".repeat(257) }),
     ] {
-        assert_eq!(
-            stage.patch(&at(&reference), bad.clone()).status,
-            400,
-            "{bad}"
-        );
+        assert_eq!(stage.patch(&at(&reference), bad.clone()).status, 400, "{bad}");
     }
     assert_eq!(stage.get(&at(&reference)).body["name"], "sales");
 }
@@ -159,12 +136,7 @@ fn renaming_takes_one_field_and_a_free_name() {
 fn a_project_can_be_renamed_while_it_is_coming_up() {
     let mut stage = Stage::new(slow());
     let reference = stage.create("orders");
-    assert_eq!(
-        stage
-            .patch(&at(&reference), json!({ "name": "sales" }))
-            .status,
-        200
-    );
+    assert_eq!(stage.patch(&at(&reference), json!({ "name": "sales" })).status, 200);
 }
 
 #[test]
@@ -179,18 +151,13 @@ fn deleting_goes_down_then_removed_then_gone() {
         let reference = stage.create("orders");
         stage.pass_seconds(90);
         let deleted = stage.delete(&at(&reference));
-        assert_eq!(
-            (deleted.status, &deleted.body["slug"]),
-            (200, &json!("acme"))
-        );
+        assert_eq!((deleted.status, &deleted.body["slug"]), (200, &json!("acme")));
         assert_eq!(stage.status(&reference), "GOING_DOWN");
         // While it goes down, nothing else can be done with it.
         for path in ["", "/api-keys", "/config/database/pooler"] {
             let method = if path.is_empty() { "DELETE" } else { "GET" };
             assert_eq!(
-                stage
-                    .ask(method, &format!("{}{path}", at(&reference)), None)
-                    .status,
+                stage.ask(method, &format!("{}{path}", at(&reference)), None).status,
                 status
             );
         }
@@ -198,14 +165,7 @@ fn deleting_goes_down_then_removed_then_gone() {
         assert_eq!(stage.status(&reference), "REMOVED");
         stage.pass_seconds(10);
         assert_eq!(stage.get(&at(&reference)).status, status);
-        assert!(
-            stage
-                .get("/v1/projects")
-                .body
-                .as_array()
-                .unwrap()
-                .is_empty()
-        );
+        assert!(stage.get("/v1/projects").body.as_array().unwrap().is_empty());
         assert_eq!(stage.get(&at(&reference)).message(), message);
     }
 }
@@ -215,10 +175,7 @@ fn a_project_that_is_coming_up_may_refuse_its_deletion() {
     let mut stage = Stage::new(slow());
     let reference = stage.create("orders");
     let refused = stage.delete(&at(&reference));
-    assert_eq!(
-        (refused.status, refused.message()),
-        (400, "Project not ready for deletion.")
-    );
+    assert_eq!((refused.status, refused.message()), (400, "Project not ready for deletion."));
     stage.world.config_mut().delete_while_coming_up = WhileComingUp::Accept;
     assert_eq!(stage.delete(&at(&reference)).status, 200);
     stage.pass_seconds(90);
@@ -229,10 +186,7 @@ fn a_project_that_is_coming_up_may_refuse_its_deletion() {
 fn restarting_comes_back_by_itself() {
     let mut stage = Stage::new(slow());
     let reference = stage.create("orders");
-    assert_eq!(
-        stage.poke(&format!("{}/restart", at(&reference))).status,
-        400
-    );
+    assert_eq!(stage.poke(&format!("{}/restart", at(&reference))).status, 400);
     stage.pass_seconds(90);
     let restarted = stage.poke(&format!("{}/restart", at(&reference)));
     assert_eq!((restarted.status, restarted.text.as_str()), (200, ""));
@@ -291,17 +245,7 @@ fn every_accepted_change_is_in_the_ledger_once_and_refused_ones_are_not() {
         .map(|accepted| format!("{:?}", accepted.effect))
         .map(|effect| effect.split(' ').next().unwrap().to_lowercase())
         .collect();
-    assert_eq!(
-        kinds,
-        [
-            "created",
-            "renamed",
-            "restarted",
-            "paused",
-            "restored",
-            "deleted"
-        ]
-    );
+    assert_eq!(kinds, ["created", "renamed", "restarted", "paused", "restored", "deleted"]);
 }
 
 proptest! {

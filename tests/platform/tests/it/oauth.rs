@@ -21,19 +21,14 @@ pub struct Scene {
 }
 
 pub fn scene(mode: TokenMode) -> Scene {
-    let mut stage = Stage::new(Config {
-        token_mode: mode,
-        ..calm()
-    });
+    let mut stage = Stage::new(Config { token_mode: mode, ..calm() });
     let app = stage.world.register_app(&[CALLBACK], ALL_SCOPES);
     let pair = stage.world.authorize(&app, "acme", stage.now).unwrap();
     Scene { stage, app, pair }
 }
 
 pub fn form(fields: &[(&str, &str)]) -> String {
-    url::form_urlencoded::Serializer::new(String::new())
-        .extend_pairs(fields)
-        .finish()
+    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish()
 }
 
 pub fn token_request(basic: Option<(&str, &str)>, fields: &[(&str, &str)]) -> Request<Bytes> {
@@ -57,9 +52,7 @@ impl Scene {
     }
 
     fn works(&mut self, access_token: &str) -> bool {
-        let answer = self
-            .stage
-            .ask_as(access_token, "GET", "/v1/organizations", None);
+        let answer = self.stage.ask_as(access_token, "GET", "/v1/organizations", None);
         assert!(matches!(answer.status, 200 | 401), "{answer:?}");
         answer.status == 200
     }
@@ -79,15 +72,9 @@ fn basic_credentials_are_decoded_as_forms_are() {
         let bytes = text.bytes().map(|byte| format!("%{byte:02X}"));
         bytes.collect::<Vec<_>>().concat()
     };
-    let (id, secret) = (
-        encoded(&scene.app.client_id),
-        encoded(&scene.app.client_secret),
-    );
+    let (id, secret) = (encoded(&scene.app.client_id), encoded(&scene.app.client_secret));
     let token = scene.pair.refresh_token.clone();
-    let fields = [
-        ("grant_type", "refresh_token"),
-        ("refresh_token", token.as_str()),
-    ];
+    let fields = [("grant_type", "refresh_token"), ("refresh_token", token.as_str())];
     let broken = scene.stage.send(&token_request(Some((&id, "%4")), &fields));
     assert_eq!(broken.status, 401);
     let request = token_request(Some((&id, &secret)), &fields);
@@ -100,15 +87,9 @@ fn the_client_may_prove_itself_by_basic_credentials_or_in_the_form() {
         let mut scene = scene(TokenMode::Strict);
         let (id, secret) = (scene.app.client_id.clone(), scene.app.client_secret.clone());
         let refresh = scene.pair.refresh_token.clone();
-        let mut fields = vec![
-            ("grant_type", "refresh_token"),
-            ("refresh_token", refresh.as_str()),
-        ];
+        let mut fields = vec![("grant_type", "refresh_token"), ("refresh_token", refresh.as_str())];
         if !basic {
-            fields.extend([
-                ("client_id", id.as_str()),
-                ("client_secret", secret.as_str()),
-            ]);
+            fields.extend([("client_id", id.as_str()), ("client_secret", secret.as_str())]);
         }
         let request = token_request(basic.then_some((id.as_str(), secret.as_str())), &fields);
         let answer = scene.stage.send(&request);
@@ -129,37 +110,22 @@ fn wrong_clients_and_grants_are_refused_and_consume_nothing() {
     let (id, secret) = (scene.app.client_id.clone(), scene.app.client_secret.clone());
     let refresh = scene.pair.refresh_token.clone();
     let other = scene.stage.world.register_app(&[], ALL_SCOPES);
-    let grant = [
-        ("grant_type", "refresh_token"),
-        ("refresh_token", refresh.as_str()),
-    ];
+    let grant = [("grant_type", "refresh_token"), ("refresh_token", refresh.as_str())];
     let basic = Some((id.as_str(), secret.as_str()));
     let cases = [
         (token_request(None, &grant), 401),
         (token_request(Some((&id, "wrong")), &grant), 401),
         (token_request(Some(("nobody", &secret)), &grant), 422),
-        (
-            token_request(Some((&other.client_id, &other.client_secret)), &grant),
-            404,
-        ),
+        (token_request(Some((&other.client_id, &other.client_secret)), &grant), 404),
         (token_request(basic, &[("grant_type", "password")]), 400),
-        (
-            token_request(basic, &[("grant_type", "refresh_token")]),
-            400,
-        ),
+        (token_request(basic, &[("grant_type", "refresh_token")]), 400),
         (token_request(basic, &[("refresh_token", &refresh)]), 400),
-        (
-            token_request(basic, &[("grant_type", "refresh_token"), ("username", "x")]),
-            400,
-        ),
+        (token_request(basic, &[("grant_type", "refresh_token"), ("username", "x")]), 400),
     ];
     for (request, status) in cases {
         assert_eq!(scene.stage.send(&request).status, status, "{request:?}");
     }
-    assert_eq!(
-        scene.stage.world.acceptable_refresh_tokens(),
-        std::slice::from_ref(&refresh)
-    );
+    assert_eq!(scene.stage.world.acceptable_refresh_tokens(), std::slice::from_ref(&refresh));
     assert_eq!(scene.refresh(&refresh).status, 201);
 }
 
@@ -188,10 +154,8 @@ fn access_tokens_expire() {
 #[test]
 fn strict_a_refresh_kills_both_old_tokens_at_once() {
     let mut scene = scene(TokenMode::Strict);
-    let (old_access, old_refresh) = (
-        scene.pair.access_token.clone(),
-        scene.pair.refresh_token.clone(),
-    );
+    let (old_access, old_refresh) =
+        (scene.pair.access_token.clone(), scene.pair.refresh_token.clone());
     let (access, refresh) = Scene::pair(&scene.refresh(&old_refresh));
     assert_ne!((&access, &refresh), (&old_access, &old_refresh));
     assert!(!scene.works(&old_access));
@@ -199,20 +163,15 @@ fn strict_a_refresh_kills_both_old_tokens_at_once() {
     assert_eq!(replayed.status, 404);
     // A replay does no harm.
     assert!(scene.works(&access));
-    assert_eq!(
-        scene.stage.world.acceptable_refresh_tokens(),
-        std::slice::from_ref(&refresh)
-    );
+    assert_eq!(scene.stage.world.acceptable_refresh_tokens(), std::slice::from_ref(&refresh));
     assert_eq!(scene.refresh(&refresh).status, 201);
 }
 
 #[test]
 fn with_grace_a_used_token_gives_the_current_pair_again_for_a_while() {
     let mut scene = scene(TokenMode::Grace(Duration::from_secs(30)));
-    let (old_access, old_refresh) = (
-        scene.pair.access_token.clone(),
-        scene.pair.refresh_token.clone(),
-    );
+    let (old_access, old_refresh) =
+        (scene.pair.access_token.clone(), scene.pair.refresh_token.clone());
     let current = Scene::pair(&scene.refresh(&old_refresh));
     scene.stage.pass_seconds(29);
     assert!(scene.works(&old_access));
@@ -234,19 +193,14 @@ fn with_family_revocation_a_replay_ends_everything() {
     assert_eq!(scene.refresh(&refresh).status, 404);
     assert!(scene.stage.world.acceptable_refresh_tokens().is_empty());
     let effects = scene.stage.world.ledger().accepted();
-    assert!(matches!(
-        effects.last().unwrap().effect,
-        Effect::Revoked { .. }
-    ));
+    assert!(matches!(effects.last().unwrap().effect, Effect::Revoked { .. }));
 }
 
 #[test]
 fn without_rotation_the_refresh_token_stays_and_access_tokens_live_on() {
     let mut scene = scene(TokenMode::NoRotation);
-    let (old_access, old_refresh) = (
-        scene.pair.access_token.clone(),
-        scene.pair.refresh_token.clone(),
-    );
+    let (old_access, old_refresh) =
+        (scene.pair.access_token.clone(), scene.pair.refresh_token.clone());
     let (access, refresh) = Scene::pair(&scene.refresh(&old_refresh));
     assert_eq!(refresh, old_refresh);
     assert_ne!(access, old_access);
@@ -257,10 +211,8 @@ fn without_rotation_the_refresh_token_stays_and_access_tokens_live_on() {
 #[test]
 fn a_lost_token_answer_took_effect() {
     let mut scene = scene(TokenMode::Strict);
-    let (old_access, old_refresh) = (
-        scene.pair.access_token.clone(),
-        scene.pair.refresh_token.clone(),
-    );
+    let (old_access, old_refresh) =
+        (scene.pair.access_token.clone(), scene.pair.refresh_token.clone());
     let fault = simulated_platform::Fault::on(
         "POST",
         "/v1/oauth/token",
@@ -275,11 +227,7 @@ fn a_lost_token_answer_took_effect() {
 #[test]
 fn revoking_ends_the_whole_authorization_of_that_organization() {
     let mut scene = scene(TokenMode::Strict);
-    let other = scene
-        .stage
-        .world
-        .authorize(&scene.app, "free", scene.stage.now)
-        .unwrap();
+    let other = scene.stage.world.authorize(&scene.app, "free", scene.stage.now).unwrap();
     let (id, secret) = (scene.app.client_id.clone(), scene.app.client_secret.clone());
     let refresh = scene.pair.refresh_token.clone();
     let body = |secret: &str, token: &str| json!({ "client_id": id, "client_secret": secret, "refresh_token": token });

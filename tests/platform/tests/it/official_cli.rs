@@ -20,28 +20,15 @@ use crate::stage::{CONTRACT, calm};
 /// The program; none where it cannot be had, which is said, and which fails where `CI=true`.
 fn program() -> Option<PathBuf> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../tools/ensure");
-    let output = Command::new(script)
-        .arg("supabase")
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
+    let output = Command::new(script).arg("supabase").stdin(Stdio::null()).output().unwrap();
     if output.status.success() {
         return Some(String::from_utf8(output.stdout).unwrap().trim().into());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    let reason = said
-        .trim()
-        .lines()
-        .last()
-        .unwrap_or("no reason given")
-        .to_owned();
+    let reason = said.trim().lines().last().unwrap_or("no reason given").to_owned();
     let ci = std::env::var("CI").is_ok_and(|value| value == "true");
     assert!(!ci, "no Supabase CLI: {reason}");
-    writeln!(
-        std::io::stderr(),
-        "note: the Supabase CLI did not judge: {reason}"
-    )
-    .unwrap();
+    writeln!(std::io::stderr(), "note: the Supabase CLI did not judge: {reason}").unwrap();
     None
 }
 
@@ -76,13 +63,7 @@ impl Judge {
              project_host: 127.0.0.1\n"
         );
         std::fs::write(home.path().join("sim.yaml"), profile).unwrap();
-        Some(Self {
-            program,
-            server,
-            token,
-            home,
-            violations,
-        })
+        Some(Self { program, server, token, home, violations })
     }
 
     fn run(&self, arguments: &[&str]) -> Output {
@@ -107,11 +88,7 @@ impl Judge {
             .unwrap();
         let status = eventually("the end of the CLI", || child.try_wait().unwrap());
         let read = |name: &str| std::fs::read(file(name)).unwrap();
-        Output {
-            status,
-            stdout: read("stdout"),
-            stderr: read("stderr"),
-        }
+        Output { status, stdout: read("stdout"), stderr: read("stderr") }
     }
 
     /// Runs a command that must succeed, and gives what it printed.
@@ -127,10 +104,7 @@ impl Judge {
 fn the_official_program_is_satisfied_with_every_answer() {
     let Some(judge) = Judge::start() else { return };
     let organizations = judge.json(&["orgs", "list"]);
-    assert_eq!(
-        organizations[0],
-        json!({ "id": "acme", "slug": "acme", "name": "Acme Inc." })
-    );
+    assert_eq!(organizations[0], json!({ "id": "acme", "slug": "acme", "name": "Acme Inc." }));
     assert_eq!(organizations.as_array().unwrap().len(), 2);
     let created = judge.json(&[
         "projects",
@@ -149,12 +123,7 @@ fn the_official_program_is_satisfied_with_every_answer() {
     let remote = format!("--remote={reference}");
     let keys = judge.json(&["projects", "api-keys", "--reveal", &remote]);
     assert_eq!(keys.as_array().unwrap().len(), 4);
-    assert!(
-        keys[3]["api_key"]
-            .as_str()
-            .unwrap()
-            .starts_with("sb_secret_")
-    );
+    assert!(keys[3]["api_key"].as_str().unwrap().starts_with("sb_secret_"));
     judge.json(&["ssl-enforcement", "get", &remote]);
     judge.json(&["network-restrictions", "get", &remote]);
     judge.json(&["postgres-config", "get", &remote]);
@@ -177,17 +146,10 @@ fn the_official_program_is_satisfied_with_every_answer() {
         "GET /v1/projects/{ref}/config/database/postgres",
         "DELETE /v1/projects/{ref}",
     ] {
-        assert!(
-            asked.contains(expected),
-            "never asked: {expected}; but {asked:?}"
-        );
+        assert!(asked.contains(expected), "never asked: {expected}; but {asked:?}");
     }
-    let refused: Vec<_> = world
-        .ledger()
-        .seen()
-        .iter()
-        .filter(|seen| seen.status >= Some(400))
-        .collect();
+    let refused: Vec<_> =
+        world.ledger().seen().iter().filter(|seen| seen.status >= Some(400)).collect();
     assert!(refused.is_empty(), "{refused:?}");
     let violations = judge.violations.lock().unwrap();
     assert!(violations.is_empty(), "{violations:?}");
@@ -197,27 +159,13 @@ fn the_official_program_is_satisfied_with_every_answer() {
 fn the_official_program_notices_what_is_missing() {
     let Some(judge) = Judge::start() else { return };
     let now = judge.server.now();
-    let reference = judge
-        .server
-        .world()
-        .add_foreign_project("acme", "judged", now);
+    let reference = judge.server.world().add_foreign_project("acme", "judged", now);
     let path = format!("/v1/projects/{reference}/network-restrictions");
     let remote = format!("--remote={reference}");
-    assert!(
-        judge
-            .run(&["network-restrictions", "get", &remote])
-            .status
-            .success()
-    );
+    assert!(judge.run(&["network-restrictions", "get", &remote]).status.success());
     let without = FaultKind::Merge(json!({ "entitlement": null }));
-    judge
-        .server
-        .world()
-        .script(Fault::on("GET", &path, without).times(9));
+    judge.server.world().script(Fault::on("GET", &path, without).times(9));
     let output = judge.run(&["network-restrictions", "get", &remote]);
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        !output.status.success() && said.contains("entitlement"),
-        "{said}"
-    );
+    assert!(!output.status.success() && said.contains("entitlement"), "{said}");
 }

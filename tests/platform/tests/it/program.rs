@@ -31,20 +31,11 @@ impl Program {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let endpoint = line
-            .strip_prefix("READY ")
-            .expect("a READY line")
-            .trim_end();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let endpoint = line.strip_prefix("READY ").expect("a READY line").trim_end();
         let credentials: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
         assert_eq!(credentials["endpoint"], endpoint);
-        Self {
-            child,
-            credentials,
-            folder,
-        }
+        Self { child, credentials, folder }
     }
 
     fn field(&self, name: &str) -> &str {
@@ -52,11 +43,7 @@ impl Program {
     }
 
     fn address(&self) -> SocketAddr {
-        self.field("endpoint")
-            .strip_prefix("http://")
-            .unwrap()
-            .parse()
-            .unwrap()
+        self.field("endpoint").strip_prefix("http://").unwrap().parse().unwrap()
     }
 
     /// Asks with the personal access token.
@@ -71,13 +58,7 @@ impl Program {
 
     pub fn kill(&self, signal: &str) {
         let id = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args([signal, &id])
-                .status()
-                .unwrap()
-                .success()
-        );
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
     }
 
     /// Waits for the end, which must come soon.
@@ -105,30 +86,19 @@ fn the_credentials_it_writes_are_private_and_accepted() {
     assert_eq!(program.field("organization"), "acme");
     let slugs = |answer: &Response| -> Vec<String> {
         let list = answer.body.as_array().unwrap();
-        list.iter()
-            .map(|entry| entry["slug"].as_str().unwrap().to_owned())
-            .collect()
+        list.iter().map(|entry| entry["slug"].as_str().unwrap().to_owned()).collect()
     };
     let all = program.ask("GET", "/v1/organizations", &Value::Null);
     assert_eq!(slugs(&all), ["acme", "other"]);
     let one = program.get("/v1/organizations", program.field("access_token"));
     assert_eq!(slugs(&one), ["acme"]);
-    let second = program.credentials["authorizations"][1]["access_token"]
-        .as_str()
-        .unwrap();
-    assert_eq!(
-        program.get("/v1/organizations/other", second).body["plan"],
-        "free"
-    );
+    let second = program.credentials["authorizations"][1]["access_token"].as_str().unwrap();
+    assert_eq!(program.get("/v1/organizations/other", second).body["plan"], "free");
 }
 
 #[test]
 fn the_same_seed_writes_the_same_credentials() {
-    let token = |seed: &str| {
-        Program::start(&["--seed", seed])
-            .field("access_token")
-            .to_owned()
-    };
+    let token = |seed: &str| Program::start(&["--seed", seed]).field("access_token").to_owned();
     assert_eq!(token("7"), token("7"));
     assert_ne!(token("7"), token("8"));
 }

@@ -8,18 +8,12 @@ use crate::stage::{Stage, calm, order, slow};
 #[test]
 fn a_free_user_has_two_places_over_all_free_organizations() {
     let mut stage = Stage::new(calm());
-    stage
-        .world
-        .add_organization("free2", "Free too", Plan::Free);
+    stage.world.add_organization("free2", "Free too", Plan::Free);
     let first = stage.create_in("free", "one");
     stage.create_in("free2", "two");
     let refused = stage.post("/v1/projects", order("free", "three"));
     assert_eq!(refused.status, 400);
-    assert!(
-        refused
-            .message()
-            .contains("maximum limits for the number of active free projects")
-    );
+    assert!(refused.message().contains("maximum limits for the number of active free projects"));
     assert!(refused.message().contains("owner (2 project limit)"));
     // Paid projects neither count nor are counted.
     stage.create("paid");
@@ -27,26 +21,18 @@ fn a_free_user_has_two_places_over_all_free_organizations() {
     stage.poke(&format!("/v1/projects/{first}/pause"));
     stage.create_in("free", "three");
     stage.world.config_mut().quota_status = 403;
-    assert_eq!(
-        stage.post("/v1/projects", order("free", "four")).status,
-        403
-    );
+    assert_eq!(stage.post("/v1/projects", order("free", "four")).status, 403);
 }
 
 #[test]
 fn the_quota_looks_at_every_member() {
     let mut stage = Stage::new(calm());
-    stage
-        .world
-        .add_foreign_organization("theirs", "Theirs", Plan::Free, "stranger");
+    stage.world.add_foreign_organization("theirs", "Theirs", Plan::Free, "stranger");
     stage.world.add_foreign_project("theirs", "a", stage.now);
     stage.world.add_foreign_project("theirs", "b", stage.now);
     stage.world.add_member("free", "stranger");
     let refused = stage.post("/v1/projects", order("free", "mine"));
-    assert!(
-        refused.message().contains("stranger (2 project limit)"),
-        "{refused:?}"
-    );
+    assert!(refused.message().contains("stranger (2 project limit)"), "{refused:?}");
     stage.world.remove_member("free", "stranger");
     stage.create_in("free", "mine");
 }
@@ -58,10 +44,7 @@ fn a_deleted_project_keeps_its_place_until_it_is_removed() {
     stage.create_in("free", "two");
     stage.pass_seconds(90);
     stage.delete(&format!("/v1/projects/{first}"));
-    assert_eq!(
-        stage.post("/v1/projects", order("free", "three")).status,
-        400
-    );
+    assert_eq!(stage.post("/v1/projects", order("free", "three")).status, 400);
     stage.pass_seconds(20);
     stage.create_in("free", "three");
 }

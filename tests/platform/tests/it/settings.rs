@@ -25,11 +25,7 @@ fn settings_need_a_project_that_is_up() {
         "config/storage",
     ] {
         let refused = stage.get(&format!("/v1/projects/{reference}/{path}"));
-        assert_eq!(
-            refused.message(),
-            "Project must be active and healthy.",
-            "{path}"
-        );
+        assert_eq!(refused.message(), "Project must be active and healthy.", "{path}");
     }
 }
 
@@ -57,10 +53,7 @@ fn network_restrictions_are_stored_then_applied() {
     let path = format!("{project}/network-restrictions");
     let open = json!({ "dbAllowedCidrs": ["0.0.0.0/0"], "dbAllowedCidrsV6": ["::/0"] });
     let fresh = stage.get(&path);
-    assert_eq!(
-        (&fresh.body["config"], &fresh.body["status"]),
-        (&open, &json!("applied"))
-    );
+    assert_eq!((&fresh.body["config"], &fresh.body["status"]), (&open, &json!("applied")));
     let closed =
         json!({ "dbAllowedCidrs": ["203.0.113.0/24"], "dbAllowedCidrsV6": ["2001:db8::/32"] });
     let set = stage.post(&format!("{path}/apply"), closed.clone());
@@ -68,10 +61,7 @@ fn network_restrictions_are_stored_then_applied() {
     assert!(set.body.get("applied_at").is_none());
     stage.pass_seconds(5);
     let shown = stage.get(&path);
-    assert_eq!(
-        (&shown.body["config"], &shown.body["status"]),
-        (&closed, &json!("applied"))
-    );
+    assert_eq!((&shown.body["config"], &shown.body["status"]), (&closed, &json!("applied")));
     let patched = stage.patch(
         &path,
         json!({ "add": { "dbAllowedCidrs": ["198.51.100.0/24"] },
@@ -85,10 +75,7 @@ fn network_restrictions_are_stored_then_applied() {
         patched.body["old_config"]["dbAllowedCidrs"],
         json!([{ "address": "203.0.113.0/24", "type": "v4" }, { "address": "2001:db8::/32", "type": "v6" }])
     );
-    assert_eq!(
-        stage.get(&path).body["config"]["dbAllowedCidrs"],
-        json!(["198.51.100.0/24"])
-    );
+    assert_eq!(stage.get(&path).body["config"]["dbAllowedCidrs"], json!(["198.51.100.0/24"]));
 }
 
 #[test]
@@ -132,10 +119,7 @@ fn postgres_parameters_are_overrides_replaced_by_put_and_merged_by_patch() {
     let (mut stage, project) = active();
     let path = format!("{project}/config/database/postgres");
     assert_eq!(stage.get(&path).body, json!({}));
-    stage.put(
-        &path,
-        json!({ "max_connections": 90, "statement_timeout": "60s" }),
-    );
+    stage.put(&path, json!({ "max_connections": 90, "statement_timeout": "60s" }));
     let merged = stage.patch(&path, json!({ "work_mem": "8MB" }));
     let all = json!({ "max_connections": 90, "statement_timeout": "60s", "work_mem": "8MB" });
     assert_eq!(merged.body, all);
@@ -162,10 +146,7 @@ fn a_restart_that_is_asked_for_happens_and_is_not_echoed() {
     stage.pass_seconds(30);
     assert_eq!(stage.get(&project).body["status"], "ACTIVE_HEALTHY");
     // With nothing else, a PUT empties the overrides.
-    assert_eq!(
-        stage.put(&path, json!({ "restart_database": true })).body,
-        json!({})
-    );
+    assert_eq!(stage.put(&path, json!({ "restart_database": true })).body, json!({}));
 }
 
 #[test]
@@ -180,18 +161,10 @@ fn the_data_api_shows_the_jwt_secret_when_read_only_and_that_is_a_canary() {
     assert_eq!(shown["db_pool"], Value::Null);
     let secret = shown["jwt_secret"].as_str().unwrap().to_owned();
     assert!(stage.world.canaries().contains(&secret));
-    let changed = stage
-        .patch(&path, json!({ "max_rows": 10, "db_pool": 5 }))
-        .body;
-    assert_eq!(
-        (&changed["max_rows"], &changed["db_pool"]),
-        (&json!(10), &json!(5))
-    );
+    let changed = stage.patch(&path, json!({ "max_rows": 10, "db_pool": 5 })).body;
+    assert_eq!((&changed["max_rows"], &changed["db_pool"]), (&json!(10), &json!(5)));
     assert!(changed.get("jwt_secret").is_none());
-    assert_eq!(
-        stage.patch(&path, json!({ "max_rows": 1_000_001 })).status,
-        400
-    );
+    assert_eq!(stage.patch(&path, json!({ "max_rows": 1_000_001 })).status, 400);
 }
 
 #[test]
@@ -199,9 +172,7 @@ fn add_ons_know_no_nano() {
     let mut stage = Stage::new(calm());
     let (paid, free) = (stage.create("paid"), stage.create_in("free", "free"));
     let addons = |stage: &mut Stage, reference: &str| {
-        stage
-            .get(&format!("/v1/projects/{reference}/billing/addons"))
-            .body["selected_addons"]
+        stage.get(&format!("/v1/projects/{reference}/billing/addons")).body["selected_addons"]
             .clone()
     };
     let variant = &addons(&mut stage, &paid)[0]["variant"];
@@ -212,10 +183,7 @@ fn add_ons_know_no_nano() {
 
 #[test]
 fn every_change_of_a_setting_is_in_the_ledger() {
-    let config = Config {
-        limiter: Limiter::Off,
-        ..Config::instant()
-    };
+    let config = Config { limiter: Limiter::Off, ..Config::instant() };
     let mut stage = Stage::new(config);
     let reference = stage.create("orders");
     let path = format!("/v1/projects/{reference}");
@@ -223,14 +191,8 @@ fn every_change_of_a_setting_is_in_the_ledger() {
         &format!("{path}/ssl-enforcement"),
         json!({ "requestedConfig": { "database": true } }),
     );
-    stage.post(
-        &format!("{path}/network-restrictions/apply"),
-        json!({ "dbAllowedCidrs": [] }),
-    );
-    stage.put(
-        &format!("{path}/config/database/postgres"),
-        json!({ "work_mem": "8MB" }),
-    );
+    stage.post(&format!("{path}/network-restrictions/apply"), json!({ "dbAllowedCidrs": [] }));
+    stage.put(&format!("{path}/config/database/postgres"), json!({ "work_mem": "8MB" }));
     stage.patch(&format!("{path}/postgrest"), json!({ "max_rows": 10 }));
     let changed: Vec<_> = stage
         .world
@@ -239,23 +201,11 @@ fn every_change_of_a_setting_is_in_the_ledger() {
         .iter()
         .map(|accepted| format!("{:?}", accepted.effect))
         .filter_map(|effect| {
-            Some(
-                effect
-                    .split_once("setting: \"")?
-                    .1
-                    .split('"')
-                    .next()?
-                    .to_owned(),
-            )
+            Some(effect.split_once("setting: \"")?.1.split('"').next()?.to_owned())
         })
         .collect();
     assert_eq!(
         changed,
-        [
-            "ssl-enforcement",
-            "network-restrictions",
-            "config/database/postgres",
-            "postgrest"
-        ]
+        ["ssl-enforcement", "network-restrictions", "config/database/postgres", "postgrest"]
     );
 }

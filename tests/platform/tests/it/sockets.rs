@@ -17,10 +17,7 @@ struct Platform {
 }
 
 fn platform() -> Platform {
-    let config = Config {
-        limiter: Limiter::Off,
-        ..Config::instant()
-    };
+    let config = Config { limiter: Limiter::Off, ..Config::instant() };
     let mut world = World::new(config, 7);
     world.add_organization("acme", "Acme", Plan::Pro);
     let token = world.add_pat(Pat::classic());
@@ -31,10 +28,7 @@ fn platform() -> Platform {
 impl Platform {
     fn with(fault: FaultKind) -> Self {
         let platform = platform();
-        platform
-            .server
-            .world()
-            .script(Fault::on("*", "/v1/organizations", fault));
+        platform.server.world().script(Fault::on("*", "/v1/organizations", fault));
         platform
     }
 
@@ -95,23 +89,17 @@ fn read_response(stream: &mut TcpStream) -> (String, Vec<u8>) {
 }
 
 fn find(all: &[u8], wanted: &[u8]) -> Option<usize> {
-    all.windows(wanted.len())
-        .position(|window| window == wanted)
+    all.windows(wanted.len()).position(|window| window == wanted)
 }
 
 fn content_length(head: &str) -> usize {
-    let line = head
-        .lines()
-        .find_map(|line| line.strip_prefix("content-length: "));
+    let line = head.lines().find_map(|line| line.strip_prefix("content-length: "));
     line.expect("a content-length").trim().parse().unwrap()
 }
 
 fn split(all: &[u8]) -> (String, &[u8]) {
     let end = find(all, b"\r\n\r\n").expect("a whole head");
-    (
-        String::from_utf8(all[..end].to_vec()).unwrap(),
-        &all[end + 4..],
-    )
+    (String::from_utf8(all[..end].to_vec()).unwrap(), &all[end + 4..])
 }
 
 #[test]
@@ -140,13 +128,8 @@ fn a_delayed_answer_comes_whole_but_not_at_once() {
     let platform = Platform::with(FaultKind::Delay(Duration::from_millis(300)));
     let mut stream = platform.connect();
     platform.send(&mut stream);
-    stream
-        .set_read_timeout(Some(Duration::from_millis(50)))
-        .unwrap();
-    assert_eq!(
-        stream.read(&mut [0]).unwrap_err().kind(),
-        ErrorKind::WouldBlock
-    );
+    stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    assert_eq!(stream.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     assert!(read_response(&mut stream).0.starts_with("HTTP/1.1 200"));
 }
@@ -156,13 +139,8 @@ fn a_stalled_connection_says_nothing_until_the_server_ends() {
     let platform = Platform::with(FaultKind::Stall);
     let mut stream = platform.connect();
     platform.send(&mut stream);
-    stream
-        .set_read_timeout(Some(Duration::from_millis(200)))
-        .unwrap();
-    assert_eq!(
-        stream.read(&mut [0]).unwrap_err().kind(),
-        ErrorKind::WouldBlock
-    );
+    stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+    assert_eq!(stream.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     drop(platform);
     assert_eq!(read_to_end(&mut stream), (Vec::new(), None));
@@ -187,10 +165,7 @@ fn a_drop_after_the_effect_closes_in_order_without_a_byte() {
 #[test]
 fn a_reset_is_a_reset() {
     let platform = Platform::with(FaultKind::Reset);
-    assert_eq!(
-        platform.ask(),
-        (Vec::new(), Some(ErrorKind::ConnectionReset))
-    );
+    assert_eq!(platform.ask(), (Vec::new(), Some(ErrorKind::ConnectionReset)));
 }
 
 #[test]
@@ -244,10 +219,7 @@ fn a_huge_body_is_streamed_and_padded_with_white_space() {
     let mut stream = platform.connect();
     platform.send(&mut stream);
     let (head, body) = read_response(&mut stream);
-    assert_eq!(
-        content_length(&head),
-        43 + usize::try_from(padding).unwrap()
-    );
+    assert_eq!(content_length(&head), 43 + usize::try_from(padding).unwrap());
     assert!(body[43..].iter().all(|byte| *byte == b' '));
 }
 
@@ -267,23 +239,11 @@ fn an_endless_body_needs_no_memory_and_ends_with_its_reader() {
 #[test]
 fn scripted_statuses_pages_redirects_and_garbage_arrive_as_they_are() {
     let script = [
-        (
-            FaultKind::Status(500, "{\"message\":\"no\"}".to_owned()),
-            "HTTP/1.1 500",
-            "no",
-        ),
+        (FaultKind::Status(500, "{\"message\":\"no\"}".to_owned()), "HTTP/1.1 500", "no"),
         (FaultKind::Html(502), "HTTP/1.1 502", "<!DOCTYPE html>"),
         (FaultKind::Html(520), "HTTP/1.1 520", "<!DOCTYPE html>"),
-        (
-            FaultKind::RetryAfter(429, "7".to_owned()),
-            "retry-after: 7",
-            "Throttler",
-        ),
-        (
-            FaultKind::Redirect(307, "http://other/".to_owned()),
-            "location: http://other/",
-            "",
-        ),
+        (FaultKind::RetryAfter(429, "7".to_owned()), "retry-after: 7", "Throttler"),
+        (FaultKind::Redirect(307, "http://other/".to_owned()), "location: http://other/", ""),
         (FaultKind::Garbage, "HTTP/1.1 200", "{\"id\": "),
         (FaultKind::Body("[1]".to_owned()), "HTTP/1.1 200", "[1]"),
     ];
@@ -293,10 +253,7 @@ fn scripted_statuses_pages_redirects_and_garbage_arrive_as_they_are() {
         platform.send(&mut stream);
         let (head, body) = read_response(&mut stream);
         assert!(head.contains(in_head), "{fault:?}: {head}");
-        assert!(
-            String::from_utf8_lossy(&body).contains(in_body),
-            "{fault:?}"
-        );
+        assert!(String::from_utf8_lossy(&body).contains(in_body), "{fault:?}");
     }
 }
 
@@ -322,10 +279,7 @@ fn dropping_the_server_closes_the_listener_and_every_connection() {
     read_response(&mut idle);
     drop(platform);
     assert_eq!(read_to_end(&mut idle).0, Vec::<u8>::new());
-    assert_eq!(
-        TcpStream::connect(address).unwrap_err().kind(),
-        ErrorKind::ConnectionRefused
-    );
+    assert_eq!(TcpStream::connect(address).unwrap_err().kind(), ErrorKind::ConnectionRefused);
 }
 
 #[test]
@@ -335,17 +289,12 @@ fn observers_see_each_exchange() {
     let seen = Arc::clone(&exchanges);
     platform.server.observe(move |exchange| {
         let path = exchange.request.uri().path().to_owned();
-        seen.lock()
-            .unwrap()
-            .push((path, exchange.answer.response.status().as_u16()));
+        seen.lock().unwrap().push((path, exchange.answer.response.status().as_u16()));
     });
     let mut stream = platform.connect();
     platform.send(&mut stream);
     read_response(&mut stream);
-    assert_eq!(
-        *exchanges.lock().unwrap(),
-        [("/v1/organizations".to_owned(), 200)]
-    );
+    assert_eq!(*exchanges.lock().unwrap(), [("/v1/organizations".to_owned(), 200)]);
 }
 
 #[test]
@@ -358,13 +307,8 @@ fn an_observer_may_be_added_while_the_world_is_held_and_requests_wait() {
     platform.server.observe(move |exchange| {
         let _ = say.send(exchange.answer.response.status().as_u16());
     });
-    stream
-        .set_read_timeout(Some(Duration::from_millis(100)))
-        .unwrap();
-    assert_eq!(
-        stream.read(&mut [0]).unwrap_err().kind(),
-        ErrorKind::WouldBlock
-    );
+    stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    assert_eq!(stream.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
     drop(guard);
     assert_eq!(seen.recv_timeout(PATIENCE).unwrap(), 200);
 }

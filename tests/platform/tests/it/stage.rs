@@ -37,32 +37,22 @@ pub struct Seen {
 
 impl Seen {
     pub fn message(&self) -> &str {
-        self.body["message"]
-            .as_str()
-            .unwrap_or_else(|| panic!("no message: {self:?}"))
+        self.body["message"].as_str().unwrap_or_else(|| panic!("no message: {self:?}"))
     }
 
     pub fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .map_or("", |value| value.to_str().unwrap())
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 }
 
 /// Everything at once and no rate limit.
 pub fn calm() -> Config {
-    Config {
-        limiter: Limiter::Off,
-        ..Config::instant()
-    }
+    Config { limiter: Limiter::Off, ..Config::instant() }
 }
 
 /// As recorded, without a rate limit.
 pub fn slow() -> Config {
-    Config {
-        limiter: Limiter::Off,
-        ..Config::default()
-    }
+    Config { limiter: Limiter::Off, ..Config::default() }
 }
 
 impl Stage {
@@ -75,12 +65,7 @@ impl Stage {
         world.add_foreign_organization("foreign", "Foreign", Plan::Pro, "stranger");
         let token = world.add_pat(Pat::classic());
         let now = Timestamp::from_second(1_800_000_000).unwrap();
-        Self {
-            world,
-            now,
-            token,
-            log: Vec::new(),
-        }
+        Self { world, now, token, log: Vec::new() }
     }
 
     /// Lets time pass.
@@ -110,16 +95,12 @@ impl Stage {
 
     /// Asks with any token.
     pub fn ask_as(&mut self, token: &str, method: &str, path: &str, body: Option<Value>) -> Seen {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("authorization", bearer(token));
+        let mut request =
+            Request::builder().method(method).uri(path).header("authorization", bearer(token));
         if body.is_some() {
             request = request.header("content-type", "application/json");
         }
-        let body = body
-            .map(|body| Bytes::from(body.to_string()))
-            .unwrap_or_default();
+        let body = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
         self.send(&request.body(body).unwrap())
     }
 
@@ -167,10 +148,7 @@ impl Stage {
     /// The status that the platform shows.
     pub fn status(&mut self, reference: &str) -> String {
         let shown = self.get(&format!("/v1/projects/{reference}"));
-        shown.body["status"]
-            .as_str()
-            .unwrap_or_else(|| panic!("{shown:?}"))
-            .to_owned()
+        shown.body["status"].as_str().unwrap_or_else(|| panic!("{shown:?}")).to_owned()
     }
 }
 

@@ -15,14 +15,7 @@ fn project(rest: &str) -> String {
 
 /// Every endpoint with a good request, in an order that lets each of them succeed.
 fn tour() -> Vec<Step> {
-    [
-        organizations_and_projects(),
-        keys(),
-        database(),
-        settings(),
-        lifecycle(),
-    ]
-    .concat()
+    [organizations_and_projects(), keys(), database(), settings(), lifecycle()].concat()
 }
 
 fn organizations_and_projects() -> Vec<Step> {
@@ -30,27 +23,17 @@ fn organizations_and_projects() -> Vec<Step> {
     vec![
         get("/v1/profile"),
         get("/v1/organizations"),
-        (
-            "POST",
-            "/v1/organizations".to_owned(),
-            Some(json!({ "name": "New" })),
-        ),
+        ("POST", "/v1/organizations".to_owned(), Some(json!({ "name": "New" }))),
         get("/v1/organizations/acme"),
         get("/v1/organizations/acme/entitlements"),
         get("/v1/organizations/acme/members"),
-        (
-            "POST",
-            "/v1/projects".to_owned(),
-            Some(order("free", "tour")),
-        ),
+        ("POST", "/v1/projects".to_owned(), Some(order("free", "tour"))),
         get("/v1/projects"),
         get("/v1/organizations/free/projects?limit=5&sort=created_desc"),
         get("/v1/projects/available-regions?organization_slug=acme"),
         get(&project("")),
         ("PATCH", project(""), Some(json!({ "name": "toured" }))),
-        get(&project(
-            "/health?services=auth&services=db&timeout_ms=2000",
-        )),
+        get(&project("/health?services=auth&services=db&timeout_ms=2000")),
         get(&project("/branches")),
     ]
 }
@@ -61,11 +44,7 @@ fn keys() -> Vec<Step> {
         ("GET", project("/api-keys?reveal=true"), None),
         ("POST", project("/api-keys?reveal=true"), Some(key)),
         ("GET", project("/api-keys/KEY?reveal=false"), None),
-        (
-            "PATCH",
-            project("/api-keys/KEY"),
-            Some(json!({ "name": "renamed" })),
-        ),
+        ("PATCH", project("/api-keys/KEY"), Some(json!({ "name": "renamed" }))),
         ("DELETE", project("/api-keys/KEY"), None),
         ("GET", project("/api-keys/legacy"), None),
         ("PUT", project("/api-keys/legacy?enabled=false"), None),
@@ -76,23 +55,11 @@ fn database() -> Vec<Step> {
     let overrides = json!({ "max_connections": 90, "statement_timeout": "60s" });
     vec![
         ("GET", project("/config/database/pooler"), None),
-        (
-            "PATCH",
-            project("/config/database/pooler"),
-            Some(json!({ "default_pool_size": 20 })),
-        ),
-        (
-            "PATCH",
-            project("/database/password"),
-            Some(json!({ "password": "new-password" })),
-        ),
+        ("PATCH", project("/config/database/pooler"), Some(json!({ "default_pool_size": 20 }))),
+        ("PATCH", project("/database/password"), Some(json!({ "password": "new-password" }))),
         ("GET", project("/config/database/postgres"), None),
         ("PUT", project("/config/database/postgres"), Some(overrides)),
-        (
-            "PATCH",
-            project("/config/database/postgres"),
-            Some(json!({ "work_mem": "8MB" })),
-        ),
+        ("PATCH", project("/config/database/postgres"), Some(json!({ "work_mem": "8MB" }))),
         ("GET", project("/config/database/postgres"), None),
     ]
 }
@@ -109,11 +76,7 @@ fn settings() -> Vec<Step> {
         ("PATCH", project("/network-restrictions"), Some(added)),
         ("GET", project("/network-restrictions"), None),
         ("GET", project("/postgrest"), None),
-        (
-            "PATCH",
-            project("/postgrest"),
-            Some(json!({ "max_rows": 500 })),
-        ),
+        ("PATCH", project("/postgrest"), Some(json!({ "max_rows": 500 }))),
         ("GET", project("/billing/addons"), None),
         ("GET", project("/config/storage"), None),
     ]
@@ -137,15 +100,9 @@ pub fn walk(stage: &mut Stage) {
     for (method, path, body) in tour() {
         let path = path.replace("REF", &reference).replace("KEY", &key);
         let seen = stage.ask(method, &path, body);
-        assert!(
-            (200..300).contains(&seen.status),
-            "{method} {path}: {seen:?}"
-        );
+        assert!((200..300).contains(&seen.status), "{method} {path}: {seen:?}");
         if method == "POST" && path == "/v1/projects" {
-            seen.body["ref"]
-                .as_str()
-                .unwrap()
-                .clone_into(&mut reference);
+            seen.body["ref"].as_str().unwrap().clone_into(&mut reference);
         }
         if method == "POST" && path.contains("/api-keys") {
             seen.body["id"].as_str().unwrap().clone_into(&mut key);
@@ -155,9 +112,7 @@ pub fn walk(stage: &mut Stage) {
 }
 
 fn walk_oauth(stage: &mut Stage) {
-    let app = stage
-        .world
-        .register_app(&["http://127.0.0.1:8/callback"], ALL_SCOPES);
+    let app = stage.world.register_app(&["http://127.0.0.1:8/callback"], ALL_SCOPES);
     let pair = stage.world.authorize(&app, "acme", stage.now).unwrap();
     let authorize = format!(
         "/v1/oauth/authorize?client_id={}&response_type=code&state=s&redirect_uri={}",
@@ -198,18 +153,8 @@ pub fn stray(stage: &mut Stage) {
     };
     assert_eq!(stage.send(&token("nobody", "x")).status, 422);
     assert_eq!(stage.send(&token(&app.client_id, "x")).status, 401);
-    assert_eq!(
-        stage
-            .send(&token(&app.client_id, &app.client_secret))
-            .status,
-        404
-    );
-    assert_eq!(
-        stage
-            .get("/v1/oauth/authorize?client_id=nobody&response_type=code")
-            .status,
-        422
-    );
+    assert_eq!(stage.send(&token(&app.client_id, &app.client_secret)).status, 404);
+    assert_eq!(stage.get("/v1/oauth/authorize?client_id=nobody&response_type=code").status, 422);
     stage.world.config_mut().token_status = 200;
     let pair = stage.world.authorize(&app, "acme", stage.now).unwrap();
     let form = format!(
@@ -232,15 +177,9 @@ fn lacking(stage: &mut Stage, app: &App, access: &str) {
     assert_eq!(stage.ask_as(access, "GET", "/v1/profile", None).status, 401);
     let scoped = stage.world.add_pat(Pat::for_organizations(
         &["acme"],
-        Permissions {
-            write: true,
-            without: [].into(),
-        },
+        Permissions { write: true, without: [].into() },
     ));
-    assert_eq!(
-        stage.ask_as(&scoped, "GET", "/v1/profile", None).status,
-        403
-    );
+    assert_eq!(stage.ask_as(&scoped, "GET", "/v1/profile", None).status, 403);
     stage.world.lose_scopes(app, "acme", true);
     let lost = stage.ask_as(access, "GET", "/v1/organizations", None);
     assert_eq!(lost.status, 406);
@@ -257,21 +196,10 @@ fn stray_creates(stage: &mut Stage) {
     let health = format!("/v1/projects/{reference}/health?services=auth,db");
     assert_eq!(stage.get(&health).status, 200);
     let keys = format!("/v1/projects/{reference}/api-keys");
-    assert_eq!(
-        stage
-            .post(&keys, json!({ "type": "secret", "name": "Upper" }))
-            .status,
-        201
-    );
+    assert_eq!(stage.post(&keys, json!({ "type": "secret", "name": "Upper" })).status, 201);
     stage.world.config_mut().name_conflict_status = 409;
-    assert_eq!(
-        stage.post("/v1/projects", order("acme", "stray")).status,
-        409
-    );
-    assert_eq!(
-        stage.post("/v1/projects", order("acme", "with.dot")).status,
-        400
-    );
+    assert_eq!(stage.post("/v1/projects", order("acme", "stray")).status, 409);
+    assert_eq!(stage.post("/v1/projects", order("acme", "with.dot")).status, 400);
     let mut large = order("free", "large");
     large["desired_instance_size"] = json!("large");
     assert_eq!(stage.post("/v1/projects", large).status, 402);
