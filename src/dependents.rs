@@ -84,7 +84,7 @@ impl SecretChanges {
 }
 
 /// Watches the metadata of Secrets, and tells whoever cares. None of them is listed or kept: there may be very many, and
-/// everything gets its first pass anyhow.
+/// everything gets its first reconcile anyhow.
 pub(crate) async fn watch_secrets(
     client: kube::Client,
     namespaces: Option<Vec<String>>,

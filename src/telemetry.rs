@@ -19,7 +19,7 @@ use prometheus_client::registry::{Registry, Unit};
 /// The kinds that are looked after.
 const KINDS: [&str; 3] = ["SupabaseProject", "SupabaseConnection", "ClusterSupabaseConnection"];
 
-/// Labels of passes.
+/// Labels of reconciles.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct PassLabels {
     kind: &'static str,
@@ -65,7 +65,7 @@ pub struct ConnectionLabels {
 #[derive(Clone)]
 pub struct Metrics {
     registry: Arc<Registry>,
-    passes: Family<PassLabels, Counter>,
+    reconciles: Family<PassLabels, Counter>,
     pass_duration: Family<KindLabel, Histogram>,
     steps: Family<StepLabels, Counter>,
     calls: Family<CallLabels, Counter>,
@@ -89,7 +89,7 @@ impl std::fmt::Debug for Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("supabase_operator");
-        let passes = Family::default();
+        let reconciles = Family::default();
         let pass_duration = Family::<KindLabel, Histogram>::new_with_constructor(|| {
             Histogram::new(exponential_buckets(0.005, 2.0, 14))
         });
@@ -102,7 +102,7 @@ impl Default for Metrics {
         let granted = Family::default();
         let expires = Family::default();
         let leader = Gauge::default();
-        registry.register("passes", "Passes over objects", passes.clone());
+        registry.register("passes", "Passes over objects", reconciles.clone());
         registry.register_with_unit(
             "pass_duration",
             "How long passes took",
@@ -140,7 +140,7 @@ impl Default for Metrics {
         );
         Self {
             registry: Arc::new(registry),
-            passes,
+            reconciles,
             pass_duration,
             steps,
             calls,
@@ -195,9 +195,9 @@ fn consents(registry: &mut Registry) -> Family<OutcomeLabel, Counter> {
 }
 
 impl Metrics {
-    /// A pass ended.
-    pub fn passed(&self, kind: &'static str, outcome: &'static str, took: Duration) {
-        self.passes.get_or_create(&PassLabels { kind, outcome }).inc();
+    /// A reconcile ended.
+    pub fn reconciled(&self, kind: &'static str, outcome: &'static str, took: Duration) {
+        self.reconciles.get_or_create(&PassLabels { kind, outcome }).inc();
         // What was known without a look took none.
         if !took.is_zero() {
             self.pass_duration.get_or_create(&KindLabel { kind }).observe(took.as_secs_f64());

@@ -38,7 +38,7 @@ pub const FINALIZER: &str = "supabase-operator.dev/finalizer";
 
 /// Annotations that users put on our kinds. They are requests and prove nothing.
 pub mod annotations {
-    /// Any new value asks for one pass now; acknowledged in `status.lastHandledReconcileAt`.
+    /// Any new value asks for one reconcile now; acknowledged in `status.lastHandledReconcileAt`.
     pub const RECONCILE_REQUESTED_AT: &str = "supabase-operator.dev/reconcile-requested-at";
     /// The ref or create name that shall be left behind on the platform so that deletion can finish.
     pub const FORCE_ORPHAN: &str = "supabase-operator.dev/force-orphan";
@@ -47,7 +47,7 @@ pub mod annotations {
     /// Our prefix: an unknown annotation under it is worth a warning.
     pub const PREFIX: &str = "supabase-operator.dev/";
 
-    /// The pass that was asked for, as `status.lastHandledReconcileAt` will acknowledge it.
+    /// The reconcile that was asked for, as `status.lastHandledReconcileAt` will acknowledge it.
     pub fn requested<K: kube::Resource>(object: &K) -> Option<String> {
         let annotations = object.meta().annotations.as_ref()?;
         let asked = annotations.get(RECONCILE_REQUESTED_AT)?;

@@ -1,4 +1,4 @@
-//! What a pass over a connection knows: plain values.
+//! What a reconcile of a connection knows: plain values.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -99,7 +99,7 @@ pub struct Users {
     pub names: Vec<String>,
 }
 
-/// All that a pass has read.
+/// All that a reconcile has read.
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "independent facts, each with its own name")]
 pub struct Observed {
@@ -150,7 +150,7 @@ pub enum Source {
     State,
 }
 
-/// What a pass may do.
+/// What a reconcile may do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Ask the platform for the organizations of an access token.

@@ -18,7 +18,7 @@ use kube::{Api, Client};
 
 use crate::api::connection::Connection;
 use crate::api::{ClusterSupabaseConnection, ConnectionStatus, ObjectKey, SupabaseConnection};
-use crate::controller::{Decision, Inputs, Kind, Managed, Outcome, Parting, Pass};
+use crate::controller::{Decision, Inputs, Kind, Managed, Outcome, Parting, Reconcile};
 use crate::kubernetes::{self, Partly};
 use crate::rules::ambient::Clock;
 use crate::rules::link::ConsentLinks;
@@ -102,7 +102,7 @@ pub struct Consent {
 }
 
 impl<C> Connections<C> {
-    /// The room. [`Sessions::takeover`] must have ended before the first pass.
+    /// The room. [`Sessions::takeover`] must have ended before the first reconcile.
     pub fn new(sessions: Sessions, clock: Arc<dyn Clock>, consent: Consent) -> Self {
         Self { sessions, clock, consent, kind: PhantomData }
     }
@@ -152,12 +152,12 @@ impl<C: Room> Kind for Connections<C> {
 
     async fn perform(
         &self,
-        pass: &mut Pass<C>,
+        reconcile: &mut Reconcile<C>,
         step: Step,
         observed: Observed,
         status: ConnectionStatus,
     ) -> Outcome<ConnectionStatus> {
-        perform::perform(self, pass, step, observed, status).await
+        perform::perform(self, reconcile, step, observed, status).await
     }
 
     fn parting(&self, _: &SeenConnection, partly: &Partly<C>) -> Parting {

@@ -1,4 +1,4 @@
-//! What a pass reads: Secrets, live, and who uses the connection. No effects; the memory of this process is
+//! What a reconcile reads: Secrets, live, and who uses the connection. No effects; the memory of this process is
 //! brought up to date.
 
 use std::collections::BTreeSet;

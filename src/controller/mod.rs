@@ -4,8 +4,8 @@
 //! (fresh read, finalizer, the status write at its end, events, metrics, backoff) is done here, once. May touch the
 //! API server; knows nothing of the platform.
 
-mod pass;
 pub mod queue;
+mod reconcile;
 mod report;
 mod shell;
 mod store;
@@ -22,7 +22,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::Api;
 use serde::Serialize;
 
-pub use pass::{Pass, pass};
+pub use reconcile::{Reconcile, reconcile};
 pub use report::Reporter;
 pub use shell::{Shell, ShellParts};
 pub use store::{Change, OnChange, Source, Store, sources};
@@ -55,9 +55,9 @@ pub trait Kind: Send + Sync + 'static {
     type Object: Managed;
     /// What is seen of an object that is not read whole.
     type Seen: Lean;
-    /// All that a pass reads.
+    /// All that a reconcile reads.
     type Observed: Send;
-    /// What a pass may do.
+    /// What a reconcile may do.
     type Step: Send + StepName;
 
     /// The kind's name, for logs and metrics.
@@ -72,7 +72,7 @@ pub trait Kind: Send + Sync + 'static {
         object: &Self::Object,
     ) -> impl Future<Output = Result<bool, kubernetes::Error>> + Send;
 
-    /// Reads what a decision needs. No effects. An error means that the pass is tried again later with nothing
+    /// Reads what a decision needs. No effects. An error means that the reconcile is tried again later with nothing
     /// said; what users should know is an observation, not an error.
     fn observe(
         &self,
@@ -90,7 +90,7 @@ pub trait Kind: Send + Sync + 'static {
     /// Does one step: at most one external effect that is not idempotent.
     fn perform(
         &self,
-        pass: &mut Pass<Self::Object>,
+        reconcile: &mut Reconcile<Self::Object>,
         step: Self::Step,
         observed: Self::Observed,
         status: <Self::Object as Managed>::Status,
@@ -118,13 +118,13 @@ pub struct Inputs<'a> {
     pub now: Timestamp,
     /// The monotonic clock.
     pub uptime: Duration,
-    /// How many passes of this object in a row have asked for [`Again::Backoff`].
+    /// How many reconciles of this object in a row have asked for [`Again::Backoff`].
     pub attempt: u32,
     /// Randomness.
     pub random: &'a dyn Random,
 }
 
-/// What a pass does and says.
+/// What a reconcile does and says.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decision<Step, Status> {
     /// The one step.
@@ -178,7 +178,7 @@ impl<Status> Outcome<Status> {
         Self { carried: true, ..Self::go_on(status) }
     }
 
-    /// The step worked, and the decision's word on the next pass holds.
+    /// The step worked, and the decision's word on the next reconcile holds.
     pub fn done(status: Status) -> Self {
         Self { status, again: None, notes: Vec::new(), worked: true, carried: false }
     }

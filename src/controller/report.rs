@@ -1,4 +1,4 @@
-//! Telling: Kubernetes Events on transitions, and metrics. Failing to tell is a log line, never a failed pass.
+//! Telling: Kubernetes Events on transitions, and metrics. Failing to tell is a log line, never a failed reconcile.
 //!
 //! Events are created, one each: they tell transitions, which do not repeat, so none is counted up and none is kept in
 //! memory.
@@ -48,8 +48,8 @@ impl Reporter {
         Self { client, clock, identity: identity.to_owned(), metrics }
     }
 
-    pub(super) fn passed(&self, kind: &'static str, outcome: &'static str, took: Duration) {
-        self.metrics.passed(kind, outcome, took);
+    pub(super) fn reconciled(&self, kind: &'static str, outcome: &'static str, took: Duration) {
+        self.metrics.reconciled(kind, outcome, took);
     }
 
     pub(super) fn performed(&self, kind: &'static str, step: &'static str, worked: bool) {
@@ -127,7 +127,7 @@ impl Reporter {
         }
     }
 
-    /// What a pass has to tell: the notes of its steps, and an event where `Ready` or `DeletionBlocked` changed status or
+    /// What a reconcile has to tell: the notes of its steps, and an event where `Ready` or `DeletionBlocked` changed status or
     /// reason. One transition is one event: news of a step on the way is told with a `Ready` that comes at once, and
     /// stands for one that says no more.
     pub(super) async fn tell_all<O: Managed>(

@@ -1,4 +1,4 @@
-//! What every pass is given: the API server, time, randomness, the claim to lead, and the memory of failures.
+//! What every reconcile is given: the API server, time, randomness, the claim to lead, and the memory of failures.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -27,8 +27,8 @@ pub struct ShellParts {
     pub reporter: Reporter,
     /// How often everything is compared again.
     pub resync: Duration,
-    /// How long one pass may take.
-    pub pass_deadline: Duration,
+    /// How long one reconcile may take.
+    pub reconcile_deadline: Duration,
 }
 
 /// Shared by all kinds; cheap to clone.
@@ -75,7 +75,7 @@ impl Shell {
         }
     }
 
-    /// How long until the next pass, and the count of failures kept.
+    /// How long until the next reconcile, and the count of failures kept.
     pub(super) fn next(
         &self,
         kind: &'static str,

@@ -18,13 +18,13 @@ pub struct Wakes {
 }
 
 impl Wakes {
-    /// Asks for a pass of an object.
+    /// Asks for a reconcile of an object.
     pub fn wake(&self, key: ObjectKey) {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
         self.arrival.notify_one();
     }
 
-    /// Asks for a pass of an object after some time, unless something else asks for one before.
+    /// Asks for a reconcile of an object after some time, unless something else asks for one before.
     pub fn wake_after(&self, key: ObjectKey, wait: Duration) {
         self.later.lock().unwrap_or_else(PoisonError::into_inner).insert(key, wait);
         self.arrival.notify_one();

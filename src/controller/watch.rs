@@ -15,7 +15,7 @@ use tracing::error;
 
 use super::queue::{Limits, Next, Queue};
 use super::store::{Change, OnChange};
-use super::{Again, Kind, Shell, Wakes, pass};
+use super::{Again, Kind, Shell, Wakes, reconcile};
 use crate::api::ObjectKey;
 use crate::kubernetes::Lean;
 use crate::seen::significance;
@@ -90,12 +90,12 @@ pub async fn look<K: Kind + Clone>(
 
 /// A reconcile that panics is one that failed: the object is tried again, and nobody else notices.
 async fn guarded<K: Kind>(kind: &K, shell: &Shell, key: &ObjectKey) -> Option<Duration> {
-    let pass = AssertUnwindSafe(pass(kind, shell, key)).catch_unwind();
-    if let Ok(wait) = pass.await {
+    let reconcile = AssertUnwindSafe(reconcile(kind, shell, key)).catch_unwind();
+    if let Ok(wait) = reconcile.await {
         return wait;
     }
     error!(object = %key, kind = K::NAME, "a reconcile panicked; the object is tried again later");
-    shell.reporter.passed(K::NAME, "panicked", Duration::ZERO);
+    shell.reporter.reconciled(K::NAME, "panicked", Duration::ZERO);
     Some(shell.next(K::NAME, key, &key.to_string(), Again::Backoff))
 }
 

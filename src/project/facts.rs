@@ -213,7 +213,7 @@ impl Reading {
     }
 }
 
-/// Everything that a pass of a project has read.
+/// Everything that a reconcile of a project has read.
 #[derive(Debug)]
 pub struct Observed {
     /// This process.
@@ -260,7 +260,7 @@ pub struct Observed {
     pub obsolete: Vec<(OutputKind, String)>,
     /// How long ago this process's own DELETE was accepted.
     pub delete_accepted: Option<Duration>,
-    /// Whether a pass was asked for by annotation, and has not been acknowledged.
+    /// Whether a reconcile was asked for by annotation, and has not been acknowledged.
     pub requested: Option<String>,
     /// How often things that are changing are looked at.
     pub transition_interval: Duration,
@@ -284,7 +284,7 @@ impl Observed {
     }
 }
 
-/// What a pass may do.
+/// What a reconcile may do.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
     /// Make the password Secret, record the attempt, send the create call, store the ref.

@@ -1,4 +1,4 @@
-//! What this process remembers of projects between passes. Nothing here is needed for being right: it saves
+//! What this process remembers of projects between reconciles. Nothing here is needed for being right: it saves
 //! calls and writes, and a new process begins without it.
 
 use std::collections::HashMap;

@@ -21,7 +21,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Api;
 
 use crate::api::{ObjectKey, ProjectStatus, SupabaseProject};
-use crate::controller::{Decision, Inputs, Kind, Managed, Outcome, Parting, Pass, Shell, Store};
+use crate::controller::{
+    Decision, Inputs, Kind, Managed, Outcome, Parting, Reconcile, Shell, Store,
+};
 use crate::kubernetes::{self, Partly};
 use crate::rules::digest::DigestKey;
 use crate::seen::{SeenConnection, SeenProject};
@@ -136,14 +138,14 @@ impl Kind for Projects {
 
     async fn perform(
         &self,
-        pass: &mut Pass<SupabaseProject>,
+        reconcile: &mut Reconcile<SupabaseProject>,
         step: Step,
         observed: Observed,
         status: ProjectStatus,
     ) -> Outcome<ProjectStatus> {
-        let outcome = perform::perform(self, pass, step.clone(), observed, status).await;
+        let outcome = perform::perform(self, reconcile, step.clone(), observed, status).await;
         if matches!(step, Step::LetGo(_)) && outcome.worked {
-            let key = ObjectKey::of(pass.object());
+            let key = ObjectKey::of(reconcile.object());
             self.memory.forget(&key);
             self.versions.forget(&key);
             self.sessions.unfollow(&key);

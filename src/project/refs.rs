@@ -23,7 +23,7 @@ struct Holder {
 }
 
 impl Refs {
-    /// Fills the index from a consistent list. Must be complete before the first pass.
+    /// Fills the index from a consistent list. Must be complete before the first reconcile.
     pub fn build<'a>(&self, projects: impl IntoIterator<Item = &'a SeenProject>) -> usize {
         let carried = projects.into_iter().filter_map(|project| {
             let meta = project.meta();

@@ -44,7 +44,7 @@ pub(super) fn begin(
     settled.sort_by_key(|(written, _)| Reverse(*written));
     let every = resync.min(WITHIN) / u32::try_from(settled.len()).unwrap_or(u32::MAX).max(1);
     for (place, (_, key)) in (1_u32..).zip(settled) {
-        metrics.passed(crate::api::SupabaseProject::NAME, "settled", Duration::ZERO);
+        metrics.reconciled(crate::api::SupabaseProject::NAME, "settled", Duration::ZERO);
         project_wakes.wake_after(key, every * place);
     }
 }

@@ -22,7 +22,7 @@ use crate::rules::link::ConsentLinks;
 use crate::session::{SessionOptions, Sessions, SessionsParts};
 use crate::telemetry::Metrics;
 
-/// How long one pass may read.
+/// How long one reconcile may read.
 const READING: Duration = Duration::from_secs(90);
 
 /// Everything that lives for as long as this process leads.
@@ -65,7 +65,7 @@ impl Term {
             leadership: leadership.clone(),
             reporter,
             resync: options.resync_interval,
-            pass_deadline: READING,
+            reconcile_deadline: READING,
         });
         let namespaces = options.namespaces();
         let project_wakes = Wakes::default();

@@ -1,6 +1,6 @@
 //! One session: the credential in use, what it is good for, and what is remembered of it.
 //!
-//! What the connection's pass and the token custody say goes in here; sending calls with it is in
+//! What the connection's reconcile and the token custody say goes in here; sending calls with it is in
 //! [`super::sending`].
 
 use std::collections::BTreeMap;
@@ -53,7 +53,7 @@ pub(super) struct Inner {
 /// What follows from a 401.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rejection {
-    /// The connection's pass has not said yet.
+    /// The connection's reconcile has not said yet.
     Recovering,
     /// Nothing, until the credential changes.
     Final,
@@ -233,7 +233,7 @@ impl Session {
         }
     }
 
-    /// Says what the connection's pass found out: the credential to use (none keeps the last), and whether it is
+    /// Says what the connection's reconcile found out: the credential to use (none keeps the last), and whether it is
     /// usable.
     pub(crate) fn install(
         &self,

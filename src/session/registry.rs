@@ -198,7 +198,7 @@ impl Sessions {
         self.0.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The session of a connection, if its first pass has opened one.
+    /// The session of a connection, if its first reconcile has opened one.
     pub fn find(&self, id: &ConnectionId) -> Option<Session> {
         let session = self.sessions().get(id).cloned()?;
         if session.ask_for() {
@@ -253,7 +253,7 @@ impl Sessions {
         slots::waiting(timeout(at_most, settled)).await == Ok(true)
     }
 
-    /// Reads which of the connections that exist holds which tokens. Must have ended before any pass: until then no
+    /// Reads which of the connections that exist holds which tokens. Must have ended before any reconcile: until then no
     /// refresh token is sent.
     ///
     /// # Errors

@@ -144,7 +144,7 @@ impl Session {
             let current = core.credential.as_ref().is_some_and(|now| now.token == used.token);
             let lost = outcome.as_ref().is_err_and(Error::is_scopes_lost);
             if current && lost {
-                // The connection's pass finds out what it is good for yet.
+                // The connection's reconcile finds out what it is good for yet.
                 core.memory.doubt_one(&used.token.digest);
                 core.memory.applied = None;
             }
@@ -155,7 +155,7 @@ impl Session {
         }
     }
 
-    /// A 401 holds calls back until the connection's pass has found another token, or that there is none, if the token
+    /// A 401 holds calls back until the connection's reconcile has found another token, or that there is none, if the token
     /// that was sent is still the one in use.
     fn reject(&self, used: &Credential) {
         {
@@ -167,7 +167,7 @@ impl Session {
             }
             core.rejection = Some(Rejection::Recovering);
             core.memory.judge(&used.token.digest, Verdict::Rejected { worked: false });
-            // Whether the connection is usable is not known before its pass has tried what is left to try: it tells.
+            // Whether the connection is usable is not known before its reconcile has tried what is left to try: it tells.
             core.memory.applied = None;
         }
         self.change();

@@ -112,7 +112,7 @@ impl Course {
     }
 }
 
-/// What to do and to say about a connection, as a pass wants it.
+/// What to do and to say about a connection, as a reconcile wants it.
 pub fn decide<C: Connection>(
     object: &C,
     observed: &Observed,

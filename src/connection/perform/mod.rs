@@ -16,7 +16,7 @@ use super::report::{Health, Report};
 use super::{Connections, Room, describe};
 use crate::api::connection::Connection;
 use crate::api::{ConnectionStatus, ObjectKey, Reason};
-use crate::controller::{Note, Outcome, Pass, StepName as _};
+use crate::controller::{Note, Outcome, Reconcile, StepName as _};
 use crate::kubernetes;
 use crate::management::{Error, Remedy, organizations};
 use crate::rules::backoff;
@@ -50,12 +50,12 @@ enum Pause {
 /// Does a step.
 pub async fn perform<C: Room>(
     room: &Connections<C>,
-    pass: &mut Pass<C>,
+    reconcile: &mut Reconcile<C>,
     step: Step,
     mut observed: Observed,
     stored: ConnectionStatus,
 ) -> Outcome<ConnectionStatus> {
-    let object = pass.object().clone();
+    let object = reconcile.object().clone();
     let id = ConnectionId::new(C::KIND, &ObjectKey::of(&object));
     let mut acting =
         Acting { room, object: &object, session: room.sessions.open(&id), id, notes: Vec::new() };
@@ -88,7 +88,7 @@ struct Acting<'a, C: Connection> {
 }
 
 impl<C: Connection> Acting<'_, C> {
-    /// The plan after a step. Telling the session needs no pass of its own.
+    /// The plan after a step. Telling the session needs no reconcile of its own.
     fn plan_on(&self, observed: &mut Observed) -> Plan {
         let admission = Admission::of(self.object);
         let at = At { now: self.room.clock.now(), uptime: self.room.clock.uptime() };

@@ -30,7 +30,7 @@ impl<C: Connection> Acting<'_, C> {
             "ConsentDiscarded",
             "somebody consented for an organization that this connection does not admit; the tokens were discarded",
         ));
-        // What the seed Secret offers is read with the next pass.
+        // What the seed Secret offers is read with the next reconcile.
         if let Some(granted) = &mut observed.grants {
             granted.refresh.remove(&flow);
             for entry in &mut granted.read.entries {
@@ -54,7 +54,7 @@ impl<C: Connection> Acting<'_, C> {
         if let Err(error) = self.room.grants(self.object).keep(&granted.read, &kept).await {
             return self.not_written(&error);
         }
-        // What is there now is read with the next pass.
+        // What is there now is read with the next reconcile.
         observed.grants = None;
         Done::Learned
     }

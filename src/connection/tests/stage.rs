@@ -23,7 +23,7 @@ use tokio::time::Instant;
 use crate::api::project::ConnectionKind;
 use crate::api::{GROUP, ObjectKey, SupabaseConnection, VERSION};
 use crate::connection::{Connections, Consent};
-use crate::controller::{Reporter, Shell, ShellParts, Source, Store, Wakes, pass};
+use crate::controller::{Reporter, Shell, ShellParts, Source, Store, Wakes, reconcile};
 use crate::kubernetes::{Lean as _, Shape};
 use crate::leader::Leadership;
 use crate::management::{BaseUrl, Client, Limits, Sent, Transport, TransportError, TransportKind};
@@ -361,7 +361,7 @@ impl Stage {
             leadership: leadership.clone(),
             reporter: Reporter::new(client, clock.clone(), "test", Metrics::default()),
             resync: Duration::from_secs(600),
-            pass_deadline: Duration::from_secs(60),
+            reconcile_deadline: Duration::from_secs(60),
         });
         let nudge = Arc::new(Notify::new());
         let run = tokio::spawn(run(
@@ -423,7 +423,7 @@ pub fn id(name: &str) -> ConnectionId {
     }
 }
 
-/// What the controller does: passes over every connection, when they are due or asked for.
+/// What the controller does: reconciles every connection, when they are due or asked for.
 async fn run(stage: Stage, sessions: Sessions, shell: Shell, clock: Arc<Time>, nudge: Arc<Notify>) {
     loop {
         let store = Store::<SeenConnection>::default();
@@ -459,7 +459,7 @@ async fn run(stage: Stage, sessions: Sessions, shell: Shell, clock: Arc<Time>, n
         let ready: Vec<ObjectKey> =
             due.iter().filter(|(_, at)| **at <= now).map(|(key, _)| key.clone()).collect();
         for key in ready {
-            match pass(&room, &shell, &key).await {
+            match reconcile(&room, &shell, &key).await {
                 Some(wait) => due.insert(key, clock.uptime() + wait),
                 None => due.remove(&key),
             };

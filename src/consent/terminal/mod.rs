@@ -318,7 +318,7 @@ impl Terminal<'_> {
         })
     }
 
-    /// Asks for a pass, and waits for what comes of it.
+    /// Asks for a reconcile, and waits for what comes of it.
     async fn await_ready<C: Connection>(&self, api: &Api<C>) -> anyhow::Result<()> {
         let asked = self.outside.clock.now().to_string();
         // Without the right to do so, the operator looks by itself within its interval.

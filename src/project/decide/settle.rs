@@ -27,7 +27,7 @@ pub struct Written {
 }
 
 impl Written {
-    /// An output that was not touched in this pass.
+    /// An output that was not touched in this reconcile.
     pub fn unchanged(wanted: &Wanted) -> Self {
         let result = if wanted.writable {
             Ok(wanted.renewed.clone())

@@ -30,7 +30,7 @@ const YOUNG: Duration = Duration::from_millis(600);
 /// How long a whole list that was asked for is good for whoever asked: longer than any takes.
 const ASKED: Duration = Duration::from_secs(720);
 
-/// How long a pass waits for a connection that has not had its first pass.
+/// How long a reconcile waits for a connection that has not had its first reconcile.
 const SETTLE: Duration = Duration::from_secs(2);
 
 pub(super) async fn observe(
@@ -94,7 +94,7 @@ pub(super) async fn observe(
     Ok(observed)
 }
 
-/// A pass that was asked for by annotation and has not been acknowledged.
+/// A reconcile that was asked for by annotation and has not been acknowledged.
 fn requested(project: &SupabaseProject) -> Option<String> {
     let asked = annotations::requested(project)?;
     let handled =

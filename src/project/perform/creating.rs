@@ -9,7 +9,7 @@ use tracing::{error, warn};
 use super::{Done, Hand};
 use crate::api::project::{Attempt, AttemptOutcome, Credentials, Endpoints, PasswordOrigin};
 use crate::api::{ConditionType, ObjectKey, ProjectStatus, Reason, SupabaseProject, bounds};
-use crate::controller::{Again, Note, Outcome, Pass};
+use crate::controller::{Again, Note, Outcome, Reconcile};
 use crate::kubernetes;
 use crate::management::{self, NewProject, OrganizationSlug, Region, Rejection};
 use crate::outputs::Belonging;
@@ -30,24 +30,24 @@ impl Hand<'_> {
     /// K2, K3, M2, K4 of the create protocol.
     pub(super) async fn create(
         &self,
-        pass: &mut Pass<SupabaseProject>,
+        reconcile: &mut Reconcile<SupabaseProject>,
         order: Order,
         mut status: ProjectStatus,
     ) -> Done {
         let (Some(session), Ok(organization)) =
             (self.session(), order.organization.parse::<OrganizationSlug>())
         else {
-            return Outcome::failed(pass.stored(), Again::Backoff);
+            return Outcome::failed(reconcile.stored(), Again::Backoff);
         };
         // Nothing is recorded or sent by a process that may not lead any more.
         if self.projects.shell.leadership.require(LEADERSHIP_LEFT).is_err() {
-            return Outcome::failed(pass.stored(), Again::Backoff);
+            return Outcome::failed(reconcile.stored(), Again::Backoff);
         }
         let held = self.projects.shell.leadership.hold();
         let sent = match self.ensure_password(&status).await {
             Ok(password) => password,
             Err(error) => {
-                return self.kubernetes(&error, "making the password Secret", pass.stored());
+                return self.kubernetes(&error, "making the password Secret", reconcile.stored());
             }
         };
         let digest = self.digest(&sent);
@@ -69,23 +69,23 @@ impl Hand<'_> {
         // From now on an earlier list says nothing about the wanted name to anybody else.
         self.projects.names.take(&order.organization, &self.project.wanted_name(), self.uptime());
         // K3: refused if anybody wrote the object since it was read.
-        if let Err(error) = pass.write(&status).await {
+        if let Err(error) = reconcile.write(&status).await {
             // The write may have been applied all the same; the call was certainly not made.
             self.projects.memory.note(&self.uid(), |memo| memo.unsent = Some(number));
-            return self.kubernetes(&error, "recording the create call", pass.stored());
+            return self.kubernetes(&error, "recording the create call", reconcile.stored());
         }
         // The password that is sent is the one that is stored now.
         let stored = self.kept_as(&digest).await;
         let leads = self.projects.shell.leadership.require(LEADERSHIP_LEFT).is_ok();
         let in_time = self.uptime().saturating_sub(order.decided) < PREPARING;
         let Some(kept) = stored.filter(|_| leads && in_time) else {
-            let status = self.close(pass, number, AttemptOutcome::NotSent, None).await;
+            let status = self.close(reconcile, number, AttemptOutcome::NotSent, None).await;
             return Outcome::failed(status, Again::Backoff);
         };
         let answer = session.send(&self.tenant(), &call).await;
         let over = self.uptime();
         self.projects.memory.note(&self.uid(), |memo| memo.posted_at = Some(over));
-        let done = self.answered(pass, &order, answer, kept, status).await;
+        let done = self.answered(reconcile, &order, answer, kept, status).await;
         drop(held);
         done
     }
@@ -119,7 +119,7 @@ impl Hand<'_> {
 
     pub(super) async fn answered(
         &self,
-        pass: &mut Pass<SupabaseProject>,
+        reconcile: &mut Reconcile<SupabaseProject>,
         order: &Order,
         answer: Result<management::Answer<management::CreatedProject>, management::Error>,
         kept: Kept,
@@ -143,7 +143,7 @@ impl Hand<'_> {
                         own: true,
                     };
                     let digest = kept.digest.clone();
-                    let stored = self.store(pass, &claim, digest.as_deref(), status);
+                    let stored = self.store(reconcile, &claim, digest.as_deref(), status);
                     let done = stored.await;
                     self.label_password(&kept, &claim).await;
                     return done;
@@ -165,7 +165,7 @@ impl Hand<'_> {
                 } else {
                     None
                 };
-                let status = self.close(pass, number, AttemptOutcome::Refused, http).await;
+                let status = self.close(reconcile, number, AttemptOutcome::Refused, http).await;
                 let done = self.platform(&error, "creating the project", status);
                 if let Some(Again::After(wait)) = done.again {
                     let until = self.uptime() + wait.min(REFUSED_FOR);
@@ -177,7 +177,7 @@ impl Hand<'_> {
                 done
             }
             Some(error) if error.was_not_sent() => {
-                let status = self.close(pass, number, AttemptOutcome::NotSent, None).await;
+                let status = self.close(reconcile, number, AttemptOutcome::NotSent, None).await;
                 self.platform(&error, "creating the project", status)
             }
             Some(_) | None => {
@@ -194,18 +194,18 @@ impl Hand<'_> {
     /// Stores what became of an attempt, whatever else was written meanwhile; gives the status as it is then.
     async fn close(
         &self,
-        pass: &mut Pass<SupabaseProject>,
+        reconcile: &mut Reconcile<SupabaseProject>,
         number: i64,
         outcome: AttemptOutcome,
         http: Option<i64>,
     ) -> ProjectStatus {
-        let stored = pass.insist(&self.projects.shell, |mut there| {
+        let stored = reconcile.insist(&self.projects.shell, |mut there| {
             settle_attempt(&mut there, number, outcome, http).then_some(there)
         });
         if let Err(error) = stored.await {
             warn!(error = &error as &dyn std::error::Error, "the object is gone");
         }
-        pass.stored()
+        reconcile.stored()
     }
 
     /// The password to send, stored before it is sent. An open attempt's password is never replaced.
@@ -236,13 +236,13 @@ impl Hand<'_> {
 
     pub(super) async fn claim(
         &self,
-        pass: &mut Pass<SupabaseProject>,
+        reconcile: &mut Reconcile<SupabaseProject>,
         claim: Claim,
         mut status: ProjectStatus,
     ) -> Done {
         let key = ObjectKey::of(self.project);
         if !self.projects.refs.enter(&claim.reference, &key, &self.uid()) {
-            return Outcome::failed(pass.stored(), Again::Backoff);
+            return Outcome::failed(reconcile.stored(), Again::Backoff);
         }
         let attempts = status.creation.iter_mut().flat_map(|creation| &mut creation.attempts);
         let mut digests: Vec<String> = Vec::new();
@@ -253,7 +253,7 @@ impl Hand<'_> {
         // All attempts sent one password, unless somebody edited the Secret in between: then it is not known which.
         digests.dedup();
         let sent = if digests.len() == 1 { digests.pop() } else { None };
-        let done = self.store(pass, &claim, sent.as_deref(), status).await;
+        let done = self.store(reconcile, &claim, sent.as_deref(), status).await;
         if let Some(sent) = sent
             && let Some(kept) = self.kept_as(&sent).await
         {
@@ -265,13 +265,13 @@ impl Hand<'_> {
     /// K4: the ref into the status, whatever else changed, until it is stored.
     pub(super) async fn store(
         &self,
-        pass: &mut Pass<SupabaseProject>,
+        reconcile: &mut Reconcile<SupabaseProject>,
         claim: &Claim,
         sent: Option<&str>,
         status: ProjectStatus,
     ) -> Done {
-        let base = pass.stored();
-        let stored = pass.insist(&self.projects.shell, |there| {
+        let base = reconcile.stored();
+        let stored = reconcile.insist(&self.projects.shell, |there| {
             // Whoever else stored a ref for this object has looked it up: it is the same, and newer news.
             if there.reference.is_some() {
                 return None;
@@ -290,7 +290,7 @@ impl Hand<'_> {
         let (done, how) =
             if claim.own { ("created", Reason::Created) } else { ("adopted", Reason::Adopted) };
         let message = format!("project {} was {done}", claim.reference);
-        Outcome::go_on(pass.stored()).telling(Note::on_the_way(how.as_str(), message))
+        Outcome::go_on(reconcile.stored()).telling(Note::on_the_way(how.as_str(), message))
     }
 
     /// A status with the ref in it.
@@ -351,7 +351,7 @@ impl Hand<'_> {
         }
     }
 
-    /// Notes on the password Secret whose password it keeps. What fails here is done by a later pass.
+    /// Notes on the password Secret whose password it keeps. What fails here is done by a later reconcile.
     async fn label_password(&self, kept: &Kept, claim: &Claim) {
         if let Err(error) = self.vault().note_reference(kept, &claim.reference).await {
             warn!(

@@ -5,7 +5,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::{Done, Hand};
 use crate::api::project::{Credentials, PasswordOrigin};
 use crate::api::{ProjectStatus, Reason, SupabaseProject};
-use crate::controller::{Again, Note, Outcome, Pass};
+use crate::controller::{Again, Note, Outcome, Reconcile};
 use crate::management;
 use crate::project::facts::{PasswordSecret, PasswordSource};
 use crate::project::password::bound;
@@ -15,7 +15,7 @@ impl Hand<'_> {
     /// Puts a password that the platform has into its Secret.
     pub(super) async fn keep_password(
         &self,
-        pass: &mut Pass<SupabaseProject>,
+        reconcile: &mut Reconcile<SupabaseProject>,
         source: PasswordSource,
         mut status: ProjectStatus,
     ) -> Done {
@@ -34,7 +34,7 @@ impl Hand<'_> {
         };
         let reference = status.reference.clone();
         if let Err(error) = self.vault().put(&password, reference.as_deref()).await {
-            return self.kubernetes(&error, "keeping the database password", pass.stored());
+            return self.kubernetes(&error, "keeping the database password", reconcile.stored());
         }
         let known = status.credentials.get_or_insert(Credentials {
             password: PasswordOrigin::Unknown,
@@ -54,7 +54,7 @@ impl Hand<'_> {
     /// Notes a new password, sets it, stores that it is set, and only then lets it be the password.
     pub(super) async fn reset_password(
         &self,
-        pass: &mut Pass<SupabaseProject>,
+        reconcile: &mut Reconcile<SupabaseProject>,
         status: ProjectStatus,
     ) -> Done {
         let (Some(session), Some(reference)) = (self.session(), self.reference()) else {
@@ -71,13 +71,21 @@ impl Hand<'_> {
         let mut draft = self.draft(status);
         draft.progressing(Reason::PasswordLost, "setting a new database password");
         let status = draft.finish();
-        if let Err(error) = pass.write(&status).await {
-            return self.kubernetes(&error, "announcing a new database password", pass.stored());
+        if let Err(error) = reconcile.write(&status).await {
+            return self.kubernetes(
+                &error,
+                "announcing a new database password",
+                reconcile.stored(),
+            );
         }
         let next = match self.vault().note_next(fresh).await {
             Ok(next) => next,
             Err(error) => {
-                return self.kubernetes(&error, "noting a new database password", pass.stored());
+                return self.kubernetes(
+                    &error,
+                    "noting a new database password",
+                    reconcile.stored(),
+                );
             }
         };
         // The same value again is harmless, so a lost answer is simply asked again.
@@ -88,19 +96,27 @@ impl Hand<'_> {
         }
         let digest = bound(&self.projects.digest_key, self.project, next.expose_secret());
         let known = Credentials { password: origin, password_digest: Some(digest) };
-        let stored = pass.insist(&self.projects.shell, |there| {
+        let stored = reconcile.insist(&self.projects.shell, |there| {
             (there.credentials.as_ref() != Some(&known))
                 .then(|| ProjectStatus { credentials: Some(known.clone()), ..there })
         });
         if let Err(error) = stored.await {
-            return self.kubernetes(&error, "storing the new database password", pass.stored());
+            return self.kubernetes(
+                &error,
+                "storing the new database password",
+                reconcile.stored(),
+            );
         }
         if let Err(error) = self.vault().put(&next, Some(reference.as_str())).await {
-            return self.kubernetes(&error, "keeping the new database password", pass.stored());
+            return self.kubernetes(
+                &error,
+                "keeping the new database password",
+                reconcile.stored(),
+            );
         }
         drop(held);
         let note =
             Note::warning("PasswordReset", "the lost database password was replaced by a new one");
-        Outcome::go_on(pass.stored()).telling(note)
+        Outcome::go_on(reconcile.stored()).telling(note)
     }
 }

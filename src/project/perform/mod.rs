@@ -17,7 +17,7 @@ use super::facts::{Observed, Problem, Step};
 use super::password::{self, Vault};
 use super::{Projects, writing};
 use crate::api::{ConditionType, ObjectKey, ProjectStatus, Reason, SupabaseProject};
-use crate::controller::{Again, Note, Outcome, Pass};
+use crate::controller::{Again, Note, Outcome, Reconcile};
 use crate::kubernetes;
 use crate::management::{self, ProjectRef, Rejection};
 use crate::rules::conditions::{self, Truth};
@@ -30,26 +30,26 @@ type Done = Outcome<ProjectStatus>;
 
 pub(super) async fn perform(
     projects: &Projects,
-    pass: &mut Pass<SupabaseProject>,
+    reconcile: &mut Reconcile<SupabaseProject>,
     step: Step,
     observed: Observed,
     status: ProjectStatus,
 ) -> Done {
-    let project = pass.object().clone();
+    let project = reconcile.object().clone();
     let hand = Hand { projects, project: &project, observed: &observed };
     match step {
-        Step::Create(order) => hand.create(pass, order, status).await,
-        Step::Claim(claim) => hand.claim(pass, claim, status).await,
+        Step::Create(order) => hand.create(reconcile, order, status).await,
+        Step::Claim(claim) => hand.claim(reconcile, claim, status).await,
         Step::Rename(name) => hand.rename(&name, status).await,
         Step::Restore => hand.power(Power::Restore, status).await,
         Step::Pause => hand.power(Power::Pause, status).await,
-        Step::KeepPassword(source) => hand.keep_password(pass, source, status).await,
-        Step::ResetPassword => hand.reset_password(pass, status).await,
+        Step::KeepPassword(source) => hand.keep_password(reconcile, source, status).await,
+        Step::ResetPassword => hand.reset_password(reconcile, status).await,
         Step::WriteOutputs => {
             let mut draft = Draft::over(&project, status, projects.shell.clock.now());
             writing::write(projects, &project, &observed, &mut draft).await
         }
-        Step::Delete => hand.delete(pass, status).await,
+        Step::Delete => hand.delete(reconcile, status).await,
         Step::LetGo(farewell) => hand.let_go(farewell, status).await,
     }
 }

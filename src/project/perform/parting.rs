@@ -4,7 +4,7 @@ use tracing::warn;
 
 use super::{Done, Hand};
 use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject};
-use crate::controller::{Again, Note, Outcome, Pass};
+use crate::controller::{Again, Note, Outcome, Reconcile};
 use crate::ending;
 use crate::kubernetes;
 use crate::management::{self, Rejection};
@@ -13,14 +13,18 @@ use crate::project::facts::{Farewell, Problem};
 use crate::rules::conditions::Truth;
 
 impl Hand<'_> {
-    pub(super) async fn delete(&self, pass: &Pass<SupabaseProject>, status: ProjectStatus) -> Done {
+    pub(super) async fn delete(
+        &self,
+        reconcile: &Reconcile<SupabaseProject>,
+        status: ProjectStatus,
+    ) -> Done {
         let (Some(session), Some(reference)) = (self.session(), self.reference()) else {
             return Outcome::failed(status, Again::Backoff);
         };
-        // Whoever changed his mind since this pass began is heard.
-        match pass.is_current().await {
+        // Whoever changed his mind since this reconcile began is heard.
+        match reconcile.is_current().await {
             Ok(true) => {}
-            Ok(false) => return Outcome::failed(pass.stored(), Again::Now),
+            Ok(false) => return Outcome::failed(reconcile.stored(), Again::Now),
             Err(error) => {
                 return self.kubernetes(&error, "looking at the object once more", status);
             }

@@ -7,7 +7,7 @@
 //!                          written)
 //! ```
 //!
-//! Runs as a task of its own, so that nothing that happens to the pass cuts it short.
+//! Runs as a task of its own, so that nothing that happens to the reconcile cuts it short.
 
 use std::time::Duration;
 

@@ -89,7 +89,7 @@ async fn holder(
         namespace.clone(),
         id.kind.state_secret_of(&id.name),
     );
-    // An owner that is gone is told apart by its connection's own pass; here every digest counts.
+    // An owner that is gone is told apart by its connection's own reconcile; here every digest counts.
     let mut source_unknown = false;
     let mut stored: BTreeSet<String> = match store.read(&|_| false).await? {
         StateRead::Ours(state, _) => {

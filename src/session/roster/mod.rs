@@ -261,7 +261,7 @@ impl Roster {
         }
     }
 
-    /// Asks for a pass of everybody who follows something.
+    /// Asks for a reconcile of everybody who follows something.
     pub(super) fn wake_all(&self) {
         let objects = self.state().objects();
         self.wake(objects);

@@ -175,7 +175,7 @@ impl Scene {
         self.make(PROJECTS, "SupabaseProject", name, spec);
     }
 
-    /// Asks for a pass of a project by annotation.
+    /// Asks for a reconcile of a project by annotation.
     pub fn request(&self, name: &str, word: &str) {
         let annotations = json!({"supabase-operator.dev/reconcile-requested-at": word});
         let change = json!({"metadata": {"annotations": annotations}});
@@ -301,7 +301,7 @@ impl Scene {
                 match verdict {
                     Verdict::DieBefore => return std::future::pending().await,
                     Verdict::HeldBefore(time) => tokio::time::sleep(time).await,
-                    Verdict::Pass | Verdict::DieAfterEffect | Verdict::HeldAfter(_) => {}
+                    Verdict::Reconcile | Verdict::DieAfterEffect | Verdict::HeldAfter(_) => {}
                 }
                 let response = tower::Service::call(&mut server, request).await;
                 if effect {
@@ -311,7 +311,7 @@ impl Scene {
                 match verdict {
                     Verdict::DieAfterEffect => std::future::pending().await,
                     Verdict::HeldAfter(time) => tokio::time::sleep(time).await,
-                    Verdict::Pass | Verdict::DieBefore | Verdict::HeldBefore(_) => {}
+                    Verdict::Reconcile | Verdict::DieBefore | Verdict::HeldBefore(_) => {}
                 }
                 response
             }
@@ -347,7 +347,7 @@ impl Transport for WorldTransport {
             match verdict {
                 Verdict::DieBefore => return std::future::pending().await,
                 Verdict::HeldBefore(time) => tokio::time::sleep(time).await,
-                Verdict::Pass | Verdict::DieAfterEffect | Verdict::HeldAfter(_) => {}
+                Verdict::Reconcile | Verdict::DieAfterEffect | Verdict::HeldAfter(_) => {}
             }
             let answer = {
                 let mut world = self.scene.world.lock().unwrap();
@@ -359,7 +359,7 @@ impl Transport for WorldTransport {
             match verdict {
                 Verdict::DieAfterEffect => return std::future::pending().await,
                 Verdict::HeldAfter(time) => tokio::time::sleep(time).await,
-                Verdict::Pass | Verdict::DieBefore | Verdict::HeldBefore(_) => {}
+                Verdict::Reconcile | Verdict::DieBefore | Verdict::HeldBefore(_) => {}
             }
             let failed = |kind| Err(TransportError { sent: Sent::Perhaps, kind });
             match answer.delivery {

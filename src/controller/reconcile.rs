@@ -1,4 +1,4 @@
-//! One pass over one object: read it fresh, hold it by the finalizer, then observe, decide and perform, step after step
+//! One reconcile of one object: read it fresh, hold it by the finalizer, then observe, decide and perform, step after step
 //! until it must wait; write the status, tell, and say when to look again.
 //!
 //! Steps that follow each other follow in one go. Between them the status is stored only where a step asks for it.
@@ -19,12 +19,12 @@ use crate::slots;
 const INSIST_EVERY: Duration = Duration::from_millis(500);
 const INSIST_MOST: Duration = Duration::from_secs(5);
 
-/// Steps of one pass; what would take more is gone about again from the queue.
+/// Steps of one reconcile; what would take more is gone about again from the queue.
 const STEPS: usize = 12;
 
-/// The object of a pass.
+/// The object of a reconcile.
 #[derive(Debug)]
-pub struct Pass<O: Managed> {
+pub struct Reconcile<O: Managed> {
     api: Api<O>,
     /// As it was last read or written, with the status that was decided since.
     object: O,
@@ -32,7 +32,7 @@ pub struct Pass<O: Managed> {
     stored: Option<O::Status>,
 }
 
-impl<O: Managed> Pass<O> {
+impl<O: Managed> Reconcile<O> {
     fn new(api: Api<O>, object: O) -> Self {
         let stored = object.status().cloned();
         Self { api, object, stored }
@@ -132,23 +132,23 @@ impl<O: Managed> Pass<O> {
     }
 }
 
-/// How soon a pass is tried again that came while there was no claim to lead. A claim that is lost for good ends the
+/// How soon a reconcile is tried again that came while there was no claim to lead. A claim that is lost for good ends the
 /// process; one that is late to be renewed comes back within a moment.
 const CLAIMED_AGAIN: Duration = Duration::from_secs(2);
 
-/// Why a pass came to nothing.
+/// Why a reconcile came to nothing.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error(transparent)]
     Kubernetes(#[from] kubernetes::Error),
     #[error("the object is gone")]
     Gone,
-    #[error("reading what the pass needs took too long")]
+    #[error("reading what the reconcile needs took too long")]
     TookTooLong(#[from] tokio::time::error::Elapsed),
 }
 
-/// Runs one pass and says when the next is due; none when the object is gone.
-pub async fn pass<K: Kind>(kind: &K, shell: &Shell, key: &ObjectKey) -> Option<Duration> {
+/// Runs one reconcile and says when the next is due; none when the object is gone.
+pub async fn reconcile<K: Kind>(kind: &K, shell: &Shell, key: &ObjectKey) -> Option<Duration> {
     if shell.leadership.remaining().is_zero() {
         // Somebody else leads, or soon will: nothing new is started.
         return Some(CLAIMED_AGAIN);
@@ -159,7 +159,7 @@ pub async fn pass<K: Kind>(kind: &K, shell: &Shell, key: &ObjectKey) -> Option<D
     match result {
         Ok(Some((uid, again))) => {
             let next = shell.next(K::NAME, key, &uid, again);
-            shell.reporter.passed(
+            shell.reporter.reconciled(
                 K::NAME,
                 if again == Again::Backoff { "failed" } else { "done" },
                 took,
@@ -169,21 +169,21 @@ pub async fn pass<K: Kind>(kind: &K, shell: &Shell, key: &ObjectKey) -> Option<D
         Ok(None) => {
             shell.forget(K::NAME, key);
             kind.forget(key);
-            shell.reporter.passed(K::NAME, "gone", took);
+            shell.reporter.reconciled(K::NAME, "gone", took);
             None
         }
         // Somebody else wrote the object: look again at once.
         Err(Failure::Kubernetes(kubernetes::Error::Conflict)) => {
-            shell.reporter.passed(K::NAME, "conflict", took);
+            shell.reporter.reconciled(K::NAME, "conflict", took);
             Some(shell.next(K::NAME, key, &key.to_string(), Again::Backoff))
         }
         Err(error) => {
-            warn!(object = %key, error = &error as &dyn std::error::Error, "pass failed");
+            warn!(object = %key, error = &error as &dyn std::error::Error, "reconcile failed");
             if let Failure::Kubernetes(error) = &error {
                 // Says what to do where a namespace took the operator's rights with it.
                 ending::took_rights(&shell.client, key.namespace.as_deref(), error).await;
             }
-            shell.reporter.passed(K::NAME, "failed", took);
+            shell.reporter.reconciled(K::NAME, "failed", took);
             Some(shell.next(K::NAME, key, &key.to_string(), Again::Backoff))
         }
     }
@@ -206,34 +206,34 @@ async fn run<K: Kind>(
             }
         }
     };
-    let mut pass = Pass::new(api, object);
-    let uid = pass.object.uid().unwrap_or_default();
-    if !hold(kind, shell, &mut pass).await? {
+    let mut reconcile = Reconcile::new(api, object);
+    let uid = reconcile.object.uid().unwrap_or_default();
+    if !hold(kind, shell, &mut reconcile).await? {
         return Ok(Some((uid, Again::OnChange)));
     }
-    let object = &pass.object;
+    let object = &reconcile.object;
     if let Some(named) = shell.misspelt(K::NAME, key, object) {
         let message = format!("no annotation of this operator is named {named}; it has no effect");
         shell.reporter.tell(object, &Note::warning("UnknownAnnotation", message)).await;
     }
-    let before = pass.stored();
+    let before = reconcile.stored();
     let mut notes = Vec::new();
-    let ended = steps(kind, shell, key, &mut pass, &mut notes).await;
+    let ended = steps(kind, shell, key, &mut reconcile, &mut notes).await;
     // Told also when the status could not be written: the steps were done.
     let after = match &ended {
-        Ok(_) => pass.object.status().cloned().unwrap_or_default(),
+        Ok(_) => reconcile.object.status().cloned().unwrap_or_default(),
         Err(_) => before.clone(),
     };
-    shell.reporter.tell_all(&pass.object, &notes, &before, &after).await;
+    shell.reporter.tell_all(&reconcile.object, &notes, &before, &after).await;
     let Ended { again, release } = match ended {
         Ok(ended) => ended,
         Err(Failure::Gone) => return Ok(None),
         Err(error) => return Err(error),
     };
     if release {
-        let mut finalizers = pass.object.finalizers().to_vec();
+        let mut finalizers = reconcile.object.finalizers().to_vec();
         finalizers.retain(|finalizer| finalizer != FINALIZER);
-        return match pass.set_finalizers(finalizers).await {
+        return match reconcile.set_finalizers(finalizers).await {
             Ok(()) | Err(kubernetes::Error::NotFound) => Ok(None),
             Err(error) => Err(error.into()),
         };
@@ -241,7 +241,7 @@ async fn run<K: Kind>(
     Ok(Some((uid, again)))
 }
 
-/// How the steps of a pass ended.
+/// How the steps of a reconcile ended.
 struct Ended {
     again: Again,
     /// Whether the object may go.
@@ -253,25 +253,26 @@ async fn steps<K: Kind>(
     kind: &K,
     shell: &Shell,
     key: &ObjectKey,
-    pass: &mut Pass<K::Object>,
+    reconcile: &mut Reconcile<K::Object>,
     notes: &mut Vec<Note>,
 ) -> Result<Ended, Failure> {
     let mut number = 0;
     loop {
         number += 1;
-        let object = &pass.object;
+        let object = &reconcile.object;
         // Only the reads are cut short: what a step began must be recorded, however long that takes.
-        let observed = tokio::time::timeout(shell.pass_deadline, kind.observe(object)).await??;
+        let observed =
+            tokio::time::timeout(shell.reconcile_deadline, kind.observe(object)).await??;
         let inputs = shell.inputs(K::NAME, key);
         let Decision { step, status, again, notes: said, release } =
             kind.decide(object, &observed, &inputs);
         notes.extend(said);
         let Some(step) = step else {
-            store(shell, pass, &status, release).await?;
+            store(shell, reconcile, &status, release).await?;
             return Ok(Ended { again, release });
         };
         let name = step.name();
-        let outcome = kind.perform(pass, step, observed, status).await;
+        let outcome = kind.perform(reconcile, step, observed, status).await;
         shell.reporter.performed(K::NAME, name, outcome.worked);
         info!(object = %key, step = name, worked = outcome.worked, "step performed");
         notes.extend(outcome.notes);
@@ -280,29 +281,29 @@ async fn steps<K: Kind>(
         let leads = !shell.leadership.remaining().is_zero();
         let goes_on = again == Again::Now && !release && leads && number < STEPS;
         if goes_on && outcome.carried {
-            pass.object.set_status(outcome.status);
+            reconcile.object.set_status(outcome.status);
             continue;
         }
-        store(shell, pass, &outcome.status, release).await?;
+        store(shell, reconcile, &outcome.status, release).await?;
         if !goes_on {
             return Ok(Ended { again, release });
         }
     }
 }
 
-/// Stores the status of a pass. An object that is about to go has nothing more to say.
+/// Stores the status of a reconcile. An object that is about to go has nothing more to say.
 async fn store<O: Managed>(
     shell: &Shell,
-    pass: &mut Pass<O>,
+    reconcile: &mut Reconcile<O>,
     status: &O::Status,
     release: bool,
 ) -> Result<(), Failure> {
-    match pass.write(status).await {
+    match reconcile.write(status).await {
         Ok(()) => Ok(()),
         Err(kubernetes::Error::TooLarge) if release => Ok(()),
         Err(kubernetes::Error::NotFound) => Err(Failure::Gone),
         Err(error) => {
-            shell.reporter.not_stored(&pass.object, &error).await;
+            shell.reporter.not_stored(&reconcile.object, &error).await;
             Err(error.into())
         }
     }
@@ -313,9 +314,9 @@ async fn store<O: Managed>(
 async fn hold<K: Kind>(
     kind: &K,
     shell: &Shell,
-    pass: &mut Pass<K::Object>,
+    reconcile: &mut Reconcile<K::Object>,
 ) -> Result<bool, Failure> {
-    let object = &pass.object;
+    let object = &reconcile.object;
     let held = object.finalizers().iter().any(|finalizer| finalizer == FINALIZER);
     if object.meta().deletion_timestamp.is_some() {
         return Ok(held);
@@ -323,9 +324,9 @@ async fn hold<K: Kind>(
     if !held && kind.needs_finalizer(object).await? {
         let mut finalizers = object.finalizers().to_vec();
         finalizers.push(FINALIZER.to_owned());
-        let held = pass.set_finalizers(finalizers).await;
+        let held = reconcile.set_finalizers(finalizers).await;
         if let Err(error) = &held {
-            shell.reporter.not_stored(&pass.object, error).await;
+            shell.reporter.not_stored(&reconcile.object, error).await;
         }
         held?;
     }
