@@ -12,7 +12,7 @@
 //! | [`project`] | the room of `SupabaseProject`: create, follow, delete |
 //! | [`outputs`] | pure: from the facts of a project to the data of a Secret or `ConfigMap` |
 //! | [`consent`] | a person lets the operator act for an organization: the OAuth consent flow |
-//! | [`controller`] | the shell: one reconcile for every kind, its watches, events and error policy |
+//! | [`controller`] | the engine: one reconcile for every kind, its watches, events and error policy |
 //! | [`run`] | wires everything for one term of leadership |
 //! | [`leader`] | the claim to lead, which expires by itself |
 //! | [`keys`] | the keys that the operator makes for itself |

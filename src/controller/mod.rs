@@ -4,10 +4,10 @@
 //! (fresh read, finalizer, the status write at its end, events, metrics, backoff) is done here, once. May touch the
 //! API server; knows nothing of the platform.
 
+mod context;
 pub mod queue;
 mod reconcile;
 mod report;
-mod shell;
 mod store;
 mod unreadable;
 mod wakes;
@@ -22,9 +22,9 @@ use k8s_openapi::jiff::Timestamp;
 use kube::Api;
 use serde::Serialize;
 
+pub use context::{Context, ContextParts};
 pub use reconcile::{Reconcile, reconcile};
 pub use report::Reporter;
-pub use shell::{Shell, ShellParts};
 pub use store::{Change, OnChange, Source, Store, sources};
 pub use unreadable::Parting;
 pub use wakes::Wakes;

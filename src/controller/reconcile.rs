@@ -9,7 +9,7 @@ use kube::{Api, Resource as _, ResourceExt as _};
 use tracing::{info, warn};
 
 use super::unreadable::{self, Handled};
-use super::{Again, Decision, Kind, Managed, Note, Shell, StepName as _};
+use super::{Again, Context, Decision, Kind, Managed, Note, StepName as _};
 use crate::api::{FINALIZER, ObjectKey};
 use crate::ending;
 use crate::kubernetes::{self, Bare, Lean as _, Read};
@@ -86,16 +86,16 @@ impl<O: Managed> Reconcile<O> {
     /// others' meanwhile, the claim to lead is not.
     pub async fn insist(
         &mut self,
-        shell: &Shell,
+        context: &Context,
         change: impl Fn(O::Status) -> Option<O::Status> + Send,
     ) -> Result<(), kubernetes::Error> {
-        let _held = shell.leadership.hold();
-        slots::waiting(Box::pin(self.insist_in_turn(shell, change))).await
+        let _held = context.leadership.hold();
+        slots::waiting(Box::pin(self.insist_in_turn(context, change))).await
     }
 
     async fn insist_in_turn(
         &mut self,
-        shell: &Shell,
+        context: &Context,
         change: impl Fn(O::Status) -> Option<O::Status> + Send,
     ) -> Result<(), kubernetes::Error> {
         let mut pause = INSIST_EVERY;
@@ -113,7 +113,7 @@ impl<O: Managed> Reconcile<O> {
                 error = &error as &dyn std::error::Error,
                 "status could not be stored yet"
             );
-            shell.reporter.not_stored(&self.object, &error).await;
+            context.reporter.not_stored(&self.object, &error).await;
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(INSIST_MOST);
             let there = kubernetes::read(&self.api, &self.object.name_any()).await;
@@ -148,18 +148,18 @@ enum Failure {
 }
 
 /// Runs one reconcile and says when the next is due; none when the object is gone.
-pub async fn reconcile<K: Kind>(kind: &K, shell: &Shell, key: &ObjectKey) -> Option<Duration> {
-    if shell.leadership.remaining().is_zero() {
+pub async fn reconcile<K: Kind>(kind: &K, context: &Context, key: &ObjectKey) -> Option<Duration> {
+    if context.leadership.remaining().is_zero() {
         // Somebody else leads, or soon will: nothing new is started.
         return Some(CLAIMED_AGAIN);
     }
-    let begun = shell.clock.uptime();
-    let result = run(kind, shell, key).await;
-    let took = shell.clock.uptime().saturating_sub(begun);
+    let begun = context.clock.uptime();
+    let result = run(kind, context, key).await;
+    let took = context.clock.uptime().saturating_sub(begun);
     match result {
         Ok(Some((uid, again))) => {
-            let next = shell.next(K::NAME, key, &uid, again);
-            shell.reporter.reconciled(
+            let next = context.next(K::NAME, key, &uid, again);
+            context.reporter.reconciled(
                 K::NAME,
                 if again == Again::Backoff { "failed" } else { "done" },
                 took,
@@ -167,31 +167,31 @@ pub async fn reconcile<K: Kind>(kind: &K, shell: &Shell, key: &ObjectKey) -> Opt
             Some(next)
         }
         Ok(None) => {
-            shell.forget(K::NAME, key);
+            context.forget(K::NAME, key);
             kind.forget(key);
-            shell.reporter.reconciled(K::NAME, "gone", took);
+            context.reporter.reconciled(K::NAME, "gone", took);
             None
         }
         // Somebody else wrote the object: look again at once.
         Err(Failure::Kubernetes(kubernetes::Error::Conflict)) => {
-            shell.reporter.reconciled(K::NAME, "conflict", took);
-            Some(shell.next(K::NAME, key, &key.to_string(), Again::Backoff))
+            context.reporter.reconciled(K::NAME, "conflict", took);
+            Some(context.next(K::NAME, key, &key.to_string(), Again::Backoff))
         }
         Err(error) => {
             warn!(object = %key, error = &error as &dyn std::error::Error, "reconcile failed");
             if let Failure::Kubernetes(error) = &error {
                 // Says what to do where a namespace took the operator's rights with it.
-                ending::took_rights(&shell.client, key.namespace.as_deref(), error).await;
+                ending::took_rights(&context.client, key.namespace.as_deref(), error).await;
             }
-            shell.reporter.reconciled(K::NAME, "failed", took);
-            Some(shell.next(K::NAME, key, &key.to_string(), Again::Backoff))
+            context.reporter.reconciled(K::NAME, "failed", took);
+            Some(context.next(K::NAME, key, &key.to_string(), Again::Backoff))
         }
     }
 }
 
 async fn run<K: Kind>(
     kind: &K,
-    shell: &Shell,
+    context: &Context,
     key: &ObjectKey,
 ) -> Result<Option<(String, Again)>, Failure> {
     let api = kind.api(key.namespace.as_deref());
@@ -199,7 +199,7 @@ async fn run<K: Kind>(
         None => return Ok(None),
         Some(Read::Whole(object)) => object,
         Some(Read::Partly(partly)) => {
-            match unreadable::handle(kind, shell, &api, key, partly).await? {
+            match unreadable::handle(kind, context, &api, key, partly).await? {
                 Handled::Proceed(rest) => *rest,
                 Handled::Told(uid) => return Ok(Some((uid, Again::OnChange))),
                 Handled::Gone => return Ok(None),
@@ -208,23 +208,23 @@ async fn run<K: Kind>(
     };
     let mut reconcile = Reconcile::new(api, object);
     let uid = reconcile.object.uid().unwrap_or_default();
-    if !hold(kind, shell, &mut reconcile).await? {
+    if !hold(kind, context, &mut reconcile).await? {
         return Ok(Some((uid, Again::OnChange)));
     }
     let object = &reconcile.object;
-    if let Some(named) = shell.misspelt(K::NAME, key, object) {
+    if let Some(named) = context.misspelt(K::NAME, key, object) {
         let message = format!("no annotation of this operator is named {named}; it has no effect");
-        shell.reporter.tell(object, &Note::warning("UnknownAnnotation", message)).await;
+        context.reporter.tell(object, &Note::warning("UnknownAnnotation", message)).await;
     }
     let before = reconcile.stored();
     let mut notes = Vec::new();
-    let ended = steps(kind, shell, key, &mut reconcile, &mut notes).await;
+    let ended = steps(kind, context, key, &mut reconcile, &mut notes).await;
     // Told also when the status could not be written: the steps were done.
     let after = match &ended {
         Ok(_) => reconcile.object.status().cloned().unwrap_or_default(),
         Err(_) => before.clone(),
     };
-    shell.reporter.tell_all(&reconcile.object, &notes, &before, &after).await;
+    context.reporter.tell_all(&reconcile.object, &notes, &before, &after).await;
     let Ended { again, release } = match ended {
         Ok(ended) => ended,
         Err(Failure::Gone) => return Ok(None),
@@ -251,7 +251,7 @@ struct Ended {
 /// Observes, decides and performs until the object must wait for something, and stores the status.
 async fn steps<K: Kind>(
     kind: &K,
-    shell: &Shell,
+    context: &Context,
     key: &ObjectKey,
     reconcile: &mut Reconcile<K::Object>,
     notes: &mut Vec<Note>,
@@ -262,29 +262,29 @@ async fn steps<K: Kind>(
         let object = &reconcile.object;
         // Only the reads are cut short: what a step began must be recorded, however long that takes.
         let observed =
-            tokio::time::timeout(shell.reconcile_deadline, kind.observe(object)).await??;
-        let inputs = shell.inputs(K::NAME, key);
+            tokio::time::timeout(context.reconcile_deadline, kind.observe(object)).await??;
+        let inputs = context.inputs(K::NAME, key);
         let Decision { step, status, again, notes: said, release } =
             kind.decide(object, &observed, &inputs);
         notes.extend(said);
         let Some(step) = step else {
-            store(shell, reconcile, &status, release).await?;
+            store(context, reconcile, &status, release).await?;
             return Ok(Ended { again, release });
         };
         let name = step.name();
         let outcome = kind.perform(reconcile, step, observed, status).await;
-        shell.reporter.performed(K::NAME, name, outcome.worked);
+        context.reporter.performed(K::NAME, name, outcome.worked);
         info!(object = %key, step = name, worked = outcome.worked, "step performed");
         notes.extend(outcome.notes);
         let again = outcome.again.unwrap_or(again);
         let release = release && outcome.worked;
-        let leads = !shell.leadership.remaining().is_zero();
+        let leads = !context.leadership.remaining().is_zero();
         let goes_on = again == Again::Now && !release && leads && number < STEPS;
         if goes_on && outcome.carried {
             reconcile.object.set_status(outcome.status);
             continue;
         }
-        store(shell, reconcile, &outcome.status, release).await?;
+        store(context, reconcile, &outcome.status, release).await?;
         if !goes_on {
             return Ok(Ended { again, release });
         }
@@ -293,7 +293,7 @@ async fn steps<K: Kind>(
 
 /// Stores the status of a reconcile. An object that is about to go has nothing more to say.
 async fn store<O: Managed>(
-    shell: &Shell,
+    context: &Context,
     reconcile: &mut Reconcile<O>,
     status: &O::Status,
     release: bool,
@@ -303,7 +303,7 @@ async fn store<O: Managed>(
         Err(kubernetes::Error::TooLarge) if release => Ok(()),
         Err(kubernetes::Error::NotFound) => Err(Failure::Gone),
         Err(error) => {
-            shell.reporter.not_stored(&reconcile.object, &error).await;
+            context.reporter.not_stored(&reconcile.object, &error).await;
             Err(error.into())
         }
     }
@@ -313,7 +313,7 @@ async fn store<O: Managed>(
 /// nothing is left to do.
 async fn hold<K: Kind>(
     kind: &K,
-    shell: &Shell,
+    context: &Context,
     reconcile: &mut Reconcile<K::Object>,
 ) -> Result<bool, Failure> {
     let object = &reconcile.object;
@@ -326,7 +326,7 @@ async fn hold<K: Kind>(
         finalizers.push(FINALIZER.to_owned());
         let held = reconcile.set_finalizers(finalizers).await;
         if let Err(error) = &held {
-            shell.reporter.not_stored(&reconcile.object, error).await;
+            context.reporter.not_stored(&reconcile.object, error).await;
         }
         held?;
     }

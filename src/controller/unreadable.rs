@@ -8,7 +8,7 @@ use kube::Api;
 use serde_json::json;
 use tracing::warn;
 
-use super::{Kind, Managed, Note, Shell};
+use super::{Context, Kind, Managed, Note};
 use crate::api::{ConditionType, ObjectKey, Reason};
 use crate::kubernetes::{self, Error, Lean as _, Partly};
 use crate::rules::conditions::{self, Truth};
@@ -36,7 +36,7 @@ pub(super) enum Handled<O> {
 
 pub(super) async fn handle<K: Kind>(
     kind: &K,
-    shell: &Shell,
+    context: &Context,
     api: &Api<K::Object>,
     key: &ObjectKey,
     partly: Partly<K::Object>,
@@ -60,7 +60,7 @@ pub(super) async fn handle<K: Kind>(
                 let note =
                     note.unwrap_or_else(|| Note::normal("Released", "nothing is left to do"));
                 kubernetes::release(api, meta).await?;
-                shell.reporter.tell_of::<K::Object>(meta, &note).await;
+                context.reporter.tell_of::<K::Object>(meta, &note).await;
                 return Ok(Handled::Gone);
             }
             Parting::Block(message) => {
@@ -69,7 +69,7 @@ pub(super) async fn handle<K: Kind>(
                     event: "DeletionBlocked",
                     message: format!("{}; {message}", made_for_newer(&partly)),
                 };
-                tell::<K>(shell, api, key, (&seen, &partly), told).await;
+                tell::<K>(context, api, key, (&seen, &partly), told).await;
                 return Ok(Handled::Told(uid));
             }
         }
@@ -79,7 +79,7 @@ pub(super) async fn handle<K: Kind>(
         event: Reason::NewerVersion.as_str(),
         message: made_for_newer(&partly),
     };
-    tell::<K>(shell, api, key, (&seen, &partly), told).await;
+    tell::<K>(context, api, key, (&seen, &partly), told).await;
     Ok(Handled::Told(uid))
 }
 
@@ -100,20 +100,20 @@ struct Told {
 /// Says it in the log, as an event, as a metric, and in the conditions as far as those are understood. Once, until what
 /// is not understood changes.
 async fn tell<K: Kind>(
-    shell: &Shell,
+    context: &Context,
     api: &Api<K::Object>,
     key: &ObjectKey,
     (seen, partly): (&K::Seen, &Partly<K::Object>),
     told: Told,
 ) {
     let meta = seen.meta();
-    shell.reporter.unreadable(K::NAME);
-    if !shell.is_news(K::NAME, key, (meta.uid(), &told.message)) {
+    context.reporter.unreadable(K::NAME);
+    if !context.is_news(K::NAME, key, (meta.uid(), &told.message)) {
         return;
     }
     warn!(object = %key, kind = K::NAME, fields = partly.named(), "an object is not understood; it is left alone");
     let note = Note::warning(told.event, told.message.clone());
-    shell.reporter.tell_of::<K::Object>(meta, &note).await;
+    context.reporter.tell_of::<K::Object>(meta, &note).await;
     let about_status = |field: &String| field.starts_with("status");
     let Some(rest) = partly.rest.as_ref() else {
         return;
@@ -124,7 +124,7 @@ async fn tell<K: Kind>(
     }
     let before = rest.status().cloned().unwrap_or_default();
     let mut conditions = K::Object::conditions(&before).to_vec();
-    let (generation, now) = (meta.generation(), shell.clock.now());
+    let (generation, now) = (meta.generation(), context.clock.now());
     let mut set = |kind: ConditionType, truth, reason: Reason| {
         let (kind, reason) = (kind.as_str(), reason.as_str());
         conditions::set(&mut conditions, kind, truth, reason, &told.message, generation, now);
@@ -142,7 +142,7 @@ async fn tell<K: Kind>(
     let written = kubernetes::write_status(api, &key.name, meta.version(), None, &status).await;
     if let Err(error) = written {
         // The event has said it; the next change or resync says it once more.
-        shell.forget_news(K::NAME, key);
+        context.forget_news(K::NAME, key);
         warn!(object = %key, error = &error as &dyn std::error::Error, "the status was not written");
     }
 }

@@ -15,7 +15,7 @@ use tracing::error;
 
 use super::queue::{Limits, Next, Queue};
 use super::store::{Change, OnChange};
-use super::{Again, Kind, Shell, Wakes, reconcile};
+use super::{Again, Context, Kind, Wakes, reconcile};
 use crate::api::ObjectKey;
 use crate::kubernetes::Lean;
 use crate::seen::significance;
@@ -38,7 +38,7 @@ pub fn on_change<S: Lean>(wakes: &Wakes, also: Option<OnChange<S>>) -> OnChange<
 /// Looks after the objects of a kind as they are asked for, until `stop` and until what is under way has ended.
 pub async fn look<K: Kind + Clone>(
     kind: K,
-    shell: Shell,
+    context: Context,
     wakes: Wakes,
     concurrency: u16,
     mut stop: watch::Receiver<bool>,
@@ -47,15 +47,15 @@ pub async fn look<K: Kind + Clone>(
     let mut under_way: JoinSet<(ObjectKey, Option<Duration>)> = JoinSet::new();
     let mut stopped = false;
     loop {
-        let now = shell.clock.uptime();
+        let now = context.clock.uptime();
         for (key, wait) in wakes.take_later() {
             hall.queue().add_at(key, now + wait);
         }
         while let Some(key) = hall.next(now, stopped) {
-            let (kind, shell) = (kind.clone(), shell.clone());
+            let (kind, context) = (kind.clone(), context.clone());
             let place = hall.place(&key);
             under_way.spawn(async move {
-                let wait = slots::within(place, guarded(&kind, &shell, &key)).await;
+                let wait = slots::within(place, guarded(&kind, &context, &key)).await;
                 (key, wait)
             });
         }
@@ -72,7 +72,7 @@ pub async fn look<K: Kind + Clone>(
         tokio::select! {
             Some(ended) = under_way.join_next(), if !under_way.is_empty() => {
                 if let Ok((key, wait)) = ended {
-                    hall.queue().done(&key, shell.clock.uptime(), wait);
+                    hall.queue().done(&key, context.clock.uptime(), wait);
                 }
             }
             () = wakes.arrived(), if !stopped => {
@@ -89,14 +89,14 @@ pub async fn look<K: Kind + Clone>(
 }
 
 /// A reconcile that panics is one that failed: the object is tried again, and nobody else notices.
-async fn guarded<K: Kind>(kind: &K, shell: &Shell, key: &ObjectKey) -> Option<Duration> {
-    let reconcile = AssertUnwindSafe(reconcile(kind, shell, key)).catch_unwind();
+async fn guarded<K: Kind>(kind: &K, context: &Context, key: &ObjectKey) -> Option<Duration> {
+    let reconcile = AssertUnwindSafe(reconcile(kind, context, key)).catch_unwind();
     if let Ok(wait) = reconcile.await {
         return wait;
     }
     error!(object = %key, kind = K::NAME, "a reconcile panicked; the object is tried again later");
-    shell.reporter.reconciled(K::NAME, "panicked", Duration::ZERO);
-    Some(shell.next(K::NAME, key, &key.to_string(), Again::Backoff))
+    context.reporter.reconciled(K::NAME, "panicked", Duration::ZERO);
+    Some(context.next(K::NAME, key, &key.to_string(), Again::Backoff))
 }
 
 /// A queue and those who wait in front of its slots. Cheap to clone; all clones are one.

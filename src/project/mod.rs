@@ -22,7 +22,7 @@ use kube::Api;
 
 use crate::api::{ObjectKey, ProjectStatus, SupabaseProject};
 use crate::controller::{
-    Decision, Inputs, Kind, Managed, Outcome, Parting, Reconcile, Shell, Store,
+    Context, Decision, Inputs, Kind, Managed, Outcome, Parting, Reconcile, Store,
 };
 use crate::kubernetes::{self, Partly};
 use crate::rules::digest::DigestKey;
@@ -37,8 +37,8 @@ use versions::Versions;
 /// What the room needs.
 #[derive(Clone, Debug)]
 pub struct ProjectParts {
-    /// The shell.
-    pub shell: Shell,
+    /// The context.
+    pub context: Context,
     /// The live credentials.
     pub sessions: Sessions,
     /// The key of digests in status.
@@ -113,7 +113,7 @@ impl Kind for Projects {
     type Step = Step;
 
     fn api(&self, namespace: Option<&str>) -> Api<SupabaseProject> {
-        let client = self.shell.client.clone();
+        let client = self.context.client.clone();
         namespace
             .map_or_else(|| Api::all(client.clone()), |name| Api::namespaced(client.clone(), name))
     }

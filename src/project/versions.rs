@@ -127,7 +127,7 @@ impl Projects {
     }
 
     async fn version(&self, project: &ObjectKey, left: &Left) -> Result<Option<String>, Error> {
-        let client = self.shell.client.clone();
+        let client = self.context.client.clone();
         let namespace = project.namespace.clone().unwrap_or_default();
         match left.item {
             Item::Output(OutputKind::Secret) | Item::Password => {

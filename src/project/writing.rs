@@ -24,7 +24,7 @@ pub(super) async fn write(
 ) -> Outcome<ProjectStatus> {
     let recorded = draft.status.credentials.as_ref();
     let recorded = recorded.and_then(|known| known.password_digest.as_deref());
-    let waits = is_waited_for(&draft.status, projects.shell.clock.now());
+    let waits = is_waited_for(&draft.status, projects.context.clock.now());
     let writer = Writer {
         waits,
         projects,
@@ -44,7 +44,7 @@ pub(super) async fn write(
                 written.push(one);
                 retry |= failed;
             }
-            let now = projects.shell.clock.uptime();
+            let now = projects.context.clock.uptime();
             let uid = project.uid().unwrap_or_default();
             let due = now + crate::rules::backoff::spread(projects.drift_interval, &uid, 2);
             projects.memory.note(&uid, |memo| memo.drift_due = Some(due));
@@ -166,7 +166,7 @@ impl Writer<'_> {
     }
 
     async fn store(&self, wanted: &Wanted, rendered: &Rendered) -> Result<(), Error> {
-        let client = self.projects.shell.client.clone();
+        let client = self.projects.context.client.clone();
         let namespace = self.project.namespace().unwrap_or_default();
         let found = wanted.found.as_ref();
         let written = match wanted.output.kind {
@@ -197,7 +197,7 @@ impl Writer<'_> {
 
     /// Removes an output that is wanted no more, if it is still ours.
     async fn prune(&self, kind: OutputKind, name: &str) -> Result<(), Error> {
-        let client = self.projects.shell.client.clone();
+        let client = self.projects.context.client.clone();
         let namespace = self.project.namespace().unwrap_or_default();
         let ours = |meta: &ObjectMeta| outputs::belonging(meta, self.project) == Belonging::Ours;
         match kind {

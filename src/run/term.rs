@@ -8,7 +8,7 @@ use tracing::info;
 use super::caches::Caches;
 use crate::api::{ClusterSupabaseConnection, SupabaseConnection};
 use crate::connection::{Connections, Consent};
-use crate::controller::{Reporter, Shell, ShellParts, Wakes};
+use crate::controller::{Context, ContextParts, Reporter, Wakes};
 use crate::keys;
 use crate::leader::Leadership;
 use crate::management::BaseUrl;
@@ -28,8 +28,8 @@ const READING: Duration = Duration::from_secs(90);
 /// Everything that lives for as long as this process leads.
 #[derive(Clone, Debug)]
 pub struct Term {
-    /// The shell.
-    pub shell: Shell,
+    /// The context.
+    pub context: Context,
     /// The live credentials.
     pub sessions: Sessions,
     /// Projects.
@@ -58,7 +58,7 @@ impl Term {
         let digest_key = keys::digest_key(&client, &options.namespace, random.as_ref()).await?;
         let (time, metrics_of) = (Arc::clone(&clock), metrics.clone());
         let reporter = Reporter::new(client.clone(), time, &options.identity, metrics_of);
-        let shell = Shell::new(ShellParts {
+        let context = Context::new(ContextParts {
             client: client.clone(),
             clock: Arc::clone(&clock),
             random: Arc::clone(&random),
@@ -98,7 +98,7 @@ impl Term {
         info!(refs = held, "took over");
         let projects = Projects::new(
             ProjectParts {
-                shell: shell.clone(),
+                context: context.clone(),
                 sessions: sessions.clone(),
                 digest_key: digest_key.clone(),
                 process,
@@ -111,12 +111,12 @@ impl Term {
             refs,
         );
         let consent = consent(options, digest_key);
-        let clock = || Arc::clone(&shell.clock);
+        let clock = || Arc::clone(&context.clock);
         let connections = Connections::new(sessions.clone(), clock(), consent.clone());
         let cluster_connections = (options.scope == Scope::Cluster)
             .then(|| Connections::new(sessions.clone(), clock(), consent));
         Ok(Self {
-            shell,
+            context,
             sessions,
             projects,
             project_wakes,

@@ -19,7 +19,7 @@ impl Term {
     /// Looks after every kind until `stop`, and until what is under way then has ended. Dropped, all of it ends at once.
     pub async fn work(self, options: &Options, metrics: &Metrics, stop: watch::Receiver<bool>) {
         let Self {
-            shell,
+            context,
             sessions,
             projects,
             project_wakes,
@@ -55,7 +55,7 @@ impl Term {
         let told = of(ConnectionKind::ClusterSupabaseConnection);
         following.spawn(cluster_cache.follow(&cluster_wakes, told, metrics));
         if options.watches_secrets() {
-            let (client, namespaces) = (shell.client.clone(), options.namespaces());
+            let (client, namespaces) = (context.client.clone(), options.namespaces());
             following.spawn(watch_secrets(client, namespaces, secrets, metrics.clone()));
         } else {
             let (store, wakes) = (secrets.projects, project_wakes.clone());
@@ -63,7 +63,7 @@ impl Term {
         }
         let mut looking: FuturesUnordered<BoxFuture<'static, ()>> = FuturesUnordered::new();
         let many = options.concurrency;
-        let (at, until) = (|| shell.clone(), || stop.clone());
+        let (at, until) = (|| context.clone(), || stop.clone());
         looking.push(look(projects, at(), project_wakes, many, until()).boxed());
         looking.push(look(connections, at(), connection_wakes, many, until()).boxed());
         if let Some(kind) = cluster_connections {

@@ -23,7 +23,7 @@ use tokio::time::Instant;
 use crate::api::project::ConnectionKind;
 use crate::api::{GROUP, ObjectKey, SupabaseConnection, VERSION};
 use crate::connection::{Connections, Consent};
-use crate::controller::{Reporter, Shell, ShellParts, Source, Store, Wakes, reconcile};
+use crate::controller::{Context, ContextParts, Reporter, Source, Store, Wakes, reconcile};
 use crate::kubernetes::{Lean as _, Shape};
 use crate::leader::Leadership;
 use crate::management::{BaseUrl, Client, Limits, Sent, Transport, TransportError, TransportKind};
@@ -354,7 +354,7 @@ impl Stage {
             metrics: Metrics::default(),
             wake: projects.clone(),
         });
-        let shell = Shell::new(ShellParts {
+        let context = Context::new(ContextParts {
             client: client.clone(),
             clock: clock.clone(),
             random,
@@ -367,7 +367,7 @@ impl Stage {
         let run = tokio::spawn(run(
             self.clone(),
             sessions.clone(),
-            shell,
+            context,
             clock.clone(),
             Arc::clone(&nudge),
         ));
@@ -424,10 +424,16 @@ pub fn id(name: &str) -> ConnectionId {
 }
 
 /// What the controller does: reconciles every connection, when they are due or asked for.
-async fn run(stage: Stage, sessions: Sessions, shell: Shell, clock: Arc<Time>, nudge: Arc<Notify>) {
+async fn run(
+    stage: Stage,
+    sessions: Sessions,
+    context: Context,
+    clock: Arc<Time>,
+    nudge: Arc<Notify>,
+) {
     loop {
         let store = Store::<SeenConnection>::default();
-        let api = Api::<SupabaseConnection>::all(shell.client.clone());
+        let api = Api::<SupabaseConnection>::all(context.client.clone());
         let mut source = Source::new(api, "SupabaseConnection", Shape::Whole, None);
         if source.list(&store, None).await.is_ok() {
             let kind = ConnectionKind::SupabaseConnection;
@@ -459,7 +465,7 @@ async fn run(stage: Stage, sessions: Sessions, shell: Shell, clock: Arc<Time>, n
         let ready: Vec<ObjectKey> =
             due.iter().filter(|(_, at)| **at <= now).map(|(key, _)| key.clone()).collect();
         for key in ready {
-            match reconcile(&room, &shell, &key).await {
+            match reconcile(&room, &context, &key).await {
                 Some(wait) => due.insert(key, clock.uptime() + wait),
                 None => due.remove(&key),
             };

@@ -19,7 +19,7 @@ pub(super) async fn link(
     project: &SupabaseProject,
     observed: &mut Observed,
 ) -> Result<Option<Session>, Error> {
-    let client = &projects.shell.client;
+    let client = &projects.context.client;
     let namespace = project.namespace().unwrap_or_default();
     let wanted = &project.spec.connection_ref;
     let name = &wanted.name;
@@ -95,7 +95,7 @@ async fn cluster_link(
     namespace: &str,
     observed: &mut Observed,
 ) -> Result<Option<Problem>, Error> {
-    let api: Api<ClusterSupabaseConnection> = Api::all(projects.shell.client.clone());
+    let api: Api<ClusterSupabaseConnection> = Api::all(projects.context.client.clone());
     let Some(connection) = kubernetes::get(&api, name).await? else {
         return Ok(Some(Problem::new(Reason::ConnectionNotFound, "")));
     };
@@ -126,7 +126,7 @@ async fn admits(
     let Some(selector) = &allowed.selector else {
         return Ok(false);
     };
-    let api: Api<Namespace> = Api::all(projects.shell.client.clone());
+    let api: Api<Namespace> = Api::all(projects.context.client.clone());
     let found = kubernetes::get(&api, namespace).await?;
     Ok(found.is_some_and(|found| connection::selects(selector, found.labels())))
 }

@@ -41,7 +41,7 @@ pub(super) async fn observe(
     projects.memory.meet(&ObjectKey::of(project), &uid);
     let memo = projects.memory.recall(&uid);
     let leaving = project.metadata.deletion_timestamp.is_some();
-    let now = projects.shell.clock.uptime();
+    let now = projects.context.clock.uptime();
     let mut observed = Observed {
         process: projects.process.clone(),
         link: Link { problem: None, reachable: false, adoption: false, limited: false },
@@ -49,7 +49,7 @@ pub(super) async fn observe(
         listing: None,
         hold_off: hold_off(projects, project, &memo),
         name_taken: memo.name_taken.as_ref().is_some_and(|(generation, until)| {
-            *generation == project.metadata.generation && *until > projects.shell.clock.uptime()
+            *generation == project.metadata.generation && *until > projects.context.clock.uptime()
         }),
         holder: None,
         foreign_for: foreign_for(projects, project, &uid),
@@ -104,7 +104,7 @@ fn requested(project: &SupabaseProject) -> Option<String> {
 
 fn hold_off(projects: &Projects, project: &SupabaseProject, memo: &Memo) -> Option<Duration> {
     let (generation, until) = memo.refused.as_ref()?;
-    let left = until.checked_sub(projects.shell.clock.uptime())?;
+    let left = until.checked_sub(projects.context.clock.uptime())?;
     let same = *generation == project.metadata.generation && requested(project).is_none();
     (same && !left.is_zero()).then_some(left)
 }
@@ -118,7 +118,7 @@ fn foreign_for(projects: &Projects, project: &SupabaseProject, uid: &str) -> Dur
     if !foreign {
         return Duration::ZERO;
     }
-    let now = projects.shell.clock.uptime();
+    let now = projects.context.clock.uptime();
     let since = projects.memory.note(uid, |memo| *memo.foreign_since.get_or_insert(now));
     now.saturating_sub(since)
 }
@@ -163,7 +163,7 @@ impl Reader<'_> {
     }
 
     fn vault(&self) -> Vault<'_> {
-        Vault::of(&self.projects.shell.client, self.project, &self.projects.digest_key)
+        Vault::of(&self.projects.context.client, self.project, &self.projects.digest_key)
     }
 
     async fn unborn(&self, observed: &mut Observed, leaving: bool) -> Result<(), Error> {
@@ -193,7 +193,7 @@ impl Reader<'_> {
         if let Ok(listing) = &listing {
             match decide::candidate(self.project, listing, observed.link.adoption) {
                 Candidate::Own(listed) | Candidate::Adopt(listed) => {
-                    let client = &self.projects.shell.client;
+                    let client = &self.projects.context.client;
                     let reference = listed.reference.as_str();
                     observed.holder =
                         self.projects.refs.holder(client, reference, &self.uid()).await?;
@@ -213,7 +213,7 @@ impl Reader<'_> {
     async fn whole(&self, organization: &str) -> Result<Listing, management::Error> {
         let roster = self.session.roster(organization);
         let uid = self.uid();
-        let now = self.projects.shell.clock.uptime();
+        let now = self.projects.context.clock.uptime();
         // A list may take longer than anybody waits for it at a time: the one that was asked for then is good now.
         let since = self.projects.memory.note(&uid, |memo| {
             let asked = memo.lists_since.filter(|asked| *asked + ASKED > now);
@@ -282,7 +282,7 @@ impl Reader<'_> {
         observed.list_trouble = roster.trouble();
         let known = pace(&self.sight(roster.presence(reference)));
         observed.presence = self.sight(roster.follow(reference, &key, known));
-        let now = self.projects.shell.clock.uptime();
+        let now = self.projects.context.clock.uptime();
         let young = self.memo.posted_at.is_some_and(|at| at + YOUNG > now);
         if young && pace(&observed.presence) == Pace::Moving {
             roster.settles(reference, &key, YOUNG).await;
@@ -333,7 +333,7 @@ impl Reader<'_> {
         sighting: &Sighting,
     ) -> Result<(), Error> {
         let status = self.project.status.clone().unwrap_or_default();
-        let now = self.projects.shell.clock.now();
+        let now = self.projects.context.clock.now();
         if decide::renames(self.project, sighting, observed.name_taken, now)
             || self.project.spec.power_state == Some(PowerState::Paused)
         {
@@ -381,7 +381,7 @@ impl Reader<'_> {
 
     /// Whether keys and endpoints are due to be compared; the first time is spread over the interval.
     fn drift_due(&self) -> bool {
-        let now = self.projects.shell.clock.uptime();
+        let now = self.projects.context.clock.uptime();
         let interval = self.projects.drift_interval;
         let uid = self.uid();
         let first =

@@ -21,7 +21,8 @@ impl Reader<'_> {
         let Some(wanted) = &self.project.spec.database.password.secret_key_ref else {
             return Ok(None);
         };
-        let api: Api<Secret> = Api::namespaced(self.projects.shell.client.clone(), &self.tenant());
+        let api: Api<Secret> =
+            Api::namespaced(self.projects.context.client.clone(), &self.tenant());
         let secret = kubernetes::get(&api, &wanted.name).await?;
         let bytes = secret.and_then(|secret| secret.data?.remove(&wanted.key));
         let Some(bytes) = bytes else {
@@ -130,7 +131,7 @@ impl Reader<'_> {
 
     /// What stands under a name, with the books of who set which label: what we set and declare no more goes.
     pub(super) async fn find(&self, kind: OutputKind, name: &str) -> Result<Option<Found>, Error> {
-        let client = self.projects.shell.client.clone();
+        let client = self.projects.context.client.clone();
         let namespace = self.tenant();
         Ok(match kind {
             OutputKind::Secret => {
@@ -150,7 +151,7 @@ impl Reader<'_> {
             Belonging::Ours => Ok(true),
             Belonging::Other { uid, project } if project == self.project.name_any() => {
                 let api: Api<SupabaseProject> =
-                    Api::namespaced(self.projects.shell.client.clone(), &self.tenant());
+                    Api::namespaced(self.projects.context.client.clone(), &self.tenant());
                 let there: Option<Bare> = kubernetes::see(&api, &project).await?;
                 Ok(there.is_none_or(|there| there.meta().uid() != uid))
             }

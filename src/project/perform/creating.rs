@@ -40,10 +40,10 @@ impl Hand<'_> {
             return Outcome::failed(reconcile.stored(), Again::Backoff);
         };
         // Nothing is recorded or sent by a process that may not lead any more.
-        if self.projects.shell.leadership.require(LEADERSHIP_LEFT).is_err() {
+        if self.projects.context.leadership.require(LEADERSHIP_LEFT).is_err() {
             return Outcome::failed(reconcile.stored(), Again::Backoff);
         }
-        let held = self.projects.shell.leadership.hold();
+        let held = self.projects.context.leadership.hold();
         let sent = match self.ensure_password(&status).await {
             Ok(password) => password,
             Err(error) => {
@@ -76,7 +76,7 @@ impl Hand<'_> {
         }
         // The password that is sent is the one that is stored now.
         let stored = self.kept_as(&digest).await;
-        let leads = self.projects.shell.leadership.require(LEADERSHIP_LEFT).is_ok();
+        let leads = self.projects.context.leadership.require(LEADERSHIP_LEFT).is_ok();
         let in_time = self.uptime().saturating_sub(order.decided) < PREPARING;
         let Some(kept) = stored.filter(|_| leads && in_time) else {
             let status = self.close(reconcile, number, AttemptOutcome::NotSent, None).await;
@@ -199,7 +199,7 @@ impl Hand<'_> {
         outcome: AttemptOutcome,
         http: Option<i64>,
     ) -> ProjectStatus {
-        let stored = reconcile.insist(&self.projects.shell, |mut there| {
+        let stored = reconcile.insist(&self.projects.context, |mut there| {
             settle_attempt(&mut there, number, outcome, http).then_some(there)
         });
         if let Err(error) = stored.await {
@@ -227,7 +227,7 @@ impl Hand<'_> {
             return Ok(password.clone());
         }
         let password = supplied.map_or_else(
-            || SecretString::from(password::generate(self.projects.shell.random.as_ref())),
+            || SecretString::from(password::generate(self.projects.context.random.as_ref())),
             |supplied| supplied.password.clone(),
         );
         self.vault().make(&password, None).await?;
@@ -271,7 +271,7 @@ impl Hand<'_> {
         status: ProjectStatus,
     ) -> Done {
         let base = reconcile.stored();
-        let stored = reconcile.insist(&self.projects.shell, |there| {
+        let stored = reconcile.insist(&self.projects.context, |there| {
             // Whoever else stored a ref for this object has looked it up: it is the same, and newer news.
             if there.reference.is_some() {
                 return None;

@@ -60,12 +60,12 @@ impl Hand<'_> {
         let (Some(session), Some(reference)) = (self.session(), self.reference()) else {
             return Outcome::failed(status, Again::Backoff);
         };
-        let held = self.projects.shell.leadership.hold();
+        let held = self.projects.context.leadership.hold();
         let supplied = self.observed.usable_supplied();
         let origin =
             if supplied.is_some() { PasswordOrigin::Supplied } else { PasswordOrigin::Generated };
         let fresh = supplied.map_or_else(
-            || SecretString::from(password::generate(self.projects.shell.random.as_ref())),
+            || SecretString::from(password::generate(self.projects.context.random.as_ref())),
             |supplied| supplied.password.clone(),
         );
         let mut draft = self.draft(status);
@@ -96,7 +96,7 @@ impl Hand<'_> {
         }
         let digest = bound(&self.projects.digest_key, self.project, next.expose_secret());
         let known = Credentials { password: origin, password_digest: Some(digest) };
-        let stored = reconcile.insist(&self.projects.shell, |there| {
+        let stored = reconcile.insist(&self.projects.context, |there| {
             (there.credentials.as_ref() != Some(&known))
                 .then(|| ProjectStatus { credentials: Some(known.clone()), ..there })
         });

@@ -46,7 +46,7 @@ pub(super) async fn perform(
         Step::KeepPassword(source) => hand.keep_password(reconcile, source, status).await,
         Step::ResetPassword => hand.reset_password(reconcile, status).await,
         Step::WriteOutputs => {
-            let mut draft = Draft::over(&project, status, projects.shell.clock.now());
+            let mut draft = Draft::over(&project, status, projects.context.clock.now());
             writing::write(projects, &project, &observed, &mut draft).await
         }
         Step::Delete => hand.delete(reconcile, status).await,
@@ -76,11 +76,11 @@ impl Hand<'_> {
     }
 
     fn uptime(&self) -> Duration {
-        self.projects.shell.clock.uptime()
+        self.projects.context.clock.uptime()
     }
 
     fn vault(&self) -> Vault<'_> {
-        Vault::of(&self.projects.shell.client, self.project, &self.projects.digest_key)
+        Vault::of(&self.projects.context.client, self.project, &self.projects.digest_key)
     }
 
     /// Digest of a password, as the object records it.
@@ -89,7 +89,7 @@ impl Hand<'_> {
     }
 
     fn draft(&self, status: ProjectStatus) -> Draft {
-        Draft::over(self.project, status, self.projects.shell.clock.now())
+        Draft::over(self.project, status, self.projects.context.clock.now())
     }
 
     fn session(&self) -> Option<Session> {

@@ -97,7 +97,7 @@ impl Hand<'_> {
     /// Whether the Secret cannot be seen to because its namespace is going, and the Secret with it.
     async fn namespace_took_rights(&self, error: &kubernetes::Error) -> bool {
         let namespace = self.project.metadata.namespace.as_deref();
-        ending::took_rights(&self.projects.shell.client, namespace, error).await
+        ending::took_rights(&self.projects.context.client, namespace, error).await
     }
 
     /// Leaves the password Secret behind, with the ref if the password in it is known to be the project's.

@@ -11,10 +11,10 @@ use crate::leader::Leadership;
 use crate::rules::ambient::{Clock, Random};
 use crate::rules::backoff;
 
-/// The parts of a [`Shell`].
+/// The parts of a [`Context`].
 #[derive(Clone)]
 #[expect(missing_debug_implementations, reason = "a client has none worth reading")]
-pub struct ShellParts {
+pub struct ContextParts {
     /// The API server.
     pub client: kube::Client,
     /// Time.
@@ -33,30 +33,30 @@ pub struct ShellParts {
 
 /// Shared by all kinds; cheap to clone.
 #[derive(Clone)]
-pub struct Shell {
-    parts: Arc<ShellParts>,
+pub struct Context {
+    parts: Arc<ContextParts>,
     failures: Arc<Mutex<HashMap<(&'static str, ObjectKey), u32>>>,
     misspelt: Arc<Changes>,
     news: Arc<Changes>,
 }
 
-impl fmt::Debug for Shell {
+impl fmt::Debug for Context {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Shell").finish_non_exhaustive()
+        formatter.debug_struct("Context").finish_non_exhaustive()
     }
 }
 
-impl std::ops::Deref for Shell {
-    type Target = ShellParts;
+impl std::ops::Deref for Context {
+    type Target = ContextParts;
 
-    fn deref(&self) -> &ShellParts {
+    fn deref(&self) -> &ContextParts {
         &self.parts
     }
 }
 
-impl Shell {
-    /// A shell of these parts.
-    pub fn new(parts: ShellParts) -> Self {
+impl Context {
+    /// A context of these parts.
+    pub fn new(parts: ContextParts) -> Self {
         Self {
             parts: Arc::new(parts),
             failures: Arc::default(),
