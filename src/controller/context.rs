@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::{Again, Changes, Inputs, Reporter};
+use super::{Changes, Inputs, Reporter, Requeue};
 use crate::api::{ObjectKey, annotations};
 use crate::leader::Leadership;
 use crate::rules::ambient::{Clock, Random};
@@ -81,22 +81,22 @@ impl Context {
         kind: &'static str,
         key: &ObjectKey,
         uid: &str,
-        again: Again,
+        requeue: Requeue,
     ) -> Duration {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let resync = backoff::spread(self.resync, uid, 0);
-        if again == Again::Backoff {
+        if requeue == Requeue::Backoff {
             let count = failures.entry((kind, key.clone())).or_default();
             *count = count.saturating_add(1);
             return backoff::delay(*count, uid);
         }
-        if again != Again::Now {
+        if requeue != Requeue::Now {
             failures.remove(&(kind, key.clone()));
         }
-        match again {
-            Again::Now => Duration::ZERO,
-            Again::After(wait) => wait.min(resync),
-            Again::Backoff | Again::OnChange => resync,
+        match requeue {
+            Requeue::Now => Duration::ZERO,
+            Requeue::After(wait) => wait.min(resync),
+            Requeue::Backoff | Requeue::OnChange => resync,
         }
     }
 

@@ -118,7 +118,7 @@ pub struct Inputs<'a> {
     pub now: Timestamp,
     /// The monotonic clock.
     pub uptime: Duration,
-    /// How many reconciles of this object in a row have asked for [`Again::Backoff`].
+    /// How many reconciles of this object in a row have asked for [`Requeue::Backoff`].
     pub attempt: u32,
     /// Randomness.
     pub random: &'a dyn Random,
@@ -132,7 +132,7 @@ pub struct Decision<Step, Status> {
     /// The whole next status, written after the step, if it differs from what is stored.
     pub status: Status,
     /// When to look again.
-    pub again: Again,
+    pub requeue: Requeue,
     /// Events worth telling, besides a change of `Ready`.
     pub notes: Vec<Note>,
     /// Whether the object may go: its deletion was asked for, and nothing is left to do.
@@ -141,7 +141,7 @@ pub struct Decision<Step, Status> {
 
 /// When to look again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Again {
+pub enum Requeue {
     /// At once, in the same reconcile where a step has just been done.
     Now,
     /// After this time, or on a change.
@@ -158,7 +158,7 @@ pub struct Outcome<Status> {
     /// The status, with what the step taught.
     pub status: Status,
     /// When to look again; none keeps the decision's word.
-    pub again: Option<Again>,
+    pub requeue: Option<Requeue>,
     /// Events worth telling.
     pub notes: Vec<Note>,
     /// Whether the step worked, for metrics.
@@ -170,7 +170,13 @@ pub struct Outcome<Status> {
 impl<Status> Outcome<Status> {
     /// The step worked, and the next one follows at once.
     pub fn go_on(status: Status) -> Self {
-        Self { status, again: Some(Again::Now), notes: Vec::new(), worked: true, carried: false }
+        Self {
+            status,
+            requeue: Some(Requeue::Now),
+            notes: Vec::new(),
+            worked: true,
+            carried: false,
+        }
     }
 
     /// The step worked, and the next one follows before anything is written.
@@ -180,12 +186,12 @@ impl<Status> Outcome<Status> {
 
     /// The step worked, and the decision's word on the next reconcile holds.
     pub fn done(status: Status) -> Self {
-        Self { status, again: None, notes: Vec::new(), worked: true, carried: false }
+        Self { status, requeue: None, notes: Vec::new(), worked: true, carried: false }
     }
 
     /// The step did not work.
-    pub fn failed(status: Status, again: Again) -> Self {
-        Self { status, again: Some(again), notes: Vec::new(), worked: false, carried: false }
+    pub fn failed(status: Status, requeue: Requeue) -> Self {
+        Self { status, requeue: Some(requeue), notes: Vec::new(), worked: false, carried: false }
     }
 
     /// With an event.

@@ -39,7 +39,7 @@ pub enum Next {
 #[derive(Debug, Default)]
 struct Active {
     /// It was asked for once more meanwhile.
-    again: bool,
+    requeue: bool,
     /// It waits for something, outside a slot.
     away: bool,
 }
@@ -88,7 +88,7 @@ impl Queue {
             self.due.remove(&(at, key.clone()));
         }
         if let Some(active) = self.active.get_mut(&key) {
-            active.again = true;
+            active.requeue = true;
             return;
         }
         if self.queued.insert(key.clone()) {
@@ -193,7 +193,7 @@ impl Queue {
     /// The reconcile of an object has ended; the next is due after `wait`, or on a change.
     pub fn done(&mut self, key: &ObjectKey, now: Duration, wait: Option<Duration>) {
         self.is_back(key);
-        let Some(Active { again, .. }) = self.active.remove(key) else {
+        let Some(Active { requeue, .. }) = self.active.remove(key) else {
             return;
         };
         self.working = self.working.saturating_sub(1);
@@ -208,7 +208,7 @@ impl Queue {
             self.takes_turns(namespace);
         }
         match wait {
-            _ if again => self.add(key.clone()),
+            _ if requeue => self.add(key.clone()),
             Some(Duration::ZERO) => self.add(key.clone()),
             Some(wait) => {
                 let at = now.saturating_add(wait);

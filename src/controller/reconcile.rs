@@ -9,7 +9,7 @@ use kube::{Api, Resource as _, ResourceExt as _};
 use tracing::{info, warn};
 
 use super::unreadable::{self, Handled};
-use super::{Again, Context, Decision, Kind, Managed, Note, StepName as _};
+use super::{Context, Decision, Kind, Managed, Note, Requeue, StepName as _};
 use crate::api::{FINALIZER, ObjectKey};
 use crate::ending;
 use crate::kubernetes::{self, Bare, Lean as _, Read};
@@ -157,11 +157,11 @@ pub async fn reconcile<K: Kind>(kind: &K, context: &Context, key: &ObjectKey) ->
     let result = run(kind, context, key).await;
     let took = context.clock.uptime().saturating_sub(begun);
     match result {
-        Ok(Some((uid, again))) => {
-            let next = context.next(K::NAME, key, &uid, again);
+        Ok(Some((uid, requeue))) => {
+            let next = context.next(K::NAME, key, &uid, requeue);
             context.reporter.reconciled(
                 K::NAME,
-                if again == Again::Backoff { "failed" } else { "done" },
+                if requeue == Requeue::Backoff { "failed" } else { "done" },
                 took,
             );
             Some(next)
@@ -175,7 +175,7 @@ pub async fn reconcile<K: Kind>(kind: &K, context: &Context, key: &ObjectKey) ->
         // Somebody else wrote the object: look again at once.
         Err(Failure::Kubernetes(kubernetes::Error::Conflict)) => {
             context.reporter.reconciled(K::NAME, "conflict", took);
-            Some(context.next(K::NAME, key, &key.to_string(), Again::Backoff))
+            Some(context.next(K::NAME, key, &key.to_string(), Requeue::Backoff))
         }
         Err(error) => {
             warn!(object = %key, error = &error as &dyn std::error::Error, "reconcile failed");
@@ -184,7 +184,7 @@ pub async fn reconcile<K: Kind>(kind: &K, context: &Context, key: &ObjectKey) ->
                 ending::took_rights(&context.client, key.namespace.as_deref(), error).await;
             }
             context.reporter.reconciled(K::NAME, "failed", took);
-            Some(context.next(K::NAME, key, &key.to_string(), Again::Backoff))
+            Some(context.next(K::NAME, key, &key.to_string(), Requeue::Backoff))
         }
     }
 }
@@ -193,7 +193,7 @@ async fn run<K: Kind>(
     kind: &K,
     context: &Context,
     key: &ObjectKey,
-) -> Result<Option<(String, Again)>, Failure> {
+) -> Result<Option<(String, Requeue)>, Failure> {
     let api = kind.api(key.namespace.as_deref());
     let object = match kubernetes::read(&api, &key.name).await? {
         None => return Ok(None),
@@ -201,7 +201,7 @@ async fn run<K: Kind>(
         Some(Read::Partly(partly)) => {
             match unreadable::handle(kind, context, &api, key, partly).await? {
                 Handled::Proceed(rest) => *rest,
-                Handled::Told(uid) => return Ok(Some((uid, Again::OnChange))),
+                Handled::Told(uid) => return Ok(Some((uid, Requeue::OnChange))),
                 Handled::Gone => return Ok(None),
             }
         }
@@ -209,7 +209,7 @@ async fn run<K: Kind>(
     let mut reconcile = Reconcile::new(api, object);
     let uid = reconcile.object.uid().unwrap_or_default();
     if !hold(kind, context, &mut reconcile).await? {
-        return Ok(Some((uid, Again::OnChange)));
+        return Ok(Some((uid, Requeue::OnChange)));
     }
     let object = &reconcile.object;
     if let Some(named) = context.misspelt(K::NAME, key, object) {
@@ -225,7 +225,7 @@ async fn run<K: Kind>(
         Err(_) => before.clone(),
     };
     context.reporter.tell_all(&reconcile.object, &notes, &before, &after).await;
-    let Ended { again, release } = match ended {
+    let Ended { requeue, release } = match ended {
         Ok(ended) => ended,
         Err(Failure::Gone) => return Ok(None),
         Err(error) => return Err(error),
@@ -238,12 +238,12 @@ async fn run<K: Kind>(
             Err(error) => Err(error.into()),
         };
     }
-    Ok(Some((uid, again)))
+    Ok(Some((uid, requeue)))
 }
 
 /// How the steps of a reconcile ended.
 struct Ended {
-    again: Again,
+    requeue: Requeue,
     /// Whether the object may go.
     release: bool,
 }
@@ -264,29 +264,29 @@ async fn steps<K: Kind>(
         let observed =
             tokio::time::timeout(context.reconcile_deadline, kind.observe(object)).await??;
         let inputs = context.inputs(K::NAME, key);
-        let Decision { step, status, again, notes: said, release } =
+        let Decision { step, status, requeue, notes: said, release } =
             kind.decide(object, &observed, &inputs);
         notes.extend(said);
         let Some(step) = step else {
             store(context, reconcile, &status, release).await?;
-            return Ok(Ended { again, release });
+            return Ok(Ended { requeue, release });
         };
         let name = step.name();
         let outcome = kind.perform(reconcile, step, observed, status).await;
         context.reporter.performed(K::NAME, name, outcome.worked);
         info!(object = %key, step = name, worked = outcome.worked, "step performed");
         notes.extend(outcome.notes);
-        let again = outcome.again.unwrap_or(again);
+        let requeue = outcome.requeue.unwrap_or(requeue);
         let release = release && outcome.worked;
         let leads = !context.leadership.remaining().is_zero();
-        let goes_on = again == Again::Now && !release && leads && number < STEPS;
+        let goes_on = requeue == Requeue::Now && !release && leads && number < STEPS;
         if goes_on && outcome.carried {
             reconcile.object.set_status(outcome.status);
             continue;
         }
         store(context, reconcile, &outcome.status, release).await?;
         if !goes_on {
-            return Ok(Ended { again, release });
+            return Ok(Ended { requeue, release });
         }
     }
 }

@@ -15,7 +15,7 @@ use tracing::error;
 
 use super::queue::{Limits, Next, Queue};
 use super::store::{Change, OnChange};
-use super::{Again, Context, Kind, Wakes, reconcile};
+use super::{Context, Kind, Requeue, Wakes, reconcile};
 use crate::api::ObjectKey;
 use crate::kubernetes::Lean;
 use crate::seen::significance;
@@ -96,7 +96,7 @@ async fn guarded<K: Kind>(kind: &K, context: &Context, key: &ObjectKey) -> Optio
     }
     error!(object = %key, kind = K::NAME, "a reconcile panicked; the object is tried again later");
     context.reporter.reconciled(K::NAME, "panicked", Duration::ZERO);
-    Some(context.next(K::NAME, key, &key.to_string(), Again::Backoff))
+    Some(context.next(K::NAME, key, &key.to_string(), Requeue::Backoff))
 }
 
 /// A queue and those who wait in front of its slots. Cheap to clone; all clones are one.

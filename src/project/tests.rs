@@ -15,7 +15,7 @@ use super::draft::Draft;
 use super::facts::*;
 use crate::api::project::{Attempt, AttemptOutcome, Creation, Credentials, PasswordOrigin};
 use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject};
-use crate::controller::{Again, Decision, Inputs};
+use crate::controller::{Decision, Inputs, Requeue};
 use crate::management::{
     Error, ListedProject, Rejection, Service, ServiceHealth, ServiceState, Status,
 };
@@ -267,16 +267,16 @@ mod birth {
     #[test]
     fn an_open_attempt_is_waited_for_until_the_grace_is_over() {
         let edge = (DEADLINE + GRACE).as_secs();
-        for (age, again) in [(0, false), (edge - 1, false), (edge, false), (edge + 1, true)] {
+        for (age, requeue) in [(0, false), (edge - 1, false), (edge, false), (edge + 1, true)] {
             let status = tried(vec![attempt(AttemptOutcome::Pending, ago(age))]);
             let decision = run(&with(plain(), status), &observed());
-            assert_eq!(matches!(decision.step, Some(Step::Create(_))), again, "{age}");
-            if again {
+            assert_eq!(matches!(decision.step, Some(Step::Create(_))), requeue, "{age}");
+            if requeue {
                 let attempts = decision.status.creation.unwrap().attempts;
                 assert_eq!(attempts[0].outcome, AttemptOutcome::Absent);
             } else {
                 assert!(
-                    matches!(decision.again, Again::After(wait) if wait <= Duration::from_secs(30))
+                    matches!(decision.requeue, Requeue::After(wait) if wait <= Duration::from_secs(30))
                 );
             }
         }
@@ -335,7 +335,10 @@ mod birth {
         let held =
             Observed { hold_off: Some(Duration::from_secs(300)), listing: None, ..observed() };
         let decision = run(&plain(), &held);
-        assert_eq!((decision.step, decision.again), (None, Again::After(Duration::from_secs(300))));
+        assert_eq!(
+            (decision.step, decision.requeue),
+            (None, Requeue::After(Duration::from_secs(300)))
+        );
     }
 
     #[test]
@@ -446,18 +449,18 @@ mod birth {
         let decision = run(&plain(), &unready);
         assert_eq!(ready(&decision), ("False", "ConnectionNotReady"));
         assert_eq!(condition(&decision, "ConnectionReady"), Some("ConnectionNotReady"));
-        for (error, reason, again) in [
-            (Error::Unavailable { status: 502 }, "PlatformUnavailable", Again::Backoff),
+        for (error, reason, requeue) in [
+            (Error::Unavailable { status: 502 }, "PlatformUnavailable", Requeue::Backoff),
             (
                 Error::Throttled { retry_after: Some(Duration::from_secs(7)) },
                 "RateLimited",
-                Again::After(Duration::from_secs(7)),
+                Requeue::After(Duration::from_secs(7)),
             ),
-            (Error::Unauthorized, "Unauthorized", Again::After(Duration::from_secs(60))),
+            (Error::Unauthorized, "Unauthorized", Requeue::After(Duration::from_secs(60))),
         ] {
             let failing = Observed { listing: Some(Err(error)), ..observed() };
             let decision = run(&plain(), &failing);
-            assert_eq!((ready(&decision).1, decision.again), (reason, again));
+            assert_eq!((ready(&decision).1, decision.requeue), (reason, requeue));
             assert_eq!(decision.step, None);
         }
     }
@@ -567,7 +570,7 @@ mod life {
             },
         );
         assert_eq!(ready(&decision), ("False", "WaitingForServices"));
-        assert_eq!(decision.again, Again::After(Duration::from_secs(5)));
+        assert_eq!(decision.requeue, Requeue::After(Duration::from_secs(5)));
         let decision = run(
             &living(),
             &Observed {
@@ -606,7 +609,7 @@ mod life {
             };
             let decision = run(&project, &observed);
             assert_eq!(decision.step, Some(Step::WriteOutputs));
-            assert_eq!(decision.again, Again::After(Duration::from_secs(60)));
+            assert_eq!(decision.requeue, Requeue::After(Duration::from_secs(60)));
             let in_order = run(&project, &Observed { reading: None, ..observed });
             let expected = if ill { ("False", "Degraded") } else { ("True", "Available") };
             assert_eq!(ready(&in_order), expected);
@@ -975,10 +978,10 @@ mod leave {
     #[test]
     fn a_refusal_is_not_an_error_of_ours() {
         let error = Error::Rejected { status: 400, because: Rejection::NotReady };
-        let (problem, again, stalled) = super::super::decide::trouble(&error, "deleting");
+        let (problem, requeue, stalled) = super::super::decide::trouble(&error, "deleting");
         assert_eq!(
-            (problem.reason, again, stalled),
-            (Reason::RemoteRefused, Again::Backoff, false)
+            (problem.reason, requeue, stalled),
+            (Reason::RemoteRefused, Requeue::Backoff, false)
         );
     }
 }

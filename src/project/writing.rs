@@ -12,7 +12,7 @@ use super::password::object;
 use super::versions::Item;
 use crate::api::project::Endpoints;
 use crate::api::{Endpoint, ObjectKey, Output, OutputKind, ProjectStatus, Reason, SupabaseProject};
-use crate::controller::{Again, Outcome};
+use crate::controller::{Outcome, Requeue};
 use crate::kubernetes::{self, Error};
 use crate::outputs::{self, Belonging, Facts, Missing, Rendered};
 
@@ -69,7 +69,7 @@ pub(super) async fn write(
     let wanted = |name: &String| written.iter().any(|one| one.name == *name);
     draft.status.outputs.extend(kept.into_iter().filter(|one| !wanted(&one.name)));
     let status = draft.clone().finish();
-    if retry { Outcome::failed(status, Again::Backoff) } else { Outcome::done(status) }
+    if retry { Outcome::failed(status, Requeue::Backoff) } else { Outcome::done(status) }
 }
 
 /// The password that the platform has: the kept one, or one that was found again, both known by their digest.

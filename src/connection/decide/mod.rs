@@ -60,7 +60,7 @@ use super::facts::{Credentials, Observed, Problem, Read, Source, Step};
 use super::report::{Health, Report};
 use crate::api::connection::Connection;
 use crate::api::{ConnectionStatus, Reason};
-use crate::controller::{Again, Decision, Inputs, StepName as _};
+use crate::controller::{Decision, Inputs, Requeue, StepName as _};
 use crate::session::custody::{Applied, StateRead, Token, Verdict};
 
 /// An accepted token is asked for its organizations again after so long.
@@ -89,7 +89,7 @@ pub struct Plan {
     /// How things are before it.
     pub report: Report,
     /// When to look again.
-    pub again: Again,
+    pub requeue: Requeue,
     /// Whether the connection may go.
     pub release: bool,
 }
@@ -128,7 +128,7 @@ pub fn decide<C: Connection>(
             None => describe::status(object, observed, &plan.report, at.now),
         },
         step: plan.step,
-        again: plan.again,
+        requeue: plan.requeue,
         notes: Vec::new(),
         release: plan.release,
     }
@@ -165,7 +165,7 @@ pub fn plan(admission: &Admission<'_>, observed: &Observed, at: At) -> Plan {
     Plan {
         step,
         report,
-        again: Again::After(wait.min(patience).max(Duration::from_millis(100))),
+        requeue: Requeue::After(wait.min(patience).max(Duration::from_millis(100))),
         release: false,
     }
 }
@@ -231,7 +231,7 @@ fn leave(observed: &Observed) -> Plan {
         release: clean.is_none(),
         step: clean,
         report: Report::waiting(Problem::new(Reason::Deleting, "the connection is being deleted")),
-        again: Again::Backoff,
+        requeue: Requeue::Backoff,
     }
 }
 

@@ -178,7 +178,7 @@ fn spent() -> TokenState {
 fn at_rest_there_is_no_step_and_the_next_look_is_at_secrets() {
     let plan = planned(&at_rest());
     assert_eq!(plan.step, None);
-    assert_eq!(plan.again, Again::After(Duration::from_secs(30)));
+    assert_eq!(plan.requeue, Requeue::After(Duration::from_secs(30)));
     assert_eq!(plan.report.in_use, Some(Source::State));
     assert_eq!(plan.report.remark, None);
     assert_eq!(plan.report.expires_at, Some(minutes(60)));
@@ -208,7 +208,7 @@ fn a_due_pair_is_refreshed_and_looked_at_in_time() {
     state.refresh_at = Some(now() + SignedDuration::from_secs(7));
     let observed =
         Observed { memory: at_rest().memory, ..with(oauth(Some(("", "S"))), state.clone()) };
-    assert_eq!(planned(&observed).again, Again::After(Duration::from_secs(7)));
+    assert_eq!(planned(&observed).requeue, Requeue::After(Duration::from_secs(7)));
     state.refresh_at = Some(minutes(0));
     assert_eq!(
         step(&judged(with(oauth(None), state), "A", works())),
@@ -339,7 +339,7 @@ fn token_calls_are_a_minute_apart_and_wait_as_told() {
     let mut observed = due();
     observed.memory.refreshed = Some(ago(59));
     assert_ne!(step(&observed), Some(Step::Refresh(Source::State)));
-    assert_eq!(planned(&observed).again, Again::After(Duration::from_secs(1)));
+    assert_eq!(planned(&observed).requeue, Requeue::After(Duration::from_secs(1)));
     observed.memory.refreshed = Some(ago(60));
     assert_eq!(step(&observed), Some(Step::Refresh(Source::State)));
     observed.memory.not_before = Some(UPTIME + Duration::from_secs(5));
@@ -376,7 +376,7 @@ fn a_foreign_marker_is_left_alone_for_its_grace_and_the_old_token_is_used() {
     // Even where the old token is dead: the other process may be storing its answer.
     let dead = judged(seen(59), "A", REJECTED);
     assert_eq!(outcome(&dead), (Some(Step::Install), Reason::Retrying));
-    assert_eq!(planned(&dead).again, Again::After(Duration::from_secs(1)));
+    assert_eq!(planned(&dead).requeue, Requeue::After(Duration::from_secs(1)));
     assert_eq!(step(&judged(seen(60), "A", REJECTED)), Some(Step::Refresh(Source::State)));
     assert_eq!(step(&judged(seen(60), "A", works())), Some(Step::Refresh(Source::State)));
 }
@@ -521,7 +521,7 @@ fn a_failure_is_said_while_its_step_is_tried_again() {
         (Some(Step::Install), Reason::PlatformUnavailable),
         "after a while"
     );
-    assert_eq!(planned(&observed).again, Again::After(Duration::from_secs(9)));
+    assert_eq!(planned(&observed).requeue, Requeue::After(Duration::from_secs(9)));
     let mut failure = away("probe", access("B").digest);
     failure.next = UPTIME;
     observed.memory.fail(failure);

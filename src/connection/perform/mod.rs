@@ -75,7 +75,7 @@ pub async fn perform<C: Room>(
         acting.session.looked_in_vain();
     }
     let status = describe::status(&object, &observed, &plan.report, room.clock.now());
-    Outcome { again: Some(plan.again), notes, worked, ..Outcome::done(status) }
+    Outcome { requeue: Some(plan.requeue), notes, worked, ..Outcome::done(status) }
 }
 
 struct Acting<'a, C: Connection> {

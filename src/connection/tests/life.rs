@@ -793,7 +793,7 @@ async fn another_key_of_the_operator_makes_no_spent_token_fresh_again() {
     let process = stage.live(process, 3 * HOUR).await.unwrap();
     assert_eq!(stage.ready("acme"), "True/Authenticated", "{}", stage.message("acme"));
     assert!(stage.token_calls() > calls + 3, "the chain goes on");
-    // Again, and a seed that is there before the tokens are used is still the old one.
+    // Requeue, and a seed that is there before the tokens are used is still the old one.
     process.die().await;
     let process = stage.start();
     let process = stage.live(process, MINUTE).await.unwrap();

@@ -21,7 +21,7 @@ use super::obstacles::{in_the_way, is_foreign, unpostable};
 use super::{GRACE, ProjectDecision, SLOW, act, rest, trouble};
 use crate::api::project::{AdoptionPolicy, Attempt, AttemptOutcome};
 use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject};
-use crate::controller::{Again, Inputs};
+use crate::controller::{Inputs, Requeue};
 use crate::management::{ListedProject, Status};
 use crate::project::draft::Draft;
 use crate::project::facts::{Claim, Listing, Observed, Order, Problem, Step, Unreadable};
@@ -150,35 +150,35 @@ pub(super) fn birth(
     draft.set(ConditionType::Provisioned, Truth::No, Reason::NotCreated, "");
     if let Some(problem) = &observed.link.problem {
         draft.progressing(problem.reason, &problem.message);
-        return rest(draft, Again::After(LOOK_AGAIN));
+        return rest(draft, Requeue::After(LOOK_AGAIN));
     }
     let organization = match &observed.organization {
         Ok(organization) => organization.clone(),
         Err(problem) => {
             draft.stalled(problem);
-            return rest(draft, Again::After(SLOW));
+            return rest(draft, Requeue::After(SLOW));
         }
     };
     if let Some(wait) = observed.hold_off {
-        return rest(draft, Again::After(wait));
+        return rest(draft, Requeue::After(wait));
     }
     let listing = match &observed.listing {
         None => {
             let Some(problem) = unpostable(project, observed) else {
-                return rest(draft, Again::Backoff);
+                return rest(draft, Requeue::Backoff);
             };
             draft.stalled(&problem);
-            return rest(draft, Again::After(LOOK_AGAIN));
+            return rest(draft, Requeue::After(LOOK_AGAIN));
         }
         Some(Ok(listing)) => listing,
         Some(Err(error)) => {
-            let (problem, again, stalled) = trouble(error, "listing the organization's projects");
+            let (problem, requeue, stalled) = trouble(error, "listing the organization's projects");
             if stalled {
                 draft.stalled(&problem);
             } else {
                 draft.progressing(problem.reason, &problem.message);
             }
-            return rest(draft, again);
+            return rest(draft, requeue);
         }
     };
     match candidate(project, listing, observed.link.adoption) {
@@ -193,13 +193,13 @@ pub(super) fn birth(
                  which the operator cannot read; look for a newer version of the operator"
             );
             draft.stalled(&Problem::new(Reason::AdoptionTargetNotFound, message));
-            rest(draft, Again::After(SLOW))
+            rest(draft, Requeue::After(SLOW))
         }
         Candidate::NotFound => {
             let message = "the project of spec.adoption.ref is not in the organization, or the credential cannot \
                            see it; check the ref and the organization";
             draft.stalled(&Problem::new(Reason::AdoptionTargetNotFound, message));
-            rest(draft, Again::After(SLOW))
+            rest(draft, Requeue::After(SLOW))
         }
         Candidate::InTheWay(listed) => in_the_way(project, observed, draft, &listed),
         Candidate::None => create(project, observed, inputs, draft, organization, listing),
@@ -216,7 +216,7 @@ fn claim(
     if observed.holder.is_some() {
         let message = "another object holds this project; two objects cannot share one";
         draft.stalled(&Problem::new(Reason::OwnershipConflict, message));
-        return rest(draft, Again::After(SLOW));
+        return rest(draft, Requeue::After(SLOW));
     }
     let step = Step::Claim(Claim {
         reference: listed.reference.to_string(),
@@ -228,7 +228,7 @@ fn claim(
     let reason = if own { Reason::Created } else { Reason::Adopted };
     draft.set(ConditionType::Provisioned, Truth::Yes, reason, "");
     draft.progressing(Reason::Provisioning, "waiting for the platform");
-    act(step, draft, Again::Now)
+    act(step, draft, Requeue::Now)
 }
 
 fn adopt(
@@ -241,18 +241,18 @@ fn adopt(
     if matches!(listed.status, Status::GoingDown | Status::Removed) {
         let message = "the project to adopt is being deleted on the platform";
         draft.stalled(&Problem::new(Reason::AdoptionTargetNotFound, message));
-        return rest(draft, Again::After(SLOW));
+        return rest(draft, Requeue::After(SLOW));
     }
     if let Some(wanted) = &project.spec.region
         && listed.region.as_ref().is_some_and(|region| region != wanted)
     {
         let message = "the project to adopt is in another region than spec.region says";
         draft.stalled(&Problem::new(Reason::InvalidSpec, message));
-        return rest(draft, Again::After(SLOW));
+        return rest(draft, Requeue::After(SLOW));
     }
     if let Some(Err(problem)) = &observed.supplied {
         draft.stalled(problem);
-        return rest(draft, Again::After(LOOK_AGAIN));
+        return rest(draft, Requeue::After(LOOK_AGAIN));
     }
     claim(observed, draft, organization, listed, false)
 }
@@ -262,7 +262,7 @@ fn ambiguous(mut draft: Draft, what: &str) -> ProjectDecision {
         "{what}; look at the organization in the dashboard, and set spec.adoption.ref to the project that is meant"
     );
     draft.stalled(&Problem::new(Reason::AmbiguousCreate, message));
-    rest(draft, Again::After(SLOW))
+    rest(draft, Requeue::After(SLOW))
 }
 
 fn create(
@@ -283,7 +283,7 @@ fn create(
                 Reason::Confirming,
                 "the answer to the create call was lost; finding out whether it worked takes up to five minutes",
             );
-            return rest(draft, Again::After(wait.min(LOOK_AGAIN).max(Duration::from_secs(1))));
+            return rest(draft, Requeue::After(wait.min(LOOK_AGAIN).max(Duration::from_secs(1))));
         }
         if listing.limited {
             return ambiguous(
@@ -306,7 +306,7 @@ fn create(
     if let Some(problem) = unpostable(project, observed) {
         draft.stalled(&problem);
         let wait = if is_foreign(&observed.password) { LOOK_AGAIN_LISTING } else { LOOK_AGAIN };
-        return rest(draft, Again::After(wait));
+        return rest(draft, Requeue::After(wait));
     }
     let name =
         if creation.name.is_empty() { fresh_name(project, inputs) } else { creation.name.clone() };
@@ -332,7 +332,7 @@ fn create(
         age: inputs.uptime.saturating_sub(listing.begun),
         decided: inputs.uptime,
     });
-    act(step, draft, Again::Now)
+    act(step, draft, Requeue::Now)
 }
 
 /// A name for create calls that nobody else draws.

@@ -4,7 +4,7 @@ use super::record::is_waited_for;
 use super::{ProjectDecision, rest, trouble};
 use crate::api::project::ServiceStatus;
 use crate::api::{ConditionType, ProjectStatus, Reason};
-use crate::controller::{Again, Inputs};
+use crate::controller::{Inputs, Requeue};
 use crate::management::{Error, ServiceHealth, ServiceState, Status};
 use crate::project::draft::Draft;
 use crate::project::facts::{Observed, Sighting};
@@ -48,7 +48,7 @@ pub(super) fn judge_health(
     let list = match health {
         Ok(list) => list,
         Err(error) => {
-            let (problem, again, _) = trouble(error, "asking for the services' health");
+            let (problem, requeue, _) = trouble(error, "asking for the services' health");
             draft.set(
                 ConditionType::ServicesHealthy,
                 Truth::Unknown,
@@ -60,7 +60,7 @@ pub(super) fn judge_health(
                 return Ok(());
             }
             draft.progressing(problem.reason, &problem.message);
-            return Err(Box::new(rest(draft.clone(), again)));
+            return Err(Box::new(rest(draft.clone(), requeue)));
         }
     };
     draft.status.services = list
@@ -84,7 +84,7 @@ pub(super) fn judge_health(
         let message = format!("waiting for the services {unwell}");
         draft.set(ConditionType::ServicesHealthy, Truth::No, Reason::ComingUp, &message);
         draft.progressing(Reason::WaitingForServices, &message);
-        return Err(Box::new(rest(draft.clone(), Again::After(observed.transition_interval))));
+        return Err(Box::new(rest(draft.clone(), Requeue::After(observed.transition_interval))));
     }
     // Outputs are kept all the same: a service that is ill does not change keys or passwords.
     let message =

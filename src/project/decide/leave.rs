@@ -19,7 +19,7 @@ use super::record::{lasted, may_turn_up, was_seen};
 use super::{ProjectDecision, SLOW, act, deletes, resolve, trouble};
 use crate::api::project::Attempt;
 use crate::api::{ConditionType, Reason, SupabaseProject, annotations};
-use crate::controller::{Again, Inputs, Note};
+use crate::controller::{Inputs, Note, Requeue};
 use crate::management::{Error, Status, Withheld};
 use crate::project::draft::Draft;
 use crate::project::facts::{Farewell, Observed, Problem, Step};
@@ -92,7 +92,7 @@ fn suspended(draft: Draft) -> ProjectDecision {
         Reason::Suspended,
         "spec.suspend is set, so the project is not deleted; unset it, or change spec.deletionPolicy to Retain",
     );
-    blocked(draft, &problem, Again::OnChange)
+    blocked(draft, &problem, Requeue::OnChange)
 }
 
 /// Asks for the deletion, and lets go when the project was seen gone.
@@ -107,7 +107,7 @@ fn delete(
         return suspended(draft);
     }
     if !observed.link.reachable {
-        return blocked(draft, &no_credentials(reference), Again::After(LOOK_AGAIN));
+        return blocked(draft, &no_credentials(reference), Requeue::After(LOOK_AGAIN));
     }
     let on_list = observed
         .listing
@@ -129,7 +129,7 @@ fn delete(
             | Error::Forbidden { .. }
             | Error::MalformedCredential(_)
             | Error::Withheld(Withheld::NoCredential),
-        )) => blocked(draft, &no_credentials(reference), Again::After(LOOK_AGAIN)),
+        )) => blocked(draft, &no_credentials(reference), Requeue::After(LOOK_AGAIN)),
         Some(Ok(itself)) if itself.status == Status::Removed => {
             let_go(draft, Farewell::Remove, None)
         }
@@ -141,14 +141,14 @@ fn delete(
         }
         Some(Ok(_)) if observed.delete_accepted.is_some_and(|ago| ago < ASK_AGAIN) => {
             let message = "the platform has accepted the deletion";
-            going(draft, message, Again::After(observed.transition_interval))
+            going(draft, message, Requeue::After(observed.transition_interval))
         }
         Some(Ok(_)) => {
-            act(Step::Delete, deleting(draft), Again::After(observed.transition_interval))
+            act(Step::Delete, deleting(draft), Requeue::After(observed.transition_interval))
         }
         Some(Err(error)) => {
-            let (problem, again, _) = trouble(error, "looking at the project to delete");
-            going(draft, &problem.message, again)
+            let (problem, requeue, _) = trouble(error, "looking at the project to delete");
+            going(draft, &problem.message, requeue)
         }
     }
 }
@@ -167,12 +167,12 @@ fn not_found(
     }
     if may_turn_up(&draft.status, inputs.now) && !was_seen(&draft.status) {
         let message = "waiting for the platform to show the project that was created a moment ago";
-        return going(draft, message, Again::After(observed.transition_interval));
+        return going(draft, message, Requeue::After(observed.transition_interval));
     }
     match on_list {
         Some(false) => let_go(draft, Farewell::Remove, None),
         Some(true) => {
-            act(Step::Delete, deleting(draft), Again::After(observed.transition_interval))
+            act(Step::Delete, deleting(draft), Requeue::After(observed.transition_interval))
         }
         None => {
             let problem = Problem::new(
@@ -183,7 +183,7 @@ fn not_found(
                     annotations::FORCE_ORPHAN
                 ),
             );
-            blocked(draft, &problem, Again::After(LOOK_AGAIN))
+            blocked(draft, &problem, Requeue::After(LOOK_AGAIN))
         }
     }
 }
@@ -203,9 +203,13 @@ fn going_down(observed: &Observed, inputs: &Inputs<'_>, mut draft: Draft) -> Pro
             "the platform has been deleting the project for more than an hour; look at its dashboard or ask \
              Supabase's support",
         );
-        return blocked(draft, &problem, Again::After(SLOW));
+        return blocked(draft, &problem, Requeue::After(SLOW));
     }
-    going(draft, "the platform is deleting the project", Again::After(observed.transition_interval))
+    going(
+        draft,
+        "the platform is deleting the project",
+        Requeue::After(observed.transition_interval),
+    )
 }
 
 fn deleting(mut draft: Draft) -> Draft {

@@ -27,7 +27,7 @@ use super::settle::{Written, settle, stale};
 use super::{ProjectDecision, SLOW, act, rest, trouble, unchanged};
 use crate::api::project::PowerState;
 use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject, annotations, bounds};
-use crate::controller::{Again, Inputs};
+use crate::controller::{Inputs, Requeue};
 use crate::management::{Error, Status};
 use crate::project::draft::Draft;
 use crate::project::facts::{Observed, Presence, Problem, Sighting, Step};
@@ -53,11 +53,11 @@ pub(super) fn life(
     if let Some(problem) = &observed.link.problem {
         // Outputs stay as they are: applications go on while the credential is being mended.
         draft.progressing(problem.reason, &problem.message);
-        return rest(draft, Again::After(observed.rest_interval));
+        return rest(draft, Requeue::After(observed.rest_interval));
     }
     if let Err(problem) = &observed.organization {
         draft.stalled(problem);
-        return rest(draft, Again::After(SLOW));
+        return rest(draft, Requeue::After(SLOW));
     }
     // Whoever changes something, or asks for a look, wants it tried anew.
     if observed.requested.is_some()
@@ -69,9 +69,9 @@ pub(super) fn life(
     let young = may_turn_up(&draft.status, inputs.now);
     match &observed.presence {
         Presence::Unknown if observed.list_trouble.is_some() => {
-            rest(draft, Again::After(observed.rest_interval))
+            rest(draft, Requeue::After(observed.rest_interval))
         }
-        Presence::Unknown => unchanged(project, Again::After(observed.rest_interval)),
+        Presence::Unknown => unchanged(project, Requeue::After(observed.rest_interval)),
         Presence::Absent if young && !is_gone(observed, &draft.status) => {
             turning_up(observed, draft)
         }
@@ -79,7 +79,7 @@ pub(super) fn life(
         Presence::Absent => absent(observed, draft),
         Presence::NotVisible => not_visible(draft),
         Presence::Present(sighting) if sighting.outdated => {
-            unchanged(project, Again::After(observed.transition_interval))
+            unchanged(project, Requeue::After(observed.transition_interval))
         }
         Presence::Present(sighting) => present(project, observed, inputs, draft, sighting),
     }
@@ -88,7 +88,7 @@ pub(super) fn life(
 /// Lists show a new project a moment after the create call's answer.
 fn turning_up(observed: &Observed, mut draft: Draft) -> ProjectDecision {
     draft.progressing(Reason::Provisioning, "waiting for the platform to show the project");
-    rest(draft, Again::After(observed.transition_interval))
+    rest(draft, Requeue::After(observed.transition_interval))
 }
 
 /// Whether what was seen once says by its own answer that it is gone.
@@ -134,18 +134,18 @@ fn absent(observed: &Observed, mut draft: Draft) -> ProjectDecision {
             "the credential cannot see the project; give the connection one that can",
         ),
         Some(Err(error)) => {
-            let (problem, again, _) = trouble(error, "looking for the project");
+            let (problem, requeue, _) = trouble(error, "looking for the project");
             draft.progressing(problem.reason, &problem.message);
-            return rest(draft, again);
+            return rest(draft, requeue);
         }
-        None => return rest(draft, Again::Backoff),
+        None => return rest(draft, Requeue::Backoff),
     };
     if problem.reason == Reason::RemoteDeleted {
         draft.status.remote_status = Some(Status::Removed.as_str().to_owned());
         draft.set(ConditionType::Provisioned, Truth::No, problem.reason, &problem.message);
     }
     draft.stalled(&problem);
-    rest(draft, Again::After(SLOW))
+    rest(draft, Requeue::After(SLOW))
 }
 
 /// The credential sees only some projects, so it cannot be told whether this one is gone.
@@ -155,7 +155,7 @@ fn not_visible(mut draft: Draft) -> ProjectDecision {
         "the credential sees only some projects, and this one is not among them: it was deleted, or the credential \
          may not see it; give the connection one that can, or delete this object if the project is gone",
     ));
-    rest(draft, Again::After(SLOW))
+    rest(draft, Requeue::After(SLOW))
 }
 
 fn present(
@@ -177,14 +177,14 @@ fn present(
         Status::ActiveHealthy if power == Some(PowerState::Paused) => {
             draft
                 .progressing(Reason::Transitioning, "pausing the project, as spec.powerState says");
-            act(Step::Pause, draft, Again::After(observed.transition_interval))
+            act(Step::Pause, draft, Requeue::After(observed.transition_interval))
         }
         Status::ActiveHealthy => active(project, observed, inputs, draft, sighting),
         Status::ActiveUnhealthy => {
             let message = "the platform reports the project as unhealthy; its dashboard says more";
             draft.set(ConditionType::ServicesHealthy, Truth::No, Reason::Degraded, message);
             draft.progressing(Reason::Degraded, message);
-            rest(draft, Again::OnChange)
+            rest(draft, Requeue::OnChange)
         }
         Status::Inactive if power == Some(PowerState::Running) => wake(observed, draft),
         Status::Inactive => paused(draft, power),
@@ -195,12 +195,12 @@ fn present(
                 sighting.status.as_str()
             );
             draft.stalled(&Problem::new(Reason::RemoteFailed, message));
-            rest(draft, Again::OnChange)
+            rest(draft, Requeue::OnChange)
         }
         Status::GoingDown | Status::Removed => {
             let message = "somebody is deleting the project on the platform";
             draft.stalled(&Problem::new(Reason::RemoteDeleted, message));
-            rest(draft, Again::OnChange)
+            rest(draft, Requeue::OnChange)
         }
         moving @ (Status::Unknown
         | Status::ComingUp
@@ -224,13 +224,13 @@ fn wake(observed: &Observed, mut draft: Draft) -> ProjectDecision {
             annotations::RECONCILE_REQUESTED_AT
         );
         draft.stalled(&Problem::new(Reason::RemoteFailed, message));
-        return rest(draft, Again::OnChange);
+        return rest(draft, Requeue::OnChange);
     }
     let number = tried + 1;
     let message =
         format!("waking the paused project, as spec.powerState says (try {number} of {WAKES})");
     draft.progressing(Reason::Transitioning, &message);
-    act(Step::Restore, draft, Again::After(observed.transition_interval))
+    act(Step::Restore, draft, Requeue::After(observed.transition_interval))
 }
 
 /// Paused, and to be left so.
@@ -247,7 +247,7 @@ fn paused(mut draft: Draft, power: Option<PowerState>) -> ProjectDecision {
     } else {
         draft.resting(Reason::Paused, message);
     }
-    rest(draft, Again::OnChange)
+    rest(draft, Requeue::OnChange)
 }
 
 /// Writes down what was seen. Time enters only when the status changed.
@@ -276,13 +276,13 @@ fn passing(mut draft: Draft, inputs: &Inputs<'_>, moving: &Status) -> ProjectDec
             limit.as_secs() / 3600
         );
         draft.stalled(&Problem::new(Reason::RemoteStuck, message));
-        return rest(draft, Again::OnChange);
+        return rest(draft, Requeue::OnChange);
     }
     let young = matches!(moving, Status::Unknown | Status::ComingUp);
     let reason = if young { Reason::Provisioning } else { Reason::Transitioning };
     draft.progressing(reason, &format!("the platform reports {word}"));
     draft.set(ConditionType::ServicesHealthy, Truth::Unknown, reason, "");
-    rest(draft, Again::After(limit.saturating_sub(lasted) + Duration::from_secs(1)))
+    rest(draft, Requeue::After(limit.saturating_sub(lasted) + Duration::from_secs(1)))
 }
 
 /// Whether the project shall get another name now.
@@ -309,7 +309,7 @@ fn active(
         if !draft.is_true(ConditionType::Ready) {
             draft.progressing(Reason::Provisioning, "giving the project its name");
         }
-        return act(Step::Rename(project.wanted_name()), draft, Again::Now);
+        return act(Step::Rename(project.wanted_name()), draft, Requeue::Now);
     }
     if let Some(health) = &observed.health
         && let Err(decision) = judge_health(health, observed, inputs, &mut draft)
@@ -317,14 +317,14 @@ fn active(
         return *decision;
     }
     let unwell = observed.health.is_some() && !draft.is_true(ConditionType::ServicesHealthy);
-    let again = if unwell { Again::After(observed.rest_interval) } else { Again::OnChange };
+    let requeue = if unwell { Requeue::After(observed.rest_interval) } else { Requeue::OnChange };
     match password(project, observed, &draft.status) {
         Password::Fine => rebind(observed, &mut draft.status),
         Password::Trouble(_) => {}
         Password::Keep(source) => {
-            return act(Step::KeepPassword(source), draft, Again::Now);
+            return act(Step::KeepPassword(source), draft, Requeue::Now);
         }
-        Password::Reset => return act(Step::ResetPassword, draft, Again::Now),
+        Password::Reset => return act(Step::ResetPassword, draft, Requeue::Now),
     }
     match &observed.reading {
         Some(Err(error)) => return unreadable(error, observed, inputs, draft),
@@ -336,28 +336,28 @@ fn active(
                 && !draft.is_true(ConditionType::Ready) =>
         {
             draft.progressing(Reason::WaitingForServices, "waiting for API keys and pooler");
-            return rest(draft, Again::After(observed.transition_interval));
+            return rest(draft, Requeue::After(observed.transition_interval));
         }
         Some(Ok(reading)) => {
             let waiting = observed.wanted.iter().any(|one| reading.is_waiting(&one.output));
-            let again = if waiting && is_waited_for(&draft.status, inputs.now) {
-                Again::After(observed.transition_interval)
+            let requeue = if waiting && is_waited_for(&draft.status, inputs.now) {
+                Requeue::After(observed.transition_interval)
             } else {
-                again
+                requeue
             };
             if reading.postgres_version.is_some() {
                 draft.status.postgres_version.clone_from(&reading.postgres_version);
             }
-            return act(Step::WriteOutputs, draft, again);
+            return act(Step::WriteOutputs, draft, requeue);
         }
         None if !observed.obsolete.is_empty() => {
-            return act(Step::WriteOutputs, draft, again);
+            return act(Step::WriteOutputs, draft, requeue);
         }
         None => {}
     }
     let written: Vec<_> = observed.wanted.iter().map(Written::unchanged).collect();
     settle(project, observed, &mut draft, &written);
-    rest(draft, again)
+    rest(draft, requeue)
 }
 
 /// Keys and pooler come a moment after the project (platform.md §5.1): refusals are waited out.
@@ -373,9 +373,9 @@ fn unreadable(
     ) && is_waited_for(&draft.status, inputs.now);
     if early && !matches!(error, Error::Forbidden { .. }) {
         draft.progressing(Reason::WaitingForServices, "waiting for API keys and pooler");
-        return rest(draft, Again::After(observed.transition_interval));
+        return rest(draft, Requeue::After(observed.transition_interval));
     }
-    let (problem, again, stalled) = trouble(error, "reading API keys and pooler");
+    let (problem, requeue, stalled) = trouble(error, "reading API keys and pooler");
     if draft.find(ConditionType::OutputsWritten).is_some() {
         draft.set(ConditionType::OutputsWritten, Truth::No, problem.reason, &problem.message);
     }
@@ -387,5 +387,5 @@ fn unreadable(
     } else {
         draft.progressing(problem.reason, &problem.message);
     }
-    rest(draft, again)
+    rest(draft, requeue)
 }

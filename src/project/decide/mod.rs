@@ -45,7 +45,7 @@ use super::draft::Draft;
 use super::facts::{Observed, Step};
 use crate::api::project::{AttemptOutcome, DeletionPolicy};
 use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject};
-use crate::controller::{Again, Decision, Inputs};
+use crate::controller::{Decision, Inputs, Requeue};
 use crate::rules::conditions::Truth;
 
 /// How long after its deadline a create call may still be delayed or its project invisible. An assumption: if it
@@ -77,7 +77,7 @@ pub fn decide(
     let needs_link = !(project.spec.suspend || leave::goes_without_looking(project));
     if observed.unsettled && needs_link {
         // Nothing is said of a connection before it is known.
-        return unchanged(project, Again::After(observed.transition_interval));
+        return unchanged(project, Requeue::After(observed.transition_interval));
     }
     if project.metadata.deletion_timestamp.is_some() {
         return leave::leave(project, observed, inputs, draft);
@@ -108,23 +108,29 @@ fn suspended(mut draft: Draft) -> ProjectDecision {
     draft.set(ConditionType::Ready, truth, Reason::Suspended, message);
     draft.remove(ConditionType::Reconciling);
     draft.remove(ConditionType::Stalled);
-    rest(draft, Again::OnChange)
+    rest(draft, Requeue::OnChange)
 }
 
 /// Nothing is known yet that could be said of this generation.
-fn unchanged(project: &SupabaseProject, again: Again) -> ProjectDecision {
+fn unchanged(project: &SupabaseProject, requeue: Requeue) -> ProjectDecision {
     let status = project.status.clone().unwrap_or_default();
-    Decision { step: None, status, again, notes: Vec::new(), release: false }
+    Decision { step: None, status, requeue, notes: Vec::new(), release: false }
 }
 
 /// Nothing to do but to say so.
-fn rest(draft: Draft, again: Again) -> ProjectDecision {
-    Decision { step: None, status: draft.finish(), again, notes: Vec::new(), release: false }
+fn rest(draft: Draft, requeue: Requeue) -> ProjectDecision {
+    Decision { step: None, status: draft.finish(), requeue, notes: Vec::new(), release: false }
 }
 
 /// A step, and what to say if it works.
-fn act(step: Step, draft: Draft, again: Again) -> ProjectDecision {
-    Decision { step: Some(step), status: draft.finish(), again, notes: Vec::new(), release: false }
+fn act(step: Step, draft: Draft, requeue: Requeue) -> ProjectDecision {
+    Decision {
+        step: Some(step),
+        status: draft.finish(),
+        requeue,
+        notes: Vec::new(),
+        release: false,
+    }
 }
 
 /// Whether the object shall delete its project.

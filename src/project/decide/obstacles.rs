@@ -4,7 +4,7 @@
 use super::{ProjectDecision, SLOW, rest};
 use crate::api::project::AdoptionPolicy;
 use crate::api::{Reason, SupabaseProject};
-use crate::controller::Again;
+use crate::controller::Requeue;
 use crate::management::ListedProject;
 use crate::outputs::Belonging;
 use crate::project::draft::Draft;
@@ -109,7 +109,7 @@ pub(super) fn in_the_way(
         Problem::new(Reason::NameConflict, format!("{what}{through}"))
     };
     draft.stalled(&problem);
-    rest(draft, Again::After(SLOW))
+    rest(draft, Requeue::After(SLOW))
 }
 
 /// The ref of the project whose password an earlier object of this name has left behind.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{ProjectDecision, rest};
 use crate::api::{ConditionType, Reason, annotations};
-use crate::controller::{Again, Decision, Note};
+use crate::controller::{Decision, Note, Requeue};
 use crate::project::draft::Draft;
 use crate::project::facts::{Farewell, Problem, Step};
 use crate::rules::conditions::Truth;
@@ -16,23 +16,23 @@ pub(super) fn let_go(draft: Draft, farewell: Farewell, note: Option<Note>) -> Pr
     Decision {
         step: Some(Step::LetGo(farewell)),
         status: draft.finish(),
-        again: Again::OnChange,
+        requeue: Requeue::OnChange,
         notes: note.into_iter().collect(),
         release: true,
     }
 }
 
-pub(super) fn blocked(mut draft: Draft, problem: &Problem, again: Again) -> ProjectDecision {
+pub(super) fn blocked(mut draft: Draft, problem: &Problem, requeue: Requeue) -> ProjectDecision {
     let Problem { reason, message } = problem;
     draft.set(ConditionType::DeletionBlocked, Truth::Yes, *reason, message);
     draft.stalled(problem);
-    rest(draft, again)
+    rest(draft, requeue)
 }
 
-pub(super) fn going(mut draft: Draft, message: &str, again: Again) -> ProjectDecision {
+pub(super) fn going(mut draft: Draft, message: &str, requeue: Requeue) -> ProjectDecision {
     draft.remove(ConditionType::DeletionBlocked);
     draft.progressing(Reason::Deleting, message);
-    rest(draft, again)
+    rest(draft, requeue)
 }
 
 /// How to get out when no credential is left.

@@ -7,7 +7,7 @@ use super::parting::{LOOK_AGAIN, blocked, going, let_go, no_credentials};
 use super::{ProjectDecision, SLOW, act, deletes, trouble};
 use crate::api::project::AttemptOutcome;
 use crate::api::{Reason, SupabaseProject, annotations};
-use crate::controller::{Again, Inputs, Note};
+use crate::controller::{Inputs, Note, Requeue};
 use crate::management::{Error, Withheld};
 use crate::project::draft::Draft;
 use crate::project::facts::{Claim, Farewell, Listing, Observed, Problem, Step};
@@ -33,8 +33,8 @@ pub(super) fn resolve(
                 && is_passing(error)
                 && since_last_call(project, &draft, inputs) < PATIENCE =>
         {
-            let (problem, again, _) = trouble(error, "finding out whether a project was created");
-            going(draft, &problem.message, again)
+            let (problem, requeue, _) = trouble(error, "finding out whether a project was created");
+            going(draft, &problem.message, requeue)
         }
         // Nobody can look, or nobody can see everything: whoever asked for Retain is told where to look.
         Some(_) | None => {
@@ -77,10 +77,10 @@ fn since_last_call(project: &SupabaseProject, draft: &Draft, inputs: &Inputs<'_>
 fn unable_to_delete(observed: &Observed, draft: Draft, create_name: &str) -> ProjectDecision {
     match &observed.listing {
         Some(Err(error)) if is_passing(error) => {
-            let (problem, again, _) = trouble(error, "finding out whether a project was created");
-            going(draft, &problem.message, again)
+            let (problem, requeue, _) = trouble(error, "finding out whether a project was created");
+            going(draft, &problem.message, requeue)
         }
-        Some(_) | None => blocked(draft, &no_credentials(create_name), Again::After(LOOK_AGAIN)),
+        Some(_) | None => blocked(draft, &no_credentials(create_name), Requeue::After(LOOK_AGAIN)),
     }
 }
 
@@ -102,7 +102,7 @@ fn found(
                 region: listed.region,
                 own: true,
             };
-            act(Step::Claim(claim), draft, Again::Now)
+            act(Step::Claim(claim), draft, Requeue::Now)
         }
         Candidate::Several => {
             let problem = Problem::new(
@@ -113,7 +113,7 @@ fn found(
                     annotations::FORCE_ORPHAN
                 ),
             );
-            blocked(draft, &problem, Again::After(SLOW))
+            blocked(draft, &problem, Requeue::After(SLOW))
         }
         Candidate::None
         | Candidate::Adopt(_)
@@ -139,11 +139,11 @@ fn absent(
     let wait = waits.max().unwrap_or_default();
     if !wait.is_zero() {
         let message = "finding out whether the create call whose answer was lost made a project";
-        let again = Again::After(wait.min(LOOK_AGAIN).max(Duration::from_secs(1)));
-        return going(draft, message, again);
+        let requeue = Requeue::After(wait.min(LOOK_AGAIN).max(Duration::from_secs(1)));
+        return going(draft, message, requeue);
     }
     if listing.limited {
-        return blocked(draft, &no_credentials(create_name), Again::After(LOOK_AGAIN));
+        return blocked(draft, &no_credentials(create_name), Requeue::After(LOOK_AGAIN));
     }
     let attempts: Vec<_> = draft.status.attempts().cloned().collect();
     if let Some(entry) = doubt(&attempts, listing) {
@@ -160,7 +160,7 @@ fn absent(
                 annotations::FORCE_ORPHAN
             ),
         );
-        return blocked(draft, &problem, Again::After(SLOW));
+        return blocked(draft, &problem, Requeue::After(SLOW));
     }
     let_go(draft, Farewell::Remove, None)
 }

@@ -9,7 +9,7 @@ use tracing::{error, warn};
 use super::{Done, Hand};
 use crate::api::project::{Attempt, AttemptOutcome, Credentials, Endpoints, PasswordOrigin};
 use crate::api::{ConditionType, ObjectKey, ProjectStatus, Reason, SupabaseProject, bounds};
-use crate::controller::{Again, Note, Outcome, Reconcile};
+use crate::controller::{Note, Outcome, Reconcile, Requeue};
 use crate::kubernetes;
 use crate::management::{self, NewProject, OrganizationSlug, Region, Rejection};
 use crate::outputs::Belonging;
@@ -37,11 +37,11 @@ impl Hand<'_> {
         let (Some(session), Ok(organization)) =
             (self.session(), order.organization.parse::<OrganizationSlug>())
         else {
-            return Outcome::failed(reconcile.stored(), Again::Backoff);
+            return Outcome::failed(reconcile.stored(), Requeue::Backoff);
         };
         // Nothing is recorded or sent by a process that may not lead any more.
         if self.projects.context.leadership.require(LEADERSHIP_LEFT).is_err() {
-            return Outcome::failed(reconcile.stored(), Again::Backoff);
+            return Outcome::failed(reconcile.stored(), Requeue::Backoff);
         }
         let held = self.projects.context.leadership.hold();
         let sent = match self.ensure_password(&status).await {
@@ -80,7 +80,7 @@ impl Hand<'_> {
         let in_time = self.uptime().saturating_sub(order.decided) < PREPARING;
         let Some(kept) = stored.filter(|_| leads && in_time) else {
             let status = self.close(reconcile, number, AttemptOutcome::NotSent, None).await;
-            return Outcome::failed(status, Again::Backoff);
+            return Outcome::failed(status, Requeue::Backoff);
         };
         let answer = session.send(&self.tenant(), &call).await;
         let over = self.uptime();
@@ -167,7 +167,7 @@ impl Hand<'_> {
                 };
                 let status = self.close(reconcile, number, AttemptOutcome::Refused, http).await;
                 let done = self.platform(&error, "creating the project", status);
-                if let Some(Again::After(wait)) = done.again {
+                if let Some(Requeue::After(wait)) = done.requeue {
                     let until = self.uptime() + wait.min(REFUSED_FOR);
                     let generation = self.project.metadata.generation;
                     self.projects
@@ -186,7 +186,7 @@ impl Hand<'_> {
                     Reason::Confirming,
                     "the answer to the create call was lost; finding out whether it worked takes up to five minutes",
                 );
-                Outcome::failed(draft.finish(), Again::Backoff)
+                Outcome::failed(draft.finish(), Requeue::Backoff)
             }
         }
     }
@@ -242,7 +242,7 @@ impl Hand<'_> {
     ) -> Done {
         let key = ObjectKey::of(self.project);
         if !self.projects.refs.enter(&claim.reference, &key, &self.uid()) {
-            return Outcome::failed(reconcile.stored(), Again::Backoff);
+            return Outcome::failed(reconcile.stored(), Requeue::Backoff);
         }
         let attempts = status.creation.iter_mut().flat_map(|creation| &mut creation.attempts);
         let mut digests: Vec<String> = Vec::new();
@@ -285,7 +285,7 @@ impl Hand<'_> {
                 error = &error as &dyn std::error::Error,
                 "the object is gone, and its project stays on the platform"
             );
-            return Outcome::failed(status, Again::Backoff);
+            return Outcome::failed(status, Requeue::Backoff);
         }
         let (done, how) =
             if claim.own { ("created", Reason::Created) } else { ("adopted", Reason::Adopted) };

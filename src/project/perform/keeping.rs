@@ -5,7 +5,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::{Done, Hand};
 use crate::api::project::{Credentials, PasswordOrigin};
 use crate::api::{ProjectStatus, Reason, SupabaseProject};
-use crate::controller::{Again, Note, Outcome, Reconcile};
+use crate::controller::{Note, Outcome, Reconcile, Requeue};
 use crate::management;
 use crate::project::facts::{PasswordSecret, PasswordSource};
 use crate::project::password::bound;
@@ -30,7 +30,7 @@ impl Hand<'_> {
             PasswordSource::Retained | PasswordSource::Kept => kept,
         };
         let Some(password) = password else {
-            return Outcome::failed(status, Again::Backoff);
+            return Outcome::failed(status, Requeue::Backoff);
         };
         let reference = status.reference.clone();
         if let Err(error) = self.vault().put(&password, reference.as_deref()).await {
@@ -58,7 +58,7 @@ impl Hand<'_> {
         status: ProjectStatus,
     ) -> Done {
         let (Some(session), Some(reference)) = (self.session(), self.reference()) else {
-            return Outcome::failed(status, Again::Backoff);
+            return Outcome::failed(status, Requeue::Backoff);
         };
         let held = self.projects.context.leadership.hold();
         let supplied = self.observed.usable_supplied();

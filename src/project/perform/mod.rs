@@ -17,7 +17,7 @@ use super::facts::{Observed, Problem, Step};
 use super::password::{self, Vault};
 use super::{Projects, writing};
 use crate::api::{ConditionType, ObjectKey, ProjectStatus, Reason, SupabaseProject};
-use crate::controller::{Again, Note, Outcome, Reconcile};
+use crate::controller::{Note, Outcome, Reconcile, Requeue};
 use crate::kubernetes;
 use crate::management::{self, ProjectRef, Rejection};
 use crate::rules::conditions::{self, Truth};
@@ -103,8 +103,8 @@ impl Hand<'_> {
     /// Something on the API server's side did not work.
     fn kubernetes(&self, error: &kubernetes::Error, doing: &str, status: ProjectStatus) -> Done {
         warn!(project = %ObjectKey::of(self.project), error = error as &dyn std::error::Error, "{doing} failed");
-        let again = match error {
-            kubernetes::Error::Conflict | kubernetes::Error::Exists => Again::Backoff,
+        let requeue = match error {
+            kubernetes::Error::Conflict | kubernetes::Error::Exists => Requeue::Backoff,
             kubernetes::Error::NotFound
             | kubernetes::Error::Terminating
             | kubernetes::Error::Forbidden(_)
@@ -114,27 +114,27 @@ impl Hand<'_> {
             | kubernetes::Error::Unavailable(_) => {
                 let mut draft = self.draft(status);
                 draft.progressing(Reason::Retrying, &format!("{doing}: {error}"));
-                return Outcome::failed(draft.finish(), Again::Backoff);
+                return Outcome::failed(draft.finish(), Requeue::Backoff);
             }
         };
-        Outcome::failed(status, again)
+        Outcome::failed(status, requeue)
     }
 
     /// The platform said no, or nothing.
     fn platform(&self, error: &management::Error, doing: &str, status: ProjectStatus) -> Done {
-        let (problem, again, stalled) = trouble(error, doing);
+        let (problem, requeue, stalled) = trouble(error, doing);
         let mut draft = self.draft(status);
         if stalled {
             draft.stalled(&problem);
         } else {
             draft.progressing(problem.reason, &problem.message);
         }
-        Outcome::failed(draft.finish(), again)
+        Outcome::failed(draft.finish(), requeue)
     }
 
     async fn rename(&self, name: &str, status: ProjectStatus) -> Done {
         let (Some(session), Some(reference)) = (self.session(), self.reference()) else {
-            return Outcome::failed(status, Again::Backoff);
+            return Outcome::failed(status, Requeue::Backoff);
         };
         let answer =
             session.send(&self.tenant(), &management::rename_project(&reference, name)).await;
@@ -165,11 +165,11 @@ impl Hand<'_> {
             Err(error)
                 if conditions::is_true(&status.conditions, ConditionType::Ready.as_str()) =>
             {
-                let (problem, again, _) = trouble(&error, "renaming the project");
+                let (problem, requeue, _) = trouble(&error, "renaming the project");
                 let mut draft = self.draft(status);
                 let Problem { reason, message } = &problem;
                 draft.set(ConditionType::Synced, Truth::No, *reason, message);
-                Outcome::failed(draft.finish(), again)
+                Outcome::failed(draft.finish(), requeue)
             }
             Err(error) => self.platform(&error, "renaming the project", status),
         }
@@ -177,7 +177,7 @@ impl Hand<'_> {
 
     async fn power(&self, power: Power, mut status: ProjectStatus) -> Done {
         let (Some(session), Some(reference)) = (self.session(), self.reference()) else {
-            return Outcome::failed(status, Again::Backoff);
+            return Outcome::failed(status, Requeue::Backoff);
         };
         let (call, doing) = match power {
             Power::Pause => (management::pause_project(&reference), "pausing the project"),

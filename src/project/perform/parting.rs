@@ -4,7 +4,7 @@ use tracing::warn;
 
 use super::{Done, Hand};
 use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject};
-use crate::controller::{Again, Note, Outcome, Reconcile};
+use crate::controller::{Note, Outcome, Reconcile, Requeue};
 use crate::ending;
 use crate::kubernetes;
 use crate::management::{self, Rejection};
@@ -19,12 +19,12 @@ impl Hand<'_> {
         status: ProjectStatus,
     ) -> Done {
         let (Some(session), Some(reference)) = (self.session(), self.reference()) else {
-            return Outcome::failed(status, Again::Backoff);
+            return Outcome::failed(status, Requeue::Backoff);
         };
         // Whoever changed his mind since this reconcile began is heard.
         match reconcile.is_current().await {
             Ok(true) => {}
-            Ok(false) => return Outcome::failed(reconcile.stored(), Again::Now),
+            Ok(false) => return Outcome::failed(reconcile.stored(), Requeue::Now),
             Err(error) => {
                 return self.kubernetes(&error, "looking at the object once more", status);
             }
@@ -53,15 +53,15 @@ impl Hand<'_> {
                     Reason::Deleting,
                     "the platform does not delete a project that is on its way; waiting",
                 );
-                Outcome::failed(draft.finish(), Again::Backoff)
+                Outcome::failed(draft.finish(), Requeue::Backoff)
             }
             Err(error) => {
-                let (problem, again, _) = trouble(&error, "deleting the project");
+                let (problem, requeue, _) = trouble(&error, "deleting the project");
                 let mut draft = self.draft(status);
                 let Problem { reason, message } = &problem;
                 draft.set(ConditionType::DeletionBlocked, Truth::Yes, *reason, message);
                 draft.progressing(Reason::Deleting, message);
-                Outcome::failed(draft.finish(), again)
+                Outcome::failed(draft.finish(), requeue)
             }
         }
     }
@@ -89,7 +89,7 @@ impl Hand<'_> {
                 );
                 let mut draft = self.draft(status);
                 draft.set(ConditionType::DeletionBlocked, Truth::Yes, Reason::Retrying, &message);
-                Outcome::failed(draft.finish(), Again::Backoff)
+                Outcome::failed(draft.finish(), Requeue::Backoff)
             }
         }
     }

@@ -248,7 +248,7 @@ fn only_outputs_that_need_what_is_missing_wait_and_never_for_what_is_forbidden()
     };
     let decision = run_with(&[&needs_secret, &including(&[OutputValue::DatabaseURI])]);
     assert_eq!(decision.step, Some(Step::WriteOutputs));
-    assert_eq!(decision.again, Again::After(Duration::from_secs(5)));
+    assert_eq!(decision.requeue, Requeue::After(Duration::from_secs(5)));
     let decision = run_with(&[&needs_secret]);
     assert_eq!((ready(&decision), &decision.step), (("False", "WaitingForServices"), &None));
 }
