@@ -7,16 +7,16 @@ use k8s_openapi::api::core::v1::Secret;
 use tokio::sync::watch;
 
 use crate::api::project::ConnectionKind;
-use crate::controller::{Change, OnChange, Source, Store, Wakes, sources};
+use crate::controller::{Change, OnChange, ReconcileRequests, Source, Store, sources};
 use crate::kubernetes::{Bare, Lean as _, Shape};
 use crate::seen::{SeenConnection, SeenProject};
 use crate::telemetry::Metrics;
 
-/// Wakes the projects that use a connection whose state changed.
+/// ReconcileRequests the projects that use a connection whose state changed.
 #[derive(Clone)]
 pub(crate) struct Dependents {
     pub(crate) projects: Store<SeenProject>,
-    pub(crate) wakes: Wakes,
+    pub(crate) requests: ReconcileRequests,
 }
 
 impl Dependents {
@@ -33,7 +33,7 @@ impl Dependents {
             }
             for project in self.projects.all() {
                 if project.uses(kind, &change.key) {
-                    self.wakes.wake(project.meta().key());
+                    self.requests.add(project.meta().key());
                 }
             }
         })
@@ -44,11 +44,11 @@ impl Dependents {
 #[derive(Clone)]
 pub(crate) struct SecretChanges {
     pub(crate) projects: Store<SeenProject>,
-    pub(crate) project_wakes: Wakes,
+    pub(crate) project_requests: ReconcileRequests,
     pub(crate) connections: Store<SeenConnection>,
-    pub(crate) connection_wakes: Wakes,
+    pub(crate) connection_requests: ReconcileRequests,
     pub(crate) cluster_connections: Store<SeenConnection>,
-    pub(crate) cluster_wakes: Wakes,
+    pub(crate) cluster_requests: ReconcileRequests,
     pub(crate) namespace: String,
 }
 
@@ -64,19 +64,19 @@ impl SecretChanges {
             }
             let owned = owners.iter().flatten().any(|owner| owner == meta.uid());
             if owned || project.cares_for(&key.name) {
-                self.project_wakes.wake(meta.key());
+                self.project_requests.add(meta.key());
             }
         }
         for connection in self.connections.all() {
             let meta = connection.meta();
             if meta.key().namespace == key.namespace && connection.reads(&key.name) {
-                self.connection_wakes.wake(meta.key());
+                self.connection_requests.add(meta.key());
             }
         }
         if key.namespace.as_deref() == Some(&self.namespace) {
             for connection in self.cluster_connections.all() {
                 if connection.reads(&key.name) {
-                    self.cluster_wakes.wake(connection.meta().key());
+                    self.cluster_requests.add(connection.meta().key());
                 }
             }
         }

@@ -8,9 +8,9 @@ mod context;
 pub mod queue;
 mod reconcile;
 mod report;
+mod requests;
 mod store;
 mod unreadable;
-mod wakes;
 mod watch;
 
 use std::fmt::Debug;
@@ -25,9 +25,9 @@ use serde::Serialize;
 pub use context::{Context, ContextParts};
 pub use reconcile::{Reconcile, reconcile};
 pub use report::Reporter;
+pub use requests::ReconcileRequests;
 pub use store::{Change, OnChange, Source, Store, sources};
 pub use unreadable::Parting;
-pub use wakes::Wakes;
 pub use watch::{Changes, look, on_change};
 
 use crate::kubernetes::{self, Lean, Partly, Stored};

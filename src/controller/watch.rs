@@ -15,22 +15,22 @@ use tracing::error;
 
 use super::queue::{Limits, Next, Queue};
 use super::store::{Change, OnChange};
-use super::{Context, Kind, Requeue, Wakes, reconcile};
+use super::{Context, Kind, ReconcileRequests, Requeue, reconcile};
 use crate::api::ObjectKey;
 use crate::kubernetes::Lean;
 use crate::seen::significance;
 use crate::slots::{self, Place};
 
 /// The changes that ask for a reconcile: those that are significant, and that an object is gone. `also` is told of all.
-pub fn on_change<S: Lean>(wakes: &Wakes, also: Option<OnChange<S>>) -> OnChange<S> {
-    let wakes = wakes.clone();
+pub fn on_change<S: Lean>(requests: &ReconcileRequests, also: Option<OnChange<S>>) -> OnChange<S> {
+    let requests = requests.clone();
     Arc::new(move |change: &Change<S>| {
         if let Some(also) = &also {
             also(change);
         }
         let significance = |seen: &Option<Arc<S>>| seen.as_ref().map(|s| significance(s.meta()));
         if significance(&change.before) != significance(&change.now) {
-            wakes.wake(change.key.clone());
+            requests.add(change.key.clone());
         }
     })
 }
@@ -39,7 +39,7 @@ pub fn on_change<S: Lean>(wakes: &Wakes, also: Option<OnChange<S>>) -> OnChange<
 pub async fn look<K: Kind + Clone>(
     kind: K,
     context: Context,
-    wakes: Wakes,
+    requests: ReconcileRequests,
     concurrency: u16,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -48,7 +48,7 @@ pub async fn look<K: Kind + Clone>(
     let mut stopped = false;
     loop {
         let now = context.clock.uptime();
-        for (key, wait) in wakes.take_later() {
+        for (key, wait) in requests.take_later() {
             hall.queue().add_at(key, now + wait);
         }
         while let Some(key) = hall.next(now, stopped) {
@@ -75,9 +75,9 @@ pub async fn look<K: Kind + Clone>(
                     hall.queue().done(&key, context.clock.uptime(), wait);
                 }
             }
-            () = wakes.arrived(), if !stopped => {
+            () = requests.arrived(), if !stopped => {
                 let mut queue = hall.queue();
-                while let Some(key) = wakes.take() {
+                while let Some(key) = requests.take() {
                     queue.add(key);
                 }
             }

@@ -15,7 +15,7 @@ use tracing::debug;
 
 use super::Projects;
 use crate::api::{ObjectKey, OutputKind};
-use crate::controller::{Store, Wakes};
+use crate::controller::{ReconcileRequests, Store};
 use crate::kubernetes::{self, Error};
 use crate::seen::SeenProject;
 
@@ -90,7 +90,7 @@ fn hash(version: Option<&str>) -> u64 {
 
 impl Projects {
     /// Looks at one object after the other, for ever, and wakes the project whose object is not as it was left.
-    pub async fn look_at_secrets(self, projects: Store<SeenProject>, wakes: Wakes) {
+    pub async fn look_at_secrets(self, projects: Store<SeenProject>, requests: ReconcileRequests) {
         let mut cursor = None;
         let mut round = 0;
         loop {
@@ -112,7 +112,7 @@ impl Projects {
                 tokio::time::sleep(pause).await;
                 match self.version(&key, &left).await {
                     Ok(version) if hash(version.as_deref()) == left.hash => {}
-                    Ok(_) => wakes.wake(key.clone()),
+                    Ok(_) => requests.add(key.clone()),
                     Err(error) => debug!(
                         project = %key, name = %left.name,
                         error = &error as &dyn std::error::Error, "an object could not be looked at"

@@ -8,7 +8,7 @@ use tracing::warn;
 
 use crate::api::project::ConnectionKind;
 use crate::api::{ClusterSupabaseConnection, SupabaseConnection, SupabaseProject};
-use crate::controller::{OnChange, Source, Store, Wakes, on_change, sources};
+use crate::controller::{OnChange, ReconcileRequests, Source, Store, on_change, sources};
 use crate::kubernetes::{self, Lean, Shape, Stored};
 use crate::seen::{SeenConnection, SeenProject};
 use crate::session::ConnectionId;
@@ -65,11 +65,11 @@ impl<K: Stored, S: Lean> Cache<K, S> {
     /// Follows every source, for ever.
     pub(super) fn follow(
         self,
-        wakes: &Wakes,
+        requests: &ReconcileRequests,
         also: Option<OnChange<S>>,
         metrics: &Metrics,
     ) -> impl Future<Output = ()> + Send + use<K, S> {
-        let tell = on_change(wakes, also);
+        let tell = on_change(requests, also);
         let all = self.sources.into_iter().map(move |source| {
             let (tried, _) = watch::channel(false);
             source.follow(self.store.clone(), Arc::clone(&tell), metrics.clone(), tried)

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::Caches;
 use crate::api::ObjectKey;
 use crate::api::project::ConnectionKind;
-use crate::controller::{Managed as _, Wakes};
+use crate::controller::{Managed as _, ReconcileRequests};
 use crate::kubernetes::Lean as _;
 use crate::seen::SeenProject;
 use crate::session::{ConnectionId, Sessions};
@@ -24,28 +24,28 @@ const WITHIN: Duration = Duration::from_secs(600);
 pub(super) fn begin(
     seen: &Caches,
     sessions: &Sessions,
-    project_wakes: &Wakes,
+    project_requests: &ReconcileRequests,
     resync: Duration,
     metrics: &Metrics,
 ) {
     for key in seen.connections.store.keys() {
-        sessions.connection_wakes().wake(key);
+        sessions.connection_requests().add(key);
     }
     for key in seen.cluster_connections.store.keys() {
-        sessions.cluster_connection_wakes().wake(key);
+        sessions.cluster_connection_requests().add(key);
     }
     let mut settled = Vec::new();
     for project in seen.projects.store.all() {
         match expected(seen, sessions, &project) {
             Some(key) => settled.push((written(&project), key)),
-            None => project_wakes.wake(project.meta().key()),
+            None => project_requests.add(project.meta().key()),
         }
     }
     settled.sort_by_key(|(written, _)| Reverse(*written));
     let every = resync.min(WITHIN) / u32::try_from(settled.len()).unwrap_or(u32::MAX).max(1);
     for (place, (_, key)) in (1_u32..).zip(settled) {
         metrics.reconciled(crate::api::SupabaseProject::NAME, "settled", Duration::ZERO);
-        project_wakes.wake_after(key, every * place);
+        project_requests.add_after(key, every * place);
     }
 }
 

@@ -8,7 +8,7 @@ use tracing::info;
 use super::caches::Caches;
 use crate::api::{ClusterSupabaseConnection, SupabaseConnection};
 use crate::connection::{Connections, Consent};
-use crate::controller::{Context, ContextParts, Reporter, Wakes};
+use crate::controller::{Context, ContextParts, ReconcileRequests, Reporter};
 use crate::keys;
 use crate::leader::Leadership;
 use crate::management::BaseUrl;
@@ -35,7 +35,7 @@ pub struct Term {
     /// Projects.
     pub projects: Projects,
     /// Projects that somebody inside wants looked at.
-    pub project_wakes: Wakes,
+    pub project_requests: ReconcileRequests,
     /// Connections of namespaces.
     pub connections: Connections<SupabaseConnection>,
     /// Connections of the cluster; none in a namespaced install.
@@ -68,7 +68,7 @@ impl Term {
             reconcile_deadline: READING,
         });
         let namespaces = options.namespaces();
-        let project_wakes = Wakes::default();
+        let project_requests = ReconcileRequests::default();
         let sessions = Sessions::new(SessionsParts {
             client: client.clone(),
             management,
@@ -86,7 +86,7 @@ impl Term {
                 credentials_interval: options.credentials_interval,
             },
             metrics: metrics.clone(),
-            wake: project_wakes.clone(),
+            requests: project_requests.clone(),
         });
         let mut seen = Caches::new(&client, namespaces.as_deref());
         seen.list().await?;
@@ -119,7 +119,7 @@ impl Term {
             context,
             sessions,
             projects,
-            project_wakes,
+            project_requests,
             connections,
             cluster_connections,
             seen,

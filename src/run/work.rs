@@ -22,25 +22,27 @@ impl Term {
             context,
             sessions,
             projects,
-            project_wakes,
+            project_requests,
             connections,
             cluster_connections,
             seen,
         } = self;
-        let connection_wakes = sessions.connection_wakes().clone();
-        let cluster_wakes = sessions.cluster_connection_wakes().clone();
+        let connection_requests = sessions.connection_requests().clone();
+        let cluster_requests = sessions.cluster_connection_requests().clone();
         let secrets = SecretChanges {
             projects: seen.projects.store.clone(),
-            project_wakes: project_wakes.clone(),
+            project_requests: project_requests.clone(),
             connections: seen.connections.store.clone(),
-            connection_wakes: connection_wakes.clone(),
+            connection_requests: connection_requests.clone(),
             cluster_connections: seen.cluster_connections.store.clone(),
-            cluster_wakes: cluster_wakes.clone(),
+            cluster_requests: cluster_requests.clone(),
             namespace: options.namespace.clone(),
         };
-        starting::begin(&seen, &sessions, &project_wakes, options.resync_interval, metrics);
-        let dependents =
-            Dependents { projects: seen.projects.store.clone(), wakes: project_wakes.clone() };
+        starting::begin(&seen, &sessions, &project_requests, options.resync_interval, metrics);
+        let dependents = Dependents {
+            projects: seen.projects.store.clone(),
+            requests: project_requests.clone(),
+        };
         let of = |kind| Some(dependents.clone().of(kind));
         let Caches {
             projects: project_cache,
@@ -49,25 +51,25 @@ impl Term {
         } = seen;
         // What follows never ends by itself, and is not needed once the last reconciles have ended.
         let mut following = JoinSet::new();
-        following.spawn(project_cache.follow(&project_wakes, None, metrics));
+        following.spawn(project_cache.follow(&project_requests, None, metrics));
         let told = of(ConnectionKind::SupabaseConnection);
-        following.spawn(connection_cache.follow(&connection_wakes, told, metrics));
+        following.spawn(connection_cache.follow(&connection_requests, told, metrics));
         let told = of(ConnectionKind::ClusterSupabaseConnection);
-        following.spawn(cluster_cache.follow(&cluster_wakes, told, metrics));
+        following.spawn(cluster_cache.follow(&cluster_requests, told, metrics));
         if options.watches_secrets() {
             let (client, namespaces) = (context.client.clone(), options.namespaces());
             following.spawn(watch_secrets(client, namespaces, secrets, metrics.clone()));
         } else {
-            let (store, wakes) = (secrets.projects, project_wakes.clone());
-            following.spawn(projects.clone().look_at_secrets(store, wakes));
+            let (store, requests) = (secrets.projects, project_requests.clone());
+            following.spawn(projects.clone().look_at_secrets(store, requests));
         }
         let mut looking: FuturesUnordered<BoxFuture<'static, ()>> = FuturesUnordered::new();
         let many = options.concurrency;
         let (at, until) = (|| context.clone(), || stop.clone());
-        looking.push(look(projects, at(), project_wakes, many, until()).boxed());
-        looking.push(look(connections, at(), connection_wakes, many, until()).boxed());
+        looking.push(look(projects, at(), project_requests, many, until()).boxed());
+        looking.push(look(connections, at(), connection_requests, many, until()).boxed());
         if let Some(kind) = cluster_connections {
-            looking.push(look(kind, at(), cluster_wakes, many, until()).boxed());
+            looking.push(look(kind, at(), cluster_requests, many, until()).boxed());
         }
         while looking.next().await.is_some() {}
         drop(following);

@@ -17,7 +17,7 @@ use super::roster::{Following, Sharing};
 use super::tasks::{Spawner, Tasks};
 use crate::api::ObjectKey;
 use crate::api::project::ConnectionKind;
-use crate::controller::Wakes;
+use crate::controller::ReconcileRequests;
 use crate::kubernetes;
 use crate::leader::Leadership;
 use crate::management::{self, Status};
@@ -78,7 +78,7 @@ pub struct SessionsParts {
     /// Metrics.
     pub metrics: Metrics,
     /// Where projects to look at are told.
-    pub wake: Wakes,
+    pub requests: ReconcileRequests,
 }
 
 /// What all sessions share.
@@ -86,12 +86,12 @@ pub(super) struct Shared {
     pub(super) line: Arc<Line>,
     pub(super) index: Mutex<Index>,
     pub(super) options: SessionOptions,
-    pub(super) wake: Wakes,
+    pub(super) requests: ReconcileRequests,
     pub(super) spawner: Spawner,
     pub(super) sharing: Sharing,
     pub(super) following: Following,
-    connections: Wakes,
-    cluster_connections: Wakes,
+    connections: ReconcileRequests,
+    cluster_connections: ReconcileRequests,
     progress: watch::Sender<Progress>,
 }
 
@@ -112,8 +112,8 @@ impl Progress {
 impl Shared {
     pub(super) fn wake_connection(&self, id: &ConnectionId) {
         match id.kind {
-            ConnectionKind::SupabaseConnection => self.connections.wake(id.key()),
-            ConnectionKind::ClusterSupabaseConnection => self.cluster_connections.wake(id.key()),
+            ConnectionKind::SupabaseConnection => self.connections.add(id.key()),
+            ConnectionKind::ClusterSupabaseConnection => self.cluster_connections.add(id.key()),
         }
     }
 
@@ -174,12 +174,12 @@ impl Sessions {
             line: Arc::new(line),
             index: Mutex::default(),
             options: parts.options,
-            wake: parts.wake,
+            requests: parts.requests,
             spawner: tasks.spawner(),
             sharing: Sharing::default(),
             following: Following::default(),
-            connections: Wakes::default(),
-            cluster_connections: Wakes::default(),
+            connections: ReconcileRequests::default(),
+            cluster_connections: ReconcileRequests::default(),
             progress: watch::Sender::new(Progress::default()),
         };
         Self(Arc::new(Registry {
@@ -277,12 +277,12 @@ impl Sessions {
     }
 
     /// Connections to look at, of the namespaced kind.
-    pub fn connection_wakes(&self) -> &Wakes {
+    pub fn connection_requests(&self) -> &ReconcileRequests {
         &self.0.shared.connections
     }
 
     /// Connections to look at, of the cluster-wide kind.
-    pub fn cluster_connection_wakes(&self) -> &Wakes {
+    pub fn cluster_connection_requests(&self) -> &ReconcileRequests {
         &self.0.shared.cluster_connections
     }
 

@@ -23,7 +23,9 @@ use tokio::time::Instant;
 use crate::api::project::ConnectionKind;
 use crate::api::{GROUP, ObjectKey, SupabaseConnection, VERSION};
 use crate::connection::{Connections, Consent};
-use crate::controller::{Context, ContextParts, Reporter, Source, Store, Wakes, reconcile};
+use crate::controller::{
+    Context, ContextParts, ReconcileRequests, Reporter, Source, Store, reconcile,
+};
 use crate::kubernetes::{Lean as _, Shape};
 use crate::leader::Leadership;
 use crate::management::{BaseUrl, Client, Limits, Sent, Transport, TransportError, TransportKind};
@@ -124,7 +126,7 @@ impl Random for Dice {
 pub struct Process {
     pub sessions: Sessions,
     pub leadership: Leadership,
-    pub projects: Wakes,
+    pub projects: ReconcileRequests,
     pub clock: Arc<Time>,
     nudge: Arc<Notify>,
     run: JoinHandle<()>,
@@ -339,7 +341,7 @@ impl Stage {
         let service = self.api.clone().with_hook(Arc::new(move |request| stage.hook(request)));
         let client = kube::Client::new(service, "team");
         let base: BaseUrl = BaseUrl::SUPABASE.parse().unwrap();
-        let projects = Wakes::default();
+        let projects = ReconcileRequests::default();
         let random: Arc<dyn Random> = Arc::new(Dice(Mutex::new(number.into())));
         let sessions = Sessions::new(SessionsParts {
             client: client.clone(),
@@ -352,7 +354,7 @@ impl Stage {
             namespace: "operator".to_owned(),
             options,
             metrics: Metrics::default(),
-            wake: projects.clone(),
+            requests: projects.clone(),
         });
         let context = Context::new(ContextParts {
             client: client.clone(),
@@ -447,7 +449,7 @@ async fn run(
     }
     let room =
         Connections::<SupabaseConnection>::new(sessions.clone(), clock.clone(), Consent::default());
-    let wakes = sessions.connection_wakes().clone();
+    let requests = sessions.connection_requests().clone();
     let mut due: BTreeMap<ObjectKey, Duration> = BTreeMap::new();
     loop {
         let there: Vec<ObjectKey> = {
@@ -476,8 +478,8 @@ async fn run(
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             () = nudge.notified() => due.values_mut().for_each(|at| *at = Duration::ZERO),
-            () = wakes.arrived() => {
-                while let Some(key) = wakes.take() {
+            () = requests.arrived() => {
+                while let Some(key) = requests.take() {
                     due.insert(key, Duration::ZERO);
                 }
             }

@@ -214,7 +214,7 @@ fn present(
     }
 }
 
-/// Wakes a paused project, a few times; then a person is asked.
+/// ReconcileRequests a paused project, a few times; then a person is asked.
 fn wake(observed: &Observed, mut draft: Draft) -> ProjectDecision {
     let tried = draft.status.restores.unwrap_or_default();
     if tried >= WAKES {

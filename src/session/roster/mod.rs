@@ -271,7 +271,7 @@ impl Roster {
     fn wake(&self, objects: Vec<ObjectKey>) {
         if let Ok(session) = self.session() {
             for object in objects {
-                session.shared().wake.wake(object);
+                session.shared().requests.add(object);
             }
         }
     }

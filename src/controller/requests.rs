@@ -11,21 +11,21 @@ use crate::api::ObjectKey;
 
 /// The set. Cheap to clone; all clones are one set.
 #[derive(Clone, Debug, Default)]
-pub struct Wakes {
+pub struct ReconcileRequests {
     waiting: Arc<Mutex<BTreeSet<ObjectKey>>>,
     later: Arc<Mutex<BTreeMap<ObjectKey, Duration>>>,
     arrival: Arc<Notify>,
 }
 
-impl Wakes {
+impl ReconcileRequests {
     /// Asks for a reconcile of an object.
-    pub fn wake(&self, key: ObjectKey) {
+    pub fn add(&self, key: ObjectKey) {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
         self.arrival.notify_one();
     }
 
     /// Asks for a reconcile of an object after some time, unless something else asks for one before.
-    pub fn wake_after(&self, key: ObjectKey, wait: Duration) {
+    pub fn add_after(&self, key: ObjectKey, wait: Duration) {
         self.later.lock().unwrap_or_else(PoisonError::into_inner).insert(key, wait);
         self.arrival.notify_one();
     }
