@@ -18,7 +18,7 @@ use kube::{Api, Client};
 
 use crate::api::connection::Connection;
 use crate::api::{ClusterSupabaseConnection, ConnectionStatus, ObjectKey, SupabaseConnection};
-use crate::controller::{Decision, Inputs, Kind, Managed, Outcome, Parting, Reconcile};
+use crate::controller::{Decision, Inputs, Kind, Managed, Outcome, Reconcile, ReleaseDecision};
 use crate::kubernetes::{self, Partly};
 use crate::rules::ambient::Clock;
 use crate::rules::link::ConsentLinks;
@@ -160,12 +160,14 @@ impl<C: Room> Kind for Connections<C> {
         perform::perform(self, reconcile, step, observed, status).await
     }
 
-    fn parting(&self, _: &SeenConnection, partly: &Partly<C>) -> Parting {
+    fn release(&self, _: &SeenConnection, partly: &Partly<C>) -> ReleaseDecision {
         // Its status proves nothing that its deletion needs; its Secrets hang on its name and UID.
         if partly.rest.is_some() {
-            return Parting::Proceed;
+            return ReleaseDecision::Proceed;
         }
-        Parting::Block("update the operator: it must remove the Secret with the tokens".to_owned())
+        ReleaseDecision::Block(
+            "update the operator: it must remove the Secret with the tokens".to_owned(),
+        )
     }
 
     fn forget(&self, key: &ObjectKey) {

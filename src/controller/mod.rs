@@ -27,7 +27,7 @@ pub use reconcile::{Reconcile, reconcile};
 pub use report::Reporter;
 pub use requests::ReconcileRequests;
 pub use store::{Change, OnChange, Source, Store, sources};
-pub use unreadable::Parting;
+pub use unreadable::ReleaseDecision;
 pub use watch::{Changes, look, on_change};
 
 use crate::kubernetes::{self, Lean, Partly, Stored};
@@ -97,7 +97,7 @@ pub trait Kind: Send + Sync + 'static {
     ) -> impl Future<Output = Outcome<<Self::Object as Managed>::Status>> + Send;
 
     /// PURE: what becomes of an object that is being deleted and not wholly understood.
-    fn parting(&self, seen: &Self::Seen, partly: &Partly<Self::Object>) -> Parting;
+    fn release(&self, seen: &Self::Seen, partly: &Partly<Self::Object>) -> ReleaseDecision;
 
     /// The object is not there any more: forget what is held for it in memory.
     fn forget(&self, key: &crate::api::ObjectKey) {

@@ -15,7 +15,7 @@ use crate::rules::conditions::{self, Truth};
 
 /// What becomes of an object that is being deleted and not wholly understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Parting {
+pub enum ReleaseDecision {
     /// All that its deletion needs is understood.
     Proceed,
     /// It has nothing on the platform, or leaves it there.
@@ -50,20 +50,20 @@ pub(super) async fn handle<K: Kind>(
         if !meta.is_held() {
             return Ok(Handled::Told(uid));
         }
-        match kind.parting(&seen, &partly) {
-            Parting::Proceed => {
+        match kind.release(&seen, &partly) {
+            ReleaseDecision::Proceed => {
                 if let Some(rest) = partly.rest {
                     return Ok(Handled::Proceed(Box::new(rest)));
                 }
             }
-            Parting::Release(note) => {
+            ReleaseDecision::Release(note) => {
                 let note =
                     note.unwrap_or_else(|| Note::normal("Released", "nothing is left to do"));
                 kubernetes::release(api, meta).await?;
                 context.reporter.tell_of::<K::Object>(meta, &note).await;
                 return Ok(Handled::Gone);
             }
-            Parting::Block(message) => {
+            ReleaseDecision::Block(message) => {
                 let told = Told {
                     condition: ConditionType::DeletionBlocked,
                     event: "DeletionBlocked",

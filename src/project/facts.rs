@@ -306,7 +306,7 @@ pub enum Step {
     /// Delete the project on the platform.
     Delete,
     /// Leave the password Secret behind, labelled, or remove it; then let the object go.
-    LetGo(Farewell),
+    Release(Release),
 }
 
 impl StepName for Step {
@@ -321,7 +321,7 @@ impl StepName for Step {
             Self::ResetPassword => "reset_password",
             Self::WriteOutputs => "write_outputs",
             Self::Delete => "delete",
-            Self::LetGo(_) => "let_go",
+            Self::Release(_) => "let_go",
         }
     }
 }
@@ -373,7 +373,7 @@ pub enum PasswordSource {
 
 /// What becomes of the password Secret when the object goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Farewell {
+pub enum Release {
     /// It stays, labelled with the ref.
     Keep(String),
     /// It goes: the project is gone or never was.

@@ -22,7 +22,7 @@ use kube::Api;
 
 use crate::api::{ObjectKey, ProjectStatus, SupabaseProject};
 use crate::controller::{
-    Context, Decision, Inputs, Kind, Managed, Outcome, Parting, Reconcile, Store,
+    Context, Decision, Inputs, Kind, Managed, Outcome, Reconcile, ReleaseDecision, Store,
 };
 use crate::kubernetes::{self, Partly};
 use crate::rules::digest::DigestKey;
@@ -144,7 +144,7 @@ impl Kind for Projects {
         status: ProjectStatus,
     ) -> Outcome<ProjectStatus> {
         let outcome = perform::perform(self, reconcile, step.clone(), observed, status).await;
-        if matches!(step, Step::LetGo(_)) && outcome.worked {
+        if matches!(step, Step::Release(_)) && outcome.worked {
             let key = ObjectKey::of(reconcile.object());
             self.memory.forget(&key);
             self.versions.forget(&key);
@@ -153,8 +153,8 @@ impl Kind for Projects {
         outcome
     }
 
-    fn parting(&self, seen: &SeenProject, partly: &Partly<SupabaseProject>) -> Parting {
-        decide::parting(seen, partly)
+    fn release(&self, seen: &SeenProject, partly: &Partly<SupabaseProject>) -> ReleaseDecision {
+        decide::release_decision(seen, partly)
     }
 
     fn forget(&self, key: &ObjectKey) {

@@ -853,7 +853,7 @@ mod leave {
             let decision = run(&policy(word, ProjectStatus::default()), &observed());
             assert_eq!(
                 (decision.step, decision.release),
-                (Some(Step::LetGo(Farewell::Remove)), true)
+                (Some(Step::Release(Release::Remove)), true)
             );
         }
     }
@@ -863,7 +863,7 @@ mod leave {
         let problem = Problem::new(Reason::ConnectionNotFound, "");
         let link = Link { problem: Some(problem), reachable: false, ..observed().link };
         let decision = run(&policy("Retain", created()), &Observed { link, ..observed() });
-        assert_eq!(decision.step, Some(Step::LetGo(Farewell::Keep(REF.into()))));
+        assert_eq!(decision.step, Some(Step::Release(Release::Keep(REF.into()))));
         assert!(decision.release && decision.notes[0].message.contains(REF));
     }
 
@@ -897,7 +897,7 @@ mod leave {
             listing: None,
             ..observed()
         };
-        assert_eq!(run(&project, &gone).step, Some(Step::LetGo(Farewell::Remove)));
+        assert_eq!(run(&project, &gone).step, Some(Step::Release(Release::Remove)));
     }
 
     #[test]
@@ -961,7 +961,7 @@ mod leave {
         let link = Link { reachable: false, ..observed().link };
         let decision =
             run(&policy("Retain", open), &Observed { link, listing: None, ..observed() });
-        assert_eq!(decision.step, Some(Step::LetGo(Farewell::LeaveAlone)));
+        assert_eq!(decision.step, Some(Step::Release(Release::LeaveAlone)));
         assert!(decision.notes[0].message.contains("team-a-orders-nnnnnnnnnn"));
     }
 

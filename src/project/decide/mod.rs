@@ -2,27 +2,27 @@
 //!
 //! ```text
 //!                 ┌────────────┐   whole list: our create name    ┌────────────┐
-//!   new object ──►│   birth    │─────────────────────────────────►│    life    │──► Ready
+//!   new object ──►│   create   │─────────────────────────────────►│   follow   │──► Ready
 //!                 │ (no ref)   │   POST answered, or adopted      │ (ref)      │◄── pause, restore, drift
 //!                 └─────┬──────┘                                  └─────┬──────┘
 //!                       │ deletionTimestamp                             │
 //!                       ▼                                               ▼
 //!                 ┌─────────────────────────────────────────────────────────┐
-//!                 │   leave: Retain lets go at once, Delete sees it gone     │
+//!                 │   delete: Retain lets go at once, Delete sees it gone    │
 //!                 └─────────────────────────────────────────────────────────┘
 //! ```
 //!
 //! The ref in the status is the hinge: before it is stored nothing but the create protocol runs, afterwards no
 //! create call is ever made for this object again.
 
-mod birth;
+mod create;
+mod delete;
+mod follow;
 mod health;
-mod leave;
-mod life;
 mod obstacles;
-mod parting;
 mod password;
 mod record;
+mod release;
 mod resolve;
 mod settle;
 mod trouble;
@@ -30,16 +30,16 @@ mod unreadable;
 
 use std::time::Duration;
 
-pub use birth::{Candidate, candidate};
+pub use create::{Candidate, candidate};
+pub(super) use delete::goes_without_looking;
+pub(super) use follow::renames;
 pub(super) use health::{all_well, asks_health};
-pub(super) use leave::goes_without_looking;
-pub(super) use life::renames;
 pub(super) use obstacles::needs_no_list;
 pub(super) use password::password_is_settled;
 pub(super) use record::is_waited_for;
 pub use settle::{Written, conflict, settle};
 pub use trouble::trouble;
-pub(super) use unreadable::parting;
+pub(super) use unreadable::release as release_decision;
 
 use super::draft::Draft;
 use super::facts::{Observed, Step};
@@ -74,13 +74,13 @@ pub fn decide(
     if let Some(creation) = &mut draft.status.creation {
         creation.keep_room();
     }
-    let needs_link = !(project.spec.suspend || leave::goes_without_looking(project));
+    let needs_link = !(project.spec.suspend || delete::goes_without_looking(project));
     if observed.unsettled && needs_link {
         // Nothing is said of a connection before it is known.
         return unchanged(project, Requeue::After(observed.transition_interval));
     }
     if project.metadata.deletion_timestamp.is_some() {
-        return leave::leave(project, observed, inputs, draft);
+        return delete::delete(project, observed, inputs, draft);
     }
     draft.remove(ConditionType::DeletionBlocked);
     if project.spec.suspend {
@@ -96,8 +96,8 @@ pub fn decide(
         }
     }
     match draft.status.reference.clone() {
-        None => birth::birth(project, observed, inputs, draft),
-        Some(reference) => life::life(project, observed, inputs, draft, &reference),
+        None => create::create(project, observed, inputs, draft),
+        Some(reference) => follow::follow(project, observed, inputs, draft, &reference),
     }
 }
 

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use super::birth::{Candidate, candidate, doubt, name_of, patience};
-use super::parting::{LOOK_AGAIN, blocked, going, let_go, no_credentials};
+use super::create::{Candidate, candidate, doubt, name_of, patience};
+use super::release::{LOOK_AGAIN, blocked, going, no_credentials, release};
 use super::{ProjectDecision, SLOW, act, deletes, trouble};
 use crate::api::project::AttemptOutcome;
 use crate::api::{Reason, SupabaseProject, annotations};
 use crate::controller::{Inputs, Note, Requeue};
 use crate::management::{Error, Withheld};
 use crate::project::draft::Draft;
-use crate::project::facts::{Claim, Farewell, Listing, Observed, Problem, Step};
+use crate::project::facts::{Claim, Listing, Observed, Problem, Release, Step};
 
 /// How long a Retain waits for a platform that does not answer.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -39,7 +39,7 @@ pub(super) fn resolve(
         // Nobody can look, or nobody can see everything: whoever asked for Retain is told where to look.
         Some(_) | None => {
             let note = orphan(&draft, create_name);
-            let_go(draft, Farewell::LeaveAlone, Some(note))
+            release(draft, Release::LeaveAlone, Some(note))
         }
     }
 }
@@ -93,7 +93,7 @@ fn found(
 ) -> ProjectDecision {
     match candidate(project, listing, observed.link.adoption) {
         // Another object has adopted it meanwhile: it is that one's to look after.
-        Candidate::Own(_) if observed.holder.is_some() => let_go(draft, Farewell::LeaveAlone, None),
+        Candidate::Own(_) if observed.holder.is_some() => release(draft, Release::LeaveAlone, None),
         Candidate::Own(listed) => {
             let claim = Claim {
                 reference: listed.reference.to_string(),
@@ -149,7 +149,7 @@ fn absent(
     if let Some(entry) = doubt(&attempts, listing) {
         if !deletes(project) {
             let note = orphan(&draft, create_name);
-            return let_go(draft, Farewell::LeaveAlone, Some(note));
+            return release(draft, Release::LeaveAlone, Some(note));
         }
         let problem = Problem::new(
             Reason::AmbiguousCreate,
@@ -162,5 +162,5 @@ fn absent(
         );
         return blocked(draft, &problem, Requeue::After(SLOW));
     }
-    let_go(draft, Farewell::Remove, None)
+    release(draft, Release::Remove, None)
 }

@@ -11,7 +11,7 @@
 //! Letting go is a write of metadata alone: nothing that is not understood is written over.
 
 use crate::api::{SupabaseProject, annotations};
-use crate::controller::{Note, Parting};
+use crate::controller::{Note, ReleaseDecision};
 use crate::kubernetes::{Lean as _, Partly};
 use crate::seen::SeenProject;
 
@@ -19,28 +19,31 @@ use crate::seen::SeenProject;
 const NEEDED: [&str; 5] =
     ["metadata", "spec.connectionRef", "spec.deletionPolicy", "spec.suspend", "status"];
 
-pub(in crate::project) fn parting(seen: &SeenProject, partly: &Partly<SupabaseProject>) -> Parting {
+pub(in crate::project) fn release(
+    seen: &SeenProject,
+    partly: &Partly<SupabaseProject>,
+) -> ReleaseDecision {
     let needed = |field: &String| NEEDED.iter().any(|needed| field.starts_with(needed));
     if partly.rest.is_some() && !partly.fields.iter().any(needed) {
-        return Parting::Proceed;
+        return ReleaseDecision::Proceed;
     }
     let known_as = seen.reference.as_deref().or(seen.create_name.as_deref());
     let asked = seen.meta().annotation(annotations::FORCE_ORPHAN);
     if asked.is_some() && asked == known_as {
         let message = format!("left behind, as asked for: {}", asked.unwrap_or_default());
-        return Parting::Release(Some(Note::warning("Orphaned", message)));
+        return ReleaseDecision::Release(Some(Note::warning("Orphaned", message)));
     }
     if !seen.is_bound() {
-        return Parting::Release(None);
+        return ReleaseDecision::Release(None);
     }
     if seen.deletion_policy.as_deref().is_none_or(|policy| policy == "Retain") {
         let message = format!(
             "project {} stays on the platform, and so does the Secret with its database password",
             known_as.unwrap_or_default()
         );
-        return Parting::Release(Some(Note::normal("Retained", message)));
+        return ReleaseDecision::Release(Some(Note::normal("Retained", message)));
     }
-    Parting::Block(format!(
+    ReleaseDecision::Block(format!(
         "update the operator, or set the annotation {}: {:?} to leave the project behind",
         annotations::FORCE_ORPHAN,
         known_as.unwrap_or_default()
@@ -83,20 +86,22 @@ mod tests {
     #[test]
     fn what_its_deletion_does_not_need_holds_nobody() {
         let bound = seen("Delete", &json!({"ref": "r"}), None);
-        let decided = parting(&bound, &partly(&["spec.powerState", "spec.outputs[0].kind"], true));
-        assert_eq!(decided, Parting::Proceed);
+        let decided = release(&bound, &partly(&["spec.powerState", "spec.outputs[0].kind"], true));
+        assert_eq!(decided, ReleaseDecision::Proceed);
     }
 
     #[test]
     fn what_has_nothing_on_the_platform_or_leaves_it_there_goes() {
         let unknown = partly(&["status.creation.attempts[0].outcome"], true);
         let free = seen("Delete", &json!({"conditions": []}), None);
-        assert_eq!(parting(&free, &unknown), Parting::Release(None));
+        assert_eq!(release(&free, &unknown), ReleaseDecision::Release(None));
         let attempt = json!({"creation": {"name": "n", "attempts": [{}]}});
-        let retained = parting(&seen("Retain", &attempt, None), &unknown);
-        assert!(matches!(retained, Parting::Release(Some(note)) if note.reason == "Retained"));
-        let told = parting(&seen("Delete", &attempt, Some("n")), &unknown);
-        assert!(matches!(told, Parting::Release(Some(note)) if note.reason == "Orphaned"));
+        let retained = release(&seen("Retain", &attempt, None), &unknown);
+        assert!(
+            matches!(retained, ReleaseDecision::Release(Some(note)) if note.reason == "Retained")
+        );
+        let told = release(&seen("Delete", &attempt, Some("n")), &unknown);
+        assert!(matches!(told, ReleaseDecision::Release(Some(note)) if note.reason == "Orphaned"));
     }
 
     #[test]
@@ -108,8 +113,8 @@ mod tests {
             ("Delete", ["spec.powerState"], false),
         ] {
             let bound = seen(policy, &json!({"ref": "aaaa"}), Some("other"));
-            let decided = parting(&bound, &partly(&fields, understood));
-            let Parting::Block(message) = decided else {
+            let decided = release(&bound, &partly(&fields, understood));
+            let ReleaseDecision::Block(message) = decided else {
                 panic!("{policy} {fields:?}: {decided:?}");
             };
             assert!(message.contains("aaaa"), "{message}");

@@ -87,7 +87,7 @@ pub(super) async fn observe(
     };
     let reader = Reader { projects, project, session: &session, memo: &memo };
     match project.status.as_ref().and_then(|status| status.reference.clone()) {
-        None => reader.unborn(&mut observed, leaving).await?,
+        None => reader.creating(&mut observed, leaving).await?,
         Some(reference) if leaving => reader.leaving(&mut observed, &reference).await,
         Some(reference) => reader.living(&mut observed, &reference).await?,
     }
@@ -166,7 +166,7 @@ impl Reader<'_> {
         Vault::of(&self.projects.context.client, self.project, &self.projects.digest_key)
     }
 
-    async fn unborn(&self, observed: &mut Observed, leaving: bool) -> Result<(), Error> {
+    async fn creating(&self, observed: &mut Observed, leaving: bool) -> Result<(), Error> {
         let Ok(organization) = observed.organization.clone() else {
             return Ok(());
         };

@@ -2,8 +2,8 @@
 //! before anything else happens.
 
 mod creating;
+mod deleting;
 mod keeping;
-mod parting;
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ pub(super) async fn perform(
             writing::write(projects, &project, &observed, &mut draft).await
         }
         Step::Delete => hand.delete(reconcile, status).await,
-        Step::LetGo(farewell) => hand.let_go(farewell, status).await,
+        Step::Release(release) => hand.release(release, status).await,
     }
 }
 

@@ -42,7 +42,7 @@ fn a_young_project_that_is_gone_does_not_hold_up_its_own_deletion() {
     let deleting = project(json!({"deletionPolicy": "Delete"}));
     let gone = Observed { itself: Some(Err(Error::NotFound)), ..observed() };
     let decision = run(&deleted(with(deleting.clone(), young_and_seen())), &gone);
-    assert_eq!(decision.step, Some(Step::LetGo(Farewell::Remove)));
+    assert_eq!(decision.step, Some(Step::Release(Release::Remove)));
     let mut never_seen = young_and_seen();
     never_seen.remote_status = None;
     let decision = run(&deleted(with(deleting, never_seen)), &gone);
@@ -157,7 +157,7 @@ fn after_an_attempt_only_a_new_one_keeps_the_look_up_open_and_is_named() {
 
         let leaving = deleted(lost());
         let decision = run(&leaving, &with_odd(entry.clone()));
-        assert_eq!(decision.step, Some(Step::LetGo(Farewell::LeaveAlone)));
+        assert_eq!(decision.step, Some(Step::Release(Release::LeaveAlone)));
         let mut leaving = leaving;
         leaving.spec.deletion_policy = crate::api::project::DeletionPolicy::Delete;
         let decision = run(&leaving, &with_odd(entry));
@@ -185,7 +185,7 @@ fn an_entry_that_cannot_be_read_is_no_absence_of_what_is_adopted_or_deleted() {
         itself: Some(Err(Error::NotFound)),
         ..with_odd(odd(Some("zzzzzzzzzzzzzzzzzzzz"), None))
     };
-    assert_eq!(run(&deleting, &gone).step, Some(Step::LetGo(Farewell::Remove)));
+    assert_eq!(run(&deleting, &gone).step, Some(Step::Release(Release::Remove)));
 }
 
 fn reading(lacking: Vec<Lacking>) -> Reading {

@@ -141,7 +141,7 @@ pub(super) fn name_of(entry: &Unreadable) -> String {
 }
 
 /// Decides for an object without a ref.
-pub(super) fn birth(
+pub(super) fn create(
     project: &SupabaseProject,
     observed: &Observed,
     inputs: &Inputs<'_>,
@@ -202,7 +202,7 @@ pub(super) fn birth(
             rest(draft, Requeue::After(SLOW))
         }
         Candidate::InTheWay(listed) => in_the_way(project, observed, draft, &listed),
-        Candidate::None => create(project, observed, inputs, draft, organization, listing),
+        Candidate::None => create_project(project, observed, inputs, draft, organization, listing),
     }
 }
 
@@ -265,7 +265,7 @@ fn ambiguous(mut draft: Draft, what: &str) -> ProjectDecision {
     rest(draft, Requeue::After(SLOW))
 }
 
-fn create(
+fn create_project(
     project: &SupabaseProject,
     observed: &Observed,
     inputs: &Inputs<'_>,

@@ -42,7 +42,7 @@ const RESTORING: Duration = Duration::from_secs(24 * 3600);
 const WAKES: i64 = 3;
 
 /// Decides for an object with a ref.
-pub(super) fn life(
+pub(super) fn follow(
     project: &SupabaseProject,
     observed: &Observed,
     inputs: &Inputs<'_>,

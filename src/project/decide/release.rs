@@ -6,15 +6,15 @@ use super::{ProjectDecision, rest};
 use crate::api::{ConditionType, Reason, annotations};
 use crate::controller::{Decision, Note, Requeue};
 use crate::project::draft::Draft;
-use crate::project::facts::{Farewell, Problem, Step};
+use crate::project::facts::{Problem, Release, Step};
 use crate::rules::conditions::Truth;
 
 /// Between looks at what somebody must do.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
-pub(super) fn let_go(draft: Draft, farewell: Farewell, note: Option<Note>) -> ProjectDecision {
+pub(super) fn release(draft: Draft, release: Release, note: Option<Note>) -> ProjectDecision {
     Decision {
-        step: Some(Step::LetGo(farewell)),
+        step: Some(Step::Release(release)),
         status: draft.finish(),
         requeue: Requeue::OnChange,
         notes: note.into_iter().collect(),

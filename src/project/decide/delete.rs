@@ -14,15 +14,15 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
-use super::parting::{LOOK_AGAIN, blocked, going, let_go, no_credentials};
 use super::record::{lasted, may_turn_up, was_seen};
+use super::release::{LOOK_AGAIN, blocked, going, no_credentials, release};
 use super::{ProjectDecision, SLOW, act, deletes, resolve, trouble};
 use crate::api::project::Attempt;
 use crate::api::{ConditionType, Reason, SupabaseProject, annotations};
 use crate::controller::{Inputs, Note, Requeue};
 use crate::management::{Error, Status, Withheld};
 use crate::project::draft::Draft;
-use crate::project::facts::{Farewell, Observed, Problem, Step};
+use crate::project::facts::{Observed, Problem, Release, Step};
 
 /// How long the platform may take to delete a project.
 const DELETING: Duration = Duration::from_secs(3600);
@@ -47,7 +47,7 @@ pub(in crate::project) fn goes_without_looking(project: &SupabaseProject) -> boo
 }
 
 /// Decides for an object that is being deleted.
-pub(super) fn leave(
+pub(super) fn delete(
     project: &SupabaseProject,
     observed: &Observed,
     inputs: &Inputs<'_>,
@@ -57,7 +57,7 @@ pub(super) fn leave(
     let reference = draft.status.reference.clone();
     let unsettled = reference.is_none() && draft.status.has_unsettled_attempt();
     if reference.is_none() && !unsettled {
-        return let_go(draft, Farewell::Remove, None);
+        return release(draft, Release::Remove, None);
     }
     let create_name = creation.map(|creation| creation.name).unwrap_or_default();
     let known_as = reference.clone().unwrap_or_else(|| create_name.clone());
@@ -67,11 +67,13 @@ pub(super) fn leave(
             "Orphaned",
             format!("left behind in organization {organization}, as asked for: {known_as}"),
         );
-        let farewell = reference.map_or(Farewell::LeaveAlone, Farewell::Keep);
-        return let_go(draft, farewell, Some(note));
+        let leaves = reference.map_or(Release::LeaveAlone, Release::Keep);
+        return release(draft, leaves, Some(note));
     }
     match reference {
-        Some(reference) if deletes(project) => delete(project, observed, inputs, draft, &reference),
+        Some(reference) if deletes(project) => {
+            delete_project(project, observed, inputs, draft, &reference)
+        }
         Some(reference) => {
             let note = Note::normal(
                 "Retained",
@@ -80,7 +82,7 @@ pub(super) fn leave(
                     project.password_secret_name()
                 ),
             );
-            let_go(draft, Farewell::Keep(reference), Some(note))
+            release(draft, Release::Keep(reference), Some(note))
         }
         None if project.spec.suspend && deletes(project) => suspended(draft),
         None => resolve::resolve(project, observed, inputs, draft, &create_name),
@@ -96,7 +98,7 @@ fn suspended(draft: Draft) -> ProjectDecision {
 }
 
 /// Asks for the deletion, and lets go when the project was seen gone.
-fn delete(
+fn delete_project(
     project: &SupabaseProject,
     observed: &Observed,
     inputs: &Inputs<'_>,
@@ -131,7 +133,7 @@ fn delete(
             | Error::Withheld(Withheld::NoCredential),
         )) => blocked(draft, &no_credentials(reference), Requeue::After(LOOK_AGAIN)),
         Some(Ok(itself)) if itself.status == Status::Removed => {
-            let_go(draft, Farewell::Remove, None)
+            release(draft, Release::Remove, None)
         }
         Some(Err(Error::NotFound | Error::Removed)) => {
             not_found(observed, inputs, draft, reference, on_list)
@@ -163,14 +165,14 @@ fn not_found(
 ) -> ProjectDecision {
     // After our own DELETE was answered, the ref's own answer is enough.
     if observed.delete_accepted.is_some() {
-        return let_go(draft, Farewell::Remove, None);
+        return release(draft, Release::Remove, None);
     }
     if may_turn_up(&draft.status, inputs.now) && !was_seen(&draft.status) {
         let message = "waiting for the platform to show the project that was created a moment ago";
         return going(draft, message, Requeue::After(observed.transition_interval));
     }
     match on_list {
-        Some(false) => let_go(draft, Farewell::Remove, None),
+        Some(false) => release(draft, Release::Remove, None),
         Some(true) => {
             act(Step::Delete, deleting(draft), Requeue::After(observed.transition_interval))
         }

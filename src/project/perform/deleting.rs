@@ -9,7 +9,7 @@ use crate::ending;
 use crate::kubernetes;
 use crate::management::{self, Rejection};
 use crate::project::decide::trouble;
-use crate::project::facts::{Farewell, Problem};
+use crate::project::facts::{Problem, Release};
 use crate::rules::conditions::Truth;
 
 impl Hand<'_> {
@@ -66,11 +66,11 @@ impl Hand<'_> {
         }
     }
 
-    pub(super) async fn let_go(&self, farewell: Farewell, status: ProjectStatus) -> Done {
-        let done = match &farewell {
-            Farewell::Keep(reference) => self.retain(reference).await,
-            Farewell::Remove => self.vault().remove().await,
-            Farewell::LeaveAlone => Ok(()),
+    pub(super) async fn release(&self, release: Release, status: ProjectStatus) -> Done {
+        let done = match &release {
+            Release::Keep(reference) => self.retain(reference).await,
+            Release::Remove => self.vault().remove().await,
+            Release::LeaveAlone => Ok(()),
         };
         // The object is about to go: its status has nothing more to tell.
         let status = if self.project.status.is_some() {
