@@ -85,7 +85,7 @@ pub struct Sighting {
 
 /// The Secret that keeps the database password.
 #[derive(Clone, Debug)]
-pub enum PasswordSecret {
+pub enum FoundPassword {
     /// Not there.
     Missing,
     /// There.
@@ -249,7 +249,7 @@ pub struct Observed {
     /// Keys and endpoints; only where an output needs writing, or they are due to be compared.
     pub reading: Option<Result<Reading, Error>>,
     /// The password Secret.
-    pub password: PasswordSecret,
+    pub password: FoundPassword,
     /// The supplied password; none if none is declared.
     pub supplied: Option<Result<Supplied, Problem>>,
     /// A lost password that was found again in one of our outputs or in the supplied Secret.
@@ -271,7 +271,7 @@ pub struct Observed {
 impl Observed {
     /// What stands for the password in the digests of outputs: the digest that is recorded, or is about to be.
     pub fn password_mark<'a>(&'a self, recorded: Option<&'a str>) -> Option<&'a str> {
-        let PasswordSecret::There(kept) = &self.password else {
+        let FoundPassword::There(kept) = &self.password else {
             return recorded;
         };
         let matched = recorded.is_some() && kept.digest.as_deref() == recorded;

@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Api, Client, ResourceExt as _};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::facts::{Kept, PasswordSecret};
+use super::facts::{FoundPassword, Kept};
 use crate::api::{ObjectKey, SupabaseProject, labels};
 use crate::kubernetes::{self, Bare, Error, Lean as _, Shape};
 use crate::outputs::{self, Belonging};
@@ -58,14 +58,14 @@ fn records_unbound(project: &SupabaseProject) -> bool {
 
 /// The Secret of a project.
 #[derive(Debug)]
-pub struct Vault<'a> {
+pub struct PasswordSecret<'a> {
     api: Api<Secret>,
     projects: Api<SupabaseProject>,
     project: &'a SupabaseProject,
     key: &'a DigestKey,
 }
 
-impl<'a> Vault<'a> {
+impl<'a> PasswordSecret<'a> {
     /// The vault of a project.
     pub fn of(client: &Client, project: &'a SupabaseProject, key: &'a DigestKey) -> Self {
         let namespace = project.namespace().unwrap_or_default();
@@ -82,10 +82,10 @@ impl<'a> Vault<'a> {
     }
 
     /// What is there.
-    pub async fn look(&self) -> Result<PasswordSecret, Error> {
+    pub async fn look(&self) -> Result<FoundPassword, Error> {
         match self.read().await? {
-            None => Ok(PasswordSecret::Missing),
-            Some(secret) => Ok(PasswordSecret::There(self.kept(&secret).await?)),
+            None => Ok(FoundPassword::Missing),
+            Some(secret) => Ok(FoundPassword::There(self.kept(&secret).await?)),
         }
     }
 

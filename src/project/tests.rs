@@ -157,7 +157,7 @@ fn observed() -> Observed {
         itself: None,
         health: None,
         reading: None,
-        password: PasswordSecret::There(kept()),
+        password: FoundPassword::There(kept()),
         supplied: None,
         recovered: None,
         wanted: Vec::new(),
@@ -209,7 +209,7 @@ fn claims(decision: &Decision<Step, ProjectStatus>) -> Option<(&str, bool)> {
     }
 }
 
-mod birth {
+mod create {
     use super::*;
 
     #[test]
@@ -396,7 +396,7 @@ mod birth {
     fn a_taken_name_is_told_first_and_a_ref_only_if_a_secret_of_ours_names_it() {
         let look = |reference: &str, orphaned, adoption| {
             let observed = Observed {
-                password: PasswordSecret::There(Kept {
+                password: FoundPassword::There(Kept {
                     belonging: Belonging::Other { uid: "u0".into(), project: "orders".into() },
                     orphaned,
                     reference: Some(reference.into()),
@@ -434,7 +434,7 @@ mod birth {
             },
             Kept { digest: None, password: None, ..kept() },
         ] {
-            let blocked = Observed { password: PasswordSecret::There(password), ..observed() };
+            let blocked = Observed { password: FoundPassword::There(password), ..observed() };
             let decision = run(&plain(), &blocked);
             assert_eq!(ready(&decision), ("False", "PasswordSecretConflict"));
             assert_eq!(decision.step, None);
@@ -466,7 +466,7 @@ mod birth {
     }
 }
 
-mod life {
+mod follow {
     use super::*;
 
     fn living() -> SupabaseProject {
@@ -651,7 +651,7 @@ mod life {
             now(),
         );
         let lost = Observed {
-            password: PasswordSecret::Missing,
+            password: FoundPassword::Missing,
             health: Some(Ok(healthy())),
             ..seen("team-a-orders", Status::ActiveHealthy)
         };
@@ -717,8 +717,8 @@ mod life {
 
     #[test]
     fn the_password_table() {
-        let lost = || PasswordSecret::Missing;
-        let edited = || PasswordSecret::There(Kept { digest: Some("dx".into()), ..kept() });
+        let lost = || FoundPassword::Missing;
+        let edited = || FoundPassword::There(Kept { digest: Some("dx".into()), ..kept() });
         let used = || {
             let outputs = vec![crate::api::project::OutputStatus {
                 name: "o".into(),
@@ -760,17 +760,17 @@ mod life {
         }
         // A reset whose answer was lost goes on.
         let pending = at(used(), json!({}), &|o| {
-            o.password = PasswordSecret::There(Kept { pending: true, ..kept() });
+            o.password = FoundPassword::There(Kept { pending: true, ..kept() });
         });
         assert_eq!(pending.step, Some(Step::ResetPassword));
         // Somebody else's Secret.
         let foreign = at(used(), json!({}), &|o| {
-            o.password = PasswordSecret::There(Kept { belonging: Belonging::Foreign, ..kept() });
+            o.password = FoundPassword::There(Kept { belonging: Belonging::Foreign, ..kept() });
         });
         assert_eq!(ready(&foreign), ("False", "PasswordSecretConflict"));
         // The ref is not noted yet.
         let unnoted = at(created(), json!({}), &|o| {
-            o.password = PasswordSecret::There(Kept { reference: None, ..kept() });
+            o.password = FoundPassword::There(Kept { reference: None, ..kept() });
         });
         assert_eq!(unnoted.step, Some(Step::KeepPassword(PasswordSource::Kept)));
     }
@@ -795,14 +795,14 @@ mod life {
             };
             run(&with(plain(), adopted.clone()), &observed)
         };
-        assert_eq!(ready(&look(PasswordSecret::Missing, None)), ("False", "PasswordUnknown"));
+        assert_eq!(ready(&look(FoundPassword::Missing, None)), ("False", "PasswordUnknown"));
         let supplied = Supplied { digest: "ds".into(), password: "pw-s".into() };
         assert_eq!(
-            look(PasswordSecret::Missing, Some(Ok(supplied))).step,
+            look(FoundPassword::Missing, Some(Ok(supplied))).step,
             Some(Step::KeepPassword(PasswordSource::Supplied))
         );
         let left = |reference: &str, orphaned| {
-            PasswordSecret::There(Kept {
+            FoundPassword::There(Kept {
                 belonging: Belonging::Other { uid: "u0".into(), project: "orders".into() },
                 orphaned,
                 reference: Some(reference.into()),

@@ -7,7 +7,7 @@ use kube::{Api, ResourceExt as _};
 use super::Projects;
 use super::decide::{Written, conflict, is_waited_for, settle};
 use super::draft::Draft;
-use super::facts::{Observed, PasswordSecret, Problem, Reading, Source, Wanted};
+use super::facts::{FoundPassword, Observed, Problem, Reading, Source, Wanted};
 use super::password::object;
 use super::versions::Item;
 use crate::api::project::Endpoints;
@@ -76,12 +76,12 @@ pub(super) async fn write(
 fn password(observed: &Observed, draft: &Draft) -> Option<secrecy::SecretString> {
     let known = draft.status.credentials.as_ref()?.password_digest.as_deref()?;
     match &observed.password {
-        PasswordSecret::There(kept)
+        FoundPassword::There(kept)
             if kept.belonging == Belonging::Ours && kept.digest.as_deref() == Some(known) =>
         {
             kept.password.clone()
         }
-        PasswordSecret::There(_) | PasswordSecret::Missing => observed.recovered.clone(),
+        FoundPassword::There(_) | FoundPassword::Missing => observed.recovered.clone(),
     }
 }
 

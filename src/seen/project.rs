@@ -229,7 +229,7 @@ mod tests {
             "spec": {
                 "connectionRef": {"name": "acme"}, "powerState": "Hibernated", "deletionPolicy": "Archive",
                 "database": {"password": {"secretKeyRef": {"name": "supplied", "key": "k"}, "onLost": {"new": 1}}},
-                "outputs": [{"name": "a", "kind": "Vault"}, {"name": "b"}],
+                "outputs": [{"name": "a", "kind": "PasswordSecret"}, {"name": "b"}],
             },
             "status": {"ref": "r", "creation": {"name": "n", "attempts": [{"outcome": "Odd"}]}, "conditions": 7},
         }))

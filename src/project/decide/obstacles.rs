@@ -8,7 +8,7 @@ use crate::controller::Requeue;
 use crate::management::ListedProject;
 use crate::outputs::Belonging;
 use crate::project::draft::Draft;
-use crate::project::facts::{Observed, PasswordSecret, Problem};
+use crate::project::facts::{FoundPassword, Observed, Problem};
 
 /// Why no create call can be made, whatever the platform says.
 pub(super) fn unpostable(project: &SupabaseProject, observed: &Observed) -> Option<Problem> {
@@ -21,7 +21,7 @@ pub(super) fn unpostable(project: &SupabaseProject, observed: &Observed) -> Opti
     }
     let secret = project.password_secret_name();
     match &observed.password {
-        PasswordSecret::There(kept) if kept.belonging != Belonging::Ours => {
+        FoundPassword::There(kept) if kept.belonging != Belonging::Ours => {
             let message = retained(observed).map_or_else(
                 || {
                     format!(
@@ -40,14 +40,14 @@ pub(super) fn unpostable(project: &SupabaseProject, observed: &Observed) -> Opti
             );
             Some(Problem::new(Reason::PasswordSecretConflict, message))
         }
-        PasswordSecret::There(kept) if kept.digest.is_none() => Some(Problem::new(
+        FoundPassword::There(kept) if kept.digest.is_none() => Some(Problem::new(
             Reason::PasswordSecretConflict,
             format!(
                 "the Secret {secret} was edited and holds no usable password; write one under its key password \
                  (the one that was there, if anybody may have got it): 4 to 256 characters, no line break at its end"
             ),
         )),
-        PasswordSecret::There(_) | PasswordSecret::Missing => None,
+        FoundPassword::There(_) | FoundPassword::Missing => None,
     }
 }
 
@@ -58,10 +58,10 @@ pub(in crate::project) fn needs_no_list(project: &SupabaseProject, observed: &Ob
 }
 
 /// Whether the password Secret that is there is not this object's.
-pub(super) fn is_foreign(password: &PasswordSecret) -> bool {
+pub(super) fn is_foreign(password: &FoundPassword) -> bool {
     match password {
-        PasswordSecret::There(kept) => kept.belonging != Belonging::Ours,
-        PasswordSecret::Missing => false,
+        FoundPassword::There(kept) => kept.belonging != Belonging::Ours,
+        FoundPassword::Missing => false,
     }
 }
 
@@ -115,7 +115,7 @@ pub(super) fn in_the_way(
 /// The ref of the project whose password an earlier object of this name has left behind.
 fn retained(observed: &Observed) -> Option<&str> {
     match &observed.password {
-        PasswordSecret::There(kept) if kept.orphaned => kept.reference.as_deref(),
-        PasswordSecret::There(_) | PasswordSecret::Missing => None,
+        FoundPassword::There(kept) if kept.orphaned => kept.reference.as_deref(),
+        FoundPassword::There(_) | FoundPassword::Missing => None,
     }
 }

@@ -4,7 +4,7 @@ use super::record::was_created;
 use crate::api::project::{OnLost, PasswordOrigin};
 use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject};
 use crate::outputs::Belonging;
-use crate::project::facts::{Observed, PasswordSecret, PasswordSource, Problem};
+use crate::project::facts::{FoundPassword, Observed, PasswordSource, Problem};
 use crate::rules::conditions;
 use crate::rules::digest::comparable;
 
@@ -33,8 +33,8 @@ pub(super) fn password(
     let created = was_created(status);
     let supplied = observed.usable_supplied();
     let kept = match &observed.password {
-        PasswordSecret::Missing => None,
-        PasswordSecret::There(kept) => Some(kept),
+        FoundPassword::Missing => None,
+        FoundPassword::There(kept) => Some(kept),
     };
     if let Some(kept) = kept
         && kept.belonging != Belonging::Ours
@@ -107,7 +107,7 @@ fn foreign(project: &SupabaseProject, keeps: Option<&str>) -> Problem {
 /// A digest from before digests were bound to their object gives way to one that is, once the password has shown
 /// that it is the one.
 pub(super) fn rebind(observed: &Observed, status: &mut ProjectStatus) {
-    let PasswordSecret::There(kept) = &observed.password else {
+    let FoundPassword::There(kept) = &observed.password else {
         return;
     };
     let (Some(old), Some(new)) = (&kept.digest, &kept.bound) else {

@@ -13,9 +13,9 @@ use kube::ResourceExt as _;
 
 use super::Projects;
 use super::decide::{self, Candidate};
-use super::facts::{Link, Listing, Observed, PasswordSecret, Presence, Sighting};
+use super::facts::{FoundPassword, Link, Listing, Observed, Presence, Sighting};
 use super::memory::Memo;
-use super::password::Vault;
+use super::password::PasswordSecret;
 use super::versions::Item;
 use crate::api::project::{AdoptionPolicy, AttemptOutcome, DeletionPolicy, PowerState};
 use crate::api::{ObjectKey, ProjectStatus, SupabaseProject, annotations};
@@ -61,7 +61,7 @@ pub(super) async fn observe(
         itself: None,
         health: None,
         reading: None,
-        password: PasswordSecret::Missing,
+        password: FoundPassword::Missing,
         supplied: None,
         recovered: None,
         wanted: Vec::new(),
@@ -162,8 +162,8 @@ impl Reader<'_> {
         self.project.uid().unwrap_or_default()
     }
 
-    fn vault(&self) -> Vault<'_> {
-        Vault::of(&self.projects.context.client, self.project, &self.projects.digest_key)
+    fn password_secret(&self) -> PasswordSecret<'_> {
+        PasswordSecret::of(&self.projects.context.client, self.project, &self.projects.digest_key)
     }
 
     async fn creating(&self, observed: &mut Observed, leaving: bool) -> Result<(), Error> {
@@ -178,7 +178,7 @@ impl Reader<'_> {
             return Ok(());
         }
         if !leaving {
-            observed.password = self.vault().look().await?;
+            observed.password = self.password_secret().look().await?;
             observed.supplied = self.supplied().await?;
             // No list for what cannot come to anything yet.
             let creates = self.project.spec.adoption.policy == AdoptionPolicy::CreateOnly;
@@ -231,7 +231,7 @@ impl Reader<'_> {
         let status = self.project.status.as_ref();
         let tried = status.is_some_and(|status| status.creation.is_some());
         let creates = self.project.spec.adoption.policy == AdoptionPolicy::CreateOnly;
-        let alone = matches!(observed.password, PasswordSecret::Missing);
+        let alone = matches!(observed.password, FoundPassword::Missing);
         if tried || !creates || !alone {
             return None;
         }
@@ -339,10 +339,10 @@ impl Reader<'_> {
         {
             return Ok(());
         }
-        observed.password = self.vault().look().await?;
+        observed.password = self.password_secret().look().await?;
         let version = match &observed.password {
-            PasswordSecret::There(kept) => kept.meta.resource_version.as_deref(),
-            PasswordSecret::Missing => None,
+            FoundPassword::There(kept) => kept.meta.resource_version.as_deref(),
+            FoundPassword::Missing => None,
         };
         let name = self.project.password_secret_name();
         let key = ObjectKey::of(self.project);

@@ -10,7 +10,7 @@ use super::Reader;
 use crate::api::{ObjectKey, Output, OutputKind, ProjectStatus, Reason, SupabaseProject};
 use crate::kubernetes::{self, Bare, Error, Lean as _};
 use crate::outputs::{self, Belonging, Found};
-use crate::project::facts::{Observed, PasswordSecret, Problem, Supplied, Wanted};
+use crate::project::facts::{FoundPassword, Observed, Problem, Supplied, Wanted};
 use crate::project::password::{digest, object, unbound};
 use crate::project::versions::Item;
 use crate::rules::digest::is_bound;
@@ -53,8 +53,8 @@ impl Reader<'_> {
             status.credentials.as_ref().and_then(|known| known.password_digest.as_deref());
         let mark = observed.password_mark(recorded).map(str::to_owned);
         let former = match &observed.password {
-            PasswordSecret::There(kept) => kept.password.as_ref(),
-            PasswordSecret::Missing => None,
+            FoundPassword::There(kept) => kept.password.as_ref(),
+            FoundPassword::Missing => None,
         };
         let former = former
             .map(|password| unbound(&self.projects.digest_key, password.expose_secret()))
@@ -164,7 +164,7 @@ impl Reader<'_> {
         let recorded =
             status.credentials.as_ref().and_then(|known| known.password_digest.as_deref());
         let Some(recorded) = recorded else { return };
-        if let PasswordSecret::There(kept) = &observed.password
+        if let FoundPassword::There(kept) = &observed.password
             && kept.digest.as_deref() == Some(recorded)
         {
             observed.recovered.clone_from(&kept.password);

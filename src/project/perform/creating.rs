@@ -13,7 +13,7 @@ use crate::controller::{Note, Outcome, Reconcile, Requeue};
 use crate::kubernetes;
 use crate::management::{self, NewProject, OrganizationSlug, Region, Rejection};
 use crate::outputs::Belonging;
-use crate::project::facts::{Claim, Kept, Order, PasswordSecret};
+use crate::project::facts::{Claim, FoundPassword, Kept, Order};
 use crate::rules::conditions::Truth;
 use crate::rules::password;
 
@@ -215,13 +215,13 @@ impl Hand<'_> {
     ) -> Result<SecretString, kubernetes::Error> {
         let supplied = self.observed.usable_supplied();
         let open = status.creation.iter().any(|creation| !creation.attempts.is_empty());
-        if let PasswordSecret::There(kept) = &self.observed.password
+        if let FoundPassword::There(kept) = &self.observed.password
             && let Some(password) = &kept.password
         {
             let outdated =
                 supplied.filter(|supplied| !open && Some(&supplied.digest) != kept.digest.as_ref());
             if let Some(supplied) = outdated {
-                self.vault().put(&supplied.password, None).await?;
+                self.password_secret().put(&supplied.password, None).await?;
                 return Ok(supplied.password.clone());
             }
             return Ok(password.clone());
@@ -230,7 +230,7 @@ impl Hand<'_> {
             || SecretString::from(password::generate(self.projects.context.random.as_ref())),
             |supplied| supplied.password.clone(),
         );
-        self.vault().make(&password, None).await?;
+        self.password_secret().make(&password, None).await?;
         Ok(password)
     }
 
@@ -341,19 +341,19 @@ impl Hand<'_> {
 
     /// The password Secret, if it is ours and keeps the password of this digest: looked at now.
     async fn kept_as(&self, digest: &str) -> Option<Kept> {
-        match self.vault().look().await {
-            Ok(PasswordSecret::There(kept))
+        match self.password_secret().look().await {
+            Ok(FoundPassword::There(kept))
                 if kept.belonging == Belonging::Ours && kept.digest.as_deref() == Some(digest) =>
             {
                 Some(kept)
             }
-            Ok(PasswordSecret::There(_) | PasswordSecret::Missing) | Err(_) => None,
+            Ok(FoundPassword::There(_) | FoundPassword::Missing) | Err(_) => None,
         }
     }
 
     /// Notes on the password Secret whose password it keeps. What fails here is done by a later reconcile.
     async fn label_password(&self, kept: &Kept, claim: &Claim) {
-        if let Err(error) = self.vault().note_reference(kept, &claim.reference).await {
+        if let Err(error) = self.password_secret().note_reference(kept, &claim.reference).await {
             warn!(
                 error = &error as &dyn std::error::Error,
                 "the ref could not be noted on the password Secret yet"

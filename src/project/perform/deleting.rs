@@ -69,7 +69,7 @@ impl Hand<'_> {
     pub(super) async fn release(&self, release: Release, status: ProjectStatus) -> Done {
         let done = match &release {
             Release::Keep(reference) => self.retain(reference).await,
-            Release::Remove => self.vault().remove().await,
+            Release::Remove => self.password_secret().remove().await,
             Release::LeaveAlone => Ok(()),
         };
         // The object is about to go: its status has nothing more to tell.
@@ -104,6 +104,6 @@ impl Hand<'_> {
     async fn retain(&self, reference: &str) -> Result<(), kubernetes::Error> {
         let known = self.project.status.as_ref().and_then(|status| status.credentials.as_ref());
         let known = known.and_then(|known| known.password_digest.as_deref());
-        self.vault().retain(reference, known).await
+        self.password_secret().retain(reference, known).await
     }
 }

@@ -7,7 +7,7 @@ use crate::api::project::{Credentials, PasswordOrigin};
 use crate::api::{ProjectStatus, Reason, SupabaseProject};
 use crate::controller::{Note, Outcome, Reconcile, Requeue};
 use crate::management;
-use crate::project::facts::{PasswordSecret, PasswordSource};
+use crate::project::facts::{FoundPassword, PasswordSource};
 use crate::project::password::bound;
 use crate::rules::password;
 
@@ -21,8 +21,8 @@ impl Hand<'_> {
     ) -> Done {
         let supplied = self.observed.usable_supplied();
         let kept = match &self.observed.password {
-            PasswordSecret::There(kept) => kept.password.clone(),
-            PasswordSecret::Missing => None,
+            FoundPassword::There(kept) => kept.password.clone(),
+            FoundPassword::Missing => None,
         };
         let password = match source {
             PasswordSource::Recovered => self.observed.recovered.clone(),
@@ -33,7 +33,7 @@ impl Hand<'_> {
             return Outcome::failed(status, Requeue::Backoff);
         };
         let reference = status.reference.clone();
-        if let Err(error) = self.vault().put(&password, reference.as_deref()).await {
+        if let Err(error) = self.password_secret().put(&password, reference.as_deref()).await {
             return self.kubernetes(&error, "keeping the database password", reconcile.stored());
         }
         let known = status.credentials.get_or_insert(Credentials {
@@ -78,7 +78,7 @@ impl Hand<'_> {
                 reconcile.stored(),
             );
         }
-        let next = match self.vault().note_next(fresh).await {
+        let next = match self.password_secret().note_next(fresh).await {
             Ok(next) => next,
             Err(error) => {
                 return self.kubernetes(
@@ -107,7 +107,7 @@ impl Hand<'_> {
                 reconcile.stored(),
             );
         }
-        if let Err(error) = self.vault().put(&next, Some(reference.as_str())).await {
+        if let Err(error) = self.password_secret().put(&next, Some(reference.as_str())).await {
             return self.kubernetes(
                 &error,
                 "keeping the new database password",

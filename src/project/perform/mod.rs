@@ -14,7 +14,7 @@ use tracing::warn;
 use super::decide::trouble;
 use super::draft::Draft;
 use super::facts::{Observed, Problem, Step};
-use super::password::{self, Vault};
+use super::password::{self, PasswordSecret};
 use super::{Projects, writing};
 use crate::api::{ConditionType, ObjectKey, ProjectStatus, Reason, SupabaseProject};
 use crate::controller::{Note, Outcome, Reconcile, Requeue};
@@ -79,8 +79,8 @@ impl Hand<'_> {
         self.projects.context.clock.uptime()
     }
 
-    fn vault(&self) -> Vault<'_> {
-        Vault::of(&self.projects.context.client, self.project, &self.projects.digest_key)
+    fn password_secret(&self) -> PasswordSecret<'_> {
+        PasswordSecret::of(&self.projects.context.client, self.project, &self.projects.digest_key)
     }
 
     /// Digest of a password, as the object records it.
