@@ -89,8 +89,8 @@ impl Error {
     /// The same with the API server's own words, where they help and may be shown.
     pub(super) fn saying(self, words: Option<String>) -> Self {
         match (self, words) {
-            (Self::Forbidden(Refusal::Admission(by, _)), words) => {
-                Self::Forbidden(Refusal::Admission(by, words))
+            (Self::Forbidden(Refusal::OrganizationPolicy(by, _)), words) => {
+                Self::Forbidden(Refusal::OrganizationPolicy(by, words))
             }
             (Self::Invalid, Some(words)) => Self::Forbidden(Refusal::Invalid(words)),
             (error, _) => error,
@@ -134,7 +134,7 @@ pub enum Refusal {
     /// A quota of the namespace.
     Quota,
     /// An admission webhook or policy, by name where it is known, with its words where they may be shown.
-    Admission(Option<String>, Option<String>),
+    OrganizationPolicy(Option<String>, Option<String>),
     /// The API server itself takes the object for invalid, in these words.
     Invalid(String),
     /// The authorizer, or nobody that we know.
@@ -154,9 +154,9 @@ impl Refusal {
             sound.then(|| name.to_owned())
         };
         if message.starts_with("admission webhook ") {
-            Self::Admission(named("admission webhook ", '"'), None)
+            Self::OrganizationPolicy(named("admission webhook ", '"'), None)
         } else if message.contains("ValidatingAdmissionPolicy ") {
-            Self::Admission(named("ValidatingAdmissionPolicy ", '\''), None)
+            Self::OrganizationPolicy(named("ValidatingAdmissionPolicy ", '\''), None)
         } else {
             Self::Rights
         }
@@ -167,7 +167,7 @@ impl std::fmt::Display for Refusal {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Quota => formatter.write_str("a quota of the namespace is used up"),
-            Self::Admission(name, words) => {
+            Self::OrganizationPolicy(name, words) => {
                 if let Some(name) = name {
                     write!(formatter, "the admission policy {name} does not allow it")?;
                 } else {
@@ -245,11 +245,11 @@ mod tests {
             "admission webhook \"policy.example.com\" denied the request: password hunter2";
         for (message, refusal) in [
             ("pods \"x\" is forbidden: exceeded quota: q, requested: 1", Refusal::Quota),
-            (webhook, Refusal::Admission(Some("policy.example.com".into()), None)),
-            ("admission webhook \"a b\" denied", Refusal::Admission(None, None)),
+            (webhook, Refusal::OrganizationPolicy(Some("policy.example.com".into()), None)),
+            ("admission webhook \"a b\" denied", Refusal::OrganizationPolicy(None, None)),
             (
                 "secrets \"x\" is forbidden: ValidatingAdmissionPolicy 'no-secrets' with binding 'b' denied",
-                Refusal::Admission(Some("no-secrets".into()), None),
+                Refusal::OrganizationPolicy(Some("no-secrets".into()), None),
             ),
             ("secrets \"x\" is forbidden: User \"y\" cannot get resource", Refusal::Rights),
         ] {

@@ -43,8 +43,8 @@
 //! is known to be dead: where a platform grants a grace to replayed tokens, it is short. Tokens that nothing vouches for
 //! are tried at a growing distance while the platform refuses them (`session::refusals`).
 
-mod admission;
 mod grants;
+mod policy;
 mod recovery;
 mod tokens;
 
@@ -52,8 +52,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-pub use admission::Admission;
 pub use grants::{offered, sweep};
+pub use policy::OrganizationPolicy;
 
 use super::describe;
 use super::facts::{Credentials, Observed, Problem, Read, Source, Step};
@@ -119,7 +119,7 @@ pub fn decide<C: Connection>(
     inputs: &Inputs<'_>,
 ) -> Decision<Step, ConnectionStatus> {
     let at = At { now: inputs.now, uptime: inputs.uptime };
-    let plan = plan(&Admission::of(object), observed, at);
+    let plan = plan(&OrganizationPolicy::of(object), observed, at);
     let stored = Connection::status(object).cloned().unwrap_or_default();
     Decision {
         // What is said is said when nothing is left to be done.
@@ -135,14 +135,14 @@ pub fn decide<C: Connection>(
 }
 
 /// What to do and to say.
-pub fn plan(admission: &Admission<'_>, observed: &Observed, at: At) -> Plan {
+pub fn plan(policy: &OrganizationPolicy<'_>, observed: &Observed, at: At) -> Plan {
     let unused = observed.users.as_ref().is_some_and(|users| users.count == 0);
     if unused {
         return leave(observed);
     }
     let course = match &observed.credentials {
-        Credentials::Pat(read) => personal(admission, observed, read, at),
-        Credentials::OAuth { app, seed } => tokens::course(admission, observed, app, seed, at),
+        Credentials::Pat(read) => personal(policy, observed, read, at),
+        Credentials::OAuth { app, seed } => tokens::course(policy, observed, app, seed, at),
     };
     let course = held_back(observed, course, at);
     let Course { mut step, mut report, until } = course;
@@ -236,7 +236,7 @@ fn leave(observed: &Observed) -> Plan {
 }
 
 fn personal(
-    admission: &Admission<'_>,
+    policy: &OrganizationPolicy<'_>,
     observed: &Observed,
     read: &Read<(Token, bool)>,
     at: At,
@@ -253,7 +253,7 @@ fn personal(
                 "the platform does not accept the personal access token; it may have expired or been revoked: put \
                  a new one into the Secret",
             );
-            try_access(admission, observed, token, Source::Pat, at)
+            try_access(policy, observed, token, Source::Pat, at)
                 .unwrap_or_else(|| Course::rest(Report::stalled(rejected)))
         }
     }
@@ -261,7 +261,7 @@ fn personal(
 
 /// What an access token is good for; nothing if it was rejected.
 fn try_access(
-    admission: &Admission<'_>,
+    policy: &OrganizationPolicy<'_>,
     observed: &Observed,
     token: &Token,
     source: Source,
@@ -275,7 +275,7 @@ fn try_access(
                 Some(Verdict::Works { organizations, .. }) => Report {
                     in_use: Some(source),
                     remark: observed.memory.last_failure().map(|_| trouble(observed)),
-                    ..Report::of(admission.judge(organizations.as_deref()))
+                    ..Report::of(policy.judge(organizations.as_deref()))
                 },
                 Some(Verdict::Rejected { .. }) | None => Report::waiting(trouble(observed)),
             };
@@ -288,7 +288,7 @@ fn try_access(
                 step: stale.then_some(Step::Probe(source)),
                 report: Report {
                     in_use: Some(source),
-                    ..Report::of(admission.judge(organizations.as_deref()))
+                    ..Report::of(policy.judge(organizations.as_deref()))
                 },
                 until: None,
             })

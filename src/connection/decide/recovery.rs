@@ -106,9 +106,8 @@ impl Case<'_> {
             if stale {
                 return self.probe(Source::State);
             }
-            let mut course =
-                try_access(self.admission, self.observed, token, Source::State, self.at)
-                    .unwrap_or_else(waiting);
+            let mut course = try_access(self.policy, self.observed, token, Source::State, self.at)
+                .unwrap_or_else(waiting);
             if course.report.in_use.is_some() {
                 course.report.expires_at = self.state.expires_at;
             }

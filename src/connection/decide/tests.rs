@@ -140,7 +140,7 @@ fn connection(spec: &str) -> SupabaseConnection {
 
 fn planned(observed: &Observed) -> Plan {
     let object = connection(r#"{"auth": {"oauth": {}}}"#);
-    plan(&Admission::of(&object), observed, at())
+    plan(&OrganizationPolicy::of(&object), observed, at())
 }
 
 /// The step, and the reason of what is said.
@@ -464,7 +464,7 @@ fn only_admitted_organizations_count() {
         let object = connection(spec);
         let seen: Option<Vec<_>> =
             seen.map(|slugs| slugs.iter().map(|slug| organization(slug)).collect());
-        match Admission::of(&object).judge(seen.as_deref()) {
+        match OrganizationPolicy::of(&object).judge(seen.as_deref()) {
             Health::Usable(list) => {
                 Ok(list.iter().map(|one| one.slug.to_string()).collect::<Vec<_>>())
             }
@@ -492,7 +492,7 @@ fn the_organizations_are_asked_for_again_now_and_then() {
     assert_eq!(step(&observed), None);
     let late = At { uptime: UPTIME + RECHECK, ..at() };
     let object = connection(r#"{"auth": {"oauth": {}}}"#);
-    let plan = plan(&Admission::of(&object), &observed, late);
+    let plan = plan(&OrganizationPolicy::of(&object), &observed, late);
     assert_eq!(plan.step, Some(Step::Probe(Source::State)));
     assert!(matches!(plan.report.health, Health::Usable(_)), "in use meanwhile");
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Admission, At, Course, Health, Report, held_until, trouble, try_access};
+use super::{At, Course, Health, OrganizationPolicy, Report, held_until, trouble, try_access};
 use crate::api::Reason;
 use crate::connection::facts::{Observed, Origin, Problem, Read, Seed, Source, Step};
 use crate::session::custody::{App, StateRead, Token, TokenState, Verdict};
@@ -14,7 +14,7 @@ const APART: Duration = Duration::from_secs(60);
 
 /// Everything at hand.
 pub(super) struct Case<'a> {
-    pub(super) admission: &'a Admission<'a>,
+    pub(super) policy: &'a OrganizationPolicy<'a>,
     pub(super) observed: &'a Observed,
     pub(super) state: &'a TokenState,
     pub(super) app: &'a Read<App>,
@@ -49,7 +49,7 @@ pub(super) enum Hold {
 }
 
 pub(super) fn course(
-    admission: &Admission<'_>,
+    policy: &OrganizationPolicy<'_>,
     observed: &Observed,
     app: &Read<App>,
     seed: &Read<Seed>,
@@ -79,7 +79,7 @@ pub(super) fn course(
             )));
         }
     };
-    let case = Case { admission, observed, state, app, at };
+    let case = Case { policy, observed, state, app, at };
     // A seed that cannot be read now may be the spent one: it is waited for, so that it is not taken for a new one.
     if observed.of_another_key && !matches!(seed, Read::Bad(_)) {
         return Course {
@@ -111,7 +111,7 @@ pub(super) fn course(
         }
     }
     if let Offer::Borrowed(access) = &offer
-        && let Some(course) = try_access(admission, observed, access, Source::Seed, at)
+        && let Some(course) = try_access(policy, observed, access, Source::Seed, at)
     {
         return course;
     }
@@ -150,7 +150,7 @@ impl Case<'_> {
         match self.observed.memory.verdict(&access.digest) {
             None => Some(Step::Probe(Source::Seed)),
             Some(Verdict::Works { organizations, .. }) => {
-                let foreign = match self.admission.judge(organizations.as_deref()) {
+                let foreign = match self.policy.judge(organizations.as_deref()) {
                     Health::Stalled(problem) => problem.reason == Reason::OrganizationNotAllowed,
                     Health::Usable(_) | Health::Waiting(_) => false,
                 };
@@ -206,9 +206,7 @@ impl Case<'_> {
                 let verdict = self.observed.memory.verdict(&token.digest);
                 matches!(verdict, Some(Verdict::Works { .. })) && !self.has_ended_since(token)
             })
-            .and_then(|token| {
-                try_access(self.admission, self.observed, token, Source::State, self.at)
-            })
+            .and_then(|token| try_access(self.policy, self.observed, token, Source::State, self.at))
             .map_or_else(|| Report::waiting(trouble(self.observed)), |course| course.report);
         if report.in_use.is_some() {
             report.expires_at = self.state.expires_at;
@@ -292,7 +290,7 @@ impl Case<'_> {
             return self.probe(Source::State);
         }
         let usable = access.and_then(|token| {
-            try_access(self.admission, self.observed, token, Source::State, self.at)
+            try_access(self.policy, self.observed, token, Source::State, self.at)
         });
         match (usable, held) {
             (Some(course), held) => self.in_use(course, held, offer),

@@ -10,7 +10,7 @@ use tracing::warn;
 
 use spending::THROTTLED;
 
-use super::decide::{self, Admission, At, Plan};
+use super::decide::{self, At, OrganizationPolicy, Plan};
 use super::facts::{Credentials, Observed, Origin, Problem, Read, Source, Step};
 use super::report::{Health, Report};
 use super::{Connections, Room, describe};
@@ -90,9 +90,9 @@ struct Acting<'a, C: Connection> {
 impl<C: Connection> Acting<'_, C> {
     /// The plan after a step. Telling the session needs no reconcile of its own.
     fn plan_on(&self, observed: &mut Observed) -> Plan {
-        let admission = Admission::of(self.object);
+        let policy = OrganizationPolicy::of(self.object);
         let at = At { now: self.room.clock.now(), uptime: self.room.clock.uptime() };
-        let plan = decide::plan(&admission, observed, at);
+        let plan = decide::plan(&policy, observed, at);
         if plan.step != Some(Step::Install) {
             return plan;
         }
@@ -100,7 +100,7 @@ impl<C: Connection> Acting<'_, C> {
         observed.memory = self.session.memory();
         observed.replaced = self.session.was_replaced();
         observed.capabilities = self.session.capabilities();
-        decide::plan(&admission, observed, at)
+        decide::plan(&policy, observed, at)
     }
 
     /// Remembers a failure, or that there is none any more.

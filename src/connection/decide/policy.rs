@@ -10,18 +10,18 @@ use crate::management::Organization;
 const MOST: usize = 100;
 
 /// What a connection admits.
-pub struct Admission<'a> {
+pub struct OrganizationPolicy<'a> {
     pin: Option<&'a str>,
     admits: Box<dyn Fn(&str) -> bool + 'a>,
 }
 
-impl std::fmt::Debug for Admission<'_> {
+impl std::fmt::Debug for OrganizationPolicy<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Admission").field("pin", &self.pin).finish_non_exhaustive()
+        formatter.debug_struct("OrganizationPolicy").field("pin", &self.pin).finish_non_exhaustive()
     }
 }
 
-impl<'a> Admission<'a> {
+impl<'a> OrganizationPolicy<'a> {
     /// What this connection admits.
     pub fn of<C: Connection>(object: &'a C) -> Self {
         Self {
