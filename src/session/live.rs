@@ -15,9 +15,9 @@ use super::credential::Credential;
 use super::custody::{App, Applied, Index, Memory, TokenState};
 use super::id::ConnectionId;
 use super::identity::Identity;
+use super::inventory::Inventory;
 use super::line::Line;
 use super::registry::Shared;
-use super::roster::Roster;
 use crate::api::Reason;
 use crate::management::Organization;
 use crate::rules::digest::DigestKey;
@@ -47,7 +47,7 @@ pub(super) struct Inner {
     pub(super) shared: Arc<Shared>,
     pub(super) core: Mutex<Core>,
     pub(super) changed: watch::Sender<u64>,
-    pub(super) rosters: Mutex<BTreeMap<String, Roster>>,
+    pub(super) inventories: Mutex<BTreeMap<String, Inventory>>,
 }
 
 /// What follows from a 401.
@@ -106,7 +106,7 @@ impl Session {
             shared,
             core: Mutex::new(core),
             changed: watch::Sender::new(0),
-            rosters: Mutex::default(),
+            inventories: Mutex::default(),
         }))
     }
 
@@ -158,26 +158,26 @@ impl Session {
     }
 
     /// The projects of an organization.
-    pub fn roster(&self, organization: &str) -> Roster {
-        let mut rosters = self.0.rosters.lock().unwrap_or_else(PoisonError::into_inner);
-        rosters
+    pub fn inventory(&self, organization: &str) -> Inventory {
+        let mut inventories = self.0.inventories.lock().unwrap_or_else(PoisonError::into_inner);
+        inventories
             .entry(organization.to_owned())
-            .or_insert_with(|| Roster::new(organization, self))
+            .or_insert_with(|| Inventory::new(organization, self))
             .clone()
     }
 
-    /// Forgets the rosters of organizations that are not seen any more, unless somebody follows something there.
-    fn drop_rosters(&self) {
+    /// Forgets the inventories of organizations that are not seen any more, unless somebody follows something there.
+    fn drop_inventories(&self) {
         let seen = self.organizations();
-        let mut rosters = self.0.rosters.lock().unwrap_or_else(PoisonError::into_inner);
-        rosters.retain(|slug, roster| {
-            !roster.is_idle() || seen.iter().any(|one| one.slug.as_str() == slug)
+        let mut inventories = self.0.inventories.lock().unwrap_or_else(PoisonError::into_inner);
+        inventories.retain(|slug, inventory| {
+            !inventory.is_idle() || seen.iter().any(|one| one.slug.as_str() == slug)
         });
     }
 
-    fn all_rosters(&self) -> Vec<Roster> {
-        let rosters = self.0.rosters.lock().unwrap_or_else(PoisonError::into_inner);
-        rosters.values().cloned().collect()
+    fn all_inventories(&self) -> Vec<Inventory> {
+        let inventories = self.0.inventories.lock().unwrap_or_else(PoisonError::into_inner);
+        inventories.values().cloned().collect()
     }
 
     pub(super) fn identity(&self) -> Option<Identity> {
@@ -186,8 +186,8 @@ impl Session {
     }
 
     pub(super) fn wake_followers(&self) {
-        for roster in self.all_rosters() {
-            roster.wake_all();
+        for inventory in self.all_inventories() {
+            inventory.wake_all();
         }
     }
 
@@ -227,8 +227,8 @@ impl Session {
         drop(core);
         if replaces {
             // What another credential saw, and when, says nothing about this one.
-            for roster in self.all_rosters() {
-                roster.forget_sightings();
+            for inventory in self.all_inventories() {
+                inventory.forget_seen();
             }
         }
     }
@@ -276,15 +276,15 @@ impl Session {
             let first = !std::mem::replace(&mut core.known, true);
             before != core.state && !(first && unusable.is_none())
         };
-        // Not under the lock of the core: rosters look at it under theirs.
-        self.drop_rosters();
+        // Not under the lock of the core: inventories look at it under theirs.
+        self.drop_inventories();
         self.change();
         self.shared().settle(self.id());
         if changed {
             self.wake_followers();
         }
-        for roster in self.all_rosters() {
-            roster.kick();
+        for inventory in self.all_inventories() {
+            inventory.kick();
         }
     }
 

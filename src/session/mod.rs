@@ -1,4 +1,4 @@
-//! ONE LIVE SESSION PER CREDENTIAL: token custody, client, rate budget, breaker, roster.
+//! ONE LIVE SESSION PER CREDENTIAL: token custody, client, rate budget, breaker, inventory.
 //!
 //! May call the platform through `management`, and touch the state Secrets of connections. Knows no project: it
 //! sends what it is given, and tells objects that their project changed. Separate because everything that two
@@ -11,11 +11,11 @@ mod credential;
 pub mod custody;
 mod id;
 mod identity;
+mod inventory;
 mod line;
 mod live;
 mod refusals;
 mod registry;
-mod roster;
 mod sending;
 mod tasks;
 
@@ -23,6 +23,6 @@ pub use capabilities::{Ability, Capabilities};
 pub use credential::Credential;
 pub use id::ConnectionId;
 pub use identity::Identity;
+pub use inventory::{Inventory, ListedState, Pace, Presence, ProjectList, Unreadable, WholeList};
 pub use live::{Session, SessionState};
 pub use registry::{SessionOptions, Sessions, SessionsParts};
-pub use roster::{Pace, Presence, ProjectList, Roster, Sighted, Unreadable, WholeList};

@@ -11,9 +11,9 @@ use tokio::time::timeout;
 
 use super::custody::{self, App, End, Index, Order};
 use super::id::ConnectionId;
+use super::inventory::{Following, Sharing};
 use super::line::Line;
 use super::live::Session;
-use super::roster::{Following, Sharing};
 use super::tasks::{Spawner, Tasks};
 use crate::api::ObjectKey;
 use crate::api::project::ConnectionKind;
@@ -227,17 +227,17 @@ impl Sessions {
     pub fn expect(&self, id: &ConnectionId, object: &ObjectKey, reference: &str, known: &Settled) {
         let session = self.open(id);
         session.ask_for();
-        let roster = session.roster(&known.organization);
+        let inventory = session.inventory(&known.organization);
         let status = Status::from(known.remote_status.as_str());
-        roster.expect(reference, object, (known.name.clone(), status));
+        inventory.expect(reference, object, (known.name.clone(), status));
     }
 
     /// An object follows nothing any more, whatever it followed.
     pub fn unfollow(&self, object: &ObjectKey) {
-        if let Some(roster) = self.0.shared.following.of(object) {
-            roster.unfollow(object);
+        if let Some(inventory) = self.0.shared.following.of(object) {
+            inventory.unfollow(object);
         }
-        // Also where the roster is gone by now.
+        // Also where the inventory is gone by now.
         self.0.shared.following.forget(object);
     }
 

@@ -65,7 +65,7 @@ fn a_create_costs_exactly_these_calls_and_writes() {
             *made.get_mut(&call).unwrap() -= count;
         }
         made.retain(|_, count| *count > 0);
-        // One list before the POST; the others are the shared roster's ticks while the project comes up.
+        // One list before the POST; the others are the shared inventory's ticks while the project comes up.
         let lists = made.remove("GET /v1/organizations/{slug}/projects").unwrap();
         let ticks = 90 / 2;
         assert!((1..=ticks + 4).contains(&lists), "{lists} lists");

@@ -2,11 +2,11 @@
 
 mod consents;
 mod crashes;
+mod inventories;
+mod inventory;
 mod life;
 mod recovery;
 mod refusals;
-mod roster;
-mod rosters;
 mod sending;
 mod stage;
 mod strangers;

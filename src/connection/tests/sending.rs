@@ -109,7 +109,11 @@ async fn the_401_of_a_token_that_was_replaced_under_way_does_not_count() {
     let (stage, mut process, session) = open_oauth().await;
     let somebody =
         crate::api::ObjectKey { namespace: Some("team".to_owned()), name: "somebody".to_owned() };
-    session.roster("acme").follow("abcdefghijklmnopqrst", &somebody, crate::session::Pace::Resting);
+    session.inventory("acme").follow(
+        "abcdefghijklmnopqrst",
+        &somebody,
+        crate::session::Pace::Resting,
+    );
     process = stage.live(process, SECOND * 2).await.unwrap();
     while process.projects.take().is_some() {}
     // Reads are under way for so long that the pair is renewed meanwhile: some arrive with a dead token.

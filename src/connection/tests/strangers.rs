@@ -297,7 +297,7 @@ async fn a_refresh_under_way_changes_nobodys_readiness() {
     assert_eq!(stage.ready("acme"), "True/Authenticated");
     let session = process.session("acme");
     let follower = ObjectKey { namespace: Some("team".to_owned()), name: "orders".to_owned() };
-    session.roster("acme").follow("aaaaaaaaaaaaaaaaaaaa", &follower, Pace::Resting);
+    session.inventory("acme").follow("aaaaaaaaaaaaaaaaaaaa", &follower, Pace::Resting);
     let process = stage.live(process, MINUTE * 8).await.unwrap();
     while process.projects.take().is_some() {}
     let version = || {
@@ -315,7 +315,7 @@ async fn a_refresh_under_way_changes_nobodys_readiness() {
     }
     assert_eq!(stage.token_calls(), 1, "the token was refreshed meanwhile");
     while let Some(woken) = process.projects.take() {
-        // Its roster has shown something; the connection has not.
+        // Its inventory has shown something; the connection has not.
         assert_eq!(woken, follower);
     }
     session.send("team", &management::organizations()).await.unwrap();

@@ -211,7 +211,7 @@ impl Reader<'_> {
 
     /// A whole list that began after this object asked for one.
     async fn whole(&self, organization: &str) -> Result<Listing, management::Error> {
-        let roster = self.session.roster(organization);
+        let inventory = self.session.inventory(organization);
         let uid = self.uid();
         let now = self.projects.context.clock.uptime();
         // A list may take longer than anybody waits for it at a time: the one that was asked for then is good now.
@@ -219,7 +219,7 @@ impl Reader<'_> {
             let asked = memo.lists_since.filter(|asked| *asked + ASKED > now);
             *memo.lists_since.insert(asked.unwrap_or(now))
         });
-        let list = roster.whole(&self.tenant(), since).await?;
+        let list = inventory.whole(&self.tenant(), since).await?;
         self.projects.memory.note(&uid, |memo| memo.lists_since = None);
         Ok(listing(&list))
     }
@@ -235,7 +235,7 @@ impl Reader<'_> {
         if tried || !creates || !alone {
             return None;
         }
-        let list = self.session.roster(organization).lately()?;
+        let list = self.session.inventory(organization).lately()?;
         let wanted = self.project.wanted_name();
         let names = &self.projects.names;
         if list.limited || names.is_taken_since(organization, &wanted, list.begun) {
@@ -278,19 +278,19 @@ impl Reader<'_> {
         if observed.link.problem.is_some() {
             return Ok(());
         }
-        let roster = self.session.roster(&organization);
-        observed.list_trouble = roster.trouble();
-        let known = pace(&self.sight(roster.presence(reference)));
-        observed.presence = self.sight(roster.follow(reference, &key, known));
+        let inventory = self.session.inventory(&organization);
+        observed.list_trouble = inventory.trouble();
+        let known = pace(&self.sight(inventory.presence(reference)));
+        observed.presence = self.sight(inventory.follow(reference, &key, known));
         let now = self.projects.context.clock.uptime();
         let young = self.memo.posted_at.is_some_and(|at| at + YOUNG > now);
         if young && pace(&observed.presence) == Pace::Moving {
-            roster.settles(reference, &key, YOUNG).await;
-            observed.presence = self.sight(roster.presence(reference));
+            inventory.settles(reference, &key, YOUNG).await;
+            observed.presence = self.sight(inventory.presence(reference));
         }
         // Something was learned in between.
         if pace(&observed.presence) != known {
-            roster.follow(reference, &key, pace(&observed.presence));
+            inventory.follow(reference, &key, pace(&observed.presence));
         }
         match observed.presence.clone() {
             Presence::Unknown | Presence::NotVisible => {}
@@ -314,13 +314,14 @@ impl Reader<'_> {
             session::Presence::Unknown => Presence::Unknown,
             session::Presence::Absent { .. } => Presence::Absent,
             session::Presence::NotVisible => Presence::NotVisible,
-            session::Presence::Present(sighted) => {
-                let renamed = self.memo.renamed.as_ref().filter(|(_, at)| *at >= sighted.begun);
+            session::Presence::Present(listed_state) => {
+                let renamed =
+                    self.memo.renamed.as_ref().filter(|(_, at)| *at >= listed_state.begun);
                 Presence::Present(Sighting {
-                    name: renamed.map_or(sighted.name, |(name, _)| name.clone()),
-                    region: sighted.region,
-                    status: sighted.status,
-                    outdated: self.memo.powered_at.is_some_and(|at| at >= sighted.begun),
+                    name: renamed.map_or(listed_state.name, |(name, _)| name.clone()),
+                    region: listed_state.region,
+                    status: listed_state.status,
+                    outdated: self.memo.powered_at.is_some_and(|at| at >= listed_state.begun),
                 })
             }
         }

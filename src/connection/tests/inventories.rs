@@ -47,10 +47,10 @@ async fn a_list_of_the_old_credential_never_answers_for_the_new_one() {
     });
     let process = stage.start();
     let process = stage.live(process, 5 * SECOND).await.unwrap();
-    let roster = process.session("acme").roster("acme");
+    let inventory = process.session("acme").inventory("acme");
     let whole = || {
-        let (roster, now) = (roster.clone(), process.clock.uptime());
-        tokio::spawn(async move { roster.whole("team", now).await.unwrap() })
+        let (inventory, now) = (inventory.clone(), process.clock.uptime());
+        tokio::spawn(async move { inventory.whole("team", now).await.unwrap() })
     };
     // Answers are made at once, and travel for long: the old credential's is there before the new one's.
     for time in [6, 10] {
@@ -94,14 +94,14 @@ async fn what_a_limited_token_does_not_show_is_asked_for_once_a_minute_and_then_
     let [gone, hidden] = references.try_into().unwrap();
     let process = stage.start();
     let process = stage.live(process, 5 * SECOND).await.unwrap();
-    let roster = process.session("acme").roster("acme");
-    roster.follow(&gone, &object("gone"), Pace::Resting);
-    roster.follow(&hidden, &object("hidden"), Pace::Moving);
+    let inventory = process.session("acme").inventory("acme");
+    inventory.follow(&gone, &object("gone"), Pace::Resting);
+    inventory.follow(&hidden, &object("hidden"), Pace::Moving);
     let process = stage.live(process, 10 * SECOND).await.unwrap();
-    assert!(matches!(roster.presence(&gone), Presence::Present(_)));
-    assert_eq!(roster.presence(&hidden), Presence::NotVisible);
+    assert!(matches!(inventory.presence(&gone), Presence::Present(_)));
+    assert_eq!(inventory.presence(&hidden), Presence::NotVisible);
     // As an object would that was told so.
-    roster.follow(&hidden, &object("hidden"), Pace::Resting);
+    inventory.follow(&hidden, &object("hidden"), Pace::Resting);
     let own = format!("/v1/projects/{hidden}");
     let before = (calls(&stage, LIST), calls(&stage, &own));
     let process = stage.live(process, 10 * MINUTE).await.unwrap();
@@ -113,7 +113,7 @@ async fn what_a_limited_token_does_not_show_is_asked_for_once_a_minute_and_then_
     let now = stage.now();
     stage.world().delete_by_hand(&gone, now);
     let _process = stage.live(process, 3 * MINUTE).await.unwrap();
-    assert_eq!(roster.presence(&gone), Presence::NotVisible);
+    assert_eq!(inventory.presence(&gone), Presence::NotVisible);
 }
 
 #[tokio::test(start_paused = true)]
@@ -127,12 +127,12 @@ async fn where_listing_is_forbidden_a_hidden_project_costs_two_calls_a_minute() 
     stage.world().script(forbidden("/v1/projects/*"));
     let process = stage.start();
     let process = stage.live(process, 5 * SECOND).await.unwrap();
-    let roster = process.session("acme").roster("acme");
+    let inventory = process.session("acme").inventory("acme");
     let hidden = "abcdefghijklmnopqrst";
-    roster.follow(hidden, &object("hidden"), Pace::Moving);
+    inventory.follow(hidden, &object("hidden"), Pace::Moving);
     let process = stage.live(process, 10 * SECOND).await.unwrap();
-    assert_eq!(roster.presence(hidden), Presence::NotVisible);
-    roster.follow(hidden, &object("hidden"), Pace::Resting);
+    assert_eq!(inventory.presence(hidden), Presence::NotVisible);
+    inventory.follow(hidden, &object("hidden"), Pace::Resting);
     let before = stage.world().ledger().seen().len();
     let _process = stage.live(process, 10 * MINUTE).await.unwrap();
     let made = stage.world().ledger().seen().len() - before;
@@ -151,11 +151,11 @@ async fn a_project_that_cannot_be_asked_for_is_not_asked_for_all_the_time() {
     stage.world().script(broken);
     let process = stage.start();
     let process = stage.live(process, 5 * SECOND).await.unwrap();
-    let roster = process.session("acme").roster("acme");
+    let inventory = process.session("acme").inventory("acme");
     let unknown = "abcdefghijklmnopqrst";
-    roster.follow(unknown, &object("unknown"), Pace::Moving);
+    inventory.follow(unknown, &object("unknown"), Pace::Moving);
     let process = stage.live(process, 10 * SECOND).await.unwrap();
-    assert_eq!(roster.presence(unknown), Presence::Unknown);
+    assert_eq!(inventory.presence(unknown), Presence::Unknown);
     let before = stage.world().ledger().seen().len();
     let _process = stage.live(process, 10 * MINUTE).await.unwrap();
     let made = stage.world().ledger().seen().len() - before;
@@ -173,7 +173,7 @@ async fn a_follow_gives_up_every_other_and_knows_at_once_what_a_list_has_shown()
     );
     let process = stage.start();
     let process = stage.live(process, 5 * SECOND).await.unwrap();
-    let old = process.session("acme").roster("acme");
+    let old = process.session("acme").inventory("acme");
     let presence = old.follow(&first, &object("first"), Pace::Moving);
     assert_eq!(presence, Presence::Unknown, "nobody has looked yet");
     let process = stage.live(process, 3 * SECOND).await.unwrap();
@@ -183,7 +183,7 @@ async fn a_follow_gives_up_every_other_and_knows_at_once_what_a_list_has_shown()
     assert!(matches!(presence, Presence::Present(_)), "{presence:?}");
     process.sessions.unfollow(&object("second"));
     // The object goes to another connection: through the old one nothing is asked any more.
-    let new = process.session("other").roster("acme");
+    let new = process.session("other").inventory("acme");
     new.follow(&first, &object("first"), Pace::Resting);
     let process = stage.live(process, 5 * SECOND).await.unwrap();
     let before = calls(&stage, LIST);

@@ -1,4 +1,4 @@
-//! The roster: what it costs, whom it wakes, and what it says about absence.
+//! The inventory: what it costs, whom it wakes, and what it says about absence.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use simulated_platform::{Config, Fault, FaultKind, Limiter, Pat, Status};
 use super::stage::*;
 use crate::api::ObjectKey;
 use crate::management::{self, Error};
-use crate::session::{Pace, Presence, Roster, Session};
+use crate::session::{Inventory, Pace, Presence, Session};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -53,9 +53,9 @@ fn woken(process: &Process) -> BTreeSet<String> {
     std::iter::from_fn(|| process.projects.take()).map(|key| key.name).collect()
 }
 
-fn follow_all(roster: &Roster, references: &[String], pace: Pace) {
+fn follow_all(inventory: &Inventory, references: &[String], pace: Pace) {
     for reference in references {
-        roster.follow(reference, &object(reference), pace);
+        inventory.follow(reference, &object(reference), pace);
     }
 }
 
@@ -63,8 +63,8 @@ fn follow_all(roster: &Roster, references: &[String], pace: Pace) {
 async fn at_rest_a_hundred_projects_cost_one_list_a_minute() {
     let (stage, process, session) = open(Config::instant()).await;
     let projects = add(&stage, 100);
-    let roster = session.roster("acme");
-    follow_all(&roster, &projects, Pace::Resting);
+    let inventory = session.inventory("acme");
+    follow_all(&inventory, &projects, Pace::Resting);
     let process = stage.live(process, SECOND * 5).await.unwrap();
     assert_eq!(lists(&stage), 1, "those who come together share the first one");
     assert_eq!(woken(&process).len(), 100, "each hears of it once");
@@ -79,8 +79,8 @@ async fn at_rest_a_hundred_projects_cost_one_list_a_minute() {
 async fn nothing_followed_costs_nothing() {
     let (stage, process, session) = open(Config::instant()).await;
     let projects = add(&stage, 3);
-    let roster = session.roster("acme");
-    follow_all(&roster, &projects, Pace::Moving);
+    let inventory = session.inventory("acme");
+    follow_all(&inventory, &projects, Pace::Moving);
     let process = stage.live(process, MINUTE).await.unwrap();
     for reference in &projects {
         process.sessions.unfollow(&object(reference));
@@ -89,7 +89,7 @@ async fn nothing_followed_costs_nothing() {
     let process = stage.live(process, HOUR).await.unwrap();
     assert_eq!(stage.world().ledger().seen().len(), before);
     // And it starts again.
-    follow_all(&roster, &projects, Pace::Moving);
+    follow_all(&inventory, &projects, Pace::Moving);
     let process = stage.live(process, SECOND * 10).await.unwrap();
     assert!(stage.world().ledger().seen().len() > before);
     process.die().await;
@@ -100,9 +100,9 @@ async fn what_moves_is_looked_at_every_few_seconds_and_wakes_only_its_own_object
     let config = Config { coming_up: SECOND * 90, ..Config::default() };
     let (stage, process, session) = open(config).await;
     let projects = add(&stage, 5);
-    let roster = session.roster("acme");
-    follow_all(&roster, &projects[..4], Pace::Resting);
-    roster.follow(&projects[4], &object(&projects[4]), Pace::Moving);
+    let inventory = session.inventory("acme");
+    follow_all(&inventory, &projects[..4], Pace::Resting);
+    inventory.follow(&projects[4], &object(&projects[4]), Pace::Moving);
     let process = stage.live(process, SECOND * 10).await.unwrap();
     woken(&process);
     let before = lists(&stage);
@@ -114,7 +114,7 @@ async fn what_moves_is_looked_at_every_few_seconds_and_wakes_only_its_own_object
     stage.world().set_status(&projects[2], Status::ActiveHealthy, stage.now());
     let process = stage.live(process, SECOND * 6).await.unwrap();
     assert_eq!(woken(&process), BTreeSet::from([projects[2].clone()]));
-    let seen = roster.presence(&projects[2]);
+    let seen = inventory.presence(&projects[2]);
     assert!(
         matches!(seen, Presence::Present(seen) if seen.status == management::Status::ActiveHealthy)
     );
@@ -125,8 +125,8 @@ async fn what_moves_is_looked_at_every_few_seconds_and_wakes_only_its_own_object
 async fn what_moves_beyond_the_newest_page_is_asked_for_by_itself() {
     let (stage, process, session) = open(Config::instant()).await;
     let projects = add(&stage, 150);
-    let roster = session.roster("acme");
-    roster.follow(&projects[0], &object("old"), Pace::Moving);
+    let inventory = session.inventory("acme");
+    inventory.follow(&projects[0], &object("old"), Pace::Moving);
     let process = stage.live(process, SECOND * 30).await.unwrap();
     assert!(gets(&stage) >= 4, "{}", gets(&stage));
     woken(&process);
@@ -141,17 +141,17 @@ async fn renames_transfers_and_deletions_by_hand_are_noticed_within_a_tick() {
     let config = Config { lists_show_deleted: false, ..Config::instant() };
     let (stage, process, session) = open(config).await;
     let projects = add(&stage, 3);
-    let roster = session.roster("acme");
-    follow_all(&roster, &projects, Pace::Resting);
+    let inventory = session.inventory("acme");
+    follow_all(&inventory, &projects, Pace::Resting);
     let process = stage.live(process, MINUTE * 2).await.unwrap();
     woken(&process);
     stage.world().rename_by_hand(&projects[0], "renamed", stage.now());
     stage.world().delete_by_hand(&projects[1], stage.now());
     let process = stage.live(process, SECOND * 61).await.unwrap();
     assert_eq!(woken(&process), projects[..2].iter().cloned().collect());
-    assert!(matches!(roster.presence(&projects[1]), Presence::Absent { .. }));
+    assert!(matches!(inventory.presence(&projects[1]), Presence::Absent { .. }));
     assert!(
-        matches!(roster.presence(&projects[0]), Presence::Present(seen) if seen.name == "renamed")
+        matches!(inventory.presence(&projects[0]), Presence::Present(seen) if seen.name == "renamed")
     );
     process.die().await;
 }
@@ -163,8 +163,8 @@ async fn where_listing_is_forbidden_each_project_is_asked_for_by_itself() {
     let forbidden =
         Fault::on("GET", "/v1/organizations/*/projects", FaultKind::Status(403, "{}".to_owned()));
     stage.world().script(forbidden.times(1000));
-    let roster = session.roster("acme");
-    follow_all(&roster, &projects, Pace::Resting);
+    let inventory = session.inventory("acme");
+    follow_all(&inventory, &projects, Pace::Resting);
     let process = stage.live(process, SECOND * 5).await.unwrap();
     assert_eq!(gets(&stage), 3);
     assert_eq!(woken(&process).len(), 3);
@@ -175,7 +175,7 @@ async fn where_listing_is_forbidden_each_project_is_asked_for_by_itself() {
     let process = stage.live(process, SECOND * 61).await.unwrap();
     assert_eq!(woken(&process), BTreeSet::from([projects[0].clone()]));
     // Nothing but a whole list proves absence.
-    assert_eq!(roster.presence(&projects[0]), Presence::NotVisible);
+    assert_eq!(inventory.presence(&projects[0]), Presence::NotVisible);
     process.die().await;
 }
 
@@ -183,9 +183,9 @@ async fn where_listing_is_forbidden_each_project_is_asked_for_by_itself() {
 async fn a_whole_list_has_every_page_and_serves_everybody_who_waited_for_it() {
     let (stage, process, session) = open(Config::instant()).await;
     let projects = add(&stage, 350);
-    let roster = session.roster("acme");
+    let inventory = session.inventory("acme");
     let now = session_uptime(&process);
-    let asked = futures::future::join_all((0..50).map(|_| roster.whole("team", now))).await;
+    let asked = futures::future::join_all((0..50).map(|_| inventory.whole("team", now))).await;
     let lists_of: Vec<_> = asked.into_iter().map(Result::unwrap).collect();
     // The first one to ask is served by the list that he caused, everybody else by the next: it began after they
     // had asked.
@@ -198,10 +198,10 @@ async fn a_whole_list_has_every_page_and_serves_everybody_who_waited_for_it() {
     assert!((first.date.as_second() - stage.now().as_second()).abs() < 2);
     // An older one will not do for whoever wrote something meanwhile.
     tokio::time::sleep(SECOND).await;
-    let again = roster.whole("team", session_uptime(&process)).await.unwrap();
+    let again = inventory.whole("team", session_uptime(&process)).await.unwrap();
     assert_eq!(lists(&stage), 12);
     assert!(again.begun > first.begun);
-    let kept = roster.whole("team", first.begun).await.unwrap();
+    let kept = inventory.whole("team", first.begun).await.unwrap();
     assert_eq!(lists(&stage), 12, "but for whoever waited since before it began");
     assert!(std::sync::Arc::ptr_eq(&kept, &again));
     process.die().await;
@@ -216,16 +216,16 @@ fn session_uptime(process: &Process) -> Duration {
 async fn a_list_that_began_before_the_question_is_no_answer_to_it() {
     let (stage, process, session) = open(Config::instant()).await;
     add(&stage, 150);
-    let roster = session.roster("acme");
+    let inventory = session.inventory("acme");
     let first = tokio::spawn({
-        let roster = roster.clone();
+        let inventory = inventory.clone();
         let begun_after = session_uptime(&process);
-        async move { roster.whole("team", begun_after).await.unwrap() }
+        async move { inventory.whole("team", begun_after).await.unwrap() }
     });
     tokio::task::yield_now().await;
     // The list is under way. What is made now is not sure to be on it, although no time has passed.
     let late = stage.world().add_foreign_project("acme", "late", stage.now());
-    let list = roster.whole("team", session_uptime(&process)).await.unwrap();
+    let list = inventory.whole("team", session_uptime(&process)).await.unwrap();
     assert!(list.projects.iter().any(|one| one.reference.as_str() == late));
     assert!(!std::sync::Arc::ptr_eq(&first.await.unwrap(), &list));
     process.die().await;
@@ -236,11 +236,11 @@ async fn a_deletion_while_pages_are_read_hides_nobody() {
     let (stage, process, session) =
         open(Config { lists_show_deleted: false, ..Config::instant() }).await;
     let projects = add(&stage, 250);
-    let roster = session.roster("acme");
+    let inventory = session.inventory("acme");
     let whole = tokio::spawn({
-        let roster = roster.clone();
+        let inventory = inventory.clone();
         let begun_after = session_uptime(&process);
-        async move { roster.whole("team", begun_after).await }
+        async move { inventory.whole("team", begun_after).await }
     });
     while lists(&stage) < 1 {
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -259,19 +259,19 @@ async fn a_deletion_while_pages_are_read_hides_nobody() {
 async fn a_list_without_all_its_pages_is_none() {
     let (stage, process, session) = open(Config::instant()).await;
     let projects = add(&stage, 150);
-    let roster = session.roster("acme");
-    follow_all(&roster, &projects[..2], Pace::Resting);
+    let inventory = session.inventory("acme");
+    follow_all(&inventory, &projects[..2], Pace::Resting);
     let page = |kind| Fault::on("GET", "/v1/organizations/*/projects", kind);
     for kind in [FaultKind::Status(404, "{}".to_owned()), FaultKind::Garbage] {
         stage.world().script(page(kind).skip(1));
-        assert!(roster.whole("team", session_uptime(&process)).await.is_err());
+        assert!(inventory.whole("team", session_uptime(&process)).await.is_err());
     }
-    assert_eq!(roster.presence(&projects[0]), Presence::Unknown);
+    assert_eq!(inventory.presence(&projects[0]), Presence::Unknown);
     // A page that claims that there are more than it gives, again and again.
     let more = FaultKind::Merge(json!({"pagination": {"count": 500}}));
     let before = lists(&stage);
     stage.world().script(page(more).times(100));
-    let seen = roster.whole("team", session_uptime(&process)).await.unwrap_err();
+    let seen = inventory.whole("team", session_uptime(&process)).await.unwrap_err();
     assert_eq!(seen, Error::Undecodable { status: 200 });
     assert!(lists(&stage) - before < 30, "it gives up");
     process.die().await;
@@ -282,8 +282,8 @@ async fn half_of_a_bucket_is_left_to_others() {
     let config = Config { limiter: Limiter::ProjectEndpoint(12), ..Config::instant() };
     let (stage, process, session) = open(config).await;
     let projects = add(&stage, 3);
-    let roster = session.roster("acme");
-    follow_all(&roster, &projects, Pace::Moving);
+    let inventory = session.inventory("acme");
+    follow_all(&inventory, &projects, Pace::Moving);
     let process = stage.live(process, MINUTE).await.unwrap();
     let before = lists(&stage);
     let process = stage.live(process, MINUTE * 10).await.unwrap();
@@ -293,20 +293,21 @@ async fn half_of_a_bucket_is_left_to_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn rosters_that_share_a_bucket_share_its_half() {
+async fn inventories_that_share_a_bucket_share_its_half() {
     let (stage, process, session) =
         open(Config { limiter: Limiter::ProjectEndpoint(60), ..Config::instant() }).await;
     let projects = add(&stage, 8);
-    // Eight connections with one token: eight rosters, one bucket.
+    // Eight connections with one token: eight inventories, one bucket.
     let auth = json!({"personalAccessToken": {"secretKeyRef": {"name": "pat", "key": "token"}}});
-    let mut rosters = vec![session.roster("acme")];
+    let mut inventories = vec![session.inventory("acme")];
     for number in 1..8 {
         stage.connection(&format!("acme{number}"), &auth);
     }
     let process = stage.live(process, MINUTE).await.unwrap();
-    rosters.extend((1..8).map(|number| process.session(&format!("acme{number}")).roster("acme")));
-    for (roster, reference) in rosters.iter().zip(&projects) {
-        roster.follow(reference, &object(reference), Pace::Moving);
+    inventories
+        .extend((1..8).map(|number| process.session(&format!("acme{number}")).inventory("acme")));
+    for (inventory, reference) in inventories.iter().zip(&projects) {
+        inventory.follow(reference, &object(reference), Pace::Moving);
     }
     let process = stage.live(process, MINUTE).await.unwrap();
     let before = lists(&stage);
@@ -320,8 +321,8 @@ async fn rosters_that_share_a_bucket_share_its_half() {
 async fn a_closed_session_lists_nothing_and_wakes_those_who_follow() {
     let (stage, process, session) = open(Config::instant()).await;
     let projects = add(&stage, 3);
-    let roster = session.roster("acme");
-    follow_all(&roster, &projects, Pace::Resting);
+    let inventory = session.inventory("acme");
+    follow_all(&inventory, &projects, Pace::Resting);
     let process = stage.live(process, SECOND * 5).await.unwrap();
     woken(&process);
     stage.api.server().delete_by_hand(&format!("{SECRETS}/pat"));
@@ -337,10 +338,10 @@ async fn a_closed_session_lists_nothing_and_wakes_those_who_follow() {
 async fn another_credential_makes_everything_unknown_again() {
     let (stage, process, session) = open(Config::instant()).await;
     let projects = add(&stage, 3);
-    let roster = session.roster("acme");
-    follow_all(&roster, &projects, Pace::Resting);
+    let inventory = session.inventory("acme");
+    follow_all(&inventory, &projects, Pace::Resting);
     let process = stage.live(process, SECOND * 5).await.unwrap();
-    assert!(matches!(roster.presence(&projects[0]), Presence::Present(_)));
+    assert!(matches!(inventory.presence(&projects[0]), Presence::Present(_)));
     // Limited to one project: the absence of the others says nothing.
     let permissions = simulated_platform::Permissions { write: true, without: BTreeSet::new() };
     let limited = stage.world().add_pat(Pat::for_projects(&[&projects[0]], permissions));
@@ -348,8 +349,8 @@ async fn another_credential_makes_everything_unknown_again() {
     let process = stage.live(process, MINUTE * 3).await.unwrap();
     assert_eq!(stage.ready("acme"), "True/Authenticated", "{}", stage.message("acme"));
     assert!(session.may_be_limited_to_projects());
-    assert!(matches!(roster.presence(&projects[0]), Presence::Present(_)));
-    assert_eq!(roster.presence(&projects[1]), Presence::NotVisible);
-    assert!(roster.whole("team", session_uptime(&process)).await.unwrap().limited);
+    assert!(matches!(inventory.presence(&projects[0]), Presence::Present(_)));
+    assert_eq!(inventory.presence(&projects[1]), Presence::NotVisible);
+    assert!(inventory.whole("team", session_uptime(&process)).await.unwrap().limited);
     process.die().await;
 }

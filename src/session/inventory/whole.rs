@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tokio::time::timeout;
 
 use super::glimpse::Glimpse;
-use super::{ProjectList, Roster, Unreadable};
+use super::{Inventory, ProjectList, Unreadable};
 use crate::management::{
     Answer, Call, Error, ListedProject, OrganizationSlug, ProjectPage, ProjectRef, Sent, Sort,
     Status, organization_projects,
@@ -98,20 +98,20 @@ impl Lists {
 }
 
 pub(super) async fn whole(
-    roster: &Roster,
+    inventory: &Inventory,
     tenant: &str,
     begun_after: Duration,
 ) -> Result<Arc<WholeList>, Error> {
-    let session = roster.session()?;
+    let session = inventory.session()?;
     let deadline = session.line().uptime() + PATIENCE;
-    let mut listed = roster.0.listed.subscribe();
+    let mut listed = inventory.0.listed.subscribe();
     let (asked, under_way) = {
-        let lists = roster.lists();
+        let lists = inventory.lists();
         (lists.started, lists.running)
     };
     loop {
         {
-            let mut lists = roster.lists();
+            let mut lists = inventory.lists();
             if let Some(done) = &lists.last {
                 // Two moments of a coarse clock may be equal; then only what started after this call is later for
                 // sure.
@@ -127,7 +127,7 @@ pub(super) async fn whole(
                 lists.started += 1;
                 lists.running = true;
                 let run = Run {
-                    roster: roster.clone(),
+                    inventory: inventory.clone(),
                     era: lists.era,
                     number: lists.started,
                     begun: session.line().uptime(),
@@ -151,7 +151,7 @@ pub(super) async fn whole(
 
 /// A list under way. However it ends, those who wait are told.
 struct Run {
-    roster: Roster,
+    inventory: Inventory,
     era: u64,
     number: u64,
     begun: Duration,
@@ -160,8 +160,8 @@ struct Run {
 
 impl Run {
     async fn list(mut self, session: Session, tenant: String) {
-        let result = fetch(&session, &self.roster.0.organization, &tenant).await;
-        let before = self.roster.lists().latest();
+        let result = fetch(&session, &self.inventory.0.organization, &tenant).await;
+        let before = self.inventory.lists().latest();
         let result = result.map(|mut list: WholeList| {
             if let Some(before) = before {
                 for entry in Arc::make_mut(&mut list.unreadable) {
@@ -171,9 +171,9 @@ impl Run {
             Arc::new(list)
         });
         if let Ok(list) = &result
-            && self.roster.saw_whole(self.era, list)
+            && self.inventory.saw_whole(self.era, list)
         {
-            self.roster.times().saw_whole(list);
+            self.inventory.times().saw_whole(list);
         }
         let partial = result
             .as_ref()
@@ -183,9 +183,9 @@ impl Run {
         self.finish(result);
         if let Some(list) = partial {
             if list.limited {
-                self.roster.look_for_missing(&session, &list.projects).await;
+                self.inventory.look_for_missing(&session, &list.projects).await;
             } else {
-                self.roster.look_at_doubtful(&session, &list).await;
+                self.inventory.look_at_doubtful(&session, &list).await;
             }
         }
     }
@@ -193,7 +193,7 @@ impl Run {
     fn finish(&mut self, result: Result<Arc<WholeList>, Error>) {
         self.finished = true;
         {
-            let mut lists = self.roster.lists();
+            let mut lists = self.inventory.lists();
             if lists.era != self.era {
                 // Seen with a credential that is in use no more. Whoever waited has begun anew.
                 return;
@@ -201,7 +201,7 @@ impl Run {
             lists.running = false;
             lists.last = Some(Done { number: self.number, begun: self.begun, result });
         }
-        self.roster.0.listed.send_modify(|version| *version += 1);
+        self.inventory.0.listed.send_modify(|version| *version += 1);
     }
 }
 

@@ -5,7 +5,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
-use super::{Pace, Presence, ProjectList, Sighted, Unreadable};
+use super::{ListedState, Pace, Presence, ProjectList, Unreadable};
 use crate::api::ObjectKey;
 use crate::management::{ListedProject, Project, Status};
 
@@ -47,7 +47,7 @@ impl Tracked {
 
 /// The followed projects of one organization. What is done for one object does not grow with the number of objects.
 #[derive(Clone, Debug, Default)]
-pub struct RosterState {
+pub struct InventoryState {
     organization: String,
     /// By ref.
     projects: HashMap<String, Tracked>,
@@ -59,7 +59,7 @@ pub struct RosterState {
     unlooked: HashSet<String>,
 }
 
-impl RosterState {
+impl InventoryState {
     /// Nothing is followed yet.
     pub fn new(organization: &str) -> Self {
         Self { organization: organization.to_owned(), ..Self::default() }
@@ -163,7 +163,7 @@ impl RosterState {
     }
 
     /// Forgets what was seen, since it was seen with another credential.
-    pub fn forget_sightings(&mut self) {
+    pub fn forget_seen(&mut self) {
         for (reference, tracked) in &mut self.projects {
             tracked.known = None;
             tracked.asked = None;
@@ -256,7 +256,7 @@ impl RosterState {
         for listed in page {
             let reference = listed.reference.as_str();
             if self.projects.contains_key(reference) {
-                let presence = Presence::Present(self.sighted(begun, listed));
+                let presence = Presence::Present(self.listed_state(begun, listed));
                 self.note(reference, presence, &mut changed);
             }
         }
@@ -282,7 +282,7 @@ impl RosterState {
                 followers.any(|follower| follower.since < begun)
             };
             let presence = match (list.find(&reference), &tracked.known) {
-                (Some(listed), _) => Presence::Present(self.sighted(begun, listed)),
+                (Some(listed), _) => Presence::Present(self.listed_state(begun, listed)),
                 (None, _) if unreadable.iter().any(|one| one.may_be(&reference)) => continue,
                 (None, Some(Presence::Absent { since })) => Presence::Absent { since: *since },
                 (None, _) if !was_followed() => continue,
@@ -326,7 +326,7 @@ impl RosterState {
         list: &ProjectList,
     ) -> Option<Presence> {
         let listed = list.find(reference)?;
-        Some(Presence::Present(self.sighted(begun, listed)))
+        Some(Presence::Present(self.listed_state(begun, listed)))
     }
 
     /// Learns from a project's own address; none if it is not found or not shown there. That proves nothing by
@@ -340,7 +340,7 @@ impl RosterState {
     ) -> Vec<ObjectKey> {
         let mut changed = Vec::new();
         let presence = match project {
-            Some(project) => Some(Presence::Present(Sighted {
+            Some(project) => Some(Presence::Present(ListedState {
                 name: project.name.clone(),
                 region: project.region.clone(),
                 status: project.status.clone(),
@@ -373,8 +373,8 @@ impl RosterState {
         }
     }
 
-    fn sighted(&self, begun: Duration, listed: &ListedProject) -> Sighted {
-        Sighted {
+    fn listed_state(&self, begun: Duration, listed: &ListedProject) -> ListedState {
+        ListedState {
             name: listed.name.clone(),
             region: listed.region.clone(),
             status: listed.status.clone(),
@@ -444,8 +444,8 @@ mod tests {
         ProjectList::from(all.to_vec())
     }
 
-    fn following() -> RosterState {
-        let mut state = RosterState::new("acme");
+    fn following() -> InventoryState {
+        let mut state = InventoryState::new("acme");
         assert!(state.follow(A, &object("a"), Pace::Resting, AT));
         assert!(state.follow(B, &object("b"), Pace::Moving, AT));
         assert!(!state.follow(B, &object("b"), Pace::Moving, AT));
@@ -574,7 +574,7 @@ mod tests {
         assert_eq!(state.saw_whole(at(10), &list, &[]), [object("a")]);
         assert_eq!(state.presence(A), Presence::Absent { since: at(10) });
         // Another credential is asked anew.
-        state.forget_sightings();
+        state.forget_seen();
         assert!(state.missing(&list, None).contains(A));
     }
 
@@ -618,7 +618,7 @@ mod tests {
 
     #[test]
     fn an_earlier_list_is_recalled_for_what_it_showed_only() {
-        let mut state = RosterState::new("acme");
+        let mut state = InventoryState::new("acme");
         state.follow(A, &object("a"), Pace::Resting, AT);
         state.recall(AT, A, &whole(&[listed(B, Status::ComingUp)]));
         assert_eq!(state.presence(A), Presence::Unknown);
@@ -632,7 +632,7 @@ mod tests {
 
     #[test]
     fn what_begins_to_move_is_looked_at_soon_and_then_every_interval() {
-        let mut state = RosterState::new("acme");
+        let mut state = InventoryState::new("acme");
         let (at, interval) = (Duration::from_millis, Duration::from_secs(2));
         assert_eq!(state.due(None, interval), None);
         state.follow(A, &object("a"), Pace::Resting, at(0));
@@ -686,24 +686,24 @@ mod tests {
         for (page, news) in
             [(&healthy[..], false), (&renamed[..], true), (&[listed(A, Status::Inactive)], true)]
         {
-            let mut state = RosterState::new("acme");
+            let mut state = InventoryState::new("acme");
             assert!(state.expect(A, &object("a"), known(), Duration::ZERO));
             assert_eq!(state.presence(A), Presence::Unknown);
             assert_eq!(!state.saw_page(AT, page).is_empty(), news, "{page:?}");
         }
-        let mut state = RosterState::new("acme");
+        let mut state = InventoryState::new("acme");
         state.expect(A, &object("a"), known(), Duration::ZERO);
         assert_eq!(state.saw_whole(AT, &whole(&[]), &[]), [object("a")]);
         // What was seen with another credential is not expected of this one.
-        let mut state = RosterState::new("acme");
+        let mut state = InventoryState::new("acme");
         state.expect(A, &object("a"), known(), Duration::ZERO);
-        state.forget_sightings();
+        state.forget_seen();
         assert_eq!(state.saw_page(AT, &healthy), [object("a")]);
     }
 
     #[test]
     fn nothing_is_kept_of_what_the_last_follower_has_left() {
-        let mut state = RosterState::new("acme");
+        let mut state = InventoryState::new("acme");
         for number in 0..100 {
             let name = format!("o{number}");
             state.follow(A, &object(&name), Pace::Resting, AT);

@@ -1,15 +1,15 @@
-//! Where each object follows its project: in one roster at a time, of whatever session.
+//! Where each object follows its project: in one inventory at a time, of whatever session.
 //!
-//! Separate from rosters, since none of them knows the others: an object that changes its connection or its
+//! Separate from inventories, since none of them knows the others: an object that changes its connection or its
 //! organization must not be followed up by the old one for ever.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use super::{Inner, Roster};
+use super::{Inner, Inventory};
 use crate::api::ObjectKey;
 
-/// The roster in which each object follows something.
+/// The inventory in which each object follows something.
 #[derive(Default)]
 pub struct Following(Mutex<HashMap<ObjectKey, Weak<Inner>>>);
 
@@ -18,16 +18,16 @@ impl Following {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An object follows something in this roster from now on. Gives the other one in which it did until now.
-    pub(super) fn moves(&self, object: &ObjectKey, to: &Roster) -> Option<Roster> {
+    /// An object follows something in this inventory from now on. Gives the other one in which it did until now.
+    pub(super) fn moves(&self, object: &ObjectKey, to: &Inventory) -> Option<Inventory> {
         let to = Arc::downgrade(&to.0);
         let before = self.all().insert(object.clone(), to.clone())?;
         let elsewhere = !before.ptr_eq(&to);
-        before.upgrade().filter(|_| elsewhere).map(Roster)
+        before.upgrade().filter(|_| elsewhere).map(Inventory)
     }
 
-    /// An object follows nothing in this roster any more.
-    pub(super) fn leaves(&self, object: &ObjectKey, from: &Roster) {
+    /// An object follows nothing in this inventory any more.
+    pub(super) fn leaves(&self, object: &ObjectKey, from: &Inventory) {
         let mut all = self.all();
         let from = Arc::downgrade(&from.0);
         if all.get(object).is_some_and(|there| there.ptr_eq(&from)) {
@@ -41,7 +41,7 @@ impl Following {
     }
 
     /// Where an object follows something.
-    pub(in crate::session) fn of(&self, object: &ObjectKey) -> Option<Roster> {
-        self.all().get(object)?.upgrade().map(Roster)
+    pub(in crate::session) fn of(&self, object: &ObjectKey) -> Option<Inventory> {
+        self.all().get(object)?.upgrade().map(Inventory)
     }
 }

@@ -1,9 +1,9 @@
-//! THE ROSTER: one list of an organization's projects, shared by every object that follows one of them.
+//! THE INVENTORY: one list of an organization's projects, shared by every object that follows one of them.
 
 mod following;
 mod glimpse;
 mod list;
-mod sighting;
+mod listed;
 mod state;
 mod ticks;
 mod whole;
@@ -17,8 +17,8 @@ use tokio::time::timeout;
 
 pub use following::Following;
 pub use list::ProjectList;
-pub use sighting::{Pace, Presence, Sighted, Unreadable};
-pub use state::RosterState;
+pub use listed::{ListedState, Pace, Presence, Unreadable};
+pub use state::InventoryState;
 pub use ticks::Sharing;
 pub use whole::WholeList;
 
@@ -32,14 +32,14 @@ use crate::slots;
 /// How old a list of the last minute may be.
 const LATELY: Duration = Duration::from_secs(60);
 
-/// The roster of one organization. Cheap to clone; all clones are one.
+/// The inventory of one organization. Cheap to clone; all clones are one.
 #[derive(Clone)]
-pub struct Roster(Arc<Inner>);
+pub struct Inventory(Arc<Inner>);
 
 struct Inner {
     organization: String,
     session: Weak<SessionInner>,
-    state: Mutex<RosterState>,
+    state: Mutex<InventoryState>,
     lists: Mutex<Lists>,
     listed: watch::Sender<u64>,
     /// Counts the looks from which something was learned.
@@ -52,31 +52,31 @@ struct Inner {
 
 /// An object that waits for news. Dropped, however the wait ends, it is told of them again.
 struct Waiting<'a> {
-    roster: &'a Roster,
+    inventory: &'a Inventory,
     object: &'a ObjectKey,
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.roster.state().waits(self.object, false);
+        self.inventory.state().waits(self.object, false);
     }
 }
 
-impl fmt::Debug for Roster {
+impl fmt::Debug for Inventory {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
-            .debug_struct("Roster")
+            .debug_struct("Inventory")
             .field("organization", &self.0.organization)
             .finish_non_exhaustive()
     }
 }
 
-impl Roster {
+impl Inventory {
     pub(super) fn new(organization: &str, session: &Session) -> Self {
         Self(Arc::new(Inner {
             organization: organization.to_owned(),
             session: Arc::downgrade(&session.0),
-            state: Mutex::new(RosterState::new(organization)),
+            state: Mutex::new(InventoryState::new(organization)),
             lists: Mutex::default(),
             listed: watch::Sender::new(0),
             learned: watch::Sender::new(0),
@@ -86,7 +86,7 @@ impl Roster {
         }))
     }
 
-    fn state(&self) -> MutexGuard<'_, RosterState> {
+    fn state(&self) -> MutexGuard<'_, InventoryState> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -189,14 +189,14 @@ impl Roster {
     pub async fn settles(&self, reference: &str, object: &ObjectKey, at_most: Duration) {
         let mut learned = self.0.learned.subscribe();
         self.state().waits(object, true);
-        let _waiting = Waiting { roster: self, object };
+        let _waiting = Waiting { inventory: self, object };
         let settled = async {
             loop {
                 let known = self.state().presence(reference);
                 if matches!(&known, Presence::Present(seen) if !seen.status.is_moving()) {
                     return;
                 }
-                // The sender lives as long as the roster that we hold.
+                // The sender lives as long as the inventory that we hold.
                 let _ = learned.changed().await;
             }
         };
@@ -204,7 +204,7 @@ impl Roster {
     }
 
     /// The last whole list, if it is of the last minute, or as fresh as a list that takes longer than that can be. It is
-    /// good for knowing what was there, not for what was not: whoever must know that asks for [`Roster::whole`].
+    /// good for knowing what was there, not for what was not: whoever must know that asks for [`Inventory::whole`].
     pub fn lately(&self) -> Option<Arc<WholeList>> {
         let session = self.session().ok()?;
         self.latest(&session, |list| LATELY.max(list.took * 2))
@@ -212,23 +212,23 @@ impl Roster {
 
     /// Another credential is in use from now on: what was seen before says nothing, and what is being looked for
     /// with the old one neither.
-    pub(super) fn forget_sightings(&self) {
+    pub(super) fn forget_seen(&self) {
         {
             let mut lists = self.lists();
             lists.begin_anew();
-            self.state().forget_sightings();
+            self.state().forget_seen();
         }
         self.0.listed.send_modify(|version| *version += 1);
         self.0.kick.notify_one();
     }
 
-    /// The era to give to [`Roster::learn`]; taken before the look.
+    /// The era to give to [`Inventory::learn`]; taken before the look.
     fn era(&self) -> u64 {
         self.lists().era
     }
 
     /// Learns what a look has shown, unless the credential was replaced under way. Whether it was learned.
-    fn learn(&self, era: u64, saw: impl FnOnce(&mut RosterState) -> Vec<ObjectKey>) -> bool {
+    fn learn(&self, era: u64, saw: impl FnOnce(&mut InventoryState) -> Vec<ObjectKey>) -> bool {
         let changed = {
             // Held until it is learned, so that no new era begins in between.
             let lists = self.lists();

@@ -18,7 +18,7 @@ pub enum Pace {
 
 /// A project as it was seen last.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sighted {
+pub struct ListedState {
     /// Its name, as it is.
     pub name: String,
     /// Its region.
@@ -41,7 +41,7 @@ pub enum Presence {
     /// Nobody has looked yet.
     Unknown,
     /// It was there when it was looked for last.
-    Present(Sighted),
+    Present(ListedState),
     /// It was absent from a whole list.
     Absent {
         /// Uptime at which the first such list began.

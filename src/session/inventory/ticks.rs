@@ -1,6 +1,6 @@
 //! Looking again and again, as seldom as will do.
 //!
-//! A task per roster, as long as anybody follows anything: the newest page soon after something began to move, and every
+//! A task per inventory, as long as anybody follows anything: the newest page soon after something began to move, and every
 //! few seconds while it does; at rest a cheap look every minute, and a whole list where that shows a change, or none was
 //! made for long. Half of every bucket of the rate limit is left to others.
 
@@ -12,7 +12,7 @@ use futures::{StreamExt as _, stream};
 use tokio::time::timeout;
 use tracing::debug;
 
-use super::{Pace, ProjectList, Roster, WholeList, glimpse};
+use super::{Inventory, Pace, ProjectList, WholeList, glimpse};
 use crate::management::{
     Endpoint, Error, OrganizationSlug, ProjectRef, Sort, organization_projects, project,
 };
@@ -67,11 +67,11 @@ impl Times {
     }
 }
 
-/// How many rosters share a bucket.
+/// How many inventories share a bucket.
 #[derive(Clone, Debug, Default)]
 pub struct Sharing(Arc<Mutex<BTreeMap<(String, String), u32>>>);
 
-/// One roster's share.
+/// One inventory's share.
 struct Share {
     sharing: Sharing,
     key: (String, String),
@@ -112,7 +112,7 @@ enum Look {
     Whole,
 }
 
-impl Roster {
+impl Inventory {
     pub(in crate::session) fn is_idle(&self) -> bool {
         self.state().is_idle()
     }
@@ -123,8 +123,8 @@ impl Roster {
         if std::mem::replace(&mut self.times().ticking, true) {
             return;
         }
-        let roster = self.clone();
-        session.shared().spawner.spawn(async move { roster.tick().await });
+        let inventory = self.clone();
+        session.shared().spawner.spawn(async move { inventory.tick().await });
     }
 
     async fn tick(&self) {
