@@ -308,7 +308,7 @@ pub trait Connection:
     fn state_secret_name(&self) -> String {
         Self::KIND.state_secret_of(self.meta().name.as_deref().unwrap_or_default())
     }
-    /// Name of the Secret that holds what a consent has given, until that is in custody.
+    /// Name of the Secret that holds what a consent has given, until that is in the token store.
     fn grants_secret_name(&self) -> String {
         Self::KIND.grants_secret_of(self.meta().name.as_deref().unwrap_or_default())
     }

@@ -73,7 +73,7 @@ pub mod labels {
     pub const ROLE_PASSWORD: &str = "password";
     /// Role of a Secret that keeps OAuth tokens.
     pub const ROLE_OAUTH_STATE: &str = "oauth-state";
-    /// Role of a Secret that keeps what a consent has given, until that is in custody.
+    /// Role of a Secret that keeps what a consent has given, until that is in the token store.
     pub const ROLE_OAUTH_GRANTS: &str = "oauth-grants";
     /// Role of the Secret that keeps the operator's own keys.
     pub const ROLE_KEYS: &str = "keys";

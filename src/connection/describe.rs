@@ -13,7 +13,7 @@ use crate::api::connection::{
 use crate::api::{ConditionType, ConnectionStatus, Reason, annotations, bounds};
 use crate::rules::conditions::{self, Truth};
 use crate::session::Ability;
-use crate::session::custody::StateRead;
+use crate::session::token_store::StateRead;
 
 /// The status that says what a report says.
 pub fn status<C: Connection>(

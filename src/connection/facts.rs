@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::Secret;
 use crate::api::Reason;
 use crate::controller::StepName;
 use crate::session::Capabilities;
-use crate::session::custody::{App, GrantsRead, Memory, StateRead, Token};
+use crate::session::token_store::{App, GrantsRead, Memory, StateRead, Token};
 
 /// Something that was read, or what to do about its absence.
 #[derive(Clone, Debug)]
@@ -161,7 +161,7 @@ pub enum Step {
     Adopt,
     /// Discard what a consent has given: it is of an organization that is not admitted.
     Discard,
-    /// Sweep the grants Secret: what is in custody by now, and flows that have ended.
+    /// Sweep the grants Secret: what is in the token store by now, and flows that have ended.
     Sweep,
     /// Remember tokens by digests of the operator's present key.
     Rekey,

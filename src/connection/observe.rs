@@ -18,7 +18,7 @@ use crate::ending;
 use crate::kubernetes::{self, Error};
 use crate::management::OAuthApp;
 use crate::rules::conditions::{self, Truth};
-use crate::session::custody::{App, Grants, Holder, StateRead, Store, Token, TokenState};
+use crate::session::token_store::{App, Grants, Holder, StateRead, Store, Token, TokenState};
 use crate::session::{ConnectionId, Session, SessionState};
 
 /// Scoped personal access tokens begin like this, and may be limited to projects.

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 
 use super::facts::Problem;
 use crate::api::Reason;
-use crate::session::custody::credential;
+use crate::session::token_store::credential;
 
 /// The data of a Secret.
 pub type Data = BTreeMap<String, ByteString>;

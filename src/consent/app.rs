@@ -6,7 +6,7 @@ use secrecy::ExposeSecret as _;
 
 use crate::kubernetes::{self, Error};
 use crate::management::OAuthApp;
-use crate::session::custody::credential;
+use crate::session::token_store::credential;
 
 /// Why there is no app.
 #[derive(Debug, thiserror::Error)]

@@ -10,7 +10,7 @@ use crate::management::{
     Client, Error, OAuthApp, Organization, Rejection, exchange_code, organizations,
 };
 use crate::rules::ambient::Clock;
-use crate::session::custody::{Grants, NotOpened, Pair};
+use crate::session::token_store::{Grants, NotOpened, Pair};
 
 /// A flow at its callback.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ pub enum Refused {
 
 /// What a flow is redeemed with.
 #[derive(Debug)]
-pub struct Means<'a> {
+pub struct Redeemer<'a> {
     /// The platform.
     pub management: &'a Client,
     /// Where the pair goes.
@@ -77,7 +77,7 @@ pub struct Means<'a> {
     pub clock: &'a dyn Clock,
 }
 
-impl Means<'_> {
+impl Redeemer<'_> {
     /// Redeems a code. Gives the organizations that the tokens see, as far as they may list them; `wanted` is the
     /// only one that will do.
     ///

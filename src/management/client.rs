@@ -1,6 +1,6 @@
 //! Sends one call and reads its answer.
 //!
-//! Builds the request, so the only place where a token meets a header. No retry, no budget, no custody.
+//! Builds the request, so the only place where a token meets a header. No retry, no budget, no token store.
 
 use std::sync::Arc;
 

@@ -288,7 +288,7 @@ impl Observed {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
     /// Make the password Secret, record the attempt, send the create call, store the ref.
-    Create(Order),
+    Create(CreateRequest),
     /// Store a ref: of an attempt of ours, or of a project that is adopted.
     Claim(Claim),
     /// Give the project another name.
@@ -328,7 +328,7 @@ impl StepName for Step {
 
 /// A create call to be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Order {
+pub struct CreateRequest {
     /// The name it carries.
     pub name: String,
     /// The organization.

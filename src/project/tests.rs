@@ -215,16 +215,16 @@ mod create {
     #[test]
     fn an_empty_organization_leads_to_one_create_call_under_a_name_of_its_own() {
         let decision = run(&plain(), &listing(vec![listed(OTHER, "something-else")]));
-        let Some(Step::Create(order)) = decision.step else { panic!("no create") };
-        assert_eq!((order.name.as_str(), order.number), ("team-a-orders-aaaaaaaaaa", 1));
-        assert_eq!(decision.status.creation.unwrap().name, order.name);
+        let Some(Step::Create(request)) = decision.step else { panic!("no create") };
+        assert_eq!((request.name.as_str(), request.number), ("team-a-orders-aaaaaaaaaa", 1));
+        assert_eq!(decision.status.creation.unwrap().name, request.name);
     }
 
     #[test]
     fn the_name_is_drawn_once() {
         let decision = run(&with(plain(), tried(Vec::new())), &observed());
-        let Some(Step::Create(order)) = decision.step else { panic!("no create") };
-        assert_eq!(order.name, "team-a-orders-nnnnnnnnnn");
+        let Some(Step::Create(request)) = decision.step else { panic!("no create") };
+        assert_eq!(request.name, "team-a-orders-nnnnnnnnnn");
     }
 
     #[test]

@@ -4,9 +4,9 @@
 
 use secrecy::SecretString;
 
-use super::custody::{App, Token, TokenState};
 use super::id::ConnectionId;
 use super::identity::Identity;
+use super::token_store::{App, Token, TokenState};
 use crate::rules::digest::DigestKey;
 
 /// A credential in use.

@@ -3,8 +3,8 @@
 //! PURE. Separate, because it must be right for strangers: what a tenant's Secret merely claims (a `client_id`, say)
 //! names nobody here. An app counts only for a credential that the platform itself gave to that app.
 
-use super::custody::{App, Token};
 use super::id::ConnectionId;
+use super::token_store::{App, Token};
 
 /// Who a call is counted for.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! One session: the credential in use, what it is good for, and what is remembered of it.
 //!
-//! What the connection's reconcile and the token custody say goes in here; sending calls with it is in
+//! What the connection's reconcile and the token store say goes in here; sending calls with it is in
 //! [`super::sending`].
 
 use std::collections::BTreeMap;
@@ -12,12 +12,12 @@ use tokio::sync::watch;
 
 use super::capabilities::Capabilities;
 use super::credential::Credential;
-use super::custody::{App, Applied, Index, Memory, TokenState};
 use super::id::ConnectionId;
 use super::identity::Identity;
 use super::inventory::Inventory;
 use super::line::Line;
 use super::registry::Shared;
+use super::token_store::{App, Applied, Index, Memory, TokenState};
 use crate::api::Reason;
 use crate::management::Organization;
 use crate::rules::digest::DigestKey;

@@ -1,4 +1,4 @@
-//! ONE LIVE SESSION PER CREDENTIAL: token custody, client, rate budget, breaker, inventory.
+//! ONE LIVE SESSION PER CREDENTIAL: token store, client, rate budget, breaker, inventory.
 //!
 //! May call the platform through `management`, and touch the state Secrets of connections. Knows no project: it
 //! sends what it is given, and tells objects that their project changed. Separate because everything that two
@@ -8,7 +8,6 @@ mod breaker;
 mod budget;
 mod capabilities;
 mod credential;
-pub mod custody;
 mod id;
 mod identity;
 mod inventory;
@@ -18,6 +17,7 @@ mod refusals;
 mod registry;
 mod sending;
 mod tasks;
+pub mod token_store;
 
 pub use capabilities::{Ability, Capabilities};
 pub use credential::Credential;

@@ -9,12 +9,12 @@ use kube::Client;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
-use super::custody::{self, App, End, Index, Order};
 use super::id::ConnectionId;
 use super::inventory::{Following, Sharing};
 use super::line::Line;
 use super::live::Session;
 use super::tasks::{Spawner, Tasks};
+use super::token_store::{self, App, Index, RefreshOutcome, RefreshRequest};
 use crate::api::ObjectKey;
 use crate::api::project::ConnectionKind;
 use crate::controller::ReconcileRequests;
@@ -263,7 +263,7 @@ impl Sessions {
         connections: Vec<(ConnectionId, Arc<SeenConnection>)>,
     ) -> Result<(), kubernetes::Error> {
         let known = connections.iter().map(|(id, _)| id.clone()).collect();
-        custody::index_all(self, connections).await?;
+        token_store::index_all(self, connections).await?;
         self.0.shared.progress.send_modify(|progress| {
             progress.known = known;
             progress.taken_over = true;
@@ -302,8 +302,12 @@ impl Sessions {
     }
 
     /// Spends a refresh token, as a task that outlives whoever asked for it. Nothing if this registry ended first.
-    pub(crate) async fn refresh(&self, session: &Session, order: Order) -> Option<End> {
-        let means = custody::Means {
+    pub(crate) async fn refresh(
+        &self,
+        session: &Session,
+        request: RefreshRequest,
+    ) -> Option<RefreshOutcome> {
+        let refresher = token_store::Refresher {
             session: session.clone(),
             leadership: self.0.leadership.clone(),
             key: self.0.key.clone(),
@@ -311,7 +315,7 @@ impl Sessions {
         let (done, ended) = oneshot::channel();
         self.0.shared.spawner.spawn(async move {
             // Nobody may be waiting any more: what counts is stored.
-            let _ = done.send(custody::run(means, order).await);
+            let _ = done.send(token_store::run(refresher, request).await);
         });
         slots::waiting(ended).await.ok()
     }

@@ -1,6 +1,6 @@
 //! Sending calls with the credential in use.
 //!
-//! Waits while tokens are refreshed, repeats reads only, and tells custody of a 401.
+//! Waits while tokens are refreshed, repeats reads only, and tells the token store of a 401.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,9 +9,9 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::credential::Credential;
-use super::custody::Verdict;
 use super::line::PATIENCE;
 use super::live::{Rejection, Session};
+use super::token_store::Verdict;
 use crate::management::{Answer, Call, Error, Withheld};
 use crate::slots;
 

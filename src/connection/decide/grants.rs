@@ -1,11 +1,11 @@
-//! What consents have given: which pair is to be taken into custody, and what is to be swept. PURE.
+//! What consents have given: which pair is to be taken into the token store, and what is to be swept. PURE.
 
 use jiff::Timestamp;
 
 use crate::connection::facts::{Granted, Observed};
-use crate::session::custody::{Entry, StateRead, TokenState};
+use crate::session::token_store::{Entry, StateRead, TokenState};
 
-/// The newest pair that is not in custody yet.
+/// The newest pair that is not in the token store yet.
 pub fn offered<'a>(granted: &'a Granted, state: &TokenState) -> Option<&'a Entry> {
     granted
         .read
@@ -38,7 +38,7 @@ pub fn sweep(observed: &Observed, now: Timestamp) -> Option<Vec<Entry>> {
     (swept || kept.len() < entries.len() || entries.is_empty()).then_some(kept)
 }
 
-/// Whether a pair has come into custody: it is in use, or was used up.
+/// Whether a pair has come into the token store: it is in use, or was used up.
 fn is_held(granted: &Granted, entry: &Entry, state: &TokenState) -> bool {
     let digest = granted.refresh.get(&entry.flow);
     digest.is_some_and(|digest| state.digests().any(|known| known == digest))

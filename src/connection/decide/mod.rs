@@ -26,7 +26,7 @@
 //! | a personal token, or one without a refresh token, answered 401 | install | `Unauthorized` |
 //! | a seed with an access token that is accepted | adopt | as before |
 //! | a consent's access token that sees no organization that is admitted | discard | as before |
-//! | a consent's pair that is in custody, or a flow that has ended | sweep | as before |
+//! | a consent's pair that is in the token store, or a flow that has ended | sweep | as before |
 //! | a seed with a refresh token that was never sent | refresh | as before |
 //! | … that another connection holds | – | `CredentialShared`, or as before with a remark |
 //! | … that was spent or refused | – | as before, or `ReauthorizationRequired` |
@@ -61,7 +61,7 @@ use super::report::{Health, Report};
 use crate::api::connection::Connection;
 use crate::api::{ConnectionStatus, Reason};
 use crate::controller::{Decision, Inputs, Requeue, StepName as _};
-use crate::session::custody::{Applied, StateRead, Token, Verdict};
+use crate::session::token_store::{Applied, StateRead, Token, Verdict};
 
 /// An accepted token is asked for its organizations again after so long.
 const RECHECK: Duration = Duration::from_secs(6 * 3600);

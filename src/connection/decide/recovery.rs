@@ -6,7 +6,7 @@ use super::tokens::{Case, Offer, is_over, with_hold};
 use super::{Course, Report, try_access};
 use crate::api::Reason;
 use crate::connection::facts::{Problem, Source, Step};
-use crate::session::custody::{CallEnd, Marker, Verdict};
+use crate::session::token_store::{CallEnd, Marker, Verdict};
 
 /// How long a token call under a marker may still have an effect: its deadline, and what a request may be late.
 pub(super) const GRACE: Duration = Duration::from_secs(60);

@@ -11,7 +11,7 @@ use crate::connection::facts::{Origin, Seed, Users};
 use crate::management::{OAuthApp, Organization};
 use crate::rules::digest::DigestKey;
 use crate::session::Capabilities;
-use crate::session::custody::{App, CallEnd, Consumed, Failure, Marker, Memory, TokenState};
+use crate::session::token_store::{App, CallEnd, Consumed, Failure, Marker, Memory, TokenState};
 
 const UPTIME: Duration = Duration::from_secs(10_000);
 

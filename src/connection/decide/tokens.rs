@@ -1,4 +1,4 @@
-//! Custody of OAuth tokens: which one to use, to try, to spend. PURE.
+//! The store of OAuth tokens: which one to use, to try, to spend. PURE.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{At, Course, Health, OrganizationPolicy, Report, held_until, trouble, try_access};
 use crate::api::Reason;
 use crate::connection::facts::{Observed, Origin, Problem, Read, Seed, Source, Step};
-use crate::session::custody::{App, StateRead, Token, TokenState, Verdict};
+use crate::session::token_store::{App, StateRead, Token, TokenState, Verdict};
 
 /// Between two token calls.
 const APART: Duration = Duration::from_secs(60);

@@ -1,4 +1,4 @@
-//! One step of a connection's custody: one call to the platform at most, with the writes that make it safe.
+//! One step of a connection's tokens: one call to the platform at most, with the writes that make it safe.
 
 mod spending;
 mod sweeping;
@@ -20,7 +20,7 @@ use crate::controller::{Note, Outcome, Reconcile, StepName as _};
 use crate::kubernetes;
 use crate::management::{Error, Remedy, organizations};
 use crate::rules::backoff;
-use crate::session::custody::{
+use crate::session::token_store::{
     App, Consumed, Failure, StateRead, Token, TokenState, Verdict, adopted,
 };
 use crate::session::{ConnectionId, Credential, Identity, Session};

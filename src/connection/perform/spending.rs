@@ -8,7 +8,7 @@ use crate::api::connection::Connection;
 use crate::connection::decide;
 use crate::connection::facts::{Credentials, Observed, Problem, Read, Source};
 use crate::controller::Note;
-use crate::session::custody::{End, Order};
+use crate::session::token_store::{RefreshOutcome, RefreshRequest};
 
 /// How long an app that the platform does not know is left alone.
 const WRONG_APP: Duration = Duration::from_secs(900);
@@ -32,7 +32,7 @@ impl<C: Connection> Acting<'_, C> {
             observed.shared = true;
             return Done::Learned;
         }
-        let order = Order {
+        let request = RefreshRequest {
             store: self.room.store(self.object),
             secret: observed.state_secret().cloned(),
             state: state(observed),
@@ -41,29 +41,29 @@ impl<C: Connection> Acting<'_, C> {
             app: app.clone(),
             process: observed.process.clone(),
         };
-        let end = self.room.sessions.refresh(&self.session, order).await;
+        let end = self.room.sessions.refresh(&self.session, request).await;
         self.notes.extend(end.as_ref().and_then(refresh_failed));
-        if matches!(end, Some(End::Refused | End::WrongApp)) {
+        if matches!(end, Some(RefreshOutcome::Refused | RefreshOutcome::WrongApp)) {
             self.room.sessions.line().refused(&self.id);
         }
         let uptime = self.room.clock.uptime();
         let done = match end {
-            Some(End::Granted | End::Refused) => Done::Learned,
-            Some(End::WrongApp) => {
+            Some(RefreshOutcome::Granted | RefreshOutcome::Refused) => Done::Learned,
+            Some(RefreshOutcome::WrongApp) => {
                 self.session.remember(|memory| {
                     memory.refused_app = Some((app.digest.clone(), uptime + WRONG_APP));
                 });
                 Done::Learned
             }
-            Some(End::Throttled(wait)) => {
+            Some(RefreshOutcome::Throttled(wait)) => {
                 let wait = wait.unwrap_or(THROTTLED).clamp(Duration::from_secs(1), THROTTLED_MOST);
                 self.session.remember(|memory| memory.not_before = Some(uptime + wait));
                 Done::Learned
             }
-            Some(End::NotDone(error)) => failed(&error),
+            Some(RefreshOutcome::NotDone(error)) => failed(&error),
             // What became of it is looked into at once.
-            Some(End::Lost(error)) => Done::Failed(problem(&error), Pause::None),
-            Some(End::NotMarked(error)) => self.not_written(&error),
+            Some(RefreshOutcome::Lost(error)) => Done::Failed(problem(&error), Pause::None),
+            Some(RefreshOutcome::NotMarked(error)) => self.not_written(&error),
             None => Done::Failed(
                 Problem::new(Reason::Retrying, "the process is ending"),
                 Pause::Growing,
@@ -74,12 +74,15 @@ impl<C: Connection> Acting<'_, C> {
 }
 
 /// What to tell of a refresh that gave no tokens.
-fn refresh_failed(end: &End) -> Option<Note> {
+fn refresh_failed(end: &RefreshOutcome) -> Option<Note> {
     let message = match end {
-        End::Granted | End::NotDone(_) | End::NotMarked(_) | End::Throttled(_) => return None,
-        End::Refused => "the platform refused the refresh token",
-        End::WrongApp => "the platform does not know the OAuth app",
-        End::Lost(_) => {
+        RefreshOutcome::Granted
+        | RefreshOutcome::NotDone(_)
+        | RefreshOutcome::NotMarked(_)
+        | RefreshOutcome::Throttled(_) => return None,
+        RefreshOutcome::Refused => "the platform refused the refresh token",
+        RefreshOutcome::WrongApp => "the platform does not know the OAuth app",
+        RefreshOutcome::Lost(_) => {
             "the answer to a refresh of the tokens was lost; the operator looks into it"
         }
     };

@@ -1,4 +1,4 @@
-//! Taking away what is not needed any more: grants that are in custody or may not come into it, and everything when
+//! Taking away what is not needed any more: grants that are in the token store or may not come into it, and everything when
 //! the connection goes.
 
 use tracing::{info, warn};
@@ -10,7 +10,7 @@ use crate::connection::facts::{Credentials, Observed, Origin, Read, Source};
 use crate::controller::Note;
 use crate::management::{Error, Withheld, revoke};
 use crate::session::Identity;
-use crate::session::custody::StateRead;
+use crate::session::token_store::StateRead;
 
 impl<C: Connection> Acting<'_, C> {
     /// Takes what a consent has given out of the grants Secret. It is not revoked: that would end what the app may do

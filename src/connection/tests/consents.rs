@@ -1,4 +1,4 @@
-//! What somebody who consented brought back comes into custody, whatever happens on the way.
+//! What somebody who consented brought back comes into the token store, whatever happens on the way.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use simulated_platform::{Fault, FaultKind, SecondConsent, TokenMode, TokenPair};
 
 use super::stage::*;
-use crate::session::custody::{Grants, NotOpened, Pair};
+use crate::session::token_store::{Grants, NotOpened, Pair};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -73,7 +73,7 @@ async fn a_grant_makes_a_connection_without_tokens_ready_and_leaves_nothing_behi
     assert_eq!(held, Some(tokens.refresh_token));
     assert!(told(&stage, "Authorized") && !told(&stage, "RefreshFailed"));
     let entry = stage.stored(NAME, "flow-1").unwrap();
-    assert!(!entry.contains("token"), "in custody, so not here any more: {entry}");
+    assert!(!entry.contains("token"), "in the token store, so not here any more: {entry}");
     // The entry stays for as long as its flow could be gone through once more.
     let again = grants(&stage)
         .open("flow-1", stage.now() + SignedDuration::from_secs(600), stage.now())

@@ -1,4 +1,4 @@
-//! The two steps of a flow: from the button to the platform, and from the platform to tokens on their way into custody.
+//! The two steps of a flow: from the button to the platform, and from the platform to tokens on their way into the token store.
 //! Any replica does either.
 
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use super::{CALLBACK, Site};
 use crate::consent::app;
 use crate::consent::pages::About;
 use crate::consent::pkce::Verifier;
-use crate::consent::redeem::{Flow, Means};
+use crate::consent::redeem::{Flow, Redeemer};
 use crate::kubernetes::Error;
 use crate::management::{Authorization, OAuthApp, Organization};
-use crate::session::custody::credential;
+use crate::session::token_store::credential;
 
 /// A flow that stopped.
 #[derive(Debug)]
@@ -188,7 +188,7 @@ impl Site {
         code: &SecretString,
     ) -> Result<Vec<Organization>, Why> {
         let grants = self.subjects.grants(subject);
-        let means = Means {
+        let redeemer = Redeemer {
             management: &self.outside.management,
             grants: &grants,
             app,
@@ -200,7 +200,7 @@ impl Site {
             redirect_uri: &self.redirect_uri(),
             verifier,
         };
-        let seen = means.redeem(&flow, code, Some(&subject.organization)).await?;
+        let seen = redeemer.redeem(&flow, code, Some(&subject.organization)).await?;
         info!(connection = subject.label(), "somebody consented");
         self.subjects.wake(subject, &self.outside.clock.now().to_string()).await;
         Ok(seen)

@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use crate::consent::app::NoApp;
 use crate::consent::redeem::Refused;
 use crate::kubernetes;
-use crate::session::custody::NotOpened;
+use crate::session::token_store::NotOpened;
 
 /// Why nothing came of a request.
 #[derive(Debug, thiserror::Error)]

@@ -15,7 +15,7 @@ use crate::controller::{Change, OnChange, Source, Store, sources};
 use crate::kubernetes::{self, Error, Lean as _, Shape, Stored};
 use crate::rules::link::ConsentLinks;
 use crate::seen::SeenConnection;
-use crate::session::custody::Grants;
+use crate::session::token_store::Grants;
 use crate::telemetry::Metrics;
 
 /// A connection, as far as the consent flow is concerned with it.
@@ -33,7 +33,7 @@ pub struct Subject {
     pub organization: String,
     /// The Secret of its own app.
     pub app_secret: Option<String>,
-    /// The Secret through which tokens come into custody.
+    /// The Secret through which tokens come into the token store.
     pub grants_secret: String,
     /// Whether its credentials are missing or dead.
     pub wants_consent: bool,

@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::consent::pages::{self, Message};
-use crate::session::custody::credential;
+use crate::session::token_store::credential;
 
 /// The address, and the visits with the right state. Only the first one is taken.
 pub(super) fn door(state: String) -> (Router, mpsc::Receiver<Visit>) {

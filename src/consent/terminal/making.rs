@@ -14,7 +14,7 @@ use crate::api::project::ConnectionKind;
 use crate::consent::pages::capitalized;
 use crate::kubernetes;
 use crate::management::OrganizationSlug;
-use crate::session::custody::credential;
+use crate::session::token_store::credential;
 
 /// The Secret that a new connection names for its app.
 const APP: &str = "supabase-oauth-app";

@@ -25,7 +25,7 @@ use making::say;
 
 use super::app::{self, NoApp};
 use super::pkce::{self, Verifier};
-use super::redeem::{Flow, Means, Refused};
+use super::redeem::{Flow, Redeemer, Refused};
 use crate::api::connection::Connection;
 use crate::api::{ClusterSupabaseConnection, ConditionType, SupabaseConnection};
 use crate::kubernetes::{self, Error};
@@ -33,7 +33,7 @@ use crate::management::{Authorization, BaseUrl, OAuthApp, Organization};
 use crate::outside::Outside;
 use crate::rules::conditions;
 use crate::serving::{self, Bounds};
-use crate::session::custody::{Grants, NotOpened};
+use crate::session::token_store::{Grants, NotOpened};
 
 /// How long a person may take, and how long the state lives.
 const FLOW: Duration = Duration::from_secs(600);
@@ -301,13 +301,13 @@ impl Terminal<'_> {
         code: &SecretString,
         wanted: Option<&str>,
     ) -> anyhow::Result<Vec<Organization>> {
-        let means = Means {
+        let redeemer = Redeemer {
             management: &self.outside.management,
             grants,
             app,
             clock: self.outside.clock.as_ref(),
         };
-        let refused = match means.redeem(flow, code, wanted).await {
+        let refused = match redeemer.redeem(flow, code, wanted).await {
             Ok(seen) => return Ok(seen),
             Err(refused) => refused,
         };

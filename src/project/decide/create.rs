@@ -24,7 +24,7 @@ use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject};
 use crate::controller::{Inputs, Requeue};
 use crate::management::{ListedProject, Status};
 use crate::project::draft::Draft;
-use crate::project::facts::{Claim, Listing, Observed, Order, Problem, Step, Unreadable};
+use crate::project::facts::{Claim, CreateRequest, Listing, Observed, Problem, Step, Unreadable};
 use crate::rules::ambient;
 use crate::rules::conditions::Truth;
 
@@ -324,7 +324,7 @@ fn create_project(
     draft.status.organization_slug = Some(organization.clone());
     draft.set(ConditionType::Synced, Truth::Unknown, Reason::NotCreated, "");
     draft.progressing(Reason::Creating, "creating the project");
-    let step = Step::Create(Order {
+    let step = Step::Create(CreateRequest {
         name,
         organization,
         number,

@@ -13,7 +13,7 @@ use crate::controller::{Note, Outcome, Reconcile, Requeue};
 use crate::kubernetes;
 use crate::management::{self, NewProject, OrganizationSlug, Region, Rejection};
 use crate::outputs::Belonging;
-use crate::project::facts::{Claim, FoundPassword, Kept, Order};
+use crate::project::facts::{Claim, CreateRequest, FoundPassword, Kept};
 use crate::rules::conditions::Truth;
 use crate::rules::password;
 
@@ -31,11 +31,11 @@ impl Hand<'_> {
     pub(super) async fn create(
         &self,
         reconcile: &mut Reconcile<SupabaseProject>,
-        order: Order,
+        request: CreateRequest,
         mut status: ProjectStatus,
     ) -> Done {
         let (Some(session), Ok(organization)) =
-            (self.session(), order.organization.parse::<OrganizationSlug>())
+            (self.session(), request.organization.parse::<OrganizationSlug>())
         else {
             return Outcome::failed(reconcile.stored(), Requeue::Backoff);
         };
@@ -52,7 +52,7 @@ impl Hand<'_> {
         };
         let digest = self.digest(&sent);
         let new = NewProject {
-            name: order.name.clone(),
+            name: request.name.clone(),
             organization,
             region: match (&self.project.spec.region, &self.project.spec.region_group) {
                 (Some(region), _) => Region::Specific(region.clone()),
@@ -62,12 +62,12 @@ impl Hand<'_> {
             db_pass: sent,
         };
         let call = management::create_project(&new);
-        let number = order.number;
+        let number = request.number;
         let creation = status.creation.get_or_insert_default();
-        creation.attempts.push(self.attempt(&order, &new, &digest, call.deadline()));
+        creation.attempts.push(self.attempt(&request, &new, &digest, call.deadline()));
         creation.keep_room();
         // From now on an earlier list says nothing about the wanted name to anybody else.
-        self.projects.names.take(&order.organization, &self.project.wanted_name(), self.uptime());
+        self.projects.names.take(&request.organization, &self.project.wanted_name(), self.uptime());
         // K3: refused if anybody wrote the object since it was read.
         if let Err(error) = reconcile.write(&status).await {
             // The write may have been applied all the same; the call was certainly not made.
@@ -77,7 +77,7 @@ impl Hand<'_> {
         // The password that is sent is the one that is stored now.
         let stored = self.kept_as(&digest).await;
         let leads = self.projects.context.leadership.require(LEADERSHIP_LEFT).is_ok();
-        let in_time = self.uptime().saturating_sub(order.decided) < PREPARING;
+        let in_time = self.uptime().saturating_sub(request.decided) < PREPARING;
         let Some(kept) = stored.filter(|_| leads && in_time) else {
             let status = self.close(reconcile, number, AttemptOutcome::NotSent, None).await;
             return Outcome::failed(status, Requeue::Backoff);
@@ -85,7 +85,7 @@ impl Hand<'_> {
         let answer = session.send(&self.tenant(), &call).await;
         let over = self.uptime();
         self.projects.memory.note(&self.uid(), |memo| memo.posted_at = Some(over));
-        let done = self.answered(reconcile, &order, answer, kept, status).await;
+        let done = self.answered(reconcile, &request, answer, kept, status).await;
         drop(held);
         done
     }
@@ -93,21 +93,21 @@ impl Hand<'_> {
     /// The record of a call that is about to be made.
     fn attempt(
         &self,
-        order: &Order,
+        request: &CreateRequest,
         new: &NewProject,
         digest: &str,
         deadline: Duration,
     ) -> Attempt {
         Attempt {
-            number: order.number,
-            organization_slug: order.organization.clone(),
+            number: request.number,
+            organization_slug: request.organization.clone(),
             region: self.project.spec.region.clone(),
             region_group: self.project.spec.region_group.clone(),
             size: new.size.clone(),
-            listed_at: Time(order.listed_at),
+            listed_at: Time(request.listed_at),
             // Counted from the list, however old that was, and rounded up.
             deadline_seconds: i64::try_from(
-                (order.age + PREPARING + QUEUEING + deadline).as_secs() + 1,
+                (request.age + PREPARING + QUEUEING + deadline).as_secs() + 1,
             )
             .unwrap_or(i64::MAX),
             password_digest: digest.to_owned(),
@@ -120,24 +120,24 @@ impl Hand<'_> {
     pub(super) async fn answered(
         &self,
         reconcile: &mut Reconcile<SupabaseProject>,
-        order: &Order,
+        request: &CreateRequest,
         answer: Result<management::Answer<management::CreatedProject>, management::Error>,
         kept: Kept,
         mut status: ProjectStatus,
     ) -> Done {
         let key = ObjectKey::of(self.project);
-        let number = order.number;
+        let number = request.number;
         let error = match answer {
             Ok(answer) => {
                 let created = answer.value;
                 let reference = created.reference.to_string();
                 let asked =
-                    created.name == order.name && created.organization == order.organization;
+                    created.name == request.name && created.organization == request.organization;
                 if asked && self.projects.refs.enter(&reference, &key, &self.uid()) {
                     settle_attempt(&mut status, number, AttemptOutcome::Created, None);
                     let claim = Claim {
                         reference,
-                        organization: order.organization.clone(),
+                        organization: request.organization.clone(),
                         name: created.name,
                         region: created.region,
                         own: true,

@@ -38,7 +38,7 @@ pub(super) async fn perform(
     let project = reconcile.object().clone();
     let hand = Hand { projects, project: &project, observed: &observed };
     match step {
-        Step::Create(order) => hand.create(reconcile, order, status).await,
+        Step::Create(request) => hand.create(reconcile, request, status).await,
         Step::Claim(claim) => hand.claim(reconcile, claim, status).await,
         Step::Rename(name) => hand.rename(&name, status).await,
         Step::Restore => hand.power(Power::Restore, status).await,

@@ -12,7 +12,7 @@ use simulated_apiserver::{ApiServer, Resource, Service};
 use simulated_platform::{ALL_SCOPES, App, Config, Delivery, Pat, Plan as Subscription, World};
 use supabase_operator::management::{self, Limits, Sent, Transport, TransportError, TransportKind};
 use supabase_operator::rules::ambient::Clock as _;
-use supabase_operator::session::custody::{Grants, Pair};
+use supabase_operator::session::token_store::{Grants, Pair};
 
 use tokio::sync::watch;
 

@@ -175,7 +175,7 @@ async fn consent_from_a_terminal_makes_a_connection_ready() {
     assert!(held.contains_key("refresh_token"));
     let grants = stage.cluster.data(SECRET, "acme-oauth-grants").await;
     let left = format!("{grants:?}");
-    assert!(!left.contains("refresh_token"), "the pair is in custody: {left}");
+    assert!(!left.contains("refresh_token"), "the pair is in the token store: {left}");
     assert!(back.contains("state="));
     ready_project(&stage, "orders").await;
     stage.finish(vec![operator]).await;

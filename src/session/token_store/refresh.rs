@@ -41,7 +41,7 @@ pub struct App {
 
 /// A refresh to be made.
 #[derive(Debug)]
-pub struct Order {
+pub struct RefreshRequest {
     /// Where the state is kept.
     pub store: Store,
     /// The state Secret as it was read.
@@ -60,7 +60,7 @@ pub struct Order {
 
 /// What came of a refresh.
 #[derive(Debug)]
-pub enum End {
+pub enum RefreshOutcome {
     /// A new pair is stored and in use.
     Granted,
     /// The token is not accepted any more; that is stored.
@@ -77,7 +77,7 @@ pub enum End {
     NotMarked(kubernetes::Error),
 }
 
-impl End {
+impl RefreshOutcome {
     const fn as_str(&self) -> &'static str {
         match self {
             Self::Granted => "granted",
@@ -91,149 +91,157 @@ impl End {
     }
 }
 
-/// What a refresh needs besides its order.
-pub(in crate::session) struct Means {
+/// What a refresh needs besides its request.
+pub(in crate::session) struct Refresher {
     pub(in crate::session) session: Session,
     pub(in crate::session) leadership: Leadership,
     pub(in crate::session) key: DigestKey,
 }
 
 /// Makes a refresh.
-pub(in crate::session) async fn run(means: Means, order: Order) -> End {
-    let end = spend(&means, order).await;
-    means.session.line().refreshed(end.as_str());
-    match &end {
-        End::Granted => info!(connection = %means.session.id(), "tokens refreshed"),
-        End::Refused
-        | End::WrongApp
-        | End::Throttled(_)
-        | End::NotDone(_)
-        | End::Lost(_)
-        | End::NotMarked(_) => {
-            warn!(connection = %means.session.id(), outcome = end.as_str(), "tokens not refreshed");
+pub(in crate::session) async fn run(
+    refresher: Refresher,
+    request: RefreshRequest,
+) -> RefreshOutcome {
+    let outcome = refresh(&refresher, request).await;
+    refresher.session.line().refreshed(outcome.as_str());
+    match &outcome {
+        RefreshOutcome::Granted => info!(connection = %refresher.session.id(), "tokens refreshed"),
+        RefreshOutcome::Refused
+        | RefreshOutcome::WrongApp
+        | RefreshOutcome::Throttled(_)
+        | RefreshOutcome::NotDone(_)
+        | RefreshOutcome::Lost(_)
+        | RefreshOutcome::NotMarked(_) => {
+            warn!(connection = %refresher.session.id(), outcome = outcome.as_str(), "tokens not refreshed");
         }
     }
-    end
+    outcome
 }
 
-async fn spend(means: &Means, order: Order) -> End {
-    let line = means.session.line();
-    let id = means.session.id();
+async fn refresh(refresher: &Refresher, request: RefreshRequest) -> RefreshOutcome {
+    let line = refresher.session.line();
+    let id = refresher.session.id();
     let tenant = id.namespace.as_deref().unwrap_or_default();
-    let client = Identity::of_client(&order.app, id);
+    let client = Identity::of_client(&request.app, id);
     let permit = match line.admit(&client, tenant, "", Endpoint::Token).await {
         Ok(permit) => permit,
-        Err(Error::Throttled { retry_after }) => return End::Throttled(retry_after),
-        Err(error) => return End::NotDone(error),
+        Err(Error::Throttled { retry_after }) => return RefreshOutcome::Throttled(retry_after),
+        Err(error) => return RefreshOutcome::NotDone(error),
     };
     let marker = Marker {
-        process: order.process.clone(),
+        process: request.process.clone(),
         at: line.clock().now(),
-        token: order.token.digest.clone(),
+        token: request.token.digest.clone(),
     };
-    let with_marker = TokenState { marker: Some(marker.clone()), ..order.state.clone() };
+    let with_marker = TokenState { marker: Some(marker.clone()), ..request.state.clone() };
     let begun = line.uptime();
-    means.session.remember(|memory| {
+    refresher.session.remember(|memory| {
         memory.ended = None;
         memory.refreshed = Some(begun);
     });
-    let secret = match order.store.write(order.secret.as_ref(), &with_marker).await {
+    let secret = match request.store.write(request.secret.as_ref(), &with_marker).await {
         Ok(secret) => secret,
-        Err(error) => return End::NotMarked(error),
+        Err(error) => return RefreshOutcome::NotMarked(error),
     };
     // From here on calls wait, and the Lease is not given away before the answer is stored.
-    let refreshing = means.session.begin_refresh();
-    let held = means.leadership.hold();
+    let refreshing = refresher.session.begin_refresh();
+    let held = refresher.leadership.hold();
     // Until it is known better, the token is spent: a panic must not make it fresh again.
-    means.session.remember(|memory| {
+    refresher.session.remember(|memory| {
         memory.ended = Some((marker.clone(), CallEnd::Lost { begun }));
     });
-    let call = refresh_token(&order.app.app, &order.token.value);
+    let call = refresh_token(&request.app.app, &request.token.value);
     let outcome = line.exchange(permit, &call, None).await.outcome;
-    let end = match outcome {
+    let outcome = match outcome {
         Ok(answer) => {
             let grant = answer.value;
-            keep(means, &order, &marker, with_marker, secret, &grant).await;
-            End::Granted
+            keep(refresher, &request, &marker, with_marker, secret, &grant).await;
+            RefreshOutcome::Granted
         }
-        Err(Error::Rejected { because: Rejection::InvalidClient, .. }) => End::WrongApp,
-        Err(Error::Throttled { retry_after }) => End::Throttled(retry_after),
+        Err(Error::Rejected { because: Rejection::InvalidClient, .. }) => RefreshOutcome::WrongApp,
+        Err(Error::Throttled { retry_after }) => RefreshOutcome::Throttled(retry_after),
         // Every other refusal of the token endpoint is about the token; a used one answers 404.
         Err(Error::Rejected { .. }) => {
             // Whoever ended the refresh token has perhaps ended the access token too.
-            if let Some(access) = &order.state.access {
-                means.session.remember(|memory| memory.doubt_one(&access.digest));
+            if let Some(access) = &request.state.access {
+                refresher.session.remember(|memory| memory.doubt_one(&access.digest));
             }
-            give_up(means, &order, &marker, with_marker, secret).await;
-            End::Refused
+            give_up(refresher, &request, &marker, with_marker, secret).await;
+            RefreshOutcome::Refused
         }
-        Err(error) if error.was_not_sent() => End::NotDone(error),
-        Err(error) => End::Lost(error),
+        Err(error) if error.was_not_sent() => RefreshOutcome::NotDone(error),
+        Err(error) => RefreshOutcome::Lost(error),
     };
-    means.session.remember(|memory| {
-        memory.ended = match &end {
-            End::Granted | End::Refused => None,
-            End::WrongApp | End::Throttled(_) | End::NotDone(_) | End::NotMarked(_) => {
-                Some((marker.clone(), CallEnd::Harmless))
-            }
-            End::Lost(_) => Some((marker.clone(), CallEnd::Lost { begun })),
+    refresher.session.remember(|memory| {
+        memory.ended = match &outcome {
+            RefreshOutcome::Granted | RefreshOutcome::Refused => None,
+            RefreshOutcome::WrongApp
+            | RefreshOutcome::Throttled(_)
+            | RefreshOutcome::NotDone(_)
+            | RefreshOutcome::NotMarked(_) => Some((marker.clone(), CallEnd::Harmless)),
+            RefreshOutcome::Lost(_) => Some((marker.clone(), CallEnd::Lost { begun })),
         };
-        memory.lost = match &end {
-            End::Lost(_) => memory.lost.saturating_add(1),
-            End::Granted | End::Refused | End::WrongApp => 0,
-            End::Throttled(_) | End::NotDone(_) | End::NotMarked(_) => memory.lost,
+        memory.lost = match &outcome {
+            RefreshOutcome::Lost(_) => memory.lost.saturating_add(1),
+            RefreshOutcome::Granted | RefreshOutcome::Refused | RefreshOutcome::WrongApp => 0,
+            RefreshOutcome::Throttled(_)
+            | RefreshOutcome::NotDone(_)
+            | RefreshOutcome::NotMarked(_) => memory.lost,
         };
     });
     drop((refreshing, held));
-    end
+    outcome
 }
 
 /// Stores a grant and puts it to use.
 async fn keep(
-    means: &Means,
-    order: &Order,
+    refresher: &Refresher,
+    request: &RefreshRequest,
     marker: &Marker,
     with_marker: TokenState,
     secret: Secret,
     grant: &TokenGrant,
 ) {
-    let line = means.session.line();
-    let (now, spent) = (line.clock().now(), &order.token.digest);
+    let line = refresher.session.line();
+    let (now, spent) = (line.clock().now(), &request.token.digest);
     let replace = |before: &TokenState| {
-        granted(before, order, grant, &means.key, now, &means.session.id().to_string())
+        granted(before, request, grant, &refresher.key, now, &refresher.session.id().to_string())
     };
     let merge = |stored: &TokenState| {
         let current = stored.refresh.as_ref().map(|token| token.digest.as_str());
         // Ours is the newest pair as long as nobody has put another one in the place of the token it was made of.
         let replaceable = stored.marker.as_ref() == Some(marker)
             || current == Some(spent)
-            || current.is_none_or(|current| stored.is_consumed(current, Some(&order.app.digest)));
+            || current.is_none_or(|current| stored.is_consumed(current, Some(&request.app.digest)));
         replaceable.then(|| replace(stored))
     };
     let next = replace(&with_marker);
-    let index = means.session.index();
-    let stored =
-        order.store.insist(Some(secret), next.clone(), merge, super::store::lives_in(index)).await;
+    let index = refresher.session.index();
+    let stored = request
+        .store
+        .insist(Some(secret), next.clone(), merge, super::store::lives_in(index))
+        .await;
     if stored.is_none() {
         warn!(
-            connection = %means.session.id(),
+            connection = %refresher.session.id(),
             "new tokens were not stored: their Secret belongs to somebody else, or the connection is gone"
         );
     }
     let state = stored.unwrap_or(next);
-    let predecessor = order.state.access.as_ref().filter(|_| !order.from_seed);
-    means.session.remember(|memory| {
+    let predecessor = request.state.access.as_ref().filter(|_| !request.from_seed);
+    refresher.session.remember(|memory| {
         let digest = |token: &Option<Token>| token.as_ref().map(|token| token.digest.clone());
         memory.granted_refresh = digest(&state.refresh);
         memory.grant(digest(&state.access), predecessor.map(|token| token.digest.as_str()));
     });
-    means.session.renew(&state, &order.app, &means.key);
+    refresher.session.renew(&state, &request.app, &refresher.key);
 }
 
 /// Stores that a token is not accepted any more.
 async fn give_up(
-    means: &Means,
-    order: &Order,
+    refresher: &Refresher,
+    request: &RefreshRequest,
     marker: &Marker,
     with_marker: TokenState,
     secret: Secret,
@@ -244,9 +252,9 @@ async fn give_up(
             next.marker = None;
         }
         next.consume(Consumed {
-            digest: order.token.digest.clone(),
-            seed: order.from_seed,
-            refused: Some(order.app.digest.clone()),
+            digest: request.token.digest.clone(),
+            seed: request.from_seed,
+            refused: Some(request.app.digest.clone()),
         });
         next
     };
@@ -254,8 +262,8 @@ async fn give_up(
         let next = refuse(stored);
         (next != *stored).then_some(next)
     };
-    let index = means.session.index();
-    order
+    let index = refresher.session.index();
+    request
         .store
         .insist(Some(secret), refuse(&with_marker), merge, super::store::lives_in(index))
         .await;
@@ -264,7 +272,7 @@ async fn give_up(
 /// The state after a grant.
 fn granted(
     before: &TokenState,
-    order: &Order,
+    request: &RefreshRequest,
     grant: &TokenGrant,
     key: &DigestKey,
     now: Timestamp,
@@ -274,22 +282,26 @@ fn granted(
     let lifetime = grant.expires_in.unwrap_or(LIFETIME).max(LIFETIME_LEAST);
     let access = Token::access(key, grant.access_token.clone());
     let mut next = TokenState {
-        granted_by: Some(proof(key, &access, &order.app)),
+        granted_by: Some(proof(key, &access, &request.app)),
         access: Some(access),
         refresh: refresh.clone(),
         granted_at: later(now, Duration::ZERO),
         expires_at: later(now, lifetime),
         refresh_at: later(now, renewal(lifetime, jitter)),
-        seed: if order.from_seed { Some(order.token.digest.clone()) } else { before.seed.clone() },
+        seed: if request.from_seed {
+            Some(request.token.digest.clone())
+        } else {
+            before.seed.clone()
+        },
         limited: grant.limited_to_projects,
         consumed: before.consumed.clone(),
         marker: None,
     };
     // Where tokens do not rotate, the old one is the new one.
-    if refresh.as_ref().map(|token| &token.digest) != Some(&order.token.digest) {
+    if refresh.as_ref().map(|token| &token.digest) != Some(&request.token.digest) {
         next.consume(Consumed {
-            digest: order.token.digest.clone(),
-            seed: order.from_seed,
+            digest: request.token.digest.clone(),
+            seed: request.from_seed,
             refused: None,
         });
     }

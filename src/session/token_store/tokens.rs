@@ -85,7 +85,7 @@ pub struct TokenState {
     pub access: Option<Token>,
     /// For the next pair.
     pub refresh: Option<Token>,
-    /// When the pair came into custody. For people and metrics.
+    /// When the pair came into the token store. For people and metrics.
     pub granted_at: Option<Timestamp>,
     /// When the access token ends.
     pub expires_at: Option<Timestamp>,

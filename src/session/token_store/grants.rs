@@ -1,4 +1,4 @@
-//! The grants Secret of a connection: what somebody who consented brought back, on its way into custody.
+//! The grants Secret of a connection: what somebody who consented brought back, on its way into the token store.
 //!
 //! An entry is made for a flow before its authorization code is exchanged, so that no flow is gone through twice,
 //! whichever replica serves it; the pair is put into the entry as soon as it is there. The leader alone takes pairs
