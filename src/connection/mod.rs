@@ -172,7 +172,7 @@ impl<C: Room> Kind for Connections<C> {
 
     fn forget(&self, key: &ObjectKey) {
         let id = ConnectionId::new(C::KIND, key);
-        self.sessions.line().holds(&id, None);
+        self.sessions.gateway().holds(&id, None);
         self.sessions.close(&id);
     }
 }

@@ -353,7 +353,7 @@ impl<C: Connection> Reading<'_, C> {
     }
 
     fn remember(&self, credentials: &Credentials, state: &StateRead) {
-        let now = self.room.sessions.line().uptime();
+        let now = self.room.sessions.gateway().uptime();
         let marker = match state {
             StateRead::Ours(state, _) => state.marker.clone(),
             StateRead::Absent | StateRead::Foreign | StateRead::Damaged(_) => None,

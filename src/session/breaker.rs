@@ -20,7 +20,7 @@ const CROWD: usize = 256;
 type Key = (String, String, Endpoint);
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Line {
+struct Circuit {
     failures: u32,
     opened: u32,
     until: Duration,
@@ -29,7 +29,7 @@ struct Line {
 
 /// The breakers of all connections, tenants and endpoints.
 #[derive(Debug, Default)]
-pub struct Breakers(HashMap<Key, Line>);
+pub struct Breakers(HashMap<Key, Circuit>);
 
 /// What came of a call, as far as the breaker cares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,16 +51,16 @@ impl Breakers {
         endpoint: Endpoint,
     ) -> bool {
         let key = (own.to_owned(), tenant.to_owned(), endpoint);
-        let Some(line) = self.0.get_mut(&key) else {
+        let Some(circuit) = self.0.get_mut(&key) else {
             return true;
         };
-        if line.failures < FAILURES {
+        if circuit.failures < FAILURES {
             return true;
         }
-        if now < line.until || line.probing {
+        if now < circuit.until || circuit.probing {
             return false;
         }
-        line.probing = true;
+        circuit.probing = true;
         true
     }
 
@@ -78,21 +78,21 @@ impl Breakers {
                 self.0.remove(&key);
             }
             Verdict::Unknown => {
-                if let Some(line) = self.0.get_mut(&key) {
-                    line.probing = false;
+                if let Some(circuit) = self.0.get_mut(&key) {
+                    circuit.probing = false;
                 }
             }
             Verdict::Failed => {
                 if self.0.len() >= CROWD {
-                    self.0.retain(|_, line| line.until + OPEN_MOST > now);
+                    self.0.retain(|_, circuit| circuit.until + OPEN_MOST > now);
                 }
-                let line = self.0.entry(key).or_default();
-                line.failures = line.failures.saturating_add(1);
-                let was_probe = std::mem::take(&mut line.probing);
-                if line.failures == FAILURES || was_probe {
-                    let doubled = OPEN.saturating_mul(1 << line.opened.min(8));
-                    line.until = now + doubled.min(OPEN_MOST);
-                    line.opened += 1;
+                let circuit = self.0.entry(key).or_default();
+                circuit.failures = circuit.failures.saturating_add(1);
+                let was_probe = std::mem::take(&mut circuit.probing);
+                if circuit.failures == FAILURES || was_probe {
+                    let doubled = OPEN.saturating_mul(1 << circuit.opened.min(8));
+                    circuit.until = now + doubled.min(OPEN_MOST);
+                    circuit.opened += 1;
                 }
             }
         }

@@ -12,10 +12,10 @@ use tokio::sync::watch;
 
 use super::capabilities::Capabilities;
 use super::credential::Credential;
+use super::gateway::Gateway;
 use super::id::ConnectionId;
 use super::identity::Identity;
 use super::inventory::Inventory;
-use super::line::Line;
 use super::registry::Shared;
 use super::token_store::{App, Applied, Index, Memory, TokenState};
 use crate::api::Reason;
@@ -87,7 +87,7 @@ impl fmt::Debug for Session {
 
 impl Session {
     pub(super) fn new(id: ConnectionId, shared: Arc<Shared>) -> Self {
-        let since = shared.line.uptime();
+        let since = shared.gateway.uptime();
         let core = Core {
             credential: None,
             rejection: None,
@@ -118,8 +118,8 @@ impl Session {
         self.0.changed.send_modify(|version| *version += 1);
     }
 
-    pub(super) fn line(&self) -> &Arc<Line> {
-        &self.0.shared.line
+    pub(super) fn gateway(&self) -> &Arc<Gateway> {
+        &self.0.shared.gateway
     }
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
@@ -241,7 +241,7 @@ impl Session {
         outcome: Result<Vec<Organization>, Reason>,
     ) {
         self.put(credential);
-        let now = self.line().uptime();
+        let now = self.gateway().uptime();
         let changed = {
             let mut core = self.core();
             let before = core.state;
@@ -290,7 +290,7 @@ impl Session {
 
     /// Something stands in the way that may pass: calls do not wait for it, and nobody is told.
     pub(crate) fn keep(&self, reason: Reason) {
-        let now = self.line().uptime();
+        let now = self.gateway().uptime();
         {
             let mut core = self.core();
             core.rejection = core.rejection.map(|_| Rejection::Final);

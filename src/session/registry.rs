@@ -9,9 +9,9 @@ use kube::Client;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
+use super::gateway::Gateway;
 use super::id::ConnectionId;
 use super::inventory::{Following, Sharing};
-use super::line::Line;
 use super::live::Session;
 use super::tasks::{Spawner, Tasks};
 use super::token_store::{self, App, Index, RefreshOutcome, RefreshRequest};
@@ -83,7 +83,7 @@ pub struct SessionsParts {
 
 /// What all sessions share.
 pub(super) struct Shared {
-    pub(super) line: Arc<Line>,
+    pub(super) gateway: Arc<Gateway>,
     pub(super) index: Mutex<Index>,
     pub(super) options: SessionOptions,
     pub(super) requests: ReconcileRequests,
@@ -163,7 +163,7 @@ impl Sessions {
     /// No session is open yet.
     pub fn new(parts: SessionsParts) -> Self {
         let tasks = Tasks::default();
-        let line = Line::new(
+        let gateway = Gateway::new(
             parts.management,
             parts.clock,
             parts.random,
@@ -171,7 +171,7 @@ impl Sessions {
             parts.metrics,
         );
         let shared = Shared {
-            line: Arc::new(line),
+            gateway: Arc::new(gateway),
             index: Mutex::default(),
             options: parts.options,
             requests: parts.requests,
@@ -350,7 +350,7 @@ impl Sessions {
         &self.0.namespace
     }
 
-    pub(crate) fn line(&self) -> &Arc<Line> {
-        &self.0.shared.line
+    pub(crate) fn gateway(&self) -> &Arc<Gateway> {
+        &self.0.shared.gateway
     }
 }

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::credential::Credential;
-use super::line::PATIENCE;
+use super::gateway::PATIENCE;
 use super::live::{Rejection, Session};
 use super::token_store::Verdict;
 use crate::management::{Answer, Call, Error, Withheld};
@@ -25,16 +25,17 @@ impl Session {
     /// that the platform does not answer, and reads whose token was replaced under way. Never repeats anything
     /// else.
     pub async fn send<T>(&self, tenant: &str, call: &Call<T>) -> Result<Answer<T>, Error> {
-        let line = self.line();
-        let deadline = line.uptime() + PATIENCE;
+        let gateway = self.gateway();
+        let deadline = gateway.uptime() + PATIENCE;
         let reads = call.endpoint().is_read();
         let (mut repeats, mut renewed) = (0, false);
         loop {
             let used = self.credential(deadline).await?;
-            let permit = line.admit(&used.identity, tenant, call.scope(), call.endpoint()).await?;
+            let permit =
+                gateway.admit(&used.identity, tenant, call.scope(), call.endpoint()).await?;
             // Tokens may have been replaced during the wait.
             let used = self.credential(deadline).await?;
-            let exchange = line.exchange(permit, call, Some(&used.token.value)).await;
+            let exchange = gateway.exchange(permit, call, Some(&used.token.value)).await;
             self.learn(&used, call, &exchange.outcome);
             let error = match exchange.outcome {
                 Ok(answer) => return Ok(answer),
@@ -50,9 +51,9 @@ impl Session {
                 Error::Unreachable { .. } | Error::TimedOut { .. } | Error::Unavailable { .. }
                     if reads && repeats < REPEATS =>
                 {
-                    let pause = line.jitter(PAUSE * (1 << repeats));
+                    let pause = gateway.jitter(PAUSE * (1 << repeats));
                     repeats += 1;
-                    if line.uptime() + pause >= deadline {
+                    if gateway.uptime() + pause >= deadline {
                         return Err(error);
                     }
                     tokio::time::sleep(pause).await;
@@ -122,7 +123,7 @@ impl Session {
         changed: &mut watch::Receiver<u64>,
         deadline: Duration,
     ) -> Result<(), Error> {
-        let left = deadline.saturating_sub(self.line().uptime());
+        let left = deadline.saturating_sub(self.gateway().uptime());
         match slots::waiting(timeout(left, changed.changed())).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(Error::Withheld(Withheld::NoCredential)),

@@ -136,7 +136,7 @@ impl<C: Connection> Acting<'_, C> {
             StateRead::Ours(state, _) => state.granted_at.zip(state.expires_at),
             StateRead::Absent | StateRead::Foreign | StateRead::Damaged(_) => None,
         };
-        self.room.sessions.line().holds(&self.id, pair);
+        self.room.sessions.gateway().holds(&self.id, pair);
     }
 
     async fn act(&mut self, step: Step, observed: &mut Observed) -> Done {
@@ -161,20 +161,20 @@ impl<C: Connection> Acting<'_, C> {
         if let Some(done) = self.held_up(token) {
             return done;
         }
-        let line = self.room.sessions.line();
+        let gateway = self.room.sessions.gateway();
         let identity = self.identity(source, observed, token);
         let call = organizations();
         let tenant = self.id.namespace.as_deref().unwrap_or_default();
-        let outcome = match line.admit(&identity, tenant, call.scope(), call.endpoint()).await {
-            Ok(permit) => line.exchange(permit, &call, Some(&token.value)).await.outcome,
+        let outcome = match gateway.admit(&identity, tenant, call.scope(), call.endpoint()).await {
+            Ok(permit) => gateway.exchange(permit, &call, Some(&token.value)).await.outcome,
             Err(error) => Err(error),
         };
-        let at = line.uptime();
+        let at = gateway.uptime();
         let verdict = match outcome {
             Ok(answer) => Verdict::Works { at, organizations: Some(answer.value) },
             Err(Error::Forbidden { .. }) => Verdict::Works { at, organizations: None },
             Err(Error::Unauthorized) => {
-                line.refused(&self.id);
+                gateway.refused(&self.id);
                 Verdict::Rejected { worked: false }
             }
             Err(error) => return failed(&error),
@@ -185,8 +185,8 @@ impl<C: Connection> Acting<'_, C> {
 
     /// Why a token is not shown to the platform now: too many were refused lately, and nothing vouches for this one.
     fn held_up(&self, token: &Token) -> Option<Done> {
-        let line = self.room.sessions.line();
-        let until = line.refused_until(&self.id)?;
+        let gateway = self.room.sessions.gateway();
+        let until = gateway.refused_until(&self.id)?;
         if self.session.memory().vouches_for(&token.digest) {
             return None;
         }
@@ -194,7 +194,7 @@ impl<C: Connection> Acting<'_, C> {
                        namespace; the next one is tried after a pause, which grows with every refusal";
         Some(Done::Failed(
             Problem::new(Reason::Unauthorized, message),
-            Pause::Told(until.saturating_sub(line.uptime())),
+            Pause::Told(until.saturating_sub(gateway.uptime())),
         ))
     }
 

@@ -44,7 +44,7 @@ impl<C: Connection> Acting<'_, C> {
         let end = self.room.sessions.refresh(&self.session, request).await;
         self.notes.extend(end.as_ref().and_then(refresh_failed));
         if matches!(end, Some(RefreshOutcome::Refused | RefreshOutcome::WrongApp)) {
-            self.room.sessions.line().refused(&self.id);
+            self.room.sessions.gateway().refused(&self.id);
         }
         let uptime = self.room.clock.uptime();
         let done = match end {

@@ -67,21 +67,21 @@ impl<C: Connection> Acting<'_, C> {
         else {
             return Done::Learned;
         };
-        let line = self.room.sessions.line();
+        let gateway = self.room.sessions.gateway();
         let call = revoke(&app.app, &token.value);
         let client = Identity::of_client(app, &self.id);
         let tenant = self.id.namespace.as_deref().unwrap_or_default();
-        let admitted = if line.refused_until(&self.id).is_some() {
+        let admitted = if gateway.refused_until(&self.id).is_some() {
             Err(Error::Withheld(Withheld::Resting))
         } else {
-            line.admit(&client, tenant, call.scope(), call.endpoint()).await
+            gateway.admit(&client, tenant, call.scope(), call.endpoint()).await
         };
         let outcome = match admitted {
-            Ok(permit) => line.exchange(permit, &call, None).await.outcome,
+            Ok(permit) => gateway.exchange(permit, &call, None).await.outcome,
             Err(error) => Err(error),
         };
         if matches!(outcome, Err(Error::Unauthorized | Error::Rejected { .. } | Error::NotFound)) {
-            line.refused(&self.id);
+            gateway.refused(&self.id);
         }
         self.notes.push(match outcome {
             Ok(_) => {

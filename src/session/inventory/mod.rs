@@ -113,7 +113,7 @@ impl Inventory {
         if let Some(before) = session.shared().following.moves(object, self) {
             before.state().unfollow(object);
         }
-        let now = session.line().uptime();
+        let now = session.gateway().uptime();
         let changed = self.state().follow(reference, object, pace, now);
         if let Some(list) = self.recent(&session) {
             self.state().recall(list.begun, reference, &list.projects);
@@ -131,7 +131,7 @@ impl Inventory {
             return;
         };
         session.shared().following.moves(object, self);
-        let now = session.line().uptime();
+        let now = session.gateway().uptime();
         if self.state().expect(reference, object, known, now) {
             self.start();
         }
@@ -159,7 +159,7 @@ impl Inventory {
         session: &Session,
         fresh: impl Fn(&WholeList) -> Duration,
     ) -> Option<Arc<WholeList>> {
-        let now = session.line().uptime();
+        let now = session.gateway().uptime();
         let list = self.lists().latest();
         list.filter(|list| list.begun + fresh(list) > now)
     }

@@ -162,22 +162,22 @@ impl Inventory {
 
     /// Who the calls are counted for; nobody while there is nothing to call with.
     fn identity(session: &Session) -> Option<Identity> {
-        let usable = session.state() == SessionState::Usable && session.line().leads();
+        let usable = session.state() == SessionState::Usable && session.gateway().leads();
         session.identity().filter(|_| usable)
     }
 
     /// What to look at next, and how long until then.
     fn next(&self, session: &Session, sharers: u32) -> (Look, Duration) {
         let (times, options) = (*self.times(), &session.shared().options);
-        let (line, state) = (session.line(), self.state());
+        let (gateway, state) = (session.gateway(), self.state());
         let identity = session.identity();
         let identity = identity.as_ref();
         let endpoint = Endpoint::OrganizationProjects;
         let limit =
-            identity.map_or(1, |identity| line.limit(identity, &self.0.organization, endpoint));
+            identity.map_or(1, |identity| gateway.limit(identity, &self.0.organization, endpoint));
         // So far apart must calls be for all sharers together to use half of the bucket.
         let apart = Duration::from_secs(60) * 2 * sharers / limit.max(1);
-        let now = line.uptime();
+        let now = gateway.uptime();
         let until = |since: Option<Duration>, interval: Duration| {
             since.map_or(Duration::ZERO, |since| (since + interval).saturating_sub(now))
         };
@@ -189,7 +189,7 @@ impl Inventory {
         }
         if let Some(due) = state.due(times.looked, newest) {
             let spacing = identity.map_or(SPACING, |identity| {
-                line.spacing(identity, &self.0.organization, endpoint) * sharers
+                gateway.spacing(identity, &self.0.organization, endpoint) * sharers
             });
             let least = times.looked.map_or(due, |looked| looked + spacing.max(SPACING));
             let due = due.max(least).saturating_sub(now);
@@ -198,8 +198,8 @@ impl Inventory {
             }
         }
         if next.1.is_zero()
-            && let Some(wait) =
-                identity.and_then(|identity| line.reserve(identity, &self.0.organization, endpoint))
+            && let Some(wait) = identity
+                .and_then(|identity| gateway.reserve(identity, &self.0.organization, endpoint))
         {
             next.1 = wait;
         }
@@ -216,7 +216,7 @@ impl Inventory {
         if !cheap {
             return (Look::Whole, whole);
         }
-        let now = session.line().uptime();
+        let now = session.gateway().uptime();
         let since = |moment: Option<Duration>, interval: Duration| {
             (moment.unwrap_or_default() + interval).saturating_sub(now)
         };
@@ -226,7 +226,7 @@ impl Inventory {
     }
 
     async fn look(&self, session: &Session, look: Look) {
-        let now = session.line().uptime();
+        let now = session.gateway().uptime();
         self.times().looked = Some(now);
         let outcome = match look {
             Look::Whole => {
@@ -300,7 +300,7 @@ impl Inventory {
         loop {
             let offset = u64::from(pages) * u64::from(PAGE);
             let call = organization_projects(&slug, offset, PAGE, Sort::NewestFirst);
-            let (era, begun) = (self.era(), session.line().uptime());
+            let (era, begun) = (self.era(), session.gateway().uptime());
             let page = session.send(TENANT, &call).await?.value;
             pages += 1;
             self.times().newest_pages = pages;
@@ -321,7 +321,7 @@ impl Inventory {
     /// Looks whether anything has changed since the last whole list; if so, makes another.
     async fn glance(&self, session: &Session) -> Result<(), Error> {
         let slug: OrganizationSlug = self.0.organization.parse().map_err(|_| Error::NotFound)?;
-        let now = session.line().uptime();
+        let now = session.gateway().uptime();
         let seen = glimpse::look(session, &slug, TENANT).await?;
         let before = self.lists().latest().map(|list| list.glimpse());
         if before.as_ref() == Some(&seen) {
@@ -343,7 +343,7 @@ impl Inventory {
     pub(super) async fn look_for_missing(&self, session: &Session, list: &ProjectList) {
         // A little less, so that a list that comes early is no reason to leave one out.
         let interval = session.shared().options.rest_interval * 9 / 10;
-        let asked_after = session.line().uptime().checked_sub(interval);
+        let asked_after = session.gateway().uptime().checked_sub(interval);
         let missing = self.state().missing(list, asked_after);
         self.look_at(session, missing, true).await;
     }
@@ -367,7 +367,7 @@ impl Inventory {
                 let Ok(parsed) = reference.parse::<ProjectRef>() else {
                     return;
                 };
-                let (era, begun) = (self.era(), session.line().uptime());
+                let (era, begun) = (self.era(), session.gateway().uptime());
                 if blind {
                     self.state().asks(&reference, begun);
                 }

@@ -103,7 +103,7 @@ pub(super) async fn whole(
     begun_after: Duration,
 ) -> Result<Arc<WholeList>, Error> {
     let session = inventory.session()?;
-    let deadline = session.line().uptime() + PATIENCE;
+    let deadline = session.gateway().uptime() + PATIENCE;
     let mut listed = inventory.0.listed.subscribe();
     let (asked, under_way) = {
         let lists = inventory.lists();
@@ -130,7 +130,7 @@ pub(super) async fn whole(
                     inventory: inventory.clone(),
                     era: lists.era,
                     number: lists.started,
-                    begun: session.line().uptime(),
+                    begun: session.gateway().uptime(),
                     finished: false,
                 };
                 drop(lists);
@@ -142,7 +142,7 @@ pub(super) async fn whole(
             }
         }
         // A long list goes on by itself: whoever asks again is served by it.
-        let left = deadline.saturating_sub(session.line().uptime());
+        let left = deadline.saturating_sub(session.gateway().uptime());
         if slots::waiting(timeout(left, listed.changed())).await.is_err() {
             return Err(Error::Throttled { retry_after: Some(ASK_AGAIN) });
         }
@@ -237,7 +237,7 @@ async fn page(
             return answer;
         };
         let pause = retry_after.unwrap_or(PAUSE);
-        if session.line().uptime() + pause >= deadline {
+        if session.gateway().uptime() + pause >= deadline {
             return answer;
         }
         tokio::time::sleep(pause).await;
@@ -252,7 +252,7 @@ async fn pages(
     tenant: &str,
     last_try: bool,
 ) -> Result<Option<WholeList>, Error> {
-    let begun = session.line().uptime();
+    let begun = session.gateway().uptime();
     // Tokens of one chain may differ in it, and may be replaced between two pages.
     let limited = session.may_be_limited_to_projects();
     let mut projects: Vec<ListedProject> = Vec::new();
@@ -303,9 +303,9 @@ async fn pages(
             }
             return Ok(Some(WholeList {
                 begun,
-                date: date.unwrap_or_else(|| session.line().clock().now()),
+                date: date.unwrap_or_else(|| session.gateway().clock().now()),
                 date_is_ours: date.is_none(),
-                took: session.line().uptime().saturating_sub(begun),
+                took: session.gateway().uptime().saturating_sub(begun),
                 projects: Arc::new(ProjectList::from(projects)),
                 unreadable: Arc::new(unreadable),
                 limited: limited || session.may_be_limited_to_projects(),

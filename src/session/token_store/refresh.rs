@@ -104,7 +104,7 @@ pub(in crate::session) async fn run(
     request: RefreshRequest,
 ) -> RefreshOutcome {
     let outcome = refresh(&refresher, request).await;
-    refresher.session.line().refreshed(outcome.as_str());
+    refresher.session.gateway().refreshed(outcome.as_str());
     match &outcome {
         RefreshOutcome::Granted => info!(connection = %refresher.session.id(), "tokens refreshed"),
         RefreshOutcome::Refused
@@ -120,22 +120,22 @@ pub(in crate::session) async fn run(
 }
 
 async fn refresh(refresher: &Refresher, request: RefreshRequest) -> RefreshOutcome {
-    let line = refresher.session.line();
+    let gateway = refresher.session.gateway();
     let id = refresher.session.id();
     let tenant = id.namespace.as_deref().unwrap_or_default();
     let client = Identity::of_client(&request.app, id);
-    let permit = match line.admit(&client, tenant, "", Endpoint::Token).await {
+    let permit = match gateway.admit(&client, tenant, "", Endpoint::Token).await {
         Ok(permit) => permit,
         Err(Error::Throttled { retry_after }) => return RefreshOutcome::Throttled(retry_after),
         Err(error) => return RefreshOutcome::NotDone(error),
     };
     let marker = Marker {
         process: request.process.clone(),
-        at: line.clock().now(),
+        at: gateway.clock().now(),
         token: request.token.digest.clone(),
     };
     let with_marker = TokenState { marker: Some(marker.clone()), ..request.state.clone() };
-    let begun = line.uptime();
+    let begun = gateway.uptime();
     refresher.session.remember(|memory| {
         memory.ended = None;
         memory.refreshed = Some(begun);
@@ -152,7 +152,7 @@ async fn refresh(refresher: &Refresher, request: RefreshRequest) -> RefreshOutco
         memory.ended = Some((marker.clone(), CallEnd::Lost { begun }));
     });
     let call = refresh_token(&request.app.app, &request.token.value);
-    let outcome = line.exchange(permit, &call, None).await.outcome;
+    let outcome = gateway.exchange(permit, &call, None).await.outcome;
     let outcome = match outcome {
         Ok(answer) => {
             let grant = answer.value;
@@ -203,8 +203,8 @@ async fn keep(
     secret: Secret,
     grant: &TokenGrant,
 ) {
-    let line = refresher.session.line();
-    let (now, spent) = (line.clock().now(), &request.token.digest);
+    let gateway = refresher.session.gateway();
+    let (now, spent) = (gateway.clock().now(), &request.token.digest);
     let replace = |before: &TokenState| {
         granted(before, request, grant, &refresher.key, now, &refresher.session.id().to_string())
     };

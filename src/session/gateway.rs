@@ -1,4 +1,4 @@
-//! The line to the platform: waits for a turn, makes one call, and keeps the books.
+//! The way to the platform: waits for a turn, makes one call, and keeps the books.
 //!
 //! Everything that is sent goes through here, tokens of the OAuth endpoint included. Repeats nothing.
 
@@ -28,8 +28,8 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 /// How much leadership a change must have left when it begins.
 const LEADERSHIP: Duration = Duration::from_secs(5);
 
-/// The line. Shared by all sessions.
-pub struct Line {
+/// The gateway. Shared by all sessions.
+pub struct Gateway {
     management: Client,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
@@ -41,16 +41,16 @@ pub struct Line {
     turn: Notify,
 }
 
-impl fmt::Debug for Line {
+impl fmt::Debug for Gateway {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Line").finish_non_exhaustive()
+        formatter.debug_struct("Gateway").finish_non_exhaustive()
     }
 }
 
 /// A turn to make one call. Dropped unused, it goes to the next in the queue.
 #[derive(Debug)]
 pub struct Permit {
-    line: Arc<Line>,
+    gateway: Arc<Gateway>,
     key: Key,
     own: String,
     tenant: String,
@@ -61,8 +61,8 @@ pub struct Permit {
     begun: bool,
 }
 
-impl Line {
-    /// A line that nobody has used yet.
+impl Gateway {
+    /// A gateway that nobody has used yet.
     pub fn new(
         management: Client,
         clock: Arc<dyn Clock>,
@@ -99,7 +99,7 @@ impl Line {
         let now = self.clock.uptime();
         let ticket = self.budget().enqueue(now, &key, own, tenant);
         let mut permit = Permit {
-            line: Arc::clone(self),
+            gateway: Arc::clone(self),
             key,
             own: own.to_owned(),
             tenant: tenant.to_owned(),
@@ -279,23 +279,23 @@ impl Permit {
             | None => Verdict::Answered,
         };
         if let Some(ticket) = self.ticket.take() {
-            let mut budget = self.line.budget();
+            let mut budget = self.gateway.budget();
             budget.finish(now, &self.key, ticket, exchange.rate);
             if let Some(Error::Throttled { retry_after }) = error {
-                let share = self.line.share();
+                let share = self.gateway.share();
                 closed = Some(budget.close(now, &self.key, &self.own, *retry_after, share));
             } else if verdict == Verdict::Answered {
                 budget.let_through(&self.key);
             }
         }
         self.settle(now, verdict);
-        self.line.turn.notify_waiters();
+        self.gateway.turn.notify_waiters();
         closed
     }
 
     fn settle(&mut self, now: Duration, verdict: Verdict) {
         if std::mem::take(&mut self.watched) {
-            let mut breakers = self.line.breakers();
+            let mut breakers = self.gateway.breakers();
             let who = (self.own.as_str(), self.tenant.as_str());
             breakers.report(now, who, self.key.endpoint, verdict);
         }
@@ -304,16 +304,16 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let now = self.line.uptime();
+        let now = self.gateway.uptime();
         self.settle(now, Verdict::Unknown);
         if let Some(ticket) = self.ticket.take() {
             if self.begun {
                 // Given up under way: the platform may have counted it.
-                self.line.budget().finish(now, &self.key, ticket, None);
+                self.gateway.budget().finish(now, &self.key, ticket, None);
             } else {
-                self.line.budget().leave(&self.key, ticket);
+                self.gateway.budget().leave(&self.key, ticket);
             }
-            self.line.turn.notify_waiters();
+            self.gateway.turn.notify_waiters();
         }
     }
 }
