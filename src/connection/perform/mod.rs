@@ -57,28 +57,28 @@ pub async fn perform<C: Room>(
 ) -> Outcome<ConnectionStatus> {
     let object = reconcile.object().clone();
     let id = ConnectionId::new(C::KIND, &ObjectKey::of(&object));
-    let mut acting =
-        Acting { room, object: &object, session: room.sessions.open(&id), id, notes: Vec::new() };
+    let mut executor =
+        Executor { room, object: &object, session: room.sessions.open(&id), id, notes: Vec::new() };
     let (name, token) = (step.name(), decide::subject(&observed, &step));
-    let done = acting.act(step, &mut observed).await;
+    let done = executor.act(step, &mut observed).await;
     let worked = matches!(done, Done::Learned);
-    acting.note(done, name, token);
-    observed.memory = acting.session.memory();
-    let plan = acting.plan_on(&mut observed);
-    let notes = std::mem::take(&mut acting.notes);
-    acting.measure(&observed);
+    executor.note(done, name, token);
+    observed.memory = executor.session.memory();
+    let plan = executor.plan_on(&mut observed);
+    let notes = std::mem::take(&mut executor.notes);
+    executor.measure(&observed);
     if plan.step.is_some() {
         // More is found out at once; nothing is said before.
         return Outcome { notes, worked, ..Outcome::go_on(stored) };
     }
     if !worked && !plan.report.kept {
-        acting.session.looked_in_vain();
+        executor.session.looked_in_vain();
     }
     let status = describe::status(&object, &observed, &plan.report, room.clock.now());
     Outcome { requeue: Some(plan.requeue), notes, worked, ..Outcome::done(status) }
 }
 
-struct Acting<'a, C: Connection> {
+struct Executor<'a, C: Connection> {
     room: &'a Connections<C>,
     object: &'a C,
     id: ConnectionId,
@@ -87,7 +87,7 @@ struct Acting<'a, C: Connection> {
     notes: Vec<Note>,
 }
 
-impl<C: Connection> Acting<'_, C> {
+impl<C: Connection> Executor<'_, C> {
     /// The plan after a step. Telling the session needs no reconcile of its own.
     fn plan_on(&self, observed: &mut Observed) -> Plan {
         let policy = OrganizationPolicy::of(self.object);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Acting, Done, Pause, failed, problem, state};
+use super::{Done, Executor, Pause, failed, problem, state};
 use crate::api::Reason;
 use crate::api::connection::Connection;
 use crate::connection::decide;
@@ -16,7 +16,7 @@ const WRONG_APP: Duration = Duration::from_secs(900);
 pub(super) const THROTTLED: Duration = Duration::from_secs(60);
 const THROTTLED_MOST: Duration = Duration::from_secs(300);
 
-impl<C: Connection> Acting<'_, C> {
+impl<C: Connection> Executor<'_, C> {
     pub(super) async fn refresh(&mut self, source: Source, observed: &mut Observed) -> Done {
         let app = match &observed.credentials {
             Credentials::OAuth { app: Read::There(app), .. } => app.clone(),

@@ -3,7 +3,7 @@
 
 use tracing::{info, warn};
 
-use super::{Acting, Done, app};
+use super::{Done, Executor, app};
 use crate::api::connection::Connection;
 use crate::connection::decide;
 use crate::connection::facts::{Credentials, Observed, Origin, Read, Source};
@@ -12,7 +12,7 @@ use crate::management::{Error, Withheld, revoke};
 use crate::session::Identity;
 use crate::session::token_store::StateRead;
 
-impl<C: Connection> Acting<'_, C> {
+impl<C: Connection> Executor<'_, C> {
     /// Takes what a consent has given out of the grants Secret. It is not revoked: that would end what the app may do
     /// in that organization for everybody.
     pub(super) async fn discard(&mut self, observed: &mut Observed) -> Done {

@@ -85,11 +85,11 @@ pub(super) async fn observe(
     let Some(session) = session else {
         return Ok(observed);
     };
-    let reader = Reader { projects, project, session: &session, memo: &memo };
+    let observer = Observer { projects, project, session: &session, memo: &memo };
     match project.status.as_ref().and_then(|status| status.reference.clone()) {
-        None => reader.creating(&mut observed, leaving).await?,
-        Some(reference) if leaving => reader.leaving(&mut observed, &reference).await,
-        Some(reference) => reader.living(&mut observed, &reference).await?,
+        None => observer.creating(&mut observed, leaving).await?,
+        Some(reference) if leaving => observer.leaving(&mut observed, &reference).await,
+        Some(reference) => observer.living(&mut observed, &reference).await?,
     }
     Ok(observed)
 }
@@ -146,14 +146,14 @@ fn listing(list: &WholeList) -> Listing {
 }
 
 /// Reads for one project through its session.
-struct Reader<'a> {
+struct Observer<'a> {
     projects: &'a Projects,
     project: &'a SupabaseProject,
     session: &'a Session,
     memo: &'a Memo,
 }
 
-impl Reader<'_> {
+impl Observer<'_> {
     fn tenant(&self) -> String {
         self.project.namespace().unwrap_or_default()
     }

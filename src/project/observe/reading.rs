@@ -1,6 +1,6 @@
 //! API keys and ways to the database, read from the platform.
 
-use super::Reader;
+use super::Observer;
 use crate::api::Endpoint;
 use crate::management::{self, ApiKey, Error, KeyKind, PoolMode, PoolerEntry, ProjectRef};
 use crate::outputs::{Database, Facts, Keys};
@@ -40,7 +40,7 @@ impl Gaps {
     }
 }
 
-impl Reader<'_> {
+impl Observer<'_> {
     /// Keys and endpoints, each by itself: what cannot be read takes nothing else with it.
     pub(super) async fn read(
         &self,

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, ResourceExt as _};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::Reader;
+use super::Observer;
 use crate::api::{ObjectKey, Output, OutputKind, ProjectStatus, Reason, SupabaseProject};
 use crate::kubernetes::{self, Bare, Error, Lean as _};
 use crate::outputs::{self, Belonging, Found};
@@ -16,7 +16,7 @@ use crate::project::versions::Item;
 use crate::rules::digest::is_bound;
 use crate::rules::password;
 
-impl Reader<'_> {
+impl Observer<'_> {
     pub(super) async fn supplied(&self) -> Result<Option<Result<Supplied, Problem>>, Error> {
         let Some(wanted) = &self.project.spec.database.password.secret_key_ref else {
             return Ok(None);

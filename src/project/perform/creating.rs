@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use secrecy::SecretString;
 use tracing::{error, warn};
 
-use super::{Done, Hand};
+use super::{Done, Executor};
 use crate::api::project::{Attempt, AttemptOutcome, Credentials, Endpoints, PasswordOrigin};
 use crate::api::{ConditionType, ObjectKey, ProjectStatus, Reason, SupabaseProject, bounds};
 use crate::controller::{Note, Outcome, Reconcile, Requeue};
@@ -26,7 +26,7 @@ const QUEUEING: Duration = Duration::from_secs(40);
 /// How much of the claim to lead must be left for a create call.
 const LEADERSHIP_LEFT: Duration = Duration::from_secs(5);
 
-impl Hand<'_> {
+impl Executor<'_> {
     /// K2, K3, M2, K4 of the create protocol.
     pub(super) async fn create(
         &self,

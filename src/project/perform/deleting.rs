@@ -2,7 +2,7 @@
 
 use tracing::warn;
 
-use super::{Done, Hand};
+use super::{Done, Executor};
 use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject};
 use crate::controller::{Note, Outcome, Reconcile, Requeue};
 use crate::ending;
@@ -12,7 +12,7 @@ use crate::project::decide::trouble;
 use crate::project::facts::{Problem, Release};
 use crate::rules::conditions::Truth;
 
-impl Hand<'_> {
+impl Executor<'_> {
     pub(super) async fn delete(
         &self,
         reconcile: &Reconcile<SupabaseProject>,

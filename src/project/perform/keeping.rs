@@ -2,7 +2,7 @@
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{Done, Hand};
+use super::{Done, Executor};
 use crate::api::project::{Credentials, PasswordOrigin};
 use crate::api::{ProjectStatus, Reason, SupabaseProject};
 use crate::controller::{Note, Outcome, Reconcile, Requeue};
@@ -11,7 +11,7 @@ use crate::project::facts::{FoundPassword, PasswordSource};
 use crate::project::password::bound;
 use crate::rules::password;
 
-impl Hand<'_> {
+impl Executor<'_> {
     /// Puts a password that the platform has into its Secret.
     pub(super) async fn keep_password(
         &self,

@@ -36,21 +36,21 @@ pub(super) async fn perform(
     status: ProjectStatus,
 ) -> Done {
     let project = reconcile.object().clone();
-    let hand = Hand { projects, project: &project, observed: &observed };
+    let executor = Executor { projects, project: &project, observed: &observed };
     match step {
-        Step::Create(request) => hand.create(reconcile, request, status).await,
-        Step::Claim(claim) => hand.claim(reconcile, claim, status).await,
-        Step::Rename(name) => hand.rename(&name, status).await,
-        Step::Restore => hand.power(Power::Restore, status).await,
-        Step::Pause => hand.power(Power::Pause, status).await,
-        Step::KeepPassword(source) => hand.keep_password(reconcile, source, status).await,
-        Step::ResetPassword => hand.reset_password(reconcile, status).await,
+        Step::Create(request) => executor.create(reconcile, request, status).await,
+        Step::Claim(claim) => executor.claim(reconcile, claim, status).await,
+        Step::Rename(name) => executor.rename(&name, status).await,
+        Step::Restore => executor.power(Power::Restore, status).await,
+        Step::Pause => executor.power(Power::Pause, status).await,
+        Step::KeepPassword(source) => executor.keep_password(reconcile, source, status).await,
+        Step::ResetPassword => executor.reset_password(reconcile, status).await,
         Step::WriteOutputs => {
             let mut draft = Draft::over(&project, status, projects.context.clock.now());
             writing::write(projects, &project, &observed, &mut draft).await
         }
-        Step::Delete => hand.delete(reconcile, status).await,
-        Step::Release(release) => hand.release(release, status).await,
+        Step::Delete => executor.delete(reconcile, status).await,
+        Step::Release(release) => executor.release(release, status).await,
     }
 }
 
@@ -60,13 +60,13 @@ enum Power {
     Restore,
 }
 
-struct Hand<'a> {
+struct Executor<'a> {
     projects: &'a Projects,
     project: &'a SupabaseProject,
     observed: &'a Observed,
 }
 
-impl Hand<'_> {
+impl Executor<'_> {
     fn tenant(&self) -> String {
         self.project.namespace().unwrap_or_default()
     }
