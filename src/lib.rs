@@ -20,7 +20,7 @@
 //! | [`seen`] | what the cache holds of our kinds |
 //! | [`slots`] | a slot to work in, given back while waiting |
 //! | [`ending`] | namespaces that are being deleted and took rights with them |
-//! | [`outside`] | cluster, platform, time and randomness, as `main` or a test makes them |
+//! | [`environment`] | cluster, platform, time and randomness, as `main` or a test makes them |
 //! | [`options`] | every tunable, once |
 //! | [`health`] | probes and metrics over HTTP |
 //! | [`serving`] | HTTP within bounds |
@@ -34,6 +34,7 @@ pub mod controller;
 pub mod crds;
 mod dependents;
 pub mod ending;
+pub mod environment;
 pub mod health;
 pub mod keys;
 pub mod kubernetes;
@@ -41,7 +42,6 @@ pub mod leader;
 pub mod management;
 pub mod options;
 pub mod outputs;
-pub mod outside;
 pub mod project;
 pub mod rules;
 pub mod run;

@@ -11,8 +11,8 @@ use clap::{Parser, Subcommand};
 use k8s_openapi::jiff::Timestamp;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use supabase_operator::consent::terminal;
+use supabase_operator::environment::Environment;
 use supabase_operator::options::{LogFormat, Options};
-use supabase_operator::outside::Outside;
 use supabase_operator::rules::ambient::{Clock, Random};
 use supabase_operator::run::run;
 use supabase_operator::{crds, kubernetes, management, telemetry};
@@ -149,31 +149,31 @@ async fn operate(options: Options) -> anyhow::Result<()> {
     options.check().map_err(anyhow::Error::msg)?;
     telemetry::start_logging(&options.log_level, options.log_format == LogFormat::Json)
         .map_err(anyhow::Error::msg)?;
-    let outside = outside(
+    let environment = environment(
         client(None).await?,
         &options.management_api_endpoint,
         options.management_api_proxy.as_deref(),
         options.management_api_ca_bundle.as_deref(),
     )?;
-    Box::pin(run(outside, options, stop_signal())).await
+    Box::pin(run(environment, options, stop_signal())).await
 }
 
 async fn connect(arguments: terminal::Arguments) -> anyhow::Result<()> {
-    let outside = outside(
+    let environment = environment(
         client(arguments.context.clone()).await?,
         &arguments.management_api_endpoint,
         arguments.management_api_proxy.as_deref(),
         arguments.management_api_ca_bundle.as_deref(),
     )?;
-    terminal::connect(&arguments, &outside).await
+    terminal::connect(&arguments, &environment).await
 }
 
-fn outside(
+fn environment(
     client: kube::Client,
     endpoint: &str,
     proxy: Option<&str>,
     ca_bundle: Option<&Path>,
-) -> anyhow::Result<Outside> {
+) -> anyhow::Result<Environment> {
     let base: management::BaseUrl =
         endpoint.parse().context("--management-api-endpoint cannot be used")?;
     let proxy = proxy
@@ -190,7 +190,7 @@ fn outside(
         .transpose()?;
     let network = management::Network::new(&base, proxy.as_ref(), ca_bundle.as_deref())
         .context("making a client of the Management API")?;
-    Ok(Outside {
+    Ok(Environment {
         client,
         management: management::Client::new(base, Arc::new(network)),
         clock: Arc::new(SystemClock { begun: begun() }),

@@ -29,7 +29,7 @@ pub async fn observe<C: Connection>(room: &Connections<C>, object: &C) -> Result
     let id = ConnectionId::new(C::KIND, &ObjectKey::of(object));
     let session = room.sessions.open(&id);
     let leaving = object.meta().deletion_timestamp.is_some();
-    let reading = Reading { room, object, id: &id, session: &session, leaving };
+    let observer = Observer { room, object, id: &id, session: &session, leaving };
     let users = if leaving { Some(users::of(room, &id).await?) } else { None };
     let auth = object.view().auth;
     let store = room.store(object);
@@ -37,7 +37,7 @@ pub async fn observe<C: Connection>(room: &Connections<C>, object: &C) -> Result
     if auth.oauth.is_some() || leaving {
         let lives = |uid: &str| room.sessions.index().lives(uid);
         state = match store.read(&lives).await {
-            Err(error) if reading.is_without_rights(&error).await => StateRead::Absent,
+            Err(error) if observer.is_without_rights(&error).await => StateRead::Absent,
             read => read?,
         };
     }
@@ -46,35 +46,35 @@ pub async fn observe<C: Connection>(room: &Connections<C>, object: &C) -> Result
         StateRead::Absent | StateRead::Foreign | StateRead::Damaged(_) => false,
     };
     let mut grants = None;
-    if (auth.oauth.is_some() && reading.may_have_grants()) || leaving {
-        grants = match reading.grants().await {
-            Err(error) if reading.is_without_rights(&error).await => None,
+    if (auth.oauth.is_some() && observer.may_have_grants()) || leaving {
+        grants = match observer.grants().await {
+            Err(error) if observer.is_without_rights(&error).await => None,
             read => read?,
         };
         session.remember(|memory| memory.has_grants = grants.is_some());
     }
     let mut shared = false;
     let credentials = match (&auth.personal_access_token, &auth.oauth) {
-        (Some(pat), _) => Credentials::Pat(reading.pat(pat).await?),
+        (Some(pat), _) => Credentials::Pat(observer.pat(pat).await?),
         (None, None) => Credentials::Pat(Read::NotNamed),
         (None, Some(oauth)) => {
-            let app = reading.app(oauth).await?;
-            let mut seed = reading.seed(oauth).await?;
+            let app = observer.app(oauth).await?;
+            let mut seed = observer.seed(oauth).await?;
             if let Some(granted) = grants.as_ref().filter(|_| !of_another_key) {
-                seed = reading.consented(granted, &state).unwrap_or(seed);
+                seed = observer.consented(granted, &state).unwrap_or(seed);
             }
-            shared = reading.note(&state, &seed);
+            shared = observer.note(&state, &seed);
             Credentials::OAuth { app, seed }
         }
     };
-    reading.remember(&credentials, &state);
-    let revokes = leaving && reading.revokes(&credentials, users.as_ref());
+    observer.remember(&credentials, &state);
+    let revokes = leaving && observer.revokes(&credentials, users.as_ref());
     Ok(Observed {
         credentials,
         grants,
         revokes,
-        connect: reading.connect(),
-        consent_url: reading.consent_url(),
+        connect: observer.connect(),
+        consent_url: observer.consent_url(),
         of_another_key,
         state,
         state_name: store.name().to_owned(),
@@ -116,7 +116,7 @@ impl<C: Connection> Connections<C> {
     }
 }
 
-struct Reading<'a, C: Connection> {
+struct Observer<'a, C: Connection> {
     room: &'a Connections<C>,
     object: &'a C,
     id: &'a ConnectionId,
@@ -124,7 +124,7 @@ struct Reading<'a, C: Connection> {
     leaving: bool,
 }
 
-impl<C: Connection> Reading<'_, C> {
+impl<C: Connection> Observer<'_, C> {
     /// Whether nothing can be cleaned up because the namespace is going, and took the operator's rights with it.
     async fn is_without_rights(&self, error: &Error) -> bool {
         let namespace = self.object.meta().namespace.as_deref();

@@ -22,12 +22,12 @@ pub use term::Term;
 use crate::api::{ClusterSupabaseConnection, SupabaseConnection, SupabaseProject};
 use crate::consent::browser;
 use crate::controller::{Source, sources};
+use crate::environment::Environment;
 use crate::health::{self, Readiness};
 use crate::keys;
 use crate::kubernetes::{self, Shape, Stored};
 use crate::leader::{Holder, Leadership, LeaseOptions, last_words};
 use crate::options::{Options, Scope};
-use crate::outside::Outside;
 use crate::rules::ambient::{Random, draw};
 use crate::telemetry::Metrics;
 
@@ -40,7 +40,7 @@ const TAKEOVER: Duration = Duration::from_secs(120);
 
 /// Runs until `stop` ends or the claim to lead is lost. The latter is an error, so that the process is restarted.
 pub async fn run(
-    outside: Outside,
+    environment: Environment,
     options: Options,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
@@ -54,15 +54,15 @@ pub async fn run(
     let mut stop = Box::pin(stop.fuse());
     tokio::select! {
         () = &mut stop => return Ok(()),
-        () = wait_for_kinds(&outside.client, &options, &readiness) => {}
+        () = wait_for_kinds(&environment.client, &options, &readiness) => {}
     }
     say_what_is_not_watched(&options);
     let pages = tokio::select! {
         () = &mut stop => return Ok(()),
-        pages = consent_pages(&outside, &options, &metrics) => pages?,
+        pages = consent_pages(&environment, &options, &metrics) => pages?,
     };
     readiness.has("kinds");
-    let led = Box::pin(lead(outside, options, metrics, readiness, &mut stop)).await;
+    let led = Box::pin(lead(environment, options, metrics, readiness, &mut stop)).await;
     if let Some(pages) = pages {
         pages.end().await;
     }
@@ -72,15 +72,15 @@ pub async fn run(
 
 /// Serves the consent pages, if they are wanted, whoever leads. They are ready when the connections are known.
 async fn consent_pages(
-    outside: &Outside,
+    environment: &Environment,
     options: &Options,
     metrics: &Metrics,
 ) -> anyhow::Result<Option<browser::Served>> {
     let Some(base) = options.consent_url.clone() else {
         return Ok(None);
     };
-    let random = outside.random.as_ref();
-    let digest_key = keys::digest_key(&outside.client, &options.namespace, random).await?;
+    let random = environment.random.as_ref();
+    let digest_key = keys::digest_key(&environment.client, &options.namespace, random).await?;
     let parts = browser::SiteParts {
         listen: options.consent_listen,
         base,
@@ -92,7 +92,7 @@ async fn consent_pages(
         digest_key,
         metrics: metrics.clone(),
     };
-    let mut pages = browser::serve(parts, outside.clone())
+    let mut pages = browser::serve(parts, environment.clone())
         .await
         .with_context(|| format!("listening on {}", options.consent_listen))?;
     pages.ready().await;
@@ -101,16 +101,16 @@ async fn consent_pages(
 
 /// Waits for the claim to lead, and leads until `stop` ends or the claim is lost.
 async fn lead(
-    outside: Outside,
+    environment: Environment,
     options: Options,
     metrics: Metrics,
     readiness: Readiness,
     mut stop: impl Future<Output = ()> + Unpin + Send,
 ) -> anyhow::Result<()> {
-    let leadership = Leadership::new(Arc::clone(&outside.clock));
-    let lease = lease(&options, outside.random.as_ref());
-    let clock = Arc::clone(&outside.clock);
-    let mut holder = Holder::new(outside.client.clone(), lease, clock, leadership.clone());
+    let leadership = Leadership::new(Arc::clone(&environment.clock));
+    let lease = lease(&options, environment.random.as_ref());
+    let clock = Arc::clone(&environment.clock);
+    let mut holder = Holder::new(environment.client.clone(), lease, clock, leadership.clone());
     tokio::select! {
         () = &mut stop => return Ok(()),
         () = holder.acquire() => {}
@@ -120,7 +120,7 @@ async fn lead(
 
     let (stopping, stopped) = watch::channel(false);
     let mut working = tokio::spawn(work(
-        outside.clone(),
+        environment.clone(),
         options.clone(),
         leadership.clone(),
         metrics.clone(),
@@ -246,14 +246,14 @@ fn say_what_is_not_watched(options: &Options) {
 
 /// Takes over, then looks after every kind until told to stop.
 async fn work(
-    outside: Outside,
+    environment: Environment,
     options: Options,
     leadership: Leadership,
     metrics: Metrics,
     readiness: Readiness,
     mut stop: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
-    let taking = take_over(&outside, &options, &leadership, &metrics, &readiness);
+    let taking = take_over(&environment, &options, &leadership, &metrics, &readiness);
     let term = tokio::select! {
         _ = stop.wait_for(|stop| *stop) => return Ok(()),
         term = taking => term?,
@@ -264,20 +264,20 @@ async fn work(
 
 /// Takes over, within a deadline. Readiness says what it waits for.
 async fn take_over(
-    outside: &Outside,
+    environment: &Environment,
     options: &Options,
     leadership: &Leadership,
     metrics: &Metrics,
     readiness: &Readiness,
 ) -> anyhow::Result<Term> {
-    let begun = outside.clock.uptime();
+    let begun = environment.clock.uptime();
     readiness.wait_for("takeover", "listing every object");
     loop {
-        let left = TAKEOVER.saturating_sub(outside.clock.uptime().saturating_sub(begun));
+        let left = TAKEOVER.saturating_sub(environment.clock.uptime().saturating_sub(begun));
         if left.is_zero() {
             anyhow::bail!("taking over has lasted too long; another process may fare better");
         }
-        let taking = Box::pin(Term::begin(outside, options, leadership.clone(), metrics));
+        let taking = Box::pin(Term::begin(environment, options, leadership.clone(), metrics));
         match tokio::time::timeout(left, taking).await {
             Ok(Ok(term)) => {
                 readiness.has("takeover");

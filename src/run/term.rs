@@ -9,11 +9,11 @@ use super::caches::Caches;
 use crate::api::{ClusterSupabaseConnection, SupabaseConnection};
 use crate::connection::{Connections, Consent};
 use crate::controller::{Context, ContextParts, ReconcileRequests, Reporter};
+use crate::environment::Environment;
 use crate::keys;
 use crate::leader::Leadership;
 use crate::management::BaseUrl;
 use crate::options::{Options, Scope};
-use crate::outside::Outside;
 use crate::project::refs::Refs;
 use crate::project::{ProjectParts, Projects};
 use crate::rules::ambient::draw;
@@ -48,12 +48,12 @@ impl Term {
     /// Takes over: reads the operator's key, lists every object once, and builds of that the index of refs and the index
     /// of consumed tokens. Both are complete before anything is done.
     pub async fn begin(
-        outside: &Outside,
+        environment: &Environment,
         options: &Options,
         leadership: Leadership,
         metrics: &Metrics,
     ) -> anyhow::Result<Self> {
-        let Outside { client, management, clock, random } = outside.clone();
+        let Environment { client, management, clock, random } = environment.clone();
         let process = draw(random.as_ref(), b"abcdefghijklmnopqrstuvwxyz0123456789", 12);
         let digest_key = keys::digest_key(&client, &options.namespace, random.as_ref()).await?;
         let (time, metrics_of) = (Arc::clone(&clock), metrics.clone());

@@ -80,7 +80,7 @@ fn arrows_run_one_way() {
     wrong.extend(only("api/", &["api"]));
     wrong.extend(only("rules/", &["rules"]));
     wrong.extend(only("management/", &["management"]));
-    wrong.extend(only("outside.rs", &["management", "rules"]));
+    wrong.extend(only("environment.rs", &["management", "rules"]));
     wrong.extend(only("outputs/", &["outputs", "api", "rules"]));
     wrong.extend(only(
         "controller/",
@@ -130,7 +130,7 @@ fn arrows_run_one_way() {
             "rules",
             "kubernetes",
             "keys",
-            "outside",
+            "environment",
             "serving",
             "telemetry",
             "controller",

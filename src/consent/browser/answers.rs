@@ -112,7 +112,7 @@ async fn show(
     let mut answer = pages::answer(StatusCode::OK, pages::connect(&asked));
     // Browsers hold redirections of a form to this too: the platform, its consent page, back here, and on.
     let mut form_action =
-        format!("'self' {} {DASHBOARD_ORIGIN}", site.outside.management.base().origin());
+        format!("'self' {} {DASHBOARD_ORIGIN}", site.environment.management.base().origin());
     if let Some(address) = &return_to {
         form_action = format!("{form_action} {}", address.origin().ascii_serialization());
     }

@@ -15,9 +15,9 @@ use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
 use super::seal::{KEY_LENGTH, SealKey, key_name};
+use crate::environment::Environment;
 use crate::keys;
 use crate::kubernetes::{self, Error};
-use crate::outside::Outside;
 
 /// The Secret's name.
 const NAME: &str = "supabase-operator-consent-keys";
@@ -36,7 +36,7 @@ const TRIES: u32 = 8;
 
 /// The keys.
 pub struct Keyring {
-    outside: Outside,
+    environment: Environment,
     namespace: String,
     known: Mutex<Option<Known>>,
 }
@@ -51,8 +51,8 @@ struct Known {
 
 impl Keyring {
     /// The keyring of the operator whose namespace this is.
-    pub fn new(outside: Outside, namespace: String) -> Self {
-        Self { outside, namespace, known: Mutex::new(None) }
+    pub fn new(environment: Environment, namespace: String) -> Self {
+        Self { environment, namespace, known: Mutex::new(None) }
     }
 
     /// The key to seal with. Makes a new one when its time has come.
@@ -61,7 +61,7 @@ impl Keyring {
     /// When the Secret can be neither read nor written.
     pub async fn newest(&self) -> Result<SealKey, Error> {
         let mut known = self.known.lock().await;
-        let (now, uptime) = (self.outside.clock.now(), self.outside.clock.uptime());
+        let (now, uptime) = (self.environment.clock.now(), self.environment.clock.uptime());
         let fresh = known
             .as_ref()
             .filter(|known| known.read_at + FRESH > uptime)
@@ -94,7 +94,7 @@ impl Keyring {
             found.map(|(_, key)| key.clone())
         };
         let mut key = known.as_ref().and_then(of_name);
-        let uptime = self.outside.clock.uptime();
+        let uptime = self.environment.clock.uptime();
         let patient = known.as_ref().is_some_and(|known| known.read_at + PATIENCE > uptime);
         if key.is_none() && !patient {
             let read = Known {
@@ -108,7 +108,7 @@ impl Keyring {
     }
 
     fn api(&self) -> Api<Secret> {
-        Api::namespaced(self.outside.client.clone(), &self.namespace)
+        Api::namespaced(self.environment.client.clone(), &self.namespace)
     }
 
     async fn read(&self) -> Result<Option<Secret>, Error> {
@@ -159,7 +159,7 @@ impl Keyring {
             }
         }
         let mut key = vec![0; KEY_LENGTH];
-        self.outside.random.fill(&mut key);
+        self.environment.random.fill(&mut key);
         data.insert(name(now), ByteString(key));
         data
     }

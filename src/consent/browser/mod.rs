@@ -24,8 +24,8 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
 
+use crate::environment::Environment;
 use crate::management::BaseUrl;
-use crate::outside::Outside;
 use crate::rules::digest::DigestKey;
 use crate::rules::link::ConsentLinks;
 use crate::serving::{self, Bounds};
@@ -78,7 +78,7 @@ struct Site {
     links: ConsentLinks,
     keyring: Keyring,
     subjects: Subjects,
-    outside: Outside,
+    environment: Environment,
     metrics: Metrics,
     under_way: TaskTracker,
 }
@@ -112,21 +112,21 @@ impl Served {
 ///
 /// # Errors
 /// When the address cannot be listened on.
-pub async fn serve(parts: SiteParts, outside: Outside) -> std::io::Result<Served> {
+pub async fn serve(parts: SiteParts, environment: Environment) -> std::io::Result<Served> {
     let listener = serving::listen(parts.listen).await?;
     let namespaces = parts.namespaces.as_deref();
     let (subjects, watching) =
-        Subjects::watch(&outside.client, &parts.namespace, namespaces, &parts.metrics);
+        Subjects::watch(&environment.client, &parts.namespace, namespaces, &parts.metrics);
     let site = Arc::new(Site {
         links: ConsentLinks::new(parts.base.to_string(), parts.digest_key),
-        keyring: Keyring::new(outside.clone(), parts.namespace.clone()),
+        keyring: Keyring::new(environment.clone(), parts.namespace.clone()),
         base: parts.base,
         display_name: parts.display_name,
         returns: parts.returns,
         namespace: parts.namespace,
         operator_app: parts.operator_app,
         subjects,
-        outside,
+        environment,
         metrics: parts.metrics,
         under_way: TaskTracker::new(),
     });

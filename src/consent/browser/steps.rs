@@ -87,10 +87,11 @@ impl Site {
         }
         let app = self.app_of(&subject).await?;
         let key = self.keyring.newest().await?;
-        let random = self.outside.random.as_ref();
+        let random = self.environment.random.as_ref();
         let return_to = return_to.and_then(|address| self.admitted(address)).map(String::from);
-        let ticket = Ticket::draw(random, subject.uid.clone(), return_to, self.outside.clock.now())
-            .ok_or(Why::Interrupted)?;
+        let ticket =
+            Ticket::draw(random, subject.uid.clone(), return_to, self.environment.clock.now())
+                .ok_or(Why::Interrupted)?;
         let begun = ticket.begin(&key, random).ok_or(Why::Interrupted)?;
         let location = Authorization {
             client_id: &app.client_id,
@@ -99,7 +100,7 @@ impl Site {
             code_challenge: &begun.challenge,
             organization_slug: Some(&subject.organization),
         }
-        .url(self.outside.management.base());
+        .url(self.environment.management.base());
         self.metrics.consent("started");
         info!(connection = subject.label(), "a consent flow was begun");
         Ok(Leave { location, set_cookie: begun.set_cookie })
@@ -137,12 +138,12 @@ impl Site {
         returned: Returned,
         cookies: &[&str],
     ) -> Result<Connected, Stopped> {
-        if ticket.ends_at <= self.outside.clock.now() {
+        if ticket.ends_at <= self.environment.clock.now() {
             return Err(Why::Expired.into());
         }
         let verifier = self.verifier(ticket, cookies).await?;
         // RFC 9207. The platform may leave it out (platform.md §2.4: uncertain).
-        let base = self.outside.management.base();
+        let base = self.environment.management.base();
         if let Some(issuer) = &returned.iss
             && Url::parse(issuer).map(|url| url.origin().ascii_serialization()) != Ok(base.origin())
         {
@@ -189,10 +190,10 @@ impl Site {
     ) -> Result<Vec<Organization>, Why> {
         let grants = self.subjects.grants(subject);
         let redeemer = Redeemer {
-            management: &self.outside.management,
+            management: &self.environment.management,
             grants: &grants,
             app,
-            clock: self.outside.clock.as_ref(),
+            clock: self.environment.clock.as_ref(),
         };
         let flow = Flow {
             name: &ticket.flow,
@@ -202,7 +203,7 @@ impl Site {
         };
         let seen = redeemer.redeem(&flow, code, Some(&subject.organization)).await?;
         info!(connection = subject.label(), "somebody consented");
-        self.subjects.wake(subject, &self.outside.clock.now().to_string()).await;
+        self.subjects.wake(subject, &self.environment.clock.now().to_string()).await;
         Ok(seen)
     }
 
@@ -217,7 +218,7 @@ impl Site {
             (None, Some(secret)) => (self.namespace.as_str(), secret),
             (None, None) => return Err(Why::NoApp(None).into()),
         };
-        app::read(&self.outside.client, namespace, secret).await.map_err(|error| {
+        app::read(&self.environment.client, namespace, secret).await.map_err(|error| {
             warn!(
                 connection = subject.label(),
                 error = &error as &dyn std::error::Error,

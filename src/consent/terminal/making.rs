@@ -113,7 +113,7 @@ impl Terminal<'_> {
     }
 
     fn secrets(&self) -> Api<Secret> {
-        Api::namespaced(self.outside.client.clone(), self.namespace)
+        Api::namespaced(self.environment.client.clone(), self.namespace)
     }
 }
 

@@ -28,9 +28,9 @@ use super::pkce::{self, Verifier};
 use super::redeem::{Flow, Redeemer, Refused};
 use crate::api::connection::Connection;
 use crate::api::{ClusterSupabaseConnection, ConditionType, SupabaseConnection};
+use crate::environment::Environment;
 use crate::kubernetes::{self, Error};
 use crate::management::{Authorization, BaseUrl, OAuthApp, Organization};
-use crate::outside::Outside;
 use crate::rules::conditions;
 use crate::serving::{self, Bounds};
 use crate::session::token_store::{Grants, NotOpened};
@@ -117,12 +117,12 @@ impl FromStr for AppSecret {
 ///
 /// # Errors
 /// What is missing, and what to do about it.
-pub async fn connect(arguments: &Arguments, outside: &Outside) -> anyhow::Result<()> {
-    let client = &outside.client;
+pub async fn connect(arguments: &Arguments, environment: &Environment) -> anyhow::Result<()> {
+    let client = &environment.client;
     let own = if arguments.cluster { "supabase-system" } else { client.default_namespace() };
     let terminal = Terminal {
         arguments,
-        outside,
+        environment,
         name: &arguments.name,
         namespace: arguments.namespace.as_deref().unwrap_or(own),
     };
@@ -137,7 +137,7 @@ pub async fn connect(arguments: &Arguments, outside: &Outside) -> anyhow::Result
 
 struct Terminal<'a> {
     arguments: &'a Arguments,
-    outside: &'a Outside,
+    environment: &'a Environment,
     name: &'a str,
     /// That of the Secrets.
     namespace: &'a str,
@@ -164,7 +164,7 @@ impl Terminal<'_> {
         self.may_store(&object.grants_secret_name()).await?;
         let wanted = view.organization_slug.map(str::to_owned);
         let grants = Grants::new(
-            self.outside.client.clone(),
+            self.environment.client.clone(),
             self.namespace.to_owned(),
             object.grants_secret_name(),
             object.uid().unwrap_or_default(),
@@ -204,12 +204,12 @@ impl Terminal<'_> {
                  Secret with --app-secret"
             ),
         };
-        let mut read = app::read(&self.outside.client, namespace, secret).await;
+        let mut read = app::read(&self.environment.client, namespace, secret).await;
         if let Err(missing @ NoApp::Missing { .. }) = &read
             && own.is_some()
         {
             self.offer_app(&missing.to_string(), secret).await?;
-            read = app::read(&self.outside.client, namespace, secret).await;
+            read = app::read(&self.environment.client, namespace, secret).await;
         }
         match read {
             Ok(app) => Ok(app),
@@ -234,11 +234,11 @@ impl Terminal<'_> {
             )
         })?;
         let redirect_uri = format!("http://127.0.0.1:{port}/callback");
-        let random = self.outside.random.as_ref();
+        let random = self.environment.random.as_ref();
         let verifier = Verifier::draw(random);
         let state = pkce::name(random);
         let url = self.address(app, &redirect_uri, &state, &verifier, wanted);
-        let ends_at = self.outside.clock.now().checked_add(SignedDuration::try_from(FLOW)?)?;
+        let ends_at = self.environment.clock.now().checked_add(SignedDuration::try_from(FLOW)?)?;
         let deadline = Instant::now() + FLOW;
         let (router, mut called) = door(state.clone());
         let serving = tokio::spawn(serving::serve(listener, router, Bounds::default()));
@@ -290,7 +290,7 @@ impl Terminal<'_> {
             code_challenge: &verifier.challenge(),
             organization_slug: wanted,
         }
-        .url(self.outside.management.base())
+        .url(self.environment.management.base())
     }
 
     async fn redeem(
@@ -302,10 +302,10 @@ impl Terminal<'_> {
         wanted: Option<&str>,
     ) -> anyhow::Result<Vec<Organization>> {
         let redeemer = Redeemer {
-            management: &self.outside.management,
+            management: &self.environment.management,
             grants,
             app,
-            clock: self.outside.clock.as_ref(),
+            clock: self.environment.clock.as_ref(),
         };
         let refused = match redeemer.redeem(flow, code, wanted).await {
             Ok(seen) => return Ok(seen),
@@ -320,7 +320,7 @@ impl Terminal<'_> {
 
     /// Asks for a reconcile, and waits for what comes of it.
     async fn await_ready<C: Connection>(&self, api: &Api<C>) -> anyhow::Result<()> {
-        let asked = self.outside.clock.now().to_string();
+        let asked = self.environment.clock.now().to_string();
         // Without the right to do so, the operator looks by itself within its interval.
         let hurried = kubernetes::request_reconcile(api, self.name, &asked).await;
         drop(hurried);

@@ -15,7 +15,7 @@ const VERBS: [&str; 3] = ["get", "create", "update"];
 impl Terminal<'_> {
     /// Whether the person may store what the browser brings back. Where that cannot be asked, the flow goes on.
     pub(super) async fn may_store(&self, secret: &str) -> anyhow::Result<()> {
-        let api: Api<SelfSubjectAccessReview> = Api::all(self.outside.client.clone());
+        let api: Api<SelfSubjectAccessReview> = Api::all(self.environment.client.clone());
         for verb in VERBS {
             let attributes = ResourceAttributes {
                 namespace: Some(self.namespace.to_owned()),

@@ -5,9 +5,9 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use clap::Parser as _;
+use supabase_operator::environment::Environment;
 use supabase_operator::leader::Leadership;
 use supabase_operator::options::Options;
-use supabase_operator::outside::Outside;
 use supabase_operator::run::Term;
 use supabase_operator::telemetry::Metrics;
 use tokio::sync::watch;
@@ -101,7 +101,7 @@ impl Driver {
         let process = Process::new(self, faults, &metrics, seed);
         let renewing = async {
             while let Some(claim) = self.claim.filter(|_| !faults.has_held()) {
-                let now = process.outside.clock.uptime();
+                let now = process.environment.clock.uptime();
                 process.leadership.claim_until(now + claim);
                 tokio::time::sleep(Duration::from_secs(2)).await;
             }
@@ -116,7 +116,7 @@ impl Driver {
 
 struct Process<'a> {
     driver: &'a Driver,
-    outside: Outside,
+    environment: Environment,
     leadership: Leadership,
     metrics: &'a Metrics,
 }
@@ -127,13 +127,13 @@ impl<'a> Process<'a> {
         let leadership = Leadership::new(clock.clone());
         leadership
             .claim_until(driver.claim.unwrap_or_else(|| Duration::from_secs(u64::from(u32::MAX))));
-        let outside = Outside {
+        let environment = Environment {
             client: driver.scene.client(faults),
             management: driver.scene.management(faults),
             clock,
             random: Arc::new(SimRandom::new(seed)),
         };
-        Self { driver, outside, leadership, metrics }
+        Self { driver, environment, leadership, metrics }
     }
 
     /// Lives until `done`, which is asked whenever something may have changed, and now and then: time and hands move
@@ -144,7 +144,7 @@ impl<'a> Process<'a> {
         let working = async {
             let term = loop {
                 let begun = Term::begin(
-                    &self.outside,
+                    &self.environment,
                     &self.driver.options,
                     self.leadership.clone(),
                     self.metrics,

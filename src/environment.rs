@@ -12,7 +12,7 @@ use crate::rules::ambient::{Clock, Random};
 
 /// The outside world.
 #[derive(Clone)]
-pub struct Outside {
+pub struct Environment {
     /// The API server.
     pub client: Client,
     /// The platform.
@@ -23,8 +23,8 @@ pub struct Outside {
     pub random: Arc<dyn Random>,
 }
 
-impl std::fmt::Debug for Outside {
+impl std::fmt::Debug for Environment {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Outside").finish_non_exhaustive()
+        formatter.debug_struct("Environment").finish_non_exhaustive()
     }
 }
