@@ -18,7 +18,9 @@ use kube::{Api, Client};
 
 use crate::api::connection::Connection;
 use crate::api::{ClusterSupabaseConnection, ConnectionStatus, ObjectKey, SupabaseConnection};
-use crate::controller::{Decision, Inputs, Kind, Managed, Outcome, Reconcile, ReleaseDecision};
+use crate::controller::{
+    Decision, HasConditions, Inputs, Kind, Outcome, Reconcile, ReleaseDecision,
+};
 use crate::kubernetes::{self, Partly};
 use crate::rules::ambient::Clock;
 use crate::rules::link::ConsentLinks;
@@ -27,7 +29,7 @@ use crate::session::{ConnectionId, Sessions};
 use facts::{Observed, Step};
 
 /// One of the two kinds.
-pub trait Room: Connection + Managed<Status = ConnectionStatus> {
+pub trait Room: Connection + HasConditions<Status = ConnectionStatus> {
     /// Where its objects are.
     fn api(client: &Client, namespace: Option<&str>) -> Api<Self>;
 }
@@ -47,7 +49,7 @@ impl Room for ClusterSupabaseConnection {
     }
 }
 
-impl Managed for SupabaseConnection {
+impl HasConditions for SupabaseConnection {
     const NAME: &'static str = "SupabaseConnection";
 
     type Status = ConnectionStatus;
@@ -65,7 +67,7 @@ impl Managed for SupabaseConnection {
     }
 }
 
-impl Managed for ClusterSupabaseConnection {
+impl HasConditions for ClusterSupabaseConnection {
     const NAME: &'static str = "ClusterSupabaseConnection";
 
     type Status = ConnectionStatus;

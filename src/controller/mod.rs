@@ -34,7 +34,7 @@ use crate::kubernetes::{self, Lean, Partly, Stored};
 use crate::rules::ambient::Random;
 
 /// An object of ours: it has a status with conditions.
-pub trait Managed: Stored {
+pub trait HasConditions: Stored {
     /// The kind's name, for logs and metrics.
     const NAME: &'static str;
 
@@ -52,7 +52,7 @@ pub trait Managed: Stored {
 /// How one kind is looked after.
 pub trait Kind: Send + Sync + 'static {
     /// The kind's object.
-    type Object: Managed;
+    type Object: HasConditions;
     /// What is seen of an object that is not read whole.
     type Seen: Lean;
     /// All that a reconcile reads.
@@ -61,7 +61,7 @@ pub trait Kind: Send + Sync + 'static {
     type Step: Send + StepName;
 
     /// The kind's name, for logs and metrics.
-    const NAME: &'static str = <Self::Object as Managed>::NAME;
+    const NAME: &'static str = <Self::Object as HasConditions>::NAME;
 
     /// Where its objects are. `namespace` is none for cluster-wide kinds.
     fn api(&self, namespace: Option<&str>) -> Api<Self::Object>;
@@ -85,7 +85,7 @@ pub trait Kind: Send + Sync + 'static {
         object: &Self::Object,
         observed: &Self::Observed,
         inputs: &Inputs<'_>,
-    ) -> Decision<Self::Step, <Self::Object as Managed>::Status>;
+    ) -> Decision<Self::Step, <Self::Object as HasConditions>::Status>;
 
     /// Does one step: at most one external effect that is not idempotent.
     fn perform(
@@ -93,8 +93,8 @@ pub trait Kind: Send + Sync + 'static {
         reconcile: &mut Reconcile<Self::Object>,
         step: Self::Step,
         observed: Self::Observed,
-        status: <Self::Object as Managed>::Status,
-    ) -> impl Future<Output = Outcome<<Self::Object as Managed>::Status>> + Send;
+        status: <Self::Object as HasConditions>::Status,
+    ) -> impl Future<Output = Outcome<<Self::Object as HasConditions>::Status>> + Send;
 
     /// PURE: what becomes of an object that is being deleted and not wholly understood.
     fn release(&self, seen: &Self::Seen, partly: &Partly<Self::Object>) -> ReleaseDecision;

@@ -9,7 +9,7 @@ use kube::{Api, Resource as _, ResourceExt as _};
 use tracing::{info, warn};
 
 use super::unreadable::{self, Handled};
-use super::{Context, Decision, Kind, Managed, Note, Requeue, StepName as _};
+use super::{Context, Decision, HasConditions, Kind, Note, Requeue, StepName as _};
 use crate::api::{FINALIZER, ObjectKey};
 use crate::ending;
 use crate::kubernetes::{self, Bare, Lean as _, Read};
@@ -24,7 +24,7 @@ const STEPS: usize = 12;
 
 /// The object of a reconcile.
 #[derive(Debug)]
-pub struct Reconcile<O: Managed> {
+pub struct Reconcile<O: HasConditions> {
     api: Api<O>,
     /// As it was last read or written, with the status that was decided since.
     object: O,
@@ -32,7 +32,7 @@ pub struct Reconcile<O: Managed> {
     stored: Option<O::Status>,
 }
 
-impl<O: Managed> Reconcile<O> {
+impl<O: HasConditions> Reconcile<O> {
     fn new(api: Api<O>, object: O) -> Self {
         let stored = object.status().cloned();
         Self { api, object, stored }
@@ -292,7 +292,7 @@ async fn steps<K: Kind>(
 }
 
 /// Stores the status of a reconcile. An object that is about to go has nothing more to say.
-async fn store<O: Managed>(
+async fn store<O: HasConditions>(
     context: &Context,
     reconcile: &mut Reconcile<O>,
     status: &O::Status,

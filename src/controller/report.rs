@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::{Api, Client};
 use tracing::debug;
 
-use super::{Managed, Note};
+use super::{HasConditions, Note};
 use crate::api::{ConditionType, FIELD_MANAGER};
 use crate::kubernetes::{self, Meta, Stored};
 use crate::rules::ambient::Clock;
@@ -62,7 +62,7 @@ impl Reporter {
     }
 
     /// Something about an object could not be stored. Where no status fits, an event says so.
-    pub(super) async fn not_stored<O: Managed>(&self, object: &O, error: &kubernetes::Error) {
+    pub(super) async fn not_stored<O: HasConditions>(&self, object: &O, error: &kubernetes::Error) {
         self.metrics.not_stored(O::NAME);
         if matches!(error, kubernetes::Error::TooLarge) {
             let message = "the object is so large that the API server takes no status for it; take away annotations and \
@@ -71,7 +71,7 @@ impl Reporter {
         }
     }
 
-    pub(super) async fn tell<O: Managed>(&self, object: &O, note: &Note) {
+    pub(super) async fn tell<O: HasConditions>(&self, object: &O, note: &Note) {
         self.publish(note.warning, note.reason, &note.message, ACTION, object.object_ref(&()))
             .await;
     }
@@ -130,7 +130,7 @@ impl Reporter {
     /// What a reconcile has to tell: the notes of its steps, and an event where `Ready` or `DeletionBlocked` changed status or
     /// reason. One transition is one event: news of a step on the way is told with a `Ready` that comes at once, and
     /// stands for one that says no more.
-    pub(super) async fn tell_all<O: Managed>(
+    pub(super) async fn tell_all<O: HasConditions>(
         &self,
         object: &O,
         notes: &[Note],

@@ -8,7 +8,7 @@ use kube::Api;
 use serde_json::json;
 use tracing::warn;
 
-use super::{Context, Kind, Managed, Note};
+use super::{Context, HasConditions, Kind, Note};
 use crate::api::{ConditionType, ObjectKey, Reason};
 use crate::kubernetes::{self, Error, Lean as _, Partly};
 use crate::rules::conditions::{self, Truth};

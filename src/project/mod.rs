@@ -22,7 +22,7 @@ use kube::Api;
 
 use crate::api::{ObjectKey, ProjectStatus, SupabaseProject};
 use crate::controller::{
-    Context, Decision, Inputs, Kind, Managed, Outcome, Reconcile, ReleaseDecision, Store,
+    Context, Decision, HasConditions, Inputs, Kind, Outcome, Reconcile, ReleaseDecision, Store,
 };
 use crate::kubernetes::{self, Partly};
 use crate::rules::digest::DigestKey;
@@ -88,7 +88,7 @@ impl std::ops::Deref for Projects {
     }
 }
 
-impl Managed for SupabaseProject {
+impl HasConditions for SupabaseProject {
     const NAME: &'static str = "SupabaseProject";
 
     type Status = ProjectStatus;

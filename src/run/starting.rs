@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::Caches;
 use crate::api::ObjectKey;
 use crate::api::project::ConnectionKind;
-use crate::controller::{Managed as _, ReconcileRequests};
+use crate::controller::{HasConditions as _, ReconcileRequests};
 use crate::kubernetes::Lean as _;
 use crate::seen::SeenProject;
 use crate::session::{ConnectionId, Sessions};
