@@ -8,7 +8,8 @@ use std::sync::Arc;
 use kube::Client;
 
 use crate::management;
-use crate::rules::ambient::{Clock, Random};
+use crate::rules::clock::Clock;
+use crate::rules::random::Random;
 
 /// The outside world.
 #[derive(Clone)]

@@ -13,8 +13,8 @@ use kube::{Api, Client};
 
 use crate::api::{FIELD_MANAGER, labels};
 use crate::kubernetes::{self, Error};
-use crate::rules::ambient::Random;
 use crate::rules::digest::DigestKey;
+use crate::rules::random::Random;
 
 /// The Secret's name.
 pub const NAME: &str = "supabase-operator-keys";

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::kubernetes;
-use crate::rules::ambient::Clock;
+use crate::rules::clock::Clock;
 use crate::rules::lease::{self, Move, Record};
 
 /// Somebody else leads, or soon will.

@@ -13,7 +13,8 @@ use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use supabase_operator::consent::terminal;
 use supabase_operator::environment::Environment;
 use supabase_operator::options::{LogFormat, Options};
-use supabase_operator::rules::ambient::{Clock, Random};
+use supabase_operator::rules::clock::Clock;
+use supabase_operator::rules::random::Random;
 use supabase_operator::run::run;
 use supabase_operator::{crds, kubernetes, management, telemetry};
 

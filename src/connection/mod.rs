@@ -22,7 +22,7 @@ use crate::controller::{
     Decision, HasConditions, Inputs, Kind, Outcome, Reconcile, ReleaseDecision,
 };
 use crate::kubernetes::{self, Partly};
-use crate::rules::ambient::Clock;
+use crate::rules::clock::Clock;
 use crate::rules::link::ConsentLinks;
 use crate::seen::SeenConnection;
 use crate::session::{ConnectionId, Sessions};

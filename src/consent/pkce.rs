@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 
-use crate::rules::ambient::Random;
+use crate::rules::random::Random;
 
 /// 256 bits: 43 characters as base64url.
 const VERIFIER: usize = 32;

@@ -9,7 +9,7 @@ use crate::kubernetes;
 use crate::management::{
     Client, Error, OAuthApp, Organization, Rejection, exchange_code, organizations,
 };
-use crate::rules::ambient::Clock;
+use crate::rules::clock::Clock;
 use crate::session::token_store::{Grants, NotOpened, Pair};
 
 /// A flow at its callback.

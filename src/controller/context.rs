@@ -8,8 +8,9 @@ use std::time::Duration;
 use super::{Changes, Inputs, Reporter, Requeue};
 use crate::api::{ObjectKey, annotations};
 use crate::leader::Leadership;
-use crate::rules::ambient::{Clock, Random};
 use crate::rules::backoff;
+use crate::rules::clock::Clock;
+use crate::rules::random::Random;
 
 /// The parts of a [`Context`].
 #[derive(Clone)]

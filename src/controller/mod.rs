@@ -31,7 +31,7 @@ pub use unreadable::ReleaseDecision;
 pub use watch::{Changes, look, on_change};
 
 use crate::kubernetes::{self, Lean, Partly, Stored};
-use crate::rules::ambient::Random;
+use crate::rules::random::Random;
 
 /// An object of ours: it has a status with conditions.
 pub trait HasConditions: Stored {

@@ -15,7 +15,7 @@ use tracing::debug;
 use super::{HasConditions, Note};
 use crate::api::{ConditionType, FIELD_MANAGER};
 use crate::kubernetes::{self, Meta, Stored};
-use crate::rules::ambient::Clock;
+use crate::rules::clock::Clock;
 use crate::rules::conditions;
 use crate::telemetry::Metrics;
 

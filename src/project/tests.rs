@@ -20,8 +20,8 @@ use crate::management::{
     Error, ListedProject, Rejection, Service, ServiceHealth, ServiceState, Status,
 };
 use crate::outputs::{Belonging, Facts};
-use crate::rules::ambient::Random;
 use crate::rules::conditions::{self, Truth};
+use crate::rules::random::Random;
 
 const REF: &str = "abcdefghijklmnopqrst";
 const OTHER: &str = "tsrqponmlkjihgfedcba";

@@ -11,7 +11,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::ambient::Random;
+use super::random::Random;
 
 /// Length of a key in bytes.
 pub const KEY_LENGTH: usize = 32;

@@ -2,7 +2,7 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use super::ambient::{self, Random};
+use super::random::{self, Random};
 
 /// Characters of a generated password: 62^40 is about 238 bits.
 const LENGTH: usize = 40;
@@ -18,7 +18,7 @@ const USERINFO: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 
 /// A new password: letters and digits, so that it needs no quoting anywhere.
 pub fn generate(random: &dyn Random) -> String {
-    ambient::draw(random, ALPHABET, LENGTH)
+    random::draw(random, ALPHABET, LENGTH)
 }
 
 /// Why a supplied password cannot be used.

@@ -28,7 +28,7 @@ use crate::keys;
 use crate::kubernetes::{self, Shape, Stored};
 use crate::leader::{Holder, Leadership, LeaseOptions, last_words};
 use crate::options::{Options, Scope};
-use crate::rules::ambient::{Random, draw};
+use crate::rules::random::{Random, draw};
 use crate::telemetry::Metrics;
 
 /// How long answers in flight are stored after a stop or a lost claim.

@@ -16,9 +16,9 @@ use crate::management::BaseUrl;
 use crate::options::{Options, Scope};
 use crate::project::refs::Refs;
 use crate::project::{ProjectParts, Projects};
-use crate::rules::ambient::draw;
 use crate::rules::digest::DigestKey;
 use crate::rules::link::ConsentLinks;
+use crate::rules::random::draw;
 use crate::session::{SessionOptions, Sessions, SessionsParts};
 use crate::telemetry::Metrics;
 

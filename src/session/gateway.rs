@@ -19,7 +19,8 @@ use super::identity::Identity;
 use super::refusals::Refusals;
 use crate::leader::Leadership;
 use crate::management::{Call, Client, Endpoint, Error, Exchange, Withheld};
-use crate::rules::ambient::{Clock, Random};
+use crate::rules::clock::Clock;
+use crate::rules::random::Random;
 use crate::slots;
 use crate::telemetry::Metrics;
 

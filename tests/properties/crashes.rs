@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use simulated_platform::{Config, Effect, Fault, FaultKind, Status, TokenMode};
-use supabase_operator::rules::ambient::Clock as _;
+use supabase_operator::rules::clock::Clock as _;
 
 use crate::sim::{
     Driver, Ending, Faults, Hand, PROJECTS, Phase, Plan, SECRETS, Scene, Seed, simulate,

@@ -107,7 +107,7 @@ fn a_foreign_project_of_the_wanted_name_is_never_taken_whenever_it_appears() {
                 let plan = [Plan { effect, phase }];
                 let foreign = std::cell::RefCell::new(None);
                 let appear = |scene: &Scene, _| {
-                    let now = supabase_operator::rules::ambient::Clock::now(&scene.clock);
+                    let now = supabase_operator::rules::clock::Clock::now(&scene.clock);
                     foreign.replace(Some(scene.world().add_foreign_project(
                         "acme",
                         "team-a-orders",
@@ -141,7 +141,7 @@ fn a_foreign_project_of_the_wanted_name_is_never_taken_whenever_it_appears() {
 fn one_project_is_adopted_by_one_object() {
     simulate(async || {
         let scene = Scene::new(&instant());
-        let now = supabase_operator::rules::ambient::Clock::now(&scene.clock);
+        let now = supabase_operator::rules::clock::Clock::now(&scene.clock);
         let reference = scene.world().add_foreign_project("acme", "old", now);
         let adopt = json!({"adoption": {"policy": "AdoptOnly", "ref": reference}, "outputs": []});
         scene.project("one", adopt.clone());
@@ -170,7 +170,7 @@ fn adoption_through_a_cluster_connection_that_forbids_it_is_refused_without_nami
             "shared",
             json!({"auth": auth, "allowedNamespaces": {"names": ["team-a"]}, "adoption": "Forbidden"}),
         );
-        let now = supabase_operator::rules::ambient::Clock::now(&scene.clock);
+        let now = supabase_operator::rules::clock::Clock::now(&scene.clock);
         let foreign = scene.world().add_foreign_project("acme", "theirs", now);
         let through = json!({"kind": "ClusterSupabaseConnection", "name": "shared"});
         scene.project(
@@ -242,7 +242,7 @@ fn an_output_named_like_somebody_elses_secret_is_a_conflict_and_leaves_it_alone(
 fn forged_annotations_and_labels_prove_nothing() {
     simulate(async || {
         let scene = Scene::new(&instant());
-        let now = supabase_operator::rules::ambient::Clock::now(&scene.clock);
+        let now = supabase_operator::rules::clock::Clock::now(&scene.clock);
         let foreign = scene.world().add_foreign_project("acme", "theirs", now);
         scene.project("orders", json!({"deletionPolicy": "Delete"}));
         let forged = json!({"metadata": {"annotations": {
@@ -347,7 +347,7 @@ fn an_output_of_a_living_project_whose_long_name_begins_alike_is_not_taken() {
 fn a_password_that_a_living_object_owns_is_not_taken_whatever_its_labels_say() {
     simulate(async || {
         let scene = Scene::new(&instant());
-        let now = supabase_operator::rules::ambient::Clock::now(&scene.clock);
+        let now = supabase_operator::rules::clock::Clock::now(&scene.clock);
         let reference = scene.world().add_foreign_project("acme", "old", now);
         scene.project("shop", json!({"outputs": []}));
         until(&scene, |scene| scene.is_ready("shop")).await;

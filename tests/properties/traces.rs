@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use simulated_platform::{Fault, FaultKind};
-use supabase_operator::rules::ambient::Clock as _;
+use supabase_operator::rules::clock::Clock as _;
 
 use crate::sim::{Driver, Ending, Faults, Phase, Plan, SECRETS, Scene, Seed, complete, simulate};
 

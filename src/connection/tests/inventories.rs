@@ -9,7 +9,7 @@ use simulated_platform::{Fault, FaultKind, Pat, Permissions, TokenMode};
 
 use super::stage::*;
 use crate::api::ObjectKey;
-use crate::rules::ambient::Clock as _;
+use crate::rules::clock::Clock as _;
 use crate::session::{Pace, Presence};
 
 const SECOND: Duration = Duration::from_secs(1);

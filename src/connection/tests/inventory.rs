@@ -208,7 +208,7 @@ async fn a_whole_list_has_every_page_and_serves_everybody_who_waited_for_it() {
 }
 
 fn session_uptime(process: &Process) -> Duration {
-    use crate::rules::ambient::Clock as _;
+    use crate::rules::clock::Clock as _;
     process.clock.uptime()
 }
 

@@ -29,8 +29,9 @@ use crate::controller::{
 use crate::kubernetes::{Lean as _, Shape};
 use crate::leader::Leadership;
 use crate::management::{BaseUrl, Client, Limits, Sent, Transport, TransportError, TransportKind};
-use crate::rules::ambient::{Clock, Random};
+use crate::rules::clock::Clock;
 use crate::rules::digest::DigestKey;
+use crate::rules::random::Random;
 use crate::seen::SeenConnection;
 use crate::session::{ConnectionId, SessionOptions, Sessions, SessionsParts};
 use crate::telemetry::Metrics;

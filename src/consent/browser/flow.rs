@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::seal::SealKey;
 use crate::consent::pkce::{self, Verifier};
-use crate::rules::ambient::Random;
+use crate::rules::random::Random;
 
 /// How long a person may take, and how long a state is good.
 pub const LIFE: Duration = Duration::from_secs(600);

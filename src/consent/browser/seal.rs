@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, MAX_TAG_LEN, NONCE_LEN, Nonce, UnboundKey};
 use zeroize::Zeroizing;
 
-use crate::rules::ambient::Random;
+use crate::rules::random::Random;
 
 /// Length of a key in bytes.
 pub const KEY_LENGTH: usize = 32;

@@ -25,8 +25,8 @@ use crate::controller::{Inputs, Requeue};
 use crate::management::{ListedProject, Status};
 use crate::project::draft::Draft;
 use crate::project::facts::{Claim, CreateRequest, Listing, Observed, Problem, Step, Unreadable};
-use crate::rules::ambient;
 use crate::rules::conditions::Truth;
+use crate::rules::random;
 
 /// How many attempts may turn out absent before a person is asked.
 const ABSENT_AT_MOST: usize = 2;
@@ -337,7 +337,7 @@ fn create_project(
 
 /// A name for create calls that nobody else draws.
 fn fresh_name(project: &SupabaseProject, inputs: &Inputs<'_>) -> String {
-    let nonce = ambient::draw(inputs.random, b"abcdefghijklmnopqrstuvwxyz", NONCE);
+    let nonce = random::draw(inputs.random, b"abcdefghijklmnopqrstuvwxyz", NONCE);
     format!("{}-{nonce}", project.wanted_name())
 }
 

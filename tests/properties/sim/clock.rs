@@ -4,7 +4,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
-use supabase_operator::rules::ambient::{Clock, Random};
+use supabase_operator::rules::clock::Clock;
+use supabase_operator::rules::random::Random;
 use tokio::time::Instant;
 
 /// The clock of one process. All processes share the wall; each has an uptime of its own.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use simulated_apiserver::{ApiServer, Resource, Service};
 use simulated_platform::{ALL_SCOPES, App, Config, Delivery, Pat, Plan as Subscription, World};
 use supabase_operator::management::{self, Limits, Sent, Transport, TransportError, TransportKind};
-use supabase_operator::rules::ambient::Clock as _;
+use supabase_operator::rules::clock::Clock as _;
 use supabase_operator::session::token_store::{Grants, Pair};
 
 use tokio::sync::watch;

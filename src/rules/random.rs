@@ -1,22 +1,9 @@
-//! Time and randomness as the rest of the program sees them.
+//! Randomness as the rest of the program sees it.
 //!
-//! Separate, because only `main` and tests may make the real ones: whatever takes a [`Clock`] and a [`Random`]
-//! can be played through in simulated time, byte for byte the same.
+//! Separate, because only `main` and tests may make a real one: whatever takes a [`Random`] can be played through, byte for
+//! byte the same.
 
 use std::fmt::Debug;
-use std::time::Duration;
-
-use k8s_openapi::jiff::Timestamp;
-
-/// What time it is.
-pub trait Clock: Debug + Send + Sync {
-    /// The wall clock, for what people and other machines read. It may jump.
-    fn now(&self) -> Timestamp;
-
-    /// Time since some fixed moment of this process. It does not go back: deadlines and graces are counted on
-    /// it. Where the machine sleeps it stands still, and so do they.
-    fn uptime(&self) -> Duration;
-}
 
 /// Unpredictable bytes.
 pub trait Random: Debug + Send + Sync {
