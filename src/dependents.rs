@@ -12,7 +12,7 @@ use crate::kubernetes::{Bare, Lean as _, Shape};
 use crate::seen::{SeenConnection, SeenProject};
 use crate::telemetry::Metrics;
 
-/// ReconcileRequests the projects that use a connection whose state changed.
+/// Wakes the projects that use a connection whose state changed.
 #[derive(Clone)]
 pub(crate) struct Dependents {
     pub(crate) projects: Store<SeenProject>,

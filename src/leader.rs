@@ -185,7 +185,7 @@ impl Holder {
             match self.bounded(kubernetes::replace(&self.api, &lease)).await {
                 Ok(_) => info!("lease released"),
                 Err(error) => {
-                    warn!(error = &error as &dyn std::error::Error, "the lease was not released")
+                    warn!(error = &error as &dyn std::error::Error, "the lease was not released");
                 }
             }
         }

@@ -125,7 +125,10 @@ impl<O: HasConditions> Reconcile<O> {
                 }
                 Ok(_) => return Err(kubernetes::Error::NotFound),
                 Err(error) => {
-                    warn!(error = &error as &dyn std::error::Error, "the object cannot be read yet")
+                    warn!(
+                        error = &error as &dyn std::error::Error,
+                        "the object cannot be read yet"
+                    );
                 }
             }
         }

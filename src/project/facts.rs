@@ -9,9 +9,9 @@ use secrecy::SecretString;
 
 use crate::api::{Endpoint, ObjectKey, Output, OutputKind, OutputValue, Reason};
 use crate::controller::StepName;
-use crate::management::{Error, Project, ServiceHealth, Status};
+use crate::management::{Error, Project, ServiceHealth};
 use crate::outputs::{self, Belonging, Facts, Found, Missing};
-pub use crate::session::{ProjectList, Unreadable};
+pub use crate::session::{ListedState, Presence, ProjectList, Unreadable};
 
 /// Something that stands in the way, with the words for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,32 +55,6 @@ pub struct Listing {
     pub unreadable: Arc<Vec<Unreadable>>,
     /// Whether the credential may see only some.
     pub limited: bool,
-}
-
-/// What the shared list says of the project.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Presence {
-    /// It has not been looked for yet since this process leads.
-    Unknown,
-    /// It is there.
-    Present(Sighting),
-    /// It is not on a whole list.
-    Absent,
-    /// The credential sees only some projects, and not this one: it may be there all the same.
-    NotVisible,
-}
-
-/// A project on the shared list.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sighting {
-    /// Its name.
-    pub name: String,
-    /// Its region.
-    pub region: Option<String>,
-    /// Its status.
-    pub status: Status,
-    /// Whether this is from before our own last pause or restore, and so proves nothing.
-    pub outdated: bool,
 }
 
 /// The Secret that keeps the database password.
@@ -240,6 +214,8 @@ pub struct Observed {
     pub unsettled: bool,
     /// What the shared list says.
     pub presence: Presence,
+    /// Whether that is from before our own last pause or restore, and so proves nothing.
+    pub outdated: bool,
     /// Why the shared list fails, if that lasts.
     pub list_trouble: Option<Error>,
     /// The project itself, read by its ref; only where that is needed.

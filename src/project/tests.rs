@@ -26,6 +26,7 @@ use crate::rules::random::Random;
 const REF: &str = "abcdefghijklmnopqrst";
 const OTHER: &str = "tsrqponmlkjihgfedcba";
 const DEADLINE: Duration = Duration::from_secs(60);
+const ABSENT: Presence = Presence::Absent { since: Duration::ZERO };
 
 #[derive(Debug)]
 struct Zeros;
@@ -153,6 +154,7 @@ fn observed() -> Observed {
         unsent: None,
         unsettled: false,
         presence: Presence::Unknown,
+        outdated: false,
         list_trouble: None,
         itself: None,
         health: None,
@@ -183,8 +185,14 @@ fn listing(projects: Vec<ListedProject>) -> Observed {
 }
 
 fn seen(name: &str, status: Status) -> Observed {
-    let sighting = Sighting { name: name.into(), region: None, status, outdated: false };
-    Observed { presence: Presence::Present(sighting), ..observed() }
+    let listed = ListedState {
+        name: name.into(),
+        region: None,
+        status,
+        elsewhere: None,
+        begun: Duration::ZERO,
+    };
+    Observed { presence: Presence::Present(listed), ..observed() }
 }
 
 fn run(project: &SupabaseProject, observed: &Observed) -> Decision<Step, ProjectStatus> {
@@ -482,11 +490,7 @@ mod follow {
 
     #[test]
     fn a_ref_means_that_no_create_call_is_ever_made_again() {
-        let gone = Observed {
-            presence: Presence::Absent,
-            itself: Some(Err(Error::NotFound)),
-            ..observed()
-        };
+        let gone = Observed { presence: ABSENT, itself: Some(Err(Error::NotFound)), ..observed() };
         let decision = run(&living(), &gone);
         assert_eq!((ready(&decision), &decision.step), (("False", "RemoteDeleted"), &None));
         assert_eq!(decision.status.reference.as_deref(), Some(REF));
@@ -501,8 +505,7 @@ mod follow {
                 reason: crate::management::Forbidden::Privileges,
             },
         ] {
-            let hidden =
-                Observed { presence: Presence::Absent, itself: Some(Err(error)), ..observed() };
+            let hidden = Observed { presence: ABSENT, itself: Some(Err(error)), ..observed() };
             assert_eq!(ready(&run(&living(), &hidden)), ("False", "RemoteNotVisible"));
         }
     }
@@ -619,7 +622,7 @@ mod follow {
 
     #[test]
     fn a_project_just_created_is_waited_for_also_where_only_some_projects_are_shown() {
-        for presence in [Presence::Absent, Presence::NotVisible] {
+        for presence in [ABSENT, Presence::NotVisible] {
             for (age, reason) in [(30, "Provisioning"), (3600, "RemoteNotVisible")] {
                 let mut project = living();
                 let creation = project.status.as_mut().unwrap().creation.as_mut().unwrap();
@@ -676,13 +679,7 @@ mod follow {
     #[test]
     fn a_sighting_from_before_our_own_call_proves_nothing() {
         let paused = with(project(json!({"powerState": "Paused"})), created());
-        let sighting = Sighting {
-            name: "team-a-orders".into(),
-            region: None,
-            status: Status::ActiveHealthy,
-            outdated: true,
-        };
-        let old = Observed { presence: Presence::Present(sighting), ..observed() };
+        let old = Observed { outdated: true, ..seen("team-a-orders", Status::ActiveHealthy) };
         assert_eq!(run(&paused, &old).step, None);
     }
 

@@ -79,7 +79,7 @@ fn odd_value() -> impl Strategy<Value = Value> {
 enum Oddity {
     /// A field of spec or status, given by a number, has another value.
     Field(prop::sample::Index, Value),
-    /// HasConditions fields of somebody.
+    /// Managed fields of somebody.
     Managers(usize),
     /// Annotations, of ours too.
     Annotated(String, usize),

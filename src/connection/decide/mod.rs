@@ -47,6 +47,7 @@ mod grants;
 mod policy;
 mod recovery;
 mod tokens;
+mod words;
 
 use std::time::Duration;
 

@@ -215,7 +215,7 @@ pub(in super::super) fn project_page(_: &str, body: &[u8]) -> Result<ProjectPage
         match entry.object().unwrap_or_default().read() {
             Ok(project) => projects.push(project),
             Err((reference, created_at)) => {
-                unreadable.push(UnreadableProject { place, reference, created_at })
+                unreadable.push(UnreadableProject { place, reference, created_at });
             }
         }
     }

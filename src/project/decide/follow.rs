@@ -30,7 +30,7 @@ use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject, annotati
 use crate::controller::{Inputs, Requeue};
 use crate::management::{Error, Status};
 use crate::project::draft::Draft;
-use crate::project::facts::{Observed, Presence, Problem, Sighting, Step};
+use crate::project::facts::{ListedState, Observed, Presence, Problem, Step};
 use crate::rules::conditions::Truth;
 
 /// How long most passing states may last.
@@ -72,16 +72,16 @@ pub(super) fn follow(
             rest(draft, Requeue::After(observed.rest_interval))
         }
         Presence::Unknown => unchanged(project, Requeue::After(observed.rest_interval)),
-        Presence::Absent if young && !is_gone(observed, &draft.status) => {
+        Presence::Absent { .. } if young && !is_gone(observed, &draft.status) => {
             turning_up(observed, draft)
         }
         Presence::NotVisible if young && !was_seen(&draft.status) => turning_up(observed, draft),
-        Presence::Absent => absent(observed, draft),
+        Presence::Absent { .. } => absent(observed, draft),
         Presence::NotVisible => not_visible(draft),
-        Presence::Present(sighting) if sighting.outdated => {
+        Presence::Present(_) if observed.outdated => {
             unchanged(project, Requeue::After(observed.transition_interval))
         }
-        Presence::Present(sighting) => present(project, observed, inputs, draft, sighting),
+        Presence::Present(listed) => present(project, observed, inputs, draft, listed),
     }
 }
 
@@ -163,23 +163,23 @@ fn present(
     observed: &Observed,
     inputs: &Inputs<'_>,
     mut draft: Draft,
-    sighting: &Sighting,
+    listed: &ListedState,
 ) -> ProjectDecision {
-    see(&mut draft.status, sighting, inputs.now);
-    if sighting.status == Status::ActiveHealthy {
+    see(&mut draft.status, listed, inputs.now);
+    if listed.status == Status::ActiveHealthy {
         draft.status.restores = None;
     }
     let adopted = !was_created(&draft.status);
     let how = if adopted { Reason::Adopted } else { Reason::Created };
     draft.set(ConditionType::Provisioned, Truth::Yes, how, "");
     let power = project.spec.power_state;
-    match &sighting.status {
+    match &listed.status {
         Status::ActiveHealthy if power == Some(PowerState::Paused) => {
             draft
                 .progressing(Reason::Transitioning, "pausing the project, as spec.powerState says");
             act(Step::Pause, draft, Requeue::After(observed.transition_interval))
         }
-        Status::ActiveHealthy => active(project, observed, inputs, draft, sighting),
+        Status::ActiveHealthy => active(project, observed, inputs, draft, listed),
         Status::ActiveUnhealthy => {
             let message = "the platform reports the project as unhealthy; its dashboard says more";
             draft.set(ConditionType::ServicesHealthy, Truth::No, Reason::Degraded, message);
@@ -192,7 +192,7 @@ fn present(
             let message = format!(
                 "the platform reports {}; look at the project's dashboard or ask Supabase's support, then it is \
                  seen here by itself",
-                sighting.status.as_str()
+                listed.status.as_str()
             );
             draft.stalled(&Problem::new(Reason::RemoteFailed, message));
             rest(draft, Requeue::OnChange)
@@ -214,7 +214,7 @@ fn present(
     }
 }
 
-/// ReconcileRequests a paused project, a few times; then a person is asked.
+/// Wakes a paused project, a few times; then a person is asked.
 fn wake(observed: &Observed, mut draft: Draft) -> ProjectDecision {
     let tried = draft.status.restores.unwrap_or_default();
     if tried >= WAKES {
@@ -251,8 +251,8 @@ fn paused(mut draft: Draft, power: Option<PowerState>) -> ProjectDecision {
 }
 
 /// Writes down what was seen. Time enters only when the status changed.
-fn see(status: &mut ProjectStatus, sighting: &Sighting, now: Timestamp) {
-    let word = sighting.status.as_str();
+fn see(status: &mut ProjectStatus, listed: &ListedState, now: Timestamp) {
+    let word = listed.status.as_str();
     if status.remote_status.as_deref() != Some(word) {
         status.remote_status = Some(word.to_owned());
         let second = Timestamp::from_second(now.as_second()).unwrap_or(now);
@@ -260,9 +260,9 @@ fn see(status: &mut ProjectStatus, sighting: &Sighting, now: Timestamp) {
         // What is known of the services is known of the state before.
         status.services.clear();
     }
-    status.project_name = Some(bounds::cut(&sighting.name, bounds::LONGEST_NAME));
-    if sighting.region.is_some() {
-        status.region.clone_from(&sighting.region);
+    status.project_name = Some(bounds::cut(&listed.name, bounds::LONGEST_NAME));
+    if listed.region.is_some() {
+        status.region.clone_from(&listed.region);
     }
 }
 
@@ -288,14 +288,14 @@ fn passing(mut draft: Draft, inputs: &Inputs<'_>, moving: &Status) -> ProjectDec
 /// Whether the project shall get another name now.
 pub(in crate::project) fn renames(
     project: &SupabaseProject,
-    sighting: &Sighting,
+    listed: &ListedState,
     name_taken: bool,
     now: Timestamp,
 ) -> bool {
-    sighting.status == Status::ActiveHealthy
-        && !has_its_name(project, &sighting.name)
+    listed.status == Status::ActiveHealthy
+        && !has_its_name(project, &listed.name)
         && !name_taken
-        && !is_guarded(project, &sighting.name, now)
+        && !is_guarded(project, &listed.name, now)
 }
 
 fn active(
@@ -303,9 +303,9 @@ fn active(
     observed: &Observed,
     inputs: &Inputs<'_>,
     mut draft: Draft,
-    sighting: &Sighting,
+    listed: &ListedState,
 ) -> ProjectDecision {
-    if renames(project, sighting, observed.name_taken, inputs.now) {
+    if renames(project, listed, observed.name_taken, inputs.now) {
         if !draft.is_true(ConditionType::Ready) {
             draft.progressing(Reason::Provisioning, "giving the project its name");
         }

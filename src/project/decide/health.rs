@@ -7,15 +7,15 @@ use crate::api::{ConditionType, ProjectStatus, Reason};
 use crate::controller::{Inputs, Requeue};
 use crate::management::{Error, ServiceHealth, ServiceState, Status};
 use crate::project::draft::Draft;
-use crate::project::facts::{Observed, Sighting};
+use crate::project::facts::{ListedState, Observed};
 use crate::rules::conditions::Truth;
 
 /// Whether the services must be asked how they are: after a change of the remote status, until all are well.
-pub(in crate::project) fn asks_health(status: &ProjectStatus, sighting: &Sighting) -> bool {
-    let same = status.remote_status.as_deref() == Some(sighting.status.as_str());
+pub(in crate::project) fn asks_health(status: &ProjectStatus, listed: &ListedState) -> bool {
+    let same = status.remote_status.as_deref() == Some(listed.status.as_str());
     let well = !status.services.is_empty()
         && status.services.iter().all(|service| is_well(&service.status));
-    sighting.status == Status::ActiveHealthy && !(same && well)
+    listed.status == Status::ActiveHealthy && !(same && well)
 }
 
 fn is_well(word: &str) -> bool {

@@ -133,8 +133,8 @@ pub(super) fn stale(error: &Error) -> Problem {
 /// Whether the platform has what the spec declares. The project works all the same.
 fn sync(project: &SupabaseProject, observed: &Observed, draft: &mut Draft) {
     let name = match &observed.presence {
-        Presence::Present(sighting) => Some(&sighting.name),
-        Presence::Unknown | Presence::Absent | Presence::NotVisible => None,
+        Presence::Present(listed) => Some(&listed.name),
+        Presence::Unknown | Presence::Absent { .. } | Presence::NotVisible => None,
     };
     let other_name = name.filter(|name| !has_its_name(project, name));
     let created_size = draft

@@ -13,7 +13,7 @@ use kube::ResourceExt as _;
 
 use super::Projects;
 use super::decide::{self, Candidate};
-use super::facts::{FoundPassword, Link, Listing, Observed, Presence, Sighting};
+use super::facts::{FoundPassword, Link, ListedState, Listing, Observed, Presence};
 use super::memory::Memo;
 use super::password::PasswordSecret;
 use super::versions::Item;
@@ -22,7 +22,7 @@ use crate::api::{ObjectKey, ProjectStatus, SupabaseProject, annotations};
 use crate::kubernetes::Error;
 use crate::management::{self, ProjectRef, Status};
 use crate::rules::backoff;
-use crate::session::{self, Pace, Session, WholeList};
+use crate::session::{Pace, Session, WholeList};
 
 /// How long after a create call its project is waited for at once: some are there within a moment.
 const YOUNG: Duration = Duration::from_millis(600);
@@ -57,6 +57,7 @@ pub(super) async fn observe(
         unsent: memo.unsent,
         unsettled: false,
         presence: Presence::Unknown,
+        outdated: false,
         list_trouble: None,
         itself: None,
         health: None,
@@ -85,11 +86,11 @@ pub(super) async fn observe(
     let Some(session) = session else {
         return Ok(observed);
     };
-    let observer = Observer { projects, project, session: &session, memo: &memo };
+    let reads = Observer { projects, project, session: &session, memo: &memo };
     match project.status.as_ref().and_then(|status| status.reference.clone()) {
-        None => observer.creating(&mut observed, leaving).await?,
-        Some(reference) if leaving => observer.leaving(&mut observed, &reference).await,
-        Some(reference) => observer.living(&mut observed, &reference).await?,
+        None => reads.creating(&mut observed, leaving).await?,
+        Some(reference) if leaving => reads.leaving(&mut observed, &reference).await,
+        Some(reference) => reads.living(&mut observed, &reference).await?,
     }
     Ok(observed)
 }
@@ -121,17 +122,6 @@ fn foreign_for(projects: &Projects, project: &SupabaseProject, uid: &str) -> Dur
     let now = projects.context.clock.uptime();
     let since = projects.memory.note(uid, |memo| *memo.foreign_since.get_or_insert(now));
     now.saturating_sub(since)
-}
-
-/// How often a project is looked at: often while it is on its way somewhere.
-fn pace(presence: &Presence) -> Pace {
-    match presence {
-        Presence::Present(sighting) if sighting.status.is_moving() || sighting.outdated => {
-            Pace::Moving
-        }
-        Presence::Unknown => Pace::Moving,
-        Presence::Present(_) | Presence::Absent | Presence::NotVisible => Pace::Resting,
-    }
 }
 
 /// A whole list, shared with everybody who looks at it.
@@ -280,50 +270,62 @@ impl Observer<'_> {
         }
         let inventory = self.session.inventory(&organization);
         observed.list_trouble = inventory.trouble();
-        let known = pace(&self.sight(inventory.presence(reference)));
-        observed.presence = self.sight(inventory.follow(reference, &key, known));
+        let known = self.pace(&inventory.presence(reference));
+        observed.presence = inventory.follow(reference, &key, known);
         let now = self.projects.context.clock.uptime();
         let young = self.memo.posted_at.is_some_and(|at| at + YOUNG > now);
-        if young && pace(&observed.presence) == Pace::Moving {
+        if young && self.pace(&observed.presence) == Pace::Moving {
             inventory.settles(reference, &key, YOUNG).await;
-            observed.presence = self.sight(inventory.presence(reference));
+            observed.presence = inventory.presence(reference);
         }
-        // Something was learned in between.
-        if pace(&observed.presence) != known {
-            inventory.follow(reference, &key, pace(&observed.presence));
+        let learned = self.pace(&observed.presence);
+        if learned != known {
+            inventory.follow(reference, &key, learned);
         }
+        observed.outdated = self.is_outdated(&observed.presence);
+        self.call_by_its_new_name(&mut observed.presence);
         match observed.presence.clone() {
             Presence::Unknown | Presence::NotVisible => {}
-            Presence::Absent => {
+            Presence::Absent { .. } => {
                 let itself = self.session.send(&self.tenant(), &management::project(&parsed)).await;
                 observed.itself = Some(itself.map(|answer| answer.value));
             }
-            Presence::Present(sighting) => {
-                if sighting.status == Status::ActiveHealthy && !sighting.outdated {
-                    self.active(observed, &parsed, &sighting).await?;
+            Presence::Present(listed) => {
+                if listed.status == Status::ActiveHealthy && !observed.outdated {
+                    self.active(observed, &parsed, &listed).await?;
                 }
             }
         }
         Ok(())
     }
 
-    /// What the shared list says, as far as it is newer than our own last calls: what was seen before them proves
-    /// nothing about what they did.
-    fn sight(&self, seen: session::Presence) -> Presence {
-        match seen {
-            session::Presence::Unknown => Presence::Unknown,
-            session::Presence::Absent { .. } => Presence::Absent,
-            session::Presence::NotVisible => Presence::NotVisible,
-            session::Presence::Present(listed_state) => {
-                let renamed =
-                    self.memo.renamed.as_ref().filter(|(_, at)| *at >= listed_state.begun);
-                Presence::Present(Sighting {
-                    name: renamed.map_or(listed_state.name, |(name, _)| name.clone()),
-                    region: listed_state.region,
-                    status: listed_state.status,
-                    outdated: self.memo.powered_at.is_some_and(|at| at >= listed_state.begun),
-                })
+    /// Whether what is known was seen before our own last pause or restore: it proves nothing about what that did.
+    fn is_outdated(&self, presence: &Presence) -> bool {
+        match presence {
+            Presence::Present(listed) => self.memo.powered_at.is_some_and(|at| at >= listed.begun),
+            Presence::Unknown | Presence::Absent { .. } | Presence::NotVisible => false,
+        }
+    }
+
+    /// What was seen before our own last renaming shows the old name.
+    fn call_by_its_new_name(&self, presence: &mut Presence) {
+        if let (Presence::Present(listed), Some((name, at))) = (presence, &self.memo.renamed)
+            && *at >= listed.begun
+        {
+            listed.name.clone_from(name);
+        }
+    }
+
+    /// How often the project is looked at: often while it is on its way somewhere.
+    fn pace(&self, presence: &Presence) -> Pace {
+        match presence {
+            Presence::Present(listed)
+                if listed.status.is_moving() || self.is_outdated(presence) =>
+            {
+                Pace::Moving
             }
+            Presence::Unknown => Pace::Moving,
+            Presence::Present(_) | Presence::Absent { .. } | Presence::NotVisible => Pace::Resting,
         }
     }
 
@@ -331,11 +333,11 @@ impl Observer<'_> {
         &self,
         observed: &mut Observed,
         reference: &ProjectRef,
-        sighting: &Sighting,
+        listed: &ListedState,
     ) -> Result<(), Error> {
         let status = self.project.status.clone().unwrap_or_default();
         let now = self.projects.context.clock.now();
-        if decide::renames(self.project, sighting, observed.name_taken, now)
+        if decide::renames(self.project, listed, observed.name_taken, now)
             || self.project.spec.power_state == Some(PowerState::Paused)
         {
             return Ok(());
@@ -351,7 +353,7 @@ impl Observer<'_> {
         observed.supplied = self.supplied().await?;
         self.look_at_outputs(observed).await?;
         self.recover(observed, &status);
-        if decide::asks_health(&status, sighting) {
+        if decide::asks_health(&status, listed) {
             let services = [
                 management::Service::Auth,
                 management::Service::Database,

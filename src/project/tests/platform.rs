@@ -29,8 +29,7 @@ fn what_was_seen_once_and_is_gone_by_its_own_answer_is_deleted_at_once() {
     ] {
         let mut status = young_and_seen();
         status.remote_status = status.remote_status.filter(|_| seen_before);
-        let gone =
-            Observed { presence: Presence::Absent, itself: Some(itself.clone()), ..observed() };
+        let gone = Observed { presence: super::ABSENT, itself: Some(itself.clone()), ..observed() };
         let decision = run(&with(plain(), status), &gone);
         assert_eq!(ready(&decision), ("False", reason), "{itself:?} {seen_before}");
         assert_eq!(decision.step, None);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::ProjectList;
-use crate::management::{ProjectRef, Status};
+use crate::management::{ListedProject, ProjectRef, Status};
 
 /// How soon an object wants to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,14 +25,28 @@ pub struct ListedState {
     pub region: Option<String>,
     /// Its status.
     pub status: Status,
-    /// Whether it is a branch of another project.
-    pub is_branch: bool,
-    /// The slug of its organization.
-    pub organization: String,
-    /// When it was created, by the platform's clock.
-    pub inserted_at: Option<Timestamp>,
+    /// The slug of its organization, where that is another one than it was looked for in.
+    pub elsewhere: Option<Box<str>>,
     /// Uptime at which the look that saw it began.
     pub begun: Duration,
+}
+
+impl ListedState {
+    /// What a list that began at `begun` shows for a project; nothing if it is not on it.
+    pub fn on(begun: Duration, reference: &str, list: &ProjectList) -> Option<Self> {
+        list.find(reference).map(|listed| Self::of(begun, listed))
+    }
+
+    /// A project on a list that began at `begun`, in the organization that was listed.
+    pub fn of(begun: Duration, listed: &ListedProject) -> Self {
+        Self {
+            name: listed.name.clone(),
+            region: listed.region.clone(),
+            status: listed.status.clone(),
+            elsewhere: None,
+            begun,
+        }
+    }
 }
 
 /// What is known of a project's being there.

@@ -2,6 +2,7 @@
 
 mod following;
 mod glimpse;
+mod learning;
 mod list;
 mod listed;
 mod state;
@@ -180,7 +181,9 @@ impl Inventory {
         }
         let recent = self.session().ok().and_then(|session| self.recent(&session));
         recent
-            .and_then(|list| self.state().on_list(list.begun, reference, &list.projects))
+            .and_then(|list| {
+                ListedState::on(list.begun, reference, &list.projects).map(Presence::Present)
+            })
             .unwrap_or(known)
     }
 

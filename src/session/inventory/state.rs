@@ -5,9 +5,9 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
-use super::{ListedState, Pace, Presence, ProjectList, Unreadable};
+use super::{Pace, Presence, ProjectList};
 use crate::api::ObjectKey;
-use crate::management::{ListedProject, Project, Status};
+use crate::management::Status;
 
 /// When what has begun to move is looked at, counted from its beginning: soon, since much is done within a moment.
 const SOON: [Duration; 4] = [
@@ -18,24 +18,24 @@ const SOON: [Duration; 4] = [
 ];
 
 #[derive(Clone, Debug)]
-struct Follower {
-    object: ObjectKey,
+pub(super) struct Follower {
+    pub(super) object: ObjectKey,
     pace: Pace,
     /// Uptime since when: a list that began before says nothing about absence.
-    since: Duration,
+    pub(super) since: Duration,
     /// Whether it waits for news at this moment, and need not be told of them.
-    waits: bool,
+    pub(super) waits: bool,
 }
 
 /// A project that somebody follows.
 #[derive(Clone, Debug, Default)]
-struct Tracked {
-    followers: Vec<Follower>,
-    known: Option<Presence>,
+pub(super) struct Tracked {
+    pub(super) followers: Vec<Follower>,
+    pub(super) known: Option<Presence>,
     /// Uptime at which it was last asked for by its own address, because no list can prove it absent.
-    asked: Option<Duration>,
+    pub(super) asked: Option<Duration>,
     /// Name and status that its followers know of: seen so, it is no news.
-    expected: Option<Box<(String, Status)>>,
+    pub(super) expected: Option<Box<(String, Status)>>,
 }
 
 impl Tracked {
@@ -48,15 +48,15 @@ impl Tracked {
 /// The followed projects of one organization. What is done for one object does not grow with the number of objects.
 #[derive(Clone, Debug, Default)]
 pub struct InventoryState {
-    organization: String,
+    pub(super) organization: String,
     /// By ref.
-    projects: HashMap<String, Tracked>,
+    pub(super) projects: HashMap<String, Tracked>,
     /// What each object follows.
     followed: HashMap<ObjectKey, String>,
     /// The refs that somebody expects to change, and the uptime since when.
     moving: HashMap<String, Duration>,
     /// The refs that nobody has looked for.
-    unlooked: HashSet<String>,
+    pub(super) unlooked: HashSet<String>,
 }
 
 impl InventoryState {
@@ -249,176 +249,15 @@ impl InventoryState {
     pub fn objects(&self) -> Vec<ObjectKey> {
         self.followed.keys().cloned().collect()
     }
-
-    /// Learns from a page of the list: who is on it was there. Gives the objects to look at.
-    pub fn saw_page(&mut self, begun: Duration, page: &[ListedProject]) -> Vec<ObjectKey> {
-        let mut changed = Vec::new();
-        for listed in page {
-            let reference = listed.reference.as_str();
-            if self.projects.contains_key(reference) {
-                let presence = Presence::Present(self.listed_state(begun, listed));
-                self.note(reference, presence, &mut changed);
-            }
-        }
-        changed.sort();
-        changed
-    }
-
-    /// Learns from a whole list that began at `begun`: who is not on it was absent, unless it may be an entry that cannot
-    /// be read.
-    pub fn saw_whole(
-        &mut self,
-        begun: Duration,
-        list: &ProjectList,
-        unreadable: &[Unreadable],
-    ) -> Vec<ObjectKey> {
-        let mut changed = Vec::new();
-        for reference in self.references() {
-            let Some(tracked) = self.projects.get(&reference) else {
-                continue;
-            };
-            let was_followed = || {
-                let mut followers = tracked.followers.iter();
-                followers.any(|follower| follower.since < begun)
-            };
-            let presence = match (list.find(&reference), &tracked.known) {
-                (Some(listed), _) => Presence::Present(self.listed_state(begun, listed)),
-                (None, _) if unreadable.iter().any(|one| one.may_be(&reference)) => continue,
-                (None, Some(Presence::Absent { since })) => Presence::Absent { since: *since },
-                (None, _) if !was_followed() => continue,
-                (
-                    None,
-                    Some(Presence::Unknown | Presence::NotVisible | Presence::Present(_)) | None,
-                ) => Presence::Absent { since: begun },
-            };
-            self.note(&reference, presence, &mut changed);
-        }
-        changed.sort();
-        changed
-    }
-
-    /// The followed projects that are not on a list, but may be one of its entries that cannot be read.
-    pub fn doubtful(&self, list: &ProjectList, unreadable: &[Unreadable]) -> BTreeSet<String> {
-        let may_be = |reference: &&String| {
-            list.find(reference).is_none() && unreadable.iter().any(|one| one.may_be(reference))
-        };
-        self.projects.keys().filter(may_be).cloned().collect()
-    }
-
-    /// Takes what an earlier list showed for a project that nobody has looked for since. Tells nobody: whoever
-    /// follows from now on is about to ask.
-    pub fn recall(&mut self, begun: Duration, reference: &str, list: &ProjectList) {
-        let presence = self.on_list(begun, reference, list);
-        if let Some(tracked) = self.projects.get_mut(reference)
-            && tracked.known.is_none()
-            && let Some(presence) = presence
-        {
-            tracked.known = Some(presence);
-            self.unlooked.remove(reference);
-        }
-    }
-
-    /// What a list shows for a project; nothing if it is not on it.
-    pub fn on_list(
-        &self,
-        begun: Duration,
-        reference: &str,
-        list: &ProjectList,
-    ) -> Option<Presence> {
-        let listed = list.find(reference)?;
-        Some(Presence::Present(self.listed_state(begun, listed)))
-    }
-
-    /// Learns from a project's own address; none if it is not found or not shown there. That proves nothing by
-    /// itself: a whole list decides, or nothing does, where the credential is `blind` to some projects.
-    pub fn saw_one(
-        &mut self,
-        begun: Duration,
-        reference: &str,
-        project: Option<&Project>,
-        blind: bool,
-    ) -> Vec<ObjectKey> {
-        let mut changed = Vec::new();
-        let presence = match project {
-            Some(project) => Some(Presence::Present(ListedState {
-                name: project.name.clone(),
-                region: project.region.clone(),
-                status: project.status.clone(),
-                // Branches are not served at this address.
-                is_branch: false,
-                organization: project.organization.clone(),
-                inserted_at: project.created_at,
-                begun,
-            })),
-            None if blind => Some(Presence::NotVisible),
-            None if matches!(self.presence(reference), Presence::Present(_)) => {
-                Some(Presence::Unknown)
-            }
-            None => None,
-        };
-        if let Some(presence) = presence
-            && self.projects.contains_key(reference)
-        {
-            self.note(reference, presence, &mut changed);
-        }
-        changed.sort();
-        changed
-    }
-
-    /// Notes that a project is asked for by its own address, for want of a list that could prove it absent.
-    pub fn asks(&mut self, reference: &str, now: Duration) {
-        if let Some(tracked) = self.projects.get_mut(reference) {
-            tracked.asked = Some(now);
-            self.unlooked.remove(reference);
-        }
-    }
-
-    fn listed_state(&self, begun: Duration, listed: &ListedProject) -> ListedState {
-        ListedState {
-            name: listed.name.clone(),
-            region: listed.region.clone(),
-            status: listed.status.clone(),
-            is_branch: listed.is_branch,
-            organization: self.organization.clone(),
-            inserted_at: listed.created_at,
-            begun,
-        }
-    }
-
-    /// Notes what is known of a project, and who must look at it if that is news.
-    fn note(&mut self, reference: &str, presence: Presence, changed: &mut Vec<ObjectKey>) {
-        let Some(tracked) = self.projects.get_mut(reference) else {
-            return;
-        };
-        let same = match (&tracked.known, &presence) {
-            // When it was seen does not count, and what cannot change neither.
-            (Some(Presence::Present(before)), Presence::Present(now)) => {
-                before.status == now.status
-                    && before.name == now.name
-                    && before.organization == now.organization
-            }
-            (Some(before), now) => before == now,
-            (None, Presence::Present(now)) => tracked
-                .expected
-                .as_deref()
-                .is_some_and(|(name, status)| *name == now.name && *status == now.status),
-            (None, _) => false,
-        };
-        tracked.expected = None;
-        tracked.known = Some(presence);
-        self.unlooked.remove(reference);
-        if !same {
-            let followers = tracked.followers.iter().filter(|follower| !follower.waits);
-            changed.extend(followers.map(|follower| follower.object.clone()));
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
 
+    use super::super::Unreadable;
     use super::*;
+    use crate::management::ListedProject;
 
     const A: &str = "aaaaaaaaaaaaaaaaaaaa";
     const B: &str = "bbbbbbbbbbbbbbbbbbbb";

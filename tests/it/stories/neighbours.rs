@@ -42,7 +42,7 @@ const LISTS: usize = 8;
 /// What the hostile tenant does, or what befalls the organization that both look at.
 #[derive(Clone, Copy, Debug)]
 enum Deed {
-    /// HasConditions fields that are nested deeper than parsers go.
+    /// Managed fields that are nested deeper than parsers go.
     DeepFields,
     /// A value of a newer release's kinds.
     NewerValue,
