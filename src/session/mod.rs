@@ -21,6 +21,7 @@ pub mod token_store;
 
 pub use capabilities::{Ability, Capabilities};
 pub use credential::Credential;
+pub use gateway::Permit;
 pub use id::ConnectionId;
 pub use identity::Identity;
 pub use inventory::{Inventory, ListedState, Pace, Presence, ProjectList, Unreadable, WholeList};

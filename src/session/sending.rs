@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::credential::Credential;
-use super::gateway::PATIENCE;
+use super::gateway::{PATIENCE, Permit};
 use super::live::{Rejection, Session};
 use super::token_store::Verdict;
 use crate::management::{Answer, Call, Error, Withheld};
@@ -21,6 +21,20 @@ const REPEATS: u32 = 2;
 const PAUSE: Duration = Duration::from_millis(500);
 
 impl Session {
+    /// Waits for a turn to make a call that is recorded before it is made: whoever must wait for long records nothing.
+    pub async fn turn<T>(&self, tenant: &str, call: &Call<T>) -> Result<Permit, Error> {
+        let used = self.credential(self.gateway().uptime() + PATIENCE).await?;
+        self.gateway().admit(&used.identity, tenant, call.scope(), call.endpoint()).await
+    }
+
+    /// Makes a call for which a turn was waited, with the credential that is in use by now. Once.
+    pub async fn send_in_turn<T>(&self, turn: Permit, call: &Call<T>) -> Result<Answer<T>, Error> {
+        let used = self.credential(self.gateway().uptime() + PATIENCE).await?;
+        let exchange = self.gateway().exchange(turn, call, Some(&used.token.value)).await;
+        self.learn(&used, call, &exchange.outcome);
+        exchange.outcome
+    }
+
     /// Sends a call for a tenant. Waits while tokens are refreshed and for a turn in the budget; repeats reads
     /// that the platform does not answer, and reads whose token was replaced under way. Never repeats anything
     /// else.

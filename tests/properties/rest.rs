@@ -149,3 +149,34 @@ fn an_hour_of_a_hundred_projects_at_rest_costs_sixty_lists_and_no_write() {
         assert_eq!(scene.world().ledger().count(&Method::POST, "/v1/projects"), 100);
     });
 }
+
+/// Two hundred projects at once, where the platform takes a hundred and twenty calls of a kind a minute.
+#[test]
+fn a_burst_beyond_the_rate_limit_takes_no_longer_than_its_create_calls() {
+    simulate(async || {
+        let scene = Scene::new(&Seed { platform: Config::instant(), random: 3, oauth: false });
+        let names: Vec<_> = (0..200).map(|n| format!("p{n:03}")).collect();
+        for name in &names {
+            scene.project(name, json!({}));
+        }
+        let driver = Driver::new(&scene);
+        let done = |scene: &Scene| names.iter().all(|name| scene.is_ready(name));
+        let ending = driver.run(&Faults::new(&[]), Duration::from_secs(900), done, |_, _| {}).await;
+        let Ending::Done(took) = ending else { panic!("{:#?}", calls(&scene)) };
+        let made = calls(&scene);
+        println!("{took:?}: {made:#?}");
+        assert!(took <= Duration::from_secs(66), "{took:?}: {made:#?}");
+        assert_eq!(scene.world().ledger().count(&Method::POST, "/v1/projects"), 200);
+        let refused =
+            scene.world().ledger().seen().iter().filter(|seen| seen.status == Some(429)).count();
+        assert_eq!(refused, 0);
+        let lists = made["GET /v1/organizations/{slug}/projects"];
+        assert!(lists <= 60, "{lists} lists");
+        // Whoever must wait for his turn writes nothing meanwhile.
+        let statuses = writes(&scene)
+            .into_iter()
+            .filter(|write| write.starts_with("UpdateStatus supabaseprojects"));
+        let statuses = statuses.count();
+        assert!(statuses <= 5 * 200, "{statuses} writes of a status");
+    });
+}

@@ -21,6 +21,7 @@ use crate::api::project::{AdoptionPolicy, AttemptOutcome, DeletionPolicy, PowerS
 use crate::api::{ObjectKey, ProjectStatus, SupabaseProject, annotations};
 use crate::kubernetes::Error;
 use crate::management::{self, ProjectRef, Status};
+use crate::outputs::Belonging;
 use crate::rules::backoff;
 use crate::session::{Pace, Session, WholeList};
 
@@ -214,15 +215,18 @@ impl Observer<'_> {
         Ok(listing(&list))
     }
 
-    /// A list of the last minute, where that will do: nothing was ever sent for the object, so its create name will be a
-    /// fresh one that nobody bears; and the wanted name is not on the list, nor taken by this operator since. Whatever
+    /// A list of the last minute, where that will do: nothing that was sent for the object may have come to anything, so
+    /// nobody bears its create name; and the wanted name is not on the list, nor taken by this operator since. Whatever
     /// else is found is looked at anew before anything is said of it.
     fn lately(&self, observed: &Observed, organization: &str) -> Option<Listing> {
         let status = self.project.status.as_ref();
-        let tried = status.is_some_and(|status| status.creation.is_some());
+        let open = status.is_some_and(ProjectStatus::has_unsettled_attempt);
         let creates = self.project.spec.adoption.policy == AdoptionPolicy::CreateOnly;
-        let alone = matches!(observed.password, FoundPassword::Missing);
-        if tried || !creates || !alone {
+        let alone = match &observed.password {
+            FoundPassword::Missing => true,
+            FoundPassword::There(kept) => kept.belonging == Belonging::Ours,
+        };
+        if open || !creates || !alone {
             return None;
         }
         let list = self.session.inventory(organization).lately()?;

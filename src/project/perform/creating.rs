@@ -21,8 +21,8 @@ use crate::rules::password;
 const REFUSED_FOR: Duration = Duration::from_secs(600);
 /// How long after it was decided a create call may be begun.
 const PREPARING: Duration = Duration::from_secs(30);
-/// How long a session may hold a call back: for a credential, and for its turn.
-const QUEUEING: Duration = Duration::from_secs(40);
+/// How long a session may hold back a call that has its turn: for a credential.
+const QUEUEING: Duration = Duration::from_secs(20);
 /// How much of the claim to lead must be left for a create call.
 const LEADERSHIP_LEFT: Duration = Duration::from_secs(5);
 
@@ -43,7 +43,6 @@ impl Executor<'_> {
         if self.projects.context.leadership.require(LEADERSHIP_LEFT).is_err() {
             return Outcome::failed(reconcile.stored(), Requeue::Backoff);
         }
-        let held = self.projects.context.leadership.hold();
         let sent = match self.ensure_password(&status).await {
             Ok(password) => password,
             Err(error) => {
@@ -62,6 +61,14 @@ impl Executor<'_> {
             db_pass: sent,
         };
         let call = management::create_project(&new);
+        // Whoever must wait for the platform's rate limit has nothing on record that would have to be looked up.
+        let turn = match session.turn(&self.tenant(), &call).await {
+            Ok(turn) => turn,
+            Err(error) => {
+                return self.platform(&error, "creating the project", reconcile.stored());
+            }
+        };
+        let held = self.projects.context.leadership.hold();
         let number = request.number;
         let creation = status.creation.get_or_insert_default();
         creation.attempts.push(self.attempt(&request, &new, &digest, call.deadline()));
@@ -82,7 +89,7 @@ impl Executor<'_> {
             let status = self.close(reconcile, number, AttemptOutcome::NotSent, None).await;
             return Outcome::failed(status, Requeue::Backoff);
         };
-        let answer = session.send(&self.tenant(), &call).await;
+        let answer = session.send_in_turn(turn, &call).await;
         let over = self.uptime();
         self.projects.memory.note(&self.uid(), |memo| memo.posted_at = Some(over));
         let done = self.answered(reconcile, &request, answer, kept, status).await;
