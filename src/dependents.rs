@@ -6,8 +6,9 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Secret;
 use tokio::sync::watch;
 
+use crate::api::Kind;
 use crate::api::project::ConnectionKind;
-use crate::controller::{Change, OnChange, ReconcileRequests, Source, Store, sources};
+use crate::controller::{Change, OnChange, ReconcileRequests, Requests, Source, Store, sources};
 use crate::kubernetes::{Bare, Lean as _, Shape};
 use crate::seen::{SeenConnection, SeenProject};
 use crate::telemetry::Metrics;
@@ -44,11 +45,9 @@ impl Dependents {
 #[derive(Clone)]
 pub(crate) struct SecretChanges {
     pub(crate) projects: Store<SeenProject>,
-    pub(crate) project_requests: ReconcileRequests,
     pub(crate) connections: Store<SeenConnection>,
-    pub(crate) connection_requests: ReconcileRequests,
     pub(crate) cluster_connections: Store<SeenConnection>,
-    pub(crate) cluster_requests: ReconcileRequests,
+    pub(crate) requests: Requests,
     pub(crate) namespace: String,
 }
 
@@ -64,19 +63,19 @@ impl SecretChanges {
             }
             let owned = owners.iter().flatten().any(|owner| owner == meta.uid());
             if owned || project.cares_for(&key.name) {
-                self.project_requests.add(meta.key());
+                self.requests.of(Kind::SupabaseProject).add(meta.key());
             }
         }
         for connection in self.connections.all() {
             let meta = connection.meta();
             if meta.key().namespace == key.namespace && connection.reads(&key.name) {
-                self.connection_requests.add(meta.key());
+                self.requests.of(Kind::SupabaseConnection).add(meta.key());
             }
         }
         if key.namespace.as_deref() == Some(&self.namespace) {
             for connection in self.cluster_connections.all() {
                 if connection.reads(&key.name) {
-                    self.cluster_requests.add(connection.meta().key());
+                    self.requests.of(Kind::ClusterSupabaseConnection).add(connection.meta().key());
                 }
             }
         }

@@ -7,7 +7,8 @@
 //! | [`api`] | the promise: types of the custom resources, no logic beyond their own words |
 //! | [`rules`] | pure helpers with a name from the domain: conditions, backoff, digests, passwords |
 //! | [`management`] | the outside: a client of Supabase's Management API that knows nothing of Kubernetes |
-//! | [`session`] | one live session per credential: its tokens, rate budget, breaker and shared project lists |
+//! | [`session`] | one live session per credential: its tokens, rate budget and breaker |
+//! | [`inventory`] | the shared project lists, and who follows what on them |
 //! | [`connection`] | the room of the two connection kinds |
 //! | [`project`] | the room of `SupabaseProject`: create, follow, delete |
 //! | [`outputs`] | pure: from the facts of a project to the data of a Secret or `ConfigMap` |
@@ -36,6 +37,7 @@ mod dependents;
 pub mod ending;
 pub mod environment;
 pub mod health;
+pub mod inventory;
 pub mod keys;
 pub mod kubernetes;
 pub mod leader;
@@ -49,4 +51,5 @@ pub mod seen;
 pub mod serving;
 pub mod session;
 pub mod slots;
+mod tasks;
 pub mod telemetry;

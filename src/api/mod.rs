@@ -7,6 +7,7 @@
 pub mod bounds;
 pub mod condition;
 pub mod connection;
+pub mod kinds;
 pub mod output;
 pub mod project;
 pub mod reference;
@@ -16,13 +17,13 @@ mod words;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
-use kube::CustomResourceExt as _;
 
 pub use condition::{ConditionType, Reason};
 pub use connection::{
     ClusterSupabaseConnection, ClusterSupabaseConnectionSpec, ConnectionStatus, SupabaseConnection,
     SupabaseConnectionSpec,
 };
+pub use kinds::{Kind, ObjectRef};
 pub use output::{Endpoint, Output, OutputKind, OutputValue, Preset};
 pub use project::{DeletionPolicy, ProjectStatus, SupabaseProject, SupabaseProjectSpec};
 pub use reference::ObjectKey;
@@ -85,34 +86,33 @@ pub mod labels {
 
 /// The custom resource definitions, ready to be applied or printed.
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    let mut project = SupabaseProject::crd();
-    project
-        .metadata
-        .labels
-        .get_or_insert_default()
+    Kind::ALL.map(crd).into()
+}
+
+fn crd(kind: Kind) -> CustomResourceDefinition {
+    let mut crd = kind.crd();
+    let labels = crd.metadata.labels.get_or_insert_default();
+    labels.insert(labels::PART_OF.into(), "supabase".into());
+    if kind == Kind::SupabaseProject {
         // The duck type of the Service Binding specification: `status.binding.name`.
-        .insert("servicebinding.io/provisioned-service".into(), "true".into());
-    let mut crds = vec![project, SupabaseConnection::crd(), ClusterSupabaseConnection::crd()];
-    for crd in &mut crds {
-        let labels = crd.metadata.labels.get_or_insert_default();
-        labels.insert(labels::PART_OF.into(), "supabase".into());
-        for version in &mut crd.spec.versions {
-            let Some(schema) =
-                version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut())
-            else {
-                continue;
-            };
-            if let Some(status) = schema.properties.get_or_insert_default().get_mut("status") {
-                // Until we have looked, kstatus must not take the object for current.
-                status.default = Some(JSON(serde_json::json!({"observedGeneration": -1})));
-            }
-            drop_integer_formats(schema);
-            bounds::set(schema);
-            words::set(schema);
-            drop_defaults_of_items(schema, false);
-        }
+        labels.insert("servicebinding.io/provisioned-service".into(), "true".into());
     }
-    crds
+    for version in &mut crd.spec.versions {
+        let Some(schema) =
+            version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut())
+        else {
+            continue;
+        };
+        if let Some(status) = schema.properties.get_or_insert_default().get_mut("status") {
+            // Until we have looked, kstatus must not take the object for current.
+            status.default = Some(JSON(serde_json::json!({"observedGeneration": -1})));
+        }
+        drop_integer_formats(schema);
+        bounds::set(schema);
+        words::set(schema);
+        drop_defaults_of_items(schema, false);
+    }
+    crd
 }
 
 /// A definition as YAML, as it lies in `crds/` and as the command `crds` prints it.

@@ -17,9 +17,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Api, Client};
 
 use crate::api::connection::Connection;
-use crate::api::{ClusterSupabaseConnection, ConnectionStatus, ObjectKey, SupabaseConnection};
+use crate::api::{
+    ClusterSupabaseConnection, ConnectionStatus, Kind, ObjectKey, SupabaseConnection,
+};
 use crate::controller::{
-    Decision, HasConditions, Inputs, Kind, Outcome, Reconcile, ReleaseDecision,
+    Decision, HasConditions, Inputs, Outcome, Reconcile, Reconciler, ReleaseDecision,
 };
 use crate::kubernetes::{self, Partly};
 use crate::rules::clock::Clock;
@@ -50,7 +52,7 @@ impl Room for ClusterSupabaseConnection {
 }
 
 impl HasConditions for SupabaseConnection {
-    const NAME: &'static str = "SupabaseConnection";
+    const KIND: Kind = Kind::SupabaseConnection;
 
     type Status = ConnectionStatus;
 
@@ -68,7 +70,7 @@ impl HasConditions for SupabaseConnection {
 }
 
 impl HasConditions for ClusterSupabaseConnection {
-    const NAME: &'static str = "ClusterSupabaseConnection";
+    const KIND: Kind = Kind::ClusterSupabaseConnection;
 
     type Status = ConnectionStatus;
 
@@ -110,7 +112,7 @@ impl<C> Connections<C> {
     }
 }
 
-impl<C: Room> Kind for Connections<C> {
+impl<C: Room> Reconciler for Connections<C> {
     type Object = C;
     type Seen = SeenConnection;
     type Observed = Observed;
@@ -125,7 +127,7 @@ impl<C: Room> Kind for Connections<C> {
         if object.view().auth.oauth.is_some() {
             return Ok(true);
         }
-        let id = ConnectionId::new(C::KIND, &ObjectKey::of(object));
+        let id = ConnectionId::new(<C as Connection>::KIND, &ObjectKey::of(object));
         let session = self.sessions.open(&id);
         // Whoever asks for the session makes it known; who did so before this process is looked up once.
         if session.is_asked_for() {
@@ -173,7 +175,7 @@ impl<C: Room> Kind for Connections<C> {
     }
 
     fn forget(&self, key: &ObjectKey) {
-        let id = ConnectionId::new(C::KIND, key);
+        let id = ConnectionId::new(<C as Connection>::KIND, key);
         self.sessions.gateway().holds(&id, None);
         self.sessions.close(&id);
     }

@@ -26,7 +26,7 @@ const SCOPED: &str = "sbp_fc";
 
 /// Reads everything.
 pub async fn observe<C: Connection>(room: &Connections<C>, object: &C) -> Result<Observed, Error> {
-    let id = ConnectionId::new(C::KIND, &ObjectKey::of(object));
+    let id = ConnectionId::new(<C as Connection>::KIND, &ObjectKey::of(object));
     let session = room.sessions.open(&id);
     let leaving = object.meta().deletion_timestamp.is_some();
     let observer = Observer { room, object, id: &id, session: &session, leaving };
@@ -92,7 +92,7 @@ pub async fn observe<C: Connection>(room: &Connections<C>, object: &C) -> Result
 impl<C: Connection> Connections<C> {
     /// Where what consents have given to an object is kept.
     pub(super) fn grants(&self, object: &C) -> Grants {
-        let id = ConnectionId::new(C::KIND, &ObjectKey::of(object));
+        let id = ConnectionId::new(<C as Connection>::KIND, &ObjectKey::of(object));
         Grants::new(
             self.sessions.client().clone(),
             self.sessions.namespace_of(&id),
@@ -103,7 +103,7 @@ impl<C: Connection> Connections<C> {
 
     /// Where an object's state is kept.
     pub(super) fn store(&self, object: &C) -> Store {
-        let id = ConnectionId::new(C::KIND, &ObjectKey::of(object));
+        let id = ConnectionId::new(<C as Connection>::KIND, &ObjectKey::of(object));
         let namespace = self.sessions.namespace_of(&id);
         Store::new(
             self.sessions.client().clone(),
@@ -266,7 +266,7 @@ impl<C: Connection> Observer<'_, C> {
     fn connect(&self) -> String {
         let name = self.object.name_any();
         let namespace = self.room.sessions.namespace_of(self.id);
-        let cluster = match C::KIND {
+        let cluster = match <C as Connection>::KIND {
             ConnectionKind::SupabaseConnection => "",
             ConnectionKind::ClusterSupabaseConnection => " --cluster",
         };

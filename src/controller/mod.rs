@@ -25,18 +25,21 @@ use serde::Serialize;
 pub use context::{Context, ContextParts};
 pub use reconcile::{Reconcile, reconcile};
 pub use report::Reporter;
-pub use requests::ReconcileRequests;
+pub use requests::{ReconcileRequests, Requests};
 pub use store::{Change, OnChange, Source, Store, sources};
 pub use unreadable::ReleaseDecision;
 pub use watch::{Changes, look, on_change};
 
+use crate::api::Kind;
 use crate::kubernetes::{self, Lean, Partly, Stored};
 use crate::rules::random::Random;
 
 /// An object of ours: it has a status with conditions.
 pub trait HasConditions: Stored {
+    /// Which kind it is.
+    const KIND: Kind;
     /// The kind's name, for logs and metrics.
-    const NAME: &'static str;
+    const NAME: &'static str = Self::KIND.as_str();
 
     /// Its status.
     type Status: Clone + Debug + Default + PartialEq + Serialize + Send + Sync;
@@ -50,7 +53,7 @@ pub trait HasConditions: Stored {
 }
 
 /// How one kind is looked after.
-pub trait Kind: Send + Sync + 'static {
+pub trait Reconciler: Send + Sync + 'static {
     /// The kind's object.
     type Object: HasConditions;
     /// What is seen of an object that is not read whole.

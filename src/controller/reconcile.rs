@@ -9,7 +9,7 @@ use kube::{Api, Resource as _, ResourceExt as _};
 use tracing::{info, warn};
 
 use super::unreadable::{self, Handled};
-use super::{Context, Decision, HasConditions, Kind, Note, Requeue, StepName as _};
+use super::{Context, Decision, HasConditions, Note, Reconciler, Requeue, StepName as _};
 use crate::api::{FINALIZER, ObjectKey};
 use crate::ending;
 use crate::kubernetes::{self, Bare, Lean as _, Read};
@@ -151,7 +151,11 @@ enum Failure {
 }
 
 /// Runs one reconcile and says when the next is due; none when the object is gone.
-pub async fn reconcile<K: Kind>(kind: &K, context: &Context, key: &ObjectKey) -> Option<Duration> {
+pub async fn reconcile<K: Reconciler>(
+    kind: &K,
+    context: &Context,
+    key: &ObjectKey,
+) -> Option<Duration> {
     if context.leadership.remaining().is_zero() {
         // Somebody else leads, or soon will: nothing new is started.
         return Some(CLAIMED_AGAIN);
@@ -192,7 +196,7 @@ pub async fn reconcile<K: Kind>(kind: &K, context: &Context, key: &ObjectKey) ->
     }
 }
 
-async fn run<K: Kind>(
+async fn run<K: Reconciler>(
     kind: &K,
     context: &Context,
     key: &ObjectKey,
@@ -252,7 +256,7 @@ struct Ended {
 }
 
 /// Observes, decides and performs until the object must wait for something, and stores the status.
-async fn steps<K: Kind>(
+async fn steps<K: Reconciler>(
     kind: &K,
     context: &Context,
     key: &ObjectKey,
@@ -314,7 +318,7 @@ async fn store<O: HasConditions>(
 
 /// Holds the object by the finalizer, if its kind needs that. False where it is on its way out and not held by us: then
 /// nothing is left to do.
-async fn hold<K: Kind>(
+async fn hold<K: Reconciler>(
     kind: &K,
     context: &Context,
     reconcile: &mut Reconcile<K::Object>,

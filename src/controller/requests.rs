@@ -7,7 +7,28 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::api::ObjectKey;
+use crate::api::{Kind, ObjectKey, ObjectRef};
+
+/// Requests for objects of every kind. Cheap to clone; all clones are one.
+#[derive(Clone, Debug, Default)]
+pub struct Requests([ReconcileRequests; Kind::ALL.len()]);
+
+impl Requests {
+    /// Those of one kind.
+    pub const fn of(&self, kind: Kind) -> &ReconcileRequests {
+        let [project, connection, cluster_connection] = &self.0;
+        match kind {
+            Kind::SupabaseProject => project,
+            Kind::SupabaseConnection => connection,
+            Kind::ClusterSupabaseConnection => cluster_connection,
+        }
+    }
+
+    /// Asks for a reconcile of an object.
+    pub fn add(&self, object: ObjectRef) {
+        self.of(object.kind).add(object.key);
+    }
+}
 
 /// The set. Cheap to clone; all clones are one set.
 #[derive(Clone, Debug, Default)]

@@ -8,7 +8,7 @@ use kube::Api;
 use serde_json::json;
 use tracing::warn;
 
-use super::{Context, HasConditions, Kind, Note};
+use super::{Context, HasConditions, Note, Reconciler};
 use crate::api::{ConditionType, ObjectKey, Reason};
 use crate::kubernetes::{self, Error, Lean as _, Partly};
 use crate::rules::conditions::{self, Truth};
@@ -34,7 +34,7 @@ pub(super) enum Handled<O> {
     Gone,
 }
 
-pub(super) async fn handle<K: Kind>(
+pub(super) async fn handle<K: Reconciler>(
     kind: &K,
     context: &Context,
     api: &Api<K::Object>,
@@ -99,7 +99,7 @@ struct Told {
 
 /// Says it in the log, as an event, as a metric, and in the conditions as far as those are understood. Once, until what
 /// is not understood changes.
-async fn tell<K: Kind>(
+async fn tell<K: Reconciler>(
     context: &Context,
     api: &Api<K::Object>,
     key: &ObjectKey,

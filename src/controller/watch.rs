@@ -15,7 +15,7 @@ use tracing::error;
 
 use super::queue::{Limits, Next, Queue};
 use super::store::{Change, OnChange};
-use super::{Context, Kind, ReconcileRequests, Requeue, reconcile};
+use super::{Context, ReconcileRequests, Reconciler, Requeue, reconcile};
 use crate::api::ObjectKey;
 use crate::kubernetes::Lean;
 use crate::seen::significance;
@@ -36,7 +36,7 @@ pub fn on_change<S: Lean>(requests: &ReconcileRequests, also: Option<OnChange<S>
 }
 
 /// Looks after the objects of a kind as they are asked for, until `stop` and until what is under way has ended.
-pub async fn look<K: Kind + Clone>(
+pub async fn look<K: Reconciler + Clone>(
     kind: K,
     context: Context,
     requests: ReconcileRequests,
@@ -89,7 +89,7 @@ pub async fn look<K: Kind + Clone>(
 }
 
 /// A reconcile that panics is one that failed: the object is tried again, and nobody else notices.
-async fn guarded<K: Kind>(kind: &K, context: &Context, key: &ObjectKey) -> Option<Duration> {
+async fn guarded<K: Reconciler>(kind: &K, context: &Context, key: &ObjectKey) -> Option<Duration> {
     let reconcile = AssertUnwindSafe(reconcile(kind, context, key)).catch_unwind();
     if let Ok(wait) = reconcile.await {
         return wait;

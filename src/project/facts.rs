@@ -9,9 +9,9 @@ use secrecy::SecretString;
 
 use crate::api::{Endpoint, ObjectKey, Output, OutputKind, OutputValue, Reason};
 use crate::controller::StepName;
+pub use crate::inventory::{ListedState, Presence, ProjectList, Unreadable};
 use crate::management::{Error, Project, ServiceHealth};
 use crate::outputs::{self, Belonging, Facts, Found, Missing};
-pub use crate::session::{ListedState, Presence, ProjectList, Unreadable};
 
 /// Something that stands in the way, with the words for it.
 #[derive(Clone, Debug, PartialEq, Eq)]

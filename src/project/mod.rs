@@ -20,10 +20,12 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Api;
 
-use crate::api::{ObjectKey, ProjectStatus, SupabaseProject};
+use crate::api::{Kind, ObjectKey, ObjectRef, ProjectStatus, SupabaseProject};
 use crate::controller::{
-    Context, Decision, HasConditions, Inputs, Kind, Outcome, Reconcile, ReleaseDecision, Store,
+    Context, Decision, HasConditions, Inputs, Outcome, Reconcile, Reconciler, ReleaseDecision,
+    Store,
 };
+use crate::inventory::Inventories;
 use crate::kubernetes::{self, Partly};
 use crate::rules::digest::DigestKey;
 use crate::seen::{SeenConnection, SeenProject};
@@ -41,6 +43,8 @@ pub struct ProjectParts {
     pub context: Context,
     /// The live credentials.
     pub sessions: Sessions,
+    /// The shared lists.
+    pub inventories: Inventories,
     /// The key of digests in status.
     pub digest_key: DigestKey,
     /// A random name of this process.
@@ -80,6 +84,18 @@ impl Projects {
     }
 }
 
+impl Projects {
+    /// An object follows nothing on the platform any more.
+    fn unfollow(&self, key: &ObjectKey) {
+        self.inventories.unfollow(&reference_to(key));
+    }
+}
+
+/// A project, as others name it.
+fn reference_to(key: &ObjectKey) -> ObjectRef {
+    ObjectRef { kind: Kind::SupabaseProject, key: key.clone() }
+}
+
 impl std::ops::Deref for Projects {
     type Target = ProjectParts;
 
@@ -89,7 +105,7 @@ impl std::ops::Deref for Projects {
 }
 
 impl HasConditions for SupabaseProject {
-    const NAME: &'static str = "SupabaseProject";
+    const KIND: Kind = Kind::SupabaseProject;
 
     type Status = ProjectStatus;
 
@@ -106,7 +122,7 @@ impl HasConditions for SupabaseProject {
     }
 }
 
-impl Kind for Projects {
+impl Reconciler for Projects {
     type Object = SupabaseProject;
     type Seen = SeenProject;
     type Observed = Observed;
@@ -148,7 +164,7 @@ impl Kind for Projects {
             let key = ObjectKey::of(reconcile.object());
             self.memory.forget(&key);
             self.versions.forget(&key);
-            self.sessions.unfollow(&key);
+            self.unfollow(&key);
         }
         outcome
     }
@@ -161,6 +177,6 @@ impl Kind for Projects {
         self.refs.free(key);
         self.memory.forget(key);
         self.versions.forget(key);
-        self.sessions.unfollow(key);
+        self.unfollow(key);
     }
 }

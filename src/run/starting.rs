@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Caches;
-use crate::api::ObjectKey;
 use crate::api::project::ConnectionKind;
-use crate::controller::{HasConditions as _, ReconcileRequests};
+use crate::api::{Kind, ObjectKey, ObjectRef};
+use crate::controller::{HasConditions as _, Requests};
+use crate::inventory::Inventories;
 use crate::kubernetes::Lean as _;
 use crate::seen::SeenProject;
 use crate::session::{ConnectionId, Sessions};
@@ -24,19 +25,21 @@ const WITHIN: Duration = Duration::from_secs(600);
 pub(super) fn begin(
     seen: &Caches,
     sessions: &Sessions,
-    project_requests: &ReconcileRequests,
+    inventories: &Inventories,
+    requests: &Requests,
     resync: Duration,
     metrics: &Metrics,
 ) {
     for key in seen.connections.store.keys() {
-        sessions.connection_requests().add(key);
+        requests.of(Kind::SupabaseConnection).add(key);
     }
     for key in seen.cluster_connections.store.keys() {
-        sessions.cluster_connection_requests().add(key);
+        requests.of(Kind::ClusterSupabaseConnection).add(key);
     }
+    let project_requests = requests.of(Kind::SupabaseProject);
     let mut settled = Vec::new();
     for project in seen.projects.store.all() {
-        match expected(seen, sessions, &project) {
+        match expected(seen, sessions, inventories, &project) {
             Some(key) => settled.push((written(&project), key)),
             None => project_requests.add(project.meta().key()),
         }
@@ -50,7 +53,12 @@ pub(super) fn begin(
 }
 
 /// Follows a project that is as it shall be; none where it must be looked at.
-fn expected(seen: &Caches, sessions: &Sessions, project: &Arc<SeenProject>) -> Option<ObjectKey> {
+fn expected(
+    seen: &Caches,
+    sessions: &Sessions,
+    inventories: &Inventories,
+    project: &Arc<SeenProject>,
+) -> Option<ObjectKey> {
     let (settled, reference) = (project.settled.as_deref()?, project.reference.as_deref()?);
     let (kind, connection) = project.connection()?;
     let connections = match kind {
@@ -61,7 +69,9 @@ fn expected(seen: &Caches, sessions: &Sessions, project: &Arc<SeenProject>) -> O
         return None;
     }
     let key = project.meta().key();
-    sessions.expect(&ConnectionId::new(kind, &connection), &key, reference, settled);
+    let session = sessions.expect(&ConnectionId::new(kind, &connection));
+    let object = ObjectRef { kind: Kind::SupabaseProject, key: key.clone() };
+    inventories.expect(&session, &object, reference, settled);
     Some(key)
 }
 

@@ -8,8 +8,9 @@ use tracing::info;
 use super::caches::Caches;
 use crate::api::{ClusterSupabaseConnection, SupabaseConnection};
 use crate::connection::{Connections, Consent};
-use crate::controller::{Context, ContextParts, ReconcileRequests, Reporter};
+use crate::controller::{Context, ContextParts, Reporter, Requests};
 use crate::environment::Environment;
+use crate::inventory::{Inventories, InventoryOptions};
 use crate::keys;
 use crate::leader::Leadership;
 use crate::management::BaseUrl;
@@ -34,8 +35,10 @@ pub struct Term {
     pub sessions: Sessions,
     /// Projects.
     pub projects: Projects,
-    /// Projects that somebody inside wants looked at.
-    pub project_requests: ReconcileRequests,
+    /// The shared lists.
+    pub inventories: Inventories,
+    /// Objects that somebody inside wants looked at.
+    pub requests: Requests,
     /// Connections of namespaces.
     pub connections: Connections<SupabaseConnection>,
     /// Connections of the cluster; none in a namespaced install.
@@ -68,7 +71,8 @@ impl Term {
             reconcile_deadline: READING,
         });
         let namespaces = options.namespaces();
-        let project_requests = ReconcileRequests::default();
+        let requests = Requests::default();
+        let inventories = Inventories::new(inventory_options(options), requests.clone());
         let sessions = Sessions::new(SessionsParts {
             client: client.clone(),
             management,
@@ -80,13 +84,11 @@ impl Term {
             namespace: options.namespace.clone(),
             options: SessionOptions {
                 namespaces: namespaces.clone(),
-                transition_interval: options.transition_interval,
-                rest_interval: options.rest_interval,
-                resync_interval: options.resync_interval,
                 credentials_interval: options.credentials_interval,
             },
             metrics: metrics.clone(),
-            requests: project_requests.clone(),
+            requests: requests.clone(),
+            listener: inventories.listener(),
         });
         let mut seen = Caches::new(&client, namespaces.as_deref());
         seen.list().await?;
@@ -100,6 +102,7 @@ impl Term {
             ProjectParts {
                 context: context.clone(),
                 sessions: sessions.clone(),
+                inventories: inventories.clone(),
                 digest_key: digest_key.clone(),
                 process,
                 connections: seen.connections.store.clone(),
@@ -119,11 +122,20 @@ impl Term {
             context,
             sessions,
             projects,
-            project_requests,
+            inventories,
+            requests,
             connections,
             cluster_connections,
             seen,
         })
+    }
+}
+
+fn inventory_options(options: &Options) -> InventoryOptions {
+    InventoryOptions {
+        transition_interval: options.transition_interval,
+        rest_interval: options.rest_interval,
+        resync_interval: options.resync_interval,
     }
 }
 

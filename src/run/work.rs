@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::{Caches, Term, starting};
+use crate::api::Kind;
 use crate::api::project::ConnectionKind;
 use crate::controller::look;
 use crate::dependents::{Dependents, SecretChanges, watch_secrets};
@@ -22,26 +23,31 @@ impl Term {
             context,
             sessions,
             projects,
-            project_requests,
+            inventories,
+            requests,
             connections,
             cluster_connections,
             seen,
         } = self;
-        let connection_requests = sessions.connection_requests().clone();
-        let cluster_requests = sessions.cluster_connection_requests().clone();
         let secrets = SecretChanges {
             projects: seen.projects.store.clone(),
-            project_requests: project_requests.clone(),
             connections: seen.connections.store.clone(),
-            connection_requests: connection_requests.clone(),
             cluster_connections: seen.cluster_connections.store.clone(),
-            cluster_requests: cluster_requests.clone(),
+            requests: requests.clone(),
             namespace: options.namespace.clone(),
         };
-        starting::begin(&seen, &sessions, &project_requests, options.resync_interval, metrics);
+        starting::begin(
+            &seen,
+            &sessions,
+            &inventories,
+            &requests,
+            options.resync_interval,
+            metrics,
+        );
+        let asked = |kind| requests.of(kind).clone();
         let dependents = Dependents {
             projects: seen.projects.store.clone(),
-            requests: project_requests.clone(),
+            requests: asked(Kind::SupabaseProject),
         };
         let of = |kind| Some(dependents.clone().of(kind));
         let Caches {
@@ -51,29 +57,40 @@ impl Term {
         } = seen;
         // What follows never ends by itself, and is not needed once the last reconciles have ended.
         let mut following = JoinSet::new();
-        following.spawn(project_cache.follow(&project_requests, None, metrics));
+        following.spawn(project_cache.follow(requests.of(Kind::SupabaseProject), None, metrics));
         let told = of(ConnectionKind::SupabaseConnection);
-        following.spawn(connection_cache.follow(&connection_requests, told, metrics));
+        following.spawn(connection_cache.follow(
+            requests.of(Kind::SupabaseConnection),
+            told,
+            metrics,
+        ));
         let told = of(ConnectionKind::ClusterSupabaseConnection);
-        following.spawn(cluster_cache.follow(&cluster_requests, told, metrics));
+        following.spawn(cluster_cache.follow(
+            requests.of(Kind::ClusterSupabaseConnection),
+            told,
+            metrics,
+        ));
         if options.watches_secrets() {
             let (client, namespaces) = (context.client.clone(), options.namespaces());
             following.spawn(watch_secrets(client, namespaces, secrets, metrics.clone()));
         } else {
-            let (store, requests) = (secrets.projects, project_requests.clone());
-            following.spawn(projects.clone().look_at_secrets(store, requests));
+            let (store, asked) = (secrets.projects, asked(Kind::SupabaseProject));
+            following.spawn(projects.clone().look_at_secrets(store, asked));
         }
         let mut looking: FuturesUnordered<BoxFuture<'static, ()>> = FuturesUnordered::new();
         let many = options.concurrency;
         let (at, until) = (|| context.clone(), || stop.clone());
-        looking.push(look(projects, at(), project_requests, many, until()).boxed());
-        looking.push(look(connections, at(), connection_requests, many, until()).boxed());
+        looking.push(look(projects, at(), asked(Kind::SupabaseProject), many, until()).boxed());
+        looking
+            .push(look(connections, at(), asked(Kind::SupabaseConnection), many, until()).boxed());
         if let Some(kind) = cluster_connections {
-            looking.push(look(kind, at(), cluster_requests, many, until()).boxed());
+            looking.push(
+                look(kind, at(), asked(Kind::ClusterSupabaseConnection), many, until()).boxed(),
+            );
         }
         while looking.next().await.is_some() {}
         drop(following);
-        // The last task of a session ends with it.
-        drop(sessions);
+        // The last tasks of sessions and inventories end with them.
+        drop((sessions, inventories));
     }
 }

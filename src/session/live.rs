@@ -3,7 +3,6 @@
 //! What the connection's reconcile and the token store say goes in here; sending calls with it is in
 //! [`super::sending`].
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,7 +14,6 @@ use super::credential::Credential;
 use super::gateway::Gateway;
 use super::id::ConnectionId;
 use super::identity::Identity;
-use super::inventory::Inventory;
 use super::registry::Shared;
 use super::token_store::{App, Applied, Index, Memory, TokenState};
 use crate::api::Reason;
@@ -47,7 +45,6 @@ pub(super) struct Inner {
     pub(super) shared: Arc<Shared>,
     pub(super) core: Mutex<Core>,
     pub(super) changed: watch::Sender<u64>,
-    pub(super) inventories: Mutex<BTreeMap<String, Inventory>>,
 }
 
 /// What follows from a 401.
@@ -79,6 +76,12 @@ pub(super) struct Core {
     pub(super) known: bool,
 }
 
+impl PartialEq for Session {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
 impl fmt::Debug for Session {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Session").field("id", &self.0.id).finish_non_exhaustive()
@@ -101,13 +104,7 @@ impl Session {
             asked_for: false,
             known: false,
         };
-        Self(Arc::new(Inner {
-            id,
-            shared,
-            core: Mutex::new(core),
-            changed: watch::Sender::new(0),
-            inventories: Mutex::default(),
-        }))
+        Self(Arc::new(Inner { id, shared, core: Mutex::new(core), changed: watch::Sender::new(0) }))
     }
 
     pub(super) fn core(&self) -> MutexGuard<'_, Core> {
@@ -118,7 +115,7 @@ impl Session {
         self.0.changed.send_modify(|version| *version += 1);
     }
 
-    pub(super) fn gateway(&self) -> &Arc<Gateway> {
+    pub(crate) fn gateway(&self) -> &Arc<Gateway> {
         &self.0.shared.gateway
     }
 
@@ -157,38 +154,10 @@ impl Session {
         core.credential.as_ref().is_none_or(|credential| credential.limited)
     }
 
-    /// The projects of an organization.
-    pub fn inventory(&self, organization: &str) -> Inventory {
-        let mut inventories = self.0.inventories.lock().unwrap_or_else(PoisonError::into_inner);
-        inventories
-            .entry(organization.to_owned())
-            .or_insert_with(|| Inventory::new(organization, self))
-            .clone()
-    }
-
-    /// Forgets the inventories of organizations that are not seen any more, unless somebody follows something there.
-    fn drop_inventories(&self) {
-        let seen = self.organizations();
-        let mut inventories = self.0.inventories.lock().unwrap_or_else(PoisonError::into_inner);
-        inventories.retain(|slug, inventory| {
-            !inventory.is_idle() || seen.iter().any(|one| one.slug.as_str() == slug)
-        });
-    }
-
-    fn all_inventories(&self) -> Vec<Inventory> {
-        let inventories = self.0.inventories.lock().unwrap_or_else(PoisonError::into_inner);
-        inventories.values().cloned().collect()
-    }
-
-    pub(super) fn identity(&self) -> Option<Identity> {
+    /// Who its calls are counted for; nobody while there is no credential.
+    pub fn identity(&self) -> Option<Identity> {
         let core = self.core();
         core.credential.as_ref().map(|credential| credential.identity.clone())
-    }
-
-    pub(super) fn wake_followers(&self) {
-        for inventory in self.all_inventories() {
-            inventory.wake_all();
-        }
     }
 
     /// Lets calls wait until the guard is dropped.
@@ -225,11 +194,8 @@ impl Session {
         }
         core.credential = Some(Arc::new(credential));
         drop(core);
-        if replaces {
-            // What another credential saw, and when, says nothing about this one.
-            for inventory in self.all_inventories() {
-                inventory.forget_seen();
-            }
+        if replaces && let Some(listener) = self.shared().listener.upgrade() {
+            listener.replaced(self.id());
         }
     }
 
@@ -276,15 +242,10 @@ impl Session {
             let first = !std::mem::replace(&mut core.known, true);
             before != core.state && !(first && unusable.is_none())
         };
-        // Not under the lock of the core: inventories look at it under theirs.
-        self.drop_inventories();
         self.change();
         self.shared().settle(self.id());
-        if changed {
-            self.wake_followers();
-        }
-        for inventory in self.all_inventories() {
-            inventory.kick();
+        if let Some(listener) = self.shared().listener.upgrade() {
+            listener.learned(self, changed);
         }
     }
 

@@ -1,7 +1,7 @@
-//! ONE LIVE SESSION PER CREDENTIAL: token store, client, rate budget, breaker, inventory.
+//! ONE LIVE SESSION PER CREDENTIAL: token store, client, rate budget, breaker.
 //!
 //! May call the platform through `management`, and touch the state Secrets of connections. Knows no project: it
-//! sends what it is given, and tells objects that their project changed. Separate because everything that two
+//! sends what it is given, and tells a listener what becomes of it. Separate because everything that two
 //! objects share by using one credential is here, and nothing else.
 
 mod breaker;
@@ -11,12 +11,11 @@ mod credential;
 mod gateway;
 mod id;
 mod identity;
-mod inventory;
+mod listener;
 mod live;
 mod refusals;
 mod registry;
 mod sending;
-mod tasks;
 pub mod token_store;
 
 pub use capabilities::{Ability, Capabilities};
@@ -24,6 +23,6 @@ pub use credential::Credential;
 pub use gateway::Permit;
 pub use id::ConnectionId;
 pub use identity::Identity;
-pub use inventory::{Inventory, ListedState, Pace, Presence, ProjectList, Unreadable, WholeList};
+pub use listener::Listener;
 pub use live::{Session, SessionState};
 pub use registry::{SessionOptions, Sessions, SessionsParts};

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use kube::Client;
@@ -11,32 +11,25 @@ use tokio::time::timeout;
 
 use super::gateway::Gateway;
 use super::id::ConnectionId;
-use super::inventory::{Following, Sharing};
+use super::listener::Listener;
 use super::live::Session;
-use super::tasks::{Spawner, Tasks};
 use super::token_store::{self, App, Index, RefreshOutcome, RefreshRequest};
-use crate::api::ObjectKey;
-use crate::api::project::ConnectionKind;
-use crate::controller::ReconcileRequests;
+use crate::api::ObjectRef;
+use crate::controller::Requests;
 use crate::kubernetes;
 use crate::leader::Leadership;
-use crate::management::{self, Status};
+use crate::management;
 use crate::rules::clock::Clock;
 use crate::rules::digest::DigestKey;
 use crate::rules::random::Random;
-use crate::seen::{SeenConnection, Settled};
+use crate::seen::SeenConnection;
 use crate::slots;
+use crate::tasks::{Spawner, Tasks};
 use crate::telemetry::Metrics;
 
 /// Tunables.
 #[derive(Clone, Debug)]
 pub struct SessionOptions {
-    /// Between two looks while a followed project is on its way to another state.
-    pub transition_interval: Duration,
-    /// Between two looks at rest.
-    pub rest_interval: Duration,
-    /// Between two whole lists at rest, at most.
-    pub resync_interval: Duration,
     /// Between two looks at credential Secrets.
     pub credentials_interval: Duration,
     /// The namespaces that are looked after; none for the whole cluster, cluster-wide connections included.
@@ -45,13 +38,7 @@ pub struct SessionOptions {
 
 impl Default for SessionOptions {
     fn default() -> Self {
-        Self {
-            transition_interval: Duration::from_secs(2),
-            rest_interval: Duration::from_secs(60),
-            resync_interval: Duration::from_secs(600),
-            credentials_interval: Duration::from_secs(30),
-            namespaces: None,
-        }
+        Self { credentials_interval: Duration::from_secs(30), namespaces: None }
     }
 }
 
@@ -78,8 +65,10 @@ pub struct SessionsParts {
     pub options: SessionOptions,
     /// Metrics.
     pub metrics: Metrics,
-    /// Where projects to look at are told.
-    pub requests: ReconcileRequests,
+    /// Where connections to look at are told.
+    pub requests: Requests,
+    /// Who is told what becomes of sessions.
+    pub listener: Weak<dyn Listener>,
 }
 
 /// What all sessions share.
@@ -87,12 +76,9 @@ pub(super) struct Shared {
     pub(super) gateway: Arc<Gateway>,
     pub(super) index: Mutex<Index>,
     pub(super) options: SessionOptions,
-    pub(super) requests: ReconcileRequests,
+    pub(super) requests: Requests,
     pub(super) spawner: Spawner,
-    pub(super) sharing: Sharing,
-    pub(super) following: Following,
-    connections: ReconcileRequests,
-    cluster_connections: ReconcileRequests,
+    pub(super) listener: Weak<dyn Listener>,
     progress: watch::Sender<Progress>,
 }
 
@@ -112,10 +98,7 @@ impl Progress {
 
 impl Shared {
     pub(super) fn wake_connection(&self, id: &ConnectionId) {
-        match id.kind {
-            ConnectionKind::SupabaseConnection => self.connections.add(id.key()),
-            ConnectionKind::ClusterSupabaseConnection => self.cluster_connections.add(id.key()),
-        }
+        self.requests.add(ObjectRef { kind: id.kind.into(), key: id.key() });
     }
 
     /// The first look at a connection has come to an end, whatever it found.
@@ -177,10 +160,7 @@ impl Sessions {
             options: parts.options,
             requests: parts.requests,
             spawner: tasks.spawner(),
-            sharing: Sharing::default(),
-            following: Following::default(),
-            connections: ReconcileRequests::default(),
-            cluster_connections: ReconcileRequests::default(),
+            listener: parts.listener,
             progress: watch::Sender::new(Progress::default()),
         };
         Self(Arc::new(Registry {
@@ -223,23 +203,11 @@ impl Sessions {
         !all_known || others.any(|(_, session)| session.acts_with(app, organizations))
     }
 
-    /// An object follows a project through a connection that exists, as its own status says: this process has looked at
-    /// neither yet.
-    pub fn expect(&self, id: &ConnectionId, object: &ObjectKey, reference: &str, known: &Settled) {
+    /// The session of a connection that exists, for an object that is known to need it.
+    pub fn expect(&self, id: &ConnectionId) -> Session {
         let session = self.open(id);
         session.ask_for();
-        let inventory = session.inventory(&known.organization);
-        let status = Status::from(known.remote_status.as_str());
-        inventory.expect(reference, object, (known.name.clone(), status));
-    }
-
-    /// An object follows nothing any more, whatever it followed.
-    pub fn unfollow(&self, object: &ObjectKey) {
-        if let Some(inventory) = self.0.shared.following.of(object) {
-            inventory.unfollow(object);
-        }
-        // Also where the inventory is gone by now.
-        self.0.shared.following.forget(object);
+        session
     }
 
     /// Waits until a connection had its first look since this process took over, whatever that found, so that
@@ -277,16 +245,6 @@ impl Sessions {
         self.0.shared.progress.borrow().taken_over
     }
 
-    /// Connections to look at, of the namespaced kind.
-    pub fn connection_requests(&self) -> &ReconcileRequests {
-        &self.0.shared.connections
-    }
-
-    /// Connections to look at, of the cluster-wide kind.
-    pub fn cluster_connection_requests(&self) -> &ReconcileRequests {
-        &self.0.shared.cluster_connections
-    }
-
     /// The session of a connection; a new one if there is none.
     pub(crate) fn open(&self, id: &ConnectionId) -> Session {
         self.sessions()
@@ -300,6 +258,9 @@ impl Sessions {
         self.sessions().remove(id);
         self.index().forget(id);
         self.0.shared.settle_for_good(id);
+        if let Some(listener) = self.0.shared.listener.upgrade() {
+            listener.closed(id);
+        }
     }
 
     /// Spends a refresh token, as a task that outlives whoever asked for it. Nothing if this registry ended first.

@@ -117,7 +117,12 @@ fn arrows_run_one_way() {
             "controller",
             "seen",
             "slots",
+            "tasks",
         ],
+    ));
+    wrong.extend(only(
+        "inventory/",
+        &["inventory", "session", "management", "api", "controller", "seen", "slots", "tasks"],
     ));
     // Whoever goes through the flow needs neither to lead nor to touch the tokens in use.
     wrong.extend(only(

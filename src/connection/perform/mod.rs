@@ -56,7 +56,7 @@ pub async fn perform<C: Room>(
     stored: ConnectionStatus,
 ) -> Outcome<ConnectionStatus> {
     let object = reconcile.object().clone();
-    let id = ConnectionId::new(C::KIND, &ObjectKey::of(&object));
+    let id = ConnectionId::new(<C as Connection>::KIND, &ObjectKey::of(&object));
     let mut executor =
         Executor { room, object: &object, session: room.sessions.open(&id), id, notes: Vec::new() };
     let (name, token) = (step.name(), decide::subject(&observed, &step));

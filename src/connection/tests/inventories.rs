@@ -8,9 +8,8 @@ use serde_json::json;
 use simulated_platform::{Fault, FaultKind, Pat, Permissions, TokenMode};
 
 use super::stage::*;
-use crate::api::ObjectKey;
+use crate::inventory::{Pace, Presence};
 use crate::rules::clock::Clock as _;
-use crate::session::{Pace, Presence};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -47,7 +46,7 @@ async fn a_list_of_the_old_credential_never_answers_for_the_new_one() {
     });
     let process = stage.start();
     let process = stage.live(process, 5 * SECOND).await.unwrap();
-    let inventory = process.session("acme").inventory("acme");
+    let inventory = process.inventory("acme", "acme");
     let whole = || {
         let (inventory, now) = (inventory.clone(), process.clock.uptime());
         tokio::spawn(async move { inventory.whole("team", now).await.unwrap() })
@@ -72,10 +71,6 @@ async fn a_list_of_the_old_credential_never_answers_for_the_new_one() {
     assert_eq!(whole().await.unwrap().projects.len(), 2);
 }
 
-fn object(name: &str) -> ObjectKey {
-    ObjectKey { namespace: Some("team".to_owned()), name: name.to_owned() }
-}
-
 /// Calls of this path until now.
 fn calls(stage: &Stage, path: &str) -> usize {
     let world = stage.world();
@@ -94,14 +89,14 @@ async fn what_a_limited_token_does_not_show_is_asked_for_once_a_minute_and_then_
     let [gone, hidden] = references.try_into().unwrap();
     let process = stage.start();
     let process = stage.live(process, 5 * SECOND).await.unwrap();
-    let inventory = process.session("acme").inventory("acme");
-    inventory.follow(&gone, &object("gone"), Pace::Resting);
-    inventory.follow(&hidden, &object("hidden"), Pace::Moving);
+    let inventory = process.inventory("acme", "acme");
+    inventory.follow(&gone, &follower("gone"), Pace::Resting);
+    inventory.follow(&hidden, &follower("hidden"), Pace::Moving);
     let process = stage.live(process, 10 * SECOND).await.unwrap();
     assert!(matches!(inventory.presence(&gone), Presence::Present(_)));
     assert_eq!(inventory.presence(&hidden), Presence::NotVisible);
     // As an object would that was told so.
-    inventory.follow(&hidden, &object("hidden"), Pace::Resting);
+    inventory.follow(&hidden, &follower("hidden"), Pace::Resting);
     let own = format!("/v1/projects/{hidden}");
     let before = (calls(&stage, LIST), calls(&stage, &own));
     let process = stage.live(process, 10 * MINUTE).await.unwrap();
@@ -127,12 +122,12 @@ async fn where_listing_is_forbidden_a_hidden_project_costs_two_calls_a_minute() 
     stage.world().script(forbidden("/v1/projects/*"));
     let process = stage.start();
     let process = stage.live(process, 5 * SECOND).await.unwrap();
-    let inventory = process.session("acme").inventory("acme");
+    let inventory = process.inventory("acme", "acme");
     let hidden = "abcdefghijklmnopqrst";
-    inventory.follow(hidden, &object("hidden"), Pace::Moving);
+    inventory.follow(hidden, &follower("hidden"), Pace::Moving);
     let process = stage.live(process, 10 * SECOND).await.unwrap();
     assert_eq!(inventory.presence(hidden), Presence::NotVisible);
-    inventory.follow(hidden, &object("hidden"), Pace::Resting);
+    inventory.follow(hidden, &follower("hidden"), Pace::Resting);
     let before = stage.world().ledger().seen().len();
     let _process = stage.live(process, 10 * MINUTE).await.unwrap();
     let made = stage.world().ledger().seen().len() - before;
@@ -151,9 +146,9 @@ async fn a_project_that_cannot_be_asked_for_is_not_asked_for_all_the_time() {
     stage.world().script(broken);
     let process = stage.start();
     let process = stage.live(process, 5 * SECOND).await.unwrap();
-    let inventory = process.session("acme").inventory("acme");
+    let inventory = process.inventory("acme", "acme");
     let unknown = "abcdefghijklmnopqrst";
-    inventory.follow(unknown, &object("unknown"), Pace::Moving);
+    inventory.follow(unknown, &follower("unknown"), Pace::Moving);
     let process = stage.live(process, 10 * SECOND).await.unwrap();
     assert_eq!(inventory.presence(unknown), Presence::Unknown);
     let before = stage.world().ledger().seen().len();
@@ -173,24 +168,24 @@ async fn a_follow_gives_up_every_other_and_knows_at_once_what_a_list_has_shown()
     );
     let process = stage.start();
     let process = stage.live(process, 5 * SECOND).await.unwrap();
-    let old = process.session("acme").inventory("acme");
-    let presence = old.follow(&first, &object("first"), Pace::Moving);
+    let old = process.inventory("acme", "acme");
+    let presence = old.follow(&first, &follower("first"), Pace::Moving);
     assert_eq!(presence, Presence::Unknown, "nobody has looked yet");
     let process = stage.live(process, 3 * SECOND).await.unwrap();
     // A list has shown it, though nobody followed it then.
     assert!(matches!(old.presence(&second), Presence::Present(_)));
-    let presence = old.follow(&second, &object("second"), Pace::Resting);
+    let presence = old.follow(&second, &follower("second"), Pace::Resting);
     assert!(matches!(presence, Presence::Present(_)), "{presence:?}");
-    process.sessions.unfollow(&object("second"));
+    process.inventories.unfollow(&follower("second"));
     // The object goes to another connection: through the old one nothing is asked any more.
-    let new = process.session("other").inventory("acme");
-    new.follow(&first, &object("first"), Pace::Resting);
+    let new = process.inventory("other", "acme");
+    new.follow(&first, &follower("first"), Pace::Resting);
     let process = stage.live(process, 5 * SECOND).await.unwrap();
     let before = calls(&stage, LIST);
     let process = stage.live(process, 10 * MINUTE).await.unwrap();
     let lists = calls(&stage, LIST) - before;
     assert!((9..=11).contains(&lists), "{lists} lists");
-    process.sessions.unfollow(&object("first"));
+    process.inventories.unfollow(&follower("first"));
     let process = stage.live(process, 2 * MINUTE).await.unwrap();
     let before = calls(&stage, LIST);
     let _process = stage.live(process, 10 * MINUTE).await.unwrap();

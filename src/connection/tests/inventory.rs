@@ -8,9 +8,9 @@ use serde_json::json;
 use simulated_platform::{Config, Fault, FaultKind, Limiter, Pat, Status};
 
 use super::stage::*;
-use crate::api::ObjectKey;
+use crate::inventory::{Inventory, Pace, Presence};
 use crate::management::{self, Error};
-use crate::session::{Inventory, Pace, Presence, Session};
+use crate::session::Session;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -36,10 +36,6 @@ fn add(stage: &Stage, count: usize) -> Vec<String> {
         .collect()
 }
 
-fn object(name: &str) -> ObjectKey {
-    ObjectKey { namespace: Some("team".to_owned()), name: name.to_owned() }
-}
-
 fn lists(stage: &Stage) -> usize {
     stage.world().ledger().count(&Method::GET, LIST)
 }
@@ -55,7 +51,7 @@ fn woken(process: &Process) -> BTreeSet<String> {
 
 fn follow_all(inventory: &Inventory, references: &[String], pace: Pace) {
     for reference in references {
-        inventory.follow(reference, &object(reference), pace);
+        inventory.follow(reference, &follower(reference), pace);
     }
 }
 
@@ -63,7 +59,7 @@ fn follow_all(inventory: &Inventory, references: &[String], pace: Pace) {
 async fn at_rest_a_hundred_projects_cost_one_list_a_minute() {
     let (stage, process, session) = open(Config::instant()).await;
     let projects = add(&stage, 100);
-    let inventory = session.inventory("acme");
+    let inventory = process.inventories.of(&session, "acme");
     follow_all(&inventory, &projects, Pace::Resting);
     let process = stage.live(process, SECOND * 5).await.unwrap();
     assert_eq!(lists(&stage), 1, "those who come together share the first one");
@@ -79,11 +75,11 @@ async fn at_rest_a_hundred_projects_cost_one_list_a_minute() {
 async fn nothing_followed_costs_nothing() {
     let (stage, process, session) = open(Config::instant()).await;
     let projects = add(&stage, 3);
-    let inventory = session.inventory("acme");
+    let inventory = process.inventories.of(&session, "acme");
     follow_all(&inventory, &projects, Pace::Moving);
     let process = stage.live(process, MINUTE).await.unwrap();
     for reference in &projects {
-        process.sessions.unfollow(&object(reference));
+        process.inventories.unfollow(&follower(reference));
     }
     let before = stage.world().ledger().seen().len();
     let process = stage.live(process, HOUR).await.unwrap();
@@ -100,9 +96,9 @@ async fn what_moves_is_looked_at_every_few_seconds_and_wakes_only_its_own_object
     let config = Config { coming_up: SECOND * 90, ..Config::default() };
     let (stage, process, session) = open(config).await;
     let projects = add(&stage, 5);
-    let inventory = session.inventory("acme");
+    let inventory = process.inventories.of(&session, "acme");
     follow_all(&inventory, &projects[..4], Pace::Resting);
-    inventory.follow(&projects[4], &object(&projects[4]), Pace::Moving);
+    inventory.follow(&projects[4], &follower(&projects[4]), Pace::Moving);
     let process = stage.live(process, SECOND * 10).await.unwrap();
     woken(&process);
     let before = lists(&stage);
@@ -125,8 +121,8 @@ async fn what_moves_is_looked_at_every_few_seconds_and_wakes_only_its_own_object
 async fn what_moves_beyond_the_newest_page_is_asked_for_by_itself() {
     let (stage, process, session) = open(Config::instant()).await;
     let projects = add(&stage, 150);
-    let inventory = session.inventory("acme");
-    inventory.follow(&projects[0], &object("old"), Pace::Moving);
+    let inventory = process.inventories.of(&session, "acme");
+    inventory.follow(&projects[0], &follower("old"), Pace::Moving);
     let process = stage.live(process, SECOND * 30).await.unwrap();
     assert!(gets(&stage) >= 4, "{}", gets(&stage));
     woken(&process);
@@ -141,7 +137,7 @@ async fn renames_transfers_and_deletions_by_hand_are_noticed_within_a_tick() {
     let config = Config { lists_show_deleted: false, ..Config::instant() };
     let (stage, process, session) = open(config).await;
     let projects = add(&stage, 3);
-    let inventory = session.inventory("acme");
+    let inventory = process.inventories.of(&session, "acme");
     follow_all(&inventory, &projects, Pace::Resting);
     let process = stage.live(process, MINUTE * 2).await.unwrap();
     woken(&process);
@@ -163,7 +159,7 @@ async fn where_listing_is_forbidden_each_project_is_asked_for_by_itself() {
     let forbidden =
         Fault::on("GET", "/v1/organizations/*/projects", FaultKind::Status(403, "{}".to_owned()));
     stage.world().script(forbidden.times(1000));
-    let inventory = session.inventory("acme");
+    let inventory = process.inventories.of(&session, "acme");
     follow_all(&inventory, &projects, Pace::Resting);
     let process = stage.live(process, SECOND * 5).await.unwrap();
     assert_eq!(gets(&stage), 3);
@@ -183,7 +179,7 @@ async fn where_listing_is_forbidden_each_project_is_asked_for_by_itself() {
 async fn a_whole_list_has_every_page_and_serves_everybody_who_waited_for_it() {
     let (stage, process, session) = open(Config::instant()).await;
     let projects = add(&stage, 350);
-    let inventory = session.inventory("acme");
+    let inventory = process.inventories.of(&session, "acme");
     let now = session_uptime(&process);
     let asked = futures::future::join_all((0..50).map(|_| inventory.whole("team", now))).await;
     let lists_of: Vec<_> = asked.into_iter().map(Result::unwrap).collect();
@@ -216,7 +212,7 @@ fn session_uptime(process: &Process) -> Duration {
 async fn a_list_that_began_before_the_question_is_no_answer_to_it() {
     let (stage, process, session) = open(Config::instant()).await;
     add(&stage, 150);
-    let inventory = session.inventory("acme");
+    let inventory = process.inventories.of(&session, "acme");
     let first = tokio::spawn({
         let inventory = inventory.clone();
         let begun_after = session_uptime(&process);
@@ -236,7 +232,7 @@ async fn a_deletion_while_pages_are_read_hides_nobody() {
     let (stage, process, session) =
         open(Config { lists_show_deleted: false, ..Config::instant() }).await;
     let projects = add(&stage, 250);
-    let inventory = session.inventory("acme");
+    let inventory = process.inventories.of(&session, "acme");
     let whole = tokio::spawn({
         let inventory = inventory.clone();
         let begun_after = session_uptime(&process);
@@ -259,7 +255,7 @@ async fn a_deletion_while_pages_are_read_hides_nobody() {
 async fn a_list_without_all_its_pages_is_none() {
     let (stage, process, session) = open(Config::instant()).await;
     let projects = add(&stage, 150);
-    let inventory = session.inventory("acme");
+    let inventory = process.inventories.of(&session, "acme");
     follow_all(&inventory, &projects[..2], Pace::Resting);
     let page = |kind| Fault::on("GET", "/v1/organizations/*/projects", kind);
     for kind in [FaultKind::Status(404, "{}".to_owned()), FaultKind::Garbage] {
@@ -282,7 +278,7 @@ async fn half_of_a_bucket_is_left_to_others() {
     let config = Config { limiter: Limiter::ProjectEndpoint(12), ..Config::instant() };
     let (stage, process, session) = open(config).await;
     let projects = add(&stage, 3);
-    let inventory = session.inventory("acme");
+    let inventory = process.inventories.of(&session, "acme");
     follow_all(&inventory, &projects, Pace::Moving);
     let process = stage.live(process, MINUTE).await.unwrap();
     let before = lists(&stage);
@@ -299,15 +295,14 @@ async fn inventories_that_share_a_bucket_share_its_half() {
     let projects = add(&stage, 8);
     // Eight connections with one token: eight inventories, one bucket.
     let auth = json!({"personalAccessToken": {"secretKeyRef": {"name": "pat", "key": "token"}}});
-    let mut inventories = vec![session.inventory("acme")];
+    let mut inventories = vec![process.inventories.of(&session, "acme")];
     for number in 1..8 {
         stage.connection(&format!("acme{number}"), &auth);
     }
     let process = stage.live(process, MINUTE).await.unwrap();
-    inventories
-        .extend((1..8).map(|number| process.session(&format!("acme{number}")).inventory("acme")));
+    inventories.extend((1..8).map(|number| process.inventory(&format!("acme{number}"), "acme")));
     for (inventory, reference) in inventories.iter().zip(&projects) {
-        inventory.follow(reference, &object(reference), Pace::Moving);
+        inventory.follow(reference, &follower(reference), Pace::Moving);
     }
     let process = stage.live(process, MINUTE).await.unwrap();
     let before = lists(&stage);
@@ -321,7 +316,7 @@ async fn inventories_that_share_a_bucket_share_its_half() {
 async fn a_closed_session_lists_nothing_and_wakes_those_who_follow() {
     let (stage, process, session) = open(Config::instant()).await;
     let projects = add(&stage, 3);
-    let inventory = session.inventory("acme");
+    let inventory = process.inventories.of(&session, "acme");
     follow_all(&inventory, &projects, Pace::Resting);
     let process = stage.live(process, SECOND * 5).await.unwrap();
     woken(&process);
@@ -338,7 +333,7 @@ async fn a_closed_session_lists_nothing_and_wakes_those_who_follow() {
 async fn another_credential_makes_everything_unknown_again() {
     let (stage, process, session) = open(Config::instant()).await;
     let projects = add(&stage, 3);
-    let inventory = session.inventory("acme");
+    let inventory = process.inventories.of(&session, "acme");
     follow_all(&inventory, &projects, Pace::Resting);
     let process = stage.live(process, SECOND * 5).await.unwrap();
     assert!(matches!(inventory.presence(&projects[0]), Presence::Present(_)));

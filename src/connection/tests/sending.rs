@@ -7,6 +7,7 @@ use serde_json::json;
 use simulated_platform::{Config, Fault, FaultKind, Limiter, Pat, TokenMode};
 
 use super::stage::*;
+use crate::inventory::Pace;
 use crate::management::{
     Call, Error, NewProject, OrganizationSlug, ProjectPage, Region, Sent, Sort, Withheld,
     create_project, organization_projects, organizations,
@@ -107,13 +108,8 @@ async fn a_read_that_met_a_rotation_is_repeated_with_the_new_token() {
 #[tokio::test(start_paused = true)]
 async fn the_401_of_a_token_that_was_replaced_under_way_does_not_count() {
     let (stage, mut process, session) = open_oauth().await;
-    let somebody =
-        crate::api::ObjectKey { namespace: Some("team".to_owned()), name: "somebody".to_owned() };
-    session.inventory("acme").follow(
-        "abcdefghijklmnopqrst",
-        &somebody,
-        crate::session::Pace::Resting,
-    );
+    let somebody = follower("somebody");
+    process.inventory("acme", "acme").follow("abcdefghijklmnopqrst", &somebody, Pace::Resting);
     process = stage.live(process, SECOND * 2).await.unwrap();
     while process.projects.take().is_some() {}
     // Reads are under way for so long that the pair is renewed meanwhile: some arrive with a dead token.

@@ -21,11 +21,12 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::api::project::ConnectionKind;
-use crate::api::{GROUP, ObjectKey, SupabaseConnection, VERSION};
+use crate::api::{GROUP, Kind, ObjectKey, ObjectRef, SupabaseConnection, VERSION};
 use crate::connection::{Connections, Consent};
 use crate::controller::{
-    Context, ContextParts, ReconcileRequests, Reporter, Source, Store, reconcile,
+    Context, ContextParts, ReconcileRequests, Reporter, Requests, Source, Store, reconcile,
 };
+use crate::inventory::{Inventories, Inventory, InventoryOptions};
 use crate::kubernetes::{Lean as _, Shape};
 use crate::leader::Leadership;
 use crate::management::{BaseUrl, Client, Limits, Sent, Transport, TransportError, TransportKind};
@@ -126,6 +127,7 @@ impl Random for Dice {
 /// A living process.
 pub struct Process {
     pub sessions: Sessions,
+    pub inventories: Inventories,
     pub leadership: Leadership,
     pub projects: ReconcileRequests,
     pub clock: Arc<Time>,
@@ -342,7 +344,8 @@ impl Stage {
         let service = self.api.clone().with_hook(Arc::new(move |request| stage.hook(request)));
         let client = kube::Client::new(service, "team");
         let base: BaseUrl = BaseUrl::SUPABASE.parse().unwrap();
-        let projects = ReconcileRequests::default();
+        let requests = Requests::default();
+        let inventories = Inventories::new(InventoryOptions::default(), requests.clone());
         let random: Arc<dyn Random> = Arc::new(Dice(Mutex::new(number.into())));
         let sessions = Sessions::new(SessionsParts {
             client: client.clone(),
@@ -355,7 +358,8 @@ impl Stage {
             namespace: "operator".to_owned(),
             options,
             metrics: Metrics::default(),
-            requests: projects.clone(),
+            requests: requests.clone(),
+            listener: inventories.listener(),
         });
         let context = Context::new(ContextParts {
             client: client.clone(),
@@ -373,8 +377,10 @@ impl Stage {
             context,
             clock.clone(),
             Arc::clone(&nudge),
+            requests.of(Kind::SupabaseConnection).clone(),
         ));
-        Process { sessions, leadership, projects, clock, nudge, run }
+        let projects = requests.of(Kind::SupabaseProject).clone();
+        Process { sessions, inventories, leadership, projects, clock, nudge, run }
     }
 
     /// Lets a process live for so long, or until it crashes. Whether it lives on.
@@ -402,7 +408,7 @@ impl Process {
     pub async fn die(self) {
         self.run.abort();
         let _ = self.run.await;
-        drop(self.sessions);
+        drop((self.sessions, self.inventories));
         for _ in 0..16 {
             tokio::task::yield_now().await;
         }
@@ -416,6 +422,17 @@ impl Process {
     pub fn session(&self, name: &str) -> crate::session::Session {
         self.sessions.find(&id(name)).unwrap()
     }
+
+    /// The projects of an organization, as a connection sees them.
+    pub fn inventory(&self, connection: &str, organization: &str) -> Inventory {
+        self.inventories.of(&self.session(connection), organization)
+    }
+}
+
+/// An object that follows something.
+pub fn follower(name: &str) -> ObjectRef {
+    let key = ObjectKey { namespace: Some("team".to_owned()), name: name.to_owned() };
+    ObjectRef { kind: Kind::SupabaseProject, key }
 }
 
 pub fn id(name: &str) -> ConnectionId {
@@ -433,6 +450,7 @@ async fn run(
     context: Context,
     clock: Arc<Time>,
     nudge: Arc<Notify>,
+    requests: ReconcileRequests,
 ) {
     loop {
         let store = Store::<SeenConnection>::default();
@@ -450,7 +468,6 @@ async fn run(
     }
     let room =
         Connections::<SupabaseConnection>::new(sessions.clone(), clock.clone(), Consent::default());
-    let requests = sessions.connection_requests().clone();
     let mut due: BTreeMap<ObjectKey, Duration> = BTreeMap::new();
     loop {
         let there: Vec<ObjectKey> = {

@@ -8,10 +8,10 @@ use serde_json::json;
 use simulated_platform::{Fault, FaultKind, Pat, TokenMode};
 
 use super::stage::*;
-use crate::api::ObjectKey;
 use crate::api::project::ConnectionKind;
+use crate::inventory::Pace;
 use crate::management::{self, Error};
-use crate::session::{ConnectionId, Pace, Session, SessionState};
+use crate::session::{ConnectionId, Session, SessionState};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -296,8 +296,8 @@ async fn a_refresh_under_way_changes_nobodys_readiness() {
     let process = stage.live(stage.start(), MINUTE).await.unwrap();
     assert_eq!(stage.ready("acme"), "True/Authenticated");
     let session = process.session("acme");
-    let follower = ObjectKey { namespace: Some("team".to_owned()), name: "orders".to_owned() };
-    session.inventory("acme").follow("aaaaaaaaaaaaaaaaaaaa", &follower, Pace::Resting);
+    let orders = follower("orders");
+    process.inventory("acme", "acme").follow("aaaaaaaaaaaaaaaaaaaa", &orders, Pace::Resting);
     let process = stage.live(process, MINUTE * 8).await.unwrap();
     while process.projects.take().is_some() {}
     let version = || {
@@ -316,7 +316,7 @@ async fn a_refresh_under_way_changes_nobodys_readiness() {
     assert_eq!(stage.token_calls(), 1, "the token was refreshed meanwhile");
     while let Some(woken) = process.projects.take() {
         // Its inventory has shown something; the connection has not.
-        assert_eq!(woken, follower);
+        assert_eq!(woken, orders.key);
     }
     session.send("team", &management::organizations()).await.unwrap();
 }

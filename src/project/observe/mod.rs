@@ -11,19 +11,20 @@ use std::time::Duration;
 
 use kube::ResourceExt as _;
 
-use super::Projects;
 use super::decide::{self, Candidate};
 use super::facts::{FoundPassword, Link, ListedState, Listing, Observed, Presence};
 use super::memory::Memo;
 use super::password::PasswordSecret;
 use super::versions::Item;
+use super::{Projects, reference_to};
 use crate::api::project::{AdoptionPolicy, AttemptOutcome, DeletionPolicy, PowerState};
 use crate::api::{ObjectKey, ProjectStatus, SupabaseProject, annotations};
+use crate::inventory::{Inventory, Pace, WholeList};
 use crate::kubernetes::Error;
 use crate::management::{self, ProjectRef, Status};
 use crate::outputs::Belonging;
 use crate::rules::backoff;
-use crate::session::{Pace, Session, WholeList};
+use crate::session::Session;
 
 /// How long after a create call its project is waited for at once: some are there within a moment.
 const YOUNG: Duration = Duration::from_millis(600);
@@ -74,7 +75,7 @@ pub(super) async fn observe(
         rest_interval: projects.rest_interval,
     };
     if project.spec.suspend && !leaving {
-        projects.sessions.unfollow(&ObjectKey::of(project));
+        projects.unfollow(&ObjectKey::of(project));
         projects.versions.forget(&ObjectKey::of(project));
         return Ok(observed);
     }
@@ -145,6 +146,10 @@ struct Observer<'a> {
 }
 
 impl Observer<'_> {
+    fn inventory(&self, organization: &str) -> Inventory {
+        self.projects.inventories.of(self.session, organization)
+    }
+
     fn tenant(&self) -> String {
         self.project.namespace().unwrap_or_default()
     }
@@ -202,7 +207,7 @@ impl Observer<'_> {
 
     /// A whole list that began after this object asked for one.
     async fn whole(&self, organization: &str) -> Result<Listing, management::Error> {
-        let inventory = self.session.inventory(organization);
+        let inventory = self.inventory(organization);
         let uid = self.uid();
         let now = self.projects.context.clock.uptime();
         // A list may take longer than anybody waits for it at a time: the one that was asked for then is good now.
@@ -229,7 +234,7 @@ impl Observer<'_> {
         if open || !creates || !alone {
             return None;
         }
-        let list = self.session.inventory(organization).lately()?;
+        let list = self.inventory(organization).lately()?;
         let wanted = self.project.wanted_name();
         let names = &self.projects.names;
         if list.limited || names.is_taken_since(organization, &wanted, list.begun) {
@@ -272,19 +277,20 @@ impl Observer<'_> {
         if observed.link.problem.is_some() {
             return Ok(());
         }
-        let inventory = self.session.inventory(&organization);
+        let object = reference_to(&key);
+        let inventory = self.inventory(&organization);
         observed.list_trouble = inventory.trouble();
         let known = self.pace(&inventory.presence(reference));
-        observed.presence = inventory.follow(reference, &key, known);
+        observed.presence = inventory.follow(reference, &object, known);
         let now = self.projects.context.clock.uptime();
         let young = self.memo.posted_at.is_some_and(|at| at + YOUNG > now);
         if young && self.pace(&observed.presence) == Pace::Moving {
-            inventory.settles(reference, &key, YOUNG).await;
+            inventory.settles(reference, &object, YOUNG).await;
             observed.presence = inventory.presence(reference);
         }
         let learned = self.pace(&observed.presence);
         if learned != known {
-            inventory.follow(reference, &key, learned);
+            inventory.follow(reference, &object, learned);
         }
         observed.outdated = self.is_outdated(&observed.presence);
         self.call_by_its_new_name(&mut observed.presence);

@@ -146,7 +146,8 @@ impl Executor<'_> {
                 let mut status = status;
                 let organization = status.organization_slug.clone().unwrap_or_default();
                 self.projects.names.take(&organization, name, at);
-                session.inventory(&organization).renamed(reference.as_str(), name);
+                let inventory = self.projects.inventories.of(&session, &organization);
+                inventory.renamed(reference.as_str(), name);
                 status.project_name = Some(name.to_owned());
                 Outcome::carry_on(status)
             }

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::api::{Endpoint, Output, OutputValue};
+use crate::inventory::Unreadable;
 use crate::outputs::{Database, Keys};
-use crate::session::Unreadable;
 
 fn at_generation(mut status: ProjectStatus) -> ProjectStatus {
     status.observed_generation = Some(3);

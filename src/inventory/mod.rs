@@ -1,34 +1,38 @@
 //! THE INVENTORY: one list of an organization's projects, shared by every object that follows one of them.
+//!
+//! Above sessions, which it calls the platform through and is told by; knows no kind of object but by its name.
 
 mod following;
 mod glimpse;
 mod learning;
 mod list;
 mod listed;
+mod registry;
 mod state;
 mod ticks;
 mod whole;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
-pub use following::Following;
 pub use list::ProjectList;
 pub use listed::{ListedState, Pace, Presence, Unreadable};
-pub use state::InventoryState;
-pub use ticks::Sharing;
+pub use registry::{Inventories, InventoryOptions};
 pub use whole::WholeList;
 
-use self::ticks::Times;
-use self::whole::Lists;
-use super::live::{Inner as SessionInner, Session};
-use crate::api::ObjectKey;
+use crate::api::ObjectRef;
 use crate::management::{Error, Status, Withheld};
+use crate::session::Session;
 use crate::slots;
+use registry::Shared;
+use state::InventoryState;
+use ticks::Times;
+use whole::Lists;
 
 /// How old a list of the last minute may be.
 const LATELY: Duration = Duration::from_secs(60);
@@ -39,7 +43,10 @@ pub struct Inventory(Arc<Inner>);
 
 struct Inner {
     organization: String,
-    session: Weak<SessionInner>,
+    session: Session,
+    shared: Arc<Shared>,
+    /// Its connection is gone.
+    closed: AtomicBool,
     state: Mutex<InventoryState>,
     lists: Mutex<Lists>,
     listed: watch::Sender<u64>,
@@ -54,7 +61,7 @@ struct Inner {
 /// An object that waits for news. Dropped, however the wait ends, it is told of them again.
 struct Waiting<'a> {
     inventory: &'a Inventory,
-    object: &'a ObjectKey,
+    object: &'a ObjectRef,
 }
 
 impl Drop for Waiting<'_> {
@@ -73,10 +80,12 @@ impl fmt::Debug for Inventory {
 }
 
 impl Inventory {
-    pub(super) fn new(organization: &str, session: &Session) -> Self {
+    fn new(organization: &str, session: &Session, shared: &Arc<Shared>) -> Self {
         Self(Arc::new(Inner {
             organization: organization.to_owned(),
-            session: Arc::downgrade(&session.0),
+            session: session.clone(),
+            shared: Arc::clone(shared),
+            closed: AtomicBool::new(false),
             state: Mutex::new(InventoryState::new(organization)),
             lists: Mutex::default(),
             listed: watch::Sender::new(0),
@@ -99,19 +108,29 @@ impl Inventory {
         self.0.times.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The session to call with; none once its connection is gone.
     fn session(&self) -> Result<Session, Error> {
-        let session = self.0.session.upgrade().map(Session);
-        session.ok_or(Error::Withheld(Withheld::NoCredential))
+        if self.0.closed.load(Ordering::Relaxed) {
+            return Err(Error::Withheld(Withheld::NoCredential));
+        }
+        Ok(self.0.session.clone())
+    }
+
+    /// Its connection is gone: nothing is looked at any more.
+    fn close(&self) {
+        self.0.closed.store(true, Ordering::Relaxed);
+        self.0.kick.notify_one();
+        self.0.listed.send_modify(|version| *version += 1);
     }
 
     /// An object follows a project from now on, and nothing anywhere else; the newest pace counts. Saying it again
     /// changes nothing. Gives what is known of the project's being there: at once, if a list that is not older than
     /// the interval of lists has shown it.
-    pub fn follow(&self, reference: &str, object: &ObjectKey, pace: Pace) -> Presence {
+    pub fn follow(&self, reference: &str, object: &ObjectRef, pace: Pace) -> Presence {
         let Ok(session) = self.session() else {
             return Presence::Unknown;
         };
-        if let Some(before) = session.shared().following.moves(object, self) {
+        if let Some(before) = self.0.shared.following.moves(object, self) {
             before.state().unfollow(object);
         }
         let now = session.gateway().uptime();
@@ -127,11 +146,11 @@ impl Inventory {
     }
 
     /// An object follows a project from now on, and knows its name and status by its own word.
-    pub(super) fn expect(&self, reference: &str, object: &ObjectKey, known: (String, Status)) {
+    fn expect(&self, reference: &str, object: &ObjectRef, known: (String, Status)) {
         let Ok(session) = self.session() else {
             return;
         };
-        session.shared().following.moves(object, self);
+        self.0.shared.following.moves(object, self);
         let now = session.gateway().uptime();
         if self.state().expect(reference, object, known, now) {
             self.start();
@@ -144,13 +163,13 @@ impl Inventory {
     }
 
     /// Looks are tried again at once.
-    pub(super) fn kick(&self) {
+    fn kick(&self) {
         self.0.kick.notify_one();
     }
 
     /// The last list, if it is not older than the interval of lists.
     fn recent(&self, session: &Session) -> Option<Arc<WholeList>> {
-        let fresh = session.shared().options.rest_interval;
+        let fresh = self.0.shared.options.rest_interval;
         self.latest(session, |_| fresh)
     }
 
@@ -166,10 +185,8 @@ impl Inventory {
     }
 
     /// An object follows nothing here any more.
-    pub fn unfollow(&self, object: &ObjectKey) {
-        if let Ok(session) = self.session() {
-            session.shared().following.leaves(object, self);
-        }
+    pub fn unfollow(&self, object: &ObjectRef) {
+        self.0.shared.following.leaves(object, self);
         self.state().unfollow(object);
     }
 
@@ -189,7 +206,7 @@ impl Inventory {
 
     /// Waits until a project that an object follows was seen at rest, at most for so long: much is done within a moment
     /// of the call that asked for it. The object is not woken by what is seen meanwhile: it is about to look.
-    pub async fn settles(&self, reference: &str, object: &ObjectKey, at_most: Duration) {
+    pub async fn settles(&self, reference: &str, object: &ObjectRef, at_most: Duration) {
         let mut learned = self.0.learned.subscribe();
         self.state().waits(object, true);
         let _waiting = Waiting { inventory: self, object };
@@ -215,7 +232,7 @@ impl Inventory {
 
     /// Another credential is in use from now on: what was seen before says nothing, and what is being looked for
     /// with the old one neither.
-    pub(super) fn forget_seen(&self) {
+    fn forget_seen(&self) {
         {
             let mut lists = self.lists();
             lists.begin_anew();
@@ -231,7 +248,7 @@ impl Inventory {
     }
 
     /// Learns what a look has shown, unless the credential was replaced under way. Whether it was learned.
-    fn learn(&self, era: u64, saw: impl FnOnce(&mut InventoryState) -> Vec<ObjectKey>) -> bool {
+    fn learn(&self, era: u64, saw: impl FnOnce(&mut InventoryState) -> Vec<ObjectRef>) -> bool {
         let changed = {
             // Held until it is learned, so that no new era begins in between.
             let lists = self.lists();
@@ -265,17 +282,15 @@ impl Inventory {
     }
 
     /// Asks for a reconcile of everybody who follows something.
-    pub(super) fn wake_all(&self) {
+    fn wake_all(&self) {
         let objects = self.state().objects();
         self.wake(objects);
         self.0.kick.notify_one();
     }
 
-    fn wake(&self, objects: Vec<ObjectKey>) {
-        if let Ok(session) = self.session() {
-            for object in objects {
-                session.shared().requests.add(object);
-            }
+    fn wake(&self, objects: Vec<ObjectRef>) {
+        for object in objects {
+            self.0.shared.requests.add(object);
         }
     }
 

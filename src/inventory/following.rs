@@ -7,19 +7,19 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::{Inner, Inventory};
-use crate::api::ObjectKey;
+use crate::api::ObjectRef;
 
 /// The inventory in which each object follows something.
 #[derive(Default)]
-pub struct Following(Mutex<HashMap<ObjectKey, Weak<Inner>>>);
+pub struct Following(Mutex<HashMap<ObjectRef, Weak<Inner>>>);
 
 impl Following {
-    fn all(&self) -> MutexGuard<'_, HashMap<ObjectKey, Weak<Inner>>> {
+    fn all(&self) -> MutexGuard<'_, HashMap<ObjectRef, Weak<Inner>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// An object follows something in this inventory from now on. Gives the other one in which it did until now.
-    pub(super) fn moves(&self, object: &ObjectKey, to: &Inventory) -> Option<Inventory> {
+    pub(super) fn moves(&self, object: &ObjectRef, to: &Inventory) -> Option<Inventory> {
         let to = Arc::downgrade(&to.0);
         let before = self.all().insert(object.clone(), to.clone())?;
         let elsewhere = !before.ptr_eq(&to);
@@ -27,7 +27,7 @@ impl Following {
     }
 
     /// An object follows nothing in this inventory any more.
-    pub(super) fn leaves(&self, object: &ObjectKey, from: &Inventory) {
+    pub(super) fn leaves(&self, object: &ObjectRef, from: &Inventory) {
         let mut all = self.all();
         let from = Arc::downgrade(&from.0);
         if all.get(object).is_some_and(|there| there.ptr_eq(&from)) {
@@ -36,12 +36,12 @@ impl Following {
     }
 
     /// An object is gone, wherever it followed something.
-    pub(in crate::session) fn forget(&self, object: &ObjectKey) {
+    pub(super) fn forget(&self, object: &ObjectRef) {
         self.all().remove(object);
     }
 
     /// Where an object follows something.
-    pub(in crate::session) fn of(&self, object: &ObjectKey) -> Option<Inventory> {
+    pub(super) fn of(&self, object: &ObjectRef) -> Option<Inventory> {
         self.all().get(object)?.upgrade().map(Inventory)
     }
 }

@@ -7,7 +7,7 @@
 use crate::management::{
     Error, OrganizationSlug, ProjectRef, Sort, count_active_projects, organization_projects,
 };
-use crate::session::live::Session;
+use crate::session::Session;
 
 /// What a cheap look shows.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,7 +16,7 @@ use crate::management::{
     Answer, Call, Error, ListedProject, OrganizationSlug, ProjectPage, ProjectRef, Sent, Sort,
     Status, organization_projects,
 };
-use crate::session::live::Session;
+use crate::session::Session;
 use crate::slots;
 
 const PAGE: u32 = 100;
@@ -135,7 +135,7 @@ pub(super) async fn whole(
                 };
                 drop(lists);
                 let (session, tenant) = (session.clone(), tenant.to_owned());
-                let spawner = &session.shared().spawner.clone();
+                let spawner = &inventory.0.shared.spawner;
                 if !spawner.spawn(run.list(session, tenant)) {
                     return Err(Error::Unreachable { sent: Sent::No });
                 }

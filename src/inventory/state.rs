@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use super::{Pace, Presence, ProjectList};
-use crate::api::ObjectKey;
+use crate::api::ObjectRef;
 use crate::management::Status;
 
 /// When what has begun to move is looked at, counted from its beginning: soon, since much is done within a moment.
@@ -19,7 +19,7 @@ const SOON: [Duration; 4] = [
 
 #[derive(Clone, Debug)]
 pub(super) struct Follower {
-    pub(super) object: ObjectKey,
+    pub(super) object: ObjectRef,
     pace: Pace,
     /// Uptime since when: a list that began before says nothing about absence.
     pub(super) since: Duration,
@@ -52,7 +52,7 @@ pub struct InventoryState {
     /// By ref.
     pub(super) projects: HashMap<String, Tracked>,
     /// What each object follows.
-    followed: HashMap<ObjectKey, String>,
+    followed: HashMap<ObjectRef, String>,
     /// The refs that somebody expects to change, and the uptime since when.
     moving: HashMap<String, Duration>,
     /// The refs that nobody has looked for.
@@ -69,7 +69,7 @@ impl InventoryState {
     pub fn follow(
         &mut self,
         reference: &str,
-        object: &ObjectKey,
+        object: &ObjectRef,
         pace: Pace,
         now: Duration,
     ) -> bool {
@@ -102,7 +102,7 @@ impl InventoryState {
     pub fn expect(
         &mut self,
         reference: &str,
-        object: &ObjectKey,
+        object: &ObjectRef,
         known: (String, Status),
         now: Duration,
     ) -> bool {
@@ -116,7 +116,7 @@ impl InventoryState {
     }
 
     /// An object follows nothing any more.
-    pub fn unfollow(&mut self, object: &ObjectKey) {
+    pub fn unfollow(&mut self, object: &ObjectRef) {
         let Some(reference) = self.followed.remove(object) else {
             return;
         };
@@ -144,7 +144,7 @@ impl InventoryState {
     }
 
     /// An object waits for news of what it follows, or does so no more.
-    pub fn waits(&mut self, object: &ObjectKey, waits: bool) {
+    pub fn waits(&mut self, object: &ObjectRef, waits: bool) {
         let tracked =
             self.followed.get(object).and_then(|reference| self.projects.get_mut(reference));
         let followers = tracked.into_iter().flat_map(|tracked| &mut tracked.followers);
@@ -246,7 +246,7 @@ impl InventoryState {
     }
 
     /// Every object that follows something.
-    pub fn objects(&self) -> Vec<ObjectKey> {
+    pub fn objects(&self) -> Vec<ObjectRef> {
         self.followed.keys().cloned().collect()
     }
 }
@@ -257,14 +257,16 @@ mod tests {
 
     use super::super::Unreadable;
     use super::*;
+    use crate::api::{Kind, ObjectKey};
     use crate::management::ListedProject;
 
     const A: &str = "aaaaaaaaaaaaaaaaaaaa";
     const B: &str = "bbbbbbbbbbbbbbbbbbbb";
     const AT: Duration = Duration::from_secs(1);
 
-    fn object(name: &str) -> ObjectKey {
-        ObjectKey { namespace: Some("team".to_owned()), name: name.to_owned() }
+    fn object(name: &str) -> ObjectRef {
+        let key = ObjectKey { namespace: Some("team".to_owned()), name: name.to_owned() };
+        ObjectRef { kind: Kind::SupabaseProject, key }
     }
 
     fn listed(reference: &str, status: Status) -> ListedProject {

@@ -17,7 +17,7 @@ use crate::management::{
     Endpoint, Error, OrganizationSlug, ProjectRef, Sort, organization_projects, project,
 };
 use crate::session::Identity;
-use crate::session::live::{Session, SessionState};
+use crate::session::{Session, SessionState};
 
 /// Objects that begin to follow within so short a time share one list.
 const TOGETHER: Duration = Duration::from_millis(200);
@@ -113,18 +113,20 @@ enum Look {
 }
 
 impl Inventory {
-    pub(in crate::session) fn is_idle(&self) -> bool {
+    pub(super) fn is_idle(&self) -> bool {
         self.state().is_idle()
     }
 
     /// Starts the ticks, unless they run.
     pub(super) fn start(&self) {
-        let Ok(session) = self.session() else { return };
+        if self.session().is_err() {
+            return;
+        }
         if std::mem::replace(&mut self.times().ticking, true) {
             return;
         }
         let inventory = self.clone();
-        session.shared().spawner.spawn(async move { inventory.tick().await });
+        self.0.shared.spawner.spawn(async move { inventory.tick().await });
     }
 
     async fn tick(&self) {
@@ -140,11 +142,11 @@ impl Inventory {
             }
             let Ok(session) = self.session() else { return };
             let wait = match Self::identity(&session) {
-                None => session.shared().options.rest_interval,
+                None => self.0.shared.options.rest_interval,
                 Some(identity) => {
                     let key = (identity.counted, self.0.organization.clone());
                     if share.as_ref().is_none_or(|share| share.key != key) {
-                        share = Some(session.shared().sharing.take(key));
+                        share = Some(self.0.shared.sharing.take(key));
                     }
                     let sharers = share.as_ref().map_or(1, Share::count);
                     let (look, wait) = self.next(&session, sharers);
@@ -168,7 +170,7 @@ impl Inventory {
 
     /// What to look at next, and how long until then.
     fn next(&self, session: &Session, sharers: u32) -> (Look, Duration) {
-        let (times, options) = (*self.times(), &session.shared().options);
+        let (times, options) = (*self.times(), &self.0.shared.options);
         let (gateway, state) = (session.gateway(), self.state());
         let identity = session.identity();
         let identity = identity.as_ref();
@@ -208,7 +210,7 @@ impl Inventory {
 
     /// What to do where nothing moves: `whole` is when a whole list would be due.
     fn at_rest(&self, session: &Session, times: &Times, whole: Duration) -> (Look, Duration) {
-        let options = &session.shared().options;
+        let options = &self.0.shared.options;
         let cheap = times.pages > CHEAP
             && times.misled < MISLED
             && !session.may_be_limited_to_projects()
@@ -342,7 +344,7 @@ impl Inventory {
     /// Asks for what is missing from a list of some projects, each at most once in the interval of lists.
     pub(super) async fn look_for_missing(&self, session: &Session, list: &ProjectList) {
         // A little less, so that a list that comes early is no reason to leave one out.
-        let interval = session.shared().options.rest_interval * 9 / 10;
+        let interval = self.0.shared.options.rest_interval * 9 / 10;
         let asked_after = session.gateway().uptime().checked_sub(interval);
         let missing = self.state().missing(list, asked_after);
         self.look_at(session, missing, true).await;

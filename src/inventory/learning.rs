@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use super::state::InventoryState;
 use super::{ListedState, Presence, ProjectList, Unreadable};
-use crate::api::ObjectKey;
+use crate::api::ObjectRef;
 use crate::management::{ListedProject, Project};
 
 impl InventoryState {
     /// Learns from a page of the list: who is on it was there. Gives the objects to look at.
-    pub fn saw_page(&mut self, begun: Duration, page: &[ListedProject]) -> Vec<ObjectKey> {
+    pub fn saw_page(&mut self, begun: Duration, page: &[ListedProject]) -> Vec<ObjectRef> {
         let mut changed = Vec::new();
         for listed in page {
             let reference = listed.reference.as_str();
@@ -30,7 +30,7 @@ impl InventoryState {
         begun: Duration,
         list: &ProjectList,
         unreadable: &[Unreadable],
-    ) -> Vec<ObjectKey> {
+    ) -> Vec<ObjectRef> {
         let mut changed = Vec::new();
         for reference in self.references() {
             let Some(tracked) = self.projects.get(&reference) else {
@@ -85,7 +85,7 @@ impl InventoryState {
         reference: &str,
         project: Option<&Project>,
         blind: bool,
-    ) -> Vec<ObjectKey> {
+    ) -> Vec<ObjectRef> {
         let mut changed = Vec::new();
         let presence = match project {
             Some(project) => Some(Presence::Present(ListedState {
@@ -120,7 +120,7 @@ impl InventoryState {
     }
 
     /// Notes what is known of a project, and who must look at it if that is news.
-    fn note(&mut self, reference: &str, presence: Presence, changed: &mut Vec<ObjectKey>) {
+    fn note(&mut self, reference: &str, presence: Presence, changed: &mut Vec<ObjectRef>) {
         let Some(tracked) = self.projects.get_mut(reference) else {
             return;
         };
