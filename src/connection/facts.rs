@@ -6,7 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 
-use crate::api::Reason;
+use super::report::Report;
+pub use crate::controller::Problem;
 use crate::controller::StepName;
 use crate::session::Capabilities;
 use crate::session::token_store::{App, GrantsRead, Memory, StateRead, Token};
@@ -20,22 +21,6 @@ pub enum Read<T> {
     Bad(Problem),
     /// It is there.
     There(T),
-}
-
-/// What stands in the way, and what to do about it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// Why.
-    pub reason: Reason,
-    /// What to do, without a full stop.
-    pub message: String,
-}
-
-impl Problem {
-    /// A problem.
-    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into() }
-    }
 }
 
 /// Tokens that were never used: those of the seed Secret, or those that a consent has given.
@@ -167,8 +152,8 @@ pub enum Step {
     Rekey,
     /// Close a marker whose token is nowhere any more.
     CloseMarker,
-    /// Tell the session what to use, or why it cannot be used. In memory only.
-    Install,
+    /// Tell the session what to use, or why it cannot be used: what this report says. In memory only.
+    Install(Box<Report>),
     /// End what the app may do in the organization.
     Revoke,
     /// Remove the state Secret.
@@ -185,7 +170,7 @@ impl StepName for Step {
             Self::Sweep => "sweep",
             Self::Rekey => "rekey",
             Self::CloseMarker => "close_marker",
-            Self::Install => "install",
+            Self::Install(_) => "install",
             Self::Revoke => "revoke",
             Self::Clean => "clean",
         }

@@ -2,7 +2,6 @@
 //! (one effect). Both kinds are one room: they differ in where their Secrets are and whom they admit.
 
 mod decide;
-mod describe;
 mod facts;
 mod observe;
 mod perform;
@@ -21,7 +20,7 @@ use crate::api::{
     ClusterSupabaseConnection, ConnectionStatus, Kind, ObjectKey, SupabaseConnection,
 };
 use crate::controller::{
-    Decision, HasConditions, Inputs, Outcome, Reconcile, Reconciler, ReleaseDecision,
+    Decision, HasConditions, Inputs, ObjectStatus, Outcome, Reconcile, Reconciler, ReleaseDecision,
 };
 use crate::kubernetes::{self, Partly};
 use crate::rules::clock::Clock;
@@ -63,10 +62,6 @@ impl HasConditions for SupabaseConnection {
     fn set_status(&mut self, status: ConnectionStatus) {
         self.status = Some(status);
     }
-
-    fn conditions(status: &ConnectionStatus) -> &[Condition] {
-        &status.conditions
-    }
 }
 
 impl HasConditions for ClusterSupabaseConnection {
@@ -81,9 +76,19 @@ impl HasConditions for ClusterSupabaseConnection {
     fn set_status(&mut self, status: ConnectionStatus) {
         self.status = Some(status);
     }
+}
 
-    fn conditions(status: &ConnectionStatus) -> &[Condition] {
-        &status.conditions
+impl ObjectStatus for ConnectionStatus {
+    fn conditions(&self) -> &Vec<Condition> {
+        &self.conditions
+    }
+
+    fn conditions_mut(&mut self) -> &mut Vec<Condition> {
+        &mut self.conditions
+    }
+
+    fn set_observed_generation(&mut self, generation: Option<i64>) {
+        self.observed_generation = generation;
     }
 }
 

@@ -9,7 +9,9 @@ pub mod queue;
 mod reconcile;
 mod report;
 mod requests;
+mod status;
 mod store;
+mod translate;
 mod unreadable;
 mod watch;
 
@@ -17,16 +19,16 @@ use std::fmt::Debug;
 use std::future::Future;
 use std::time::Duration;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
 use kube::Api;
-use serde::Serialize;
 
 pub use context::{Context, ContextParts};
 pub use reconcile::{Reconcile, reconcile};
 pub use report::Reporter;
 pub use requests::{ReconcileRequests, Requests};
+pub use status::{ObjectStatus, Problem, StatusBuilder};
 pub use store::{Change, OnChange, Source, Store, sources};
+pub use translate::{SLOW, Trouble, translate, translate_of_credential};
 pub use unreadable::ReleaseDecision;
 pub use watch::{Changes, look, on_change};
 
@@ -42,14 +44,12 @@ pub trait HasConditions: Stored {
     const NAME: &'static str = Self::KIND.as_str();
 
     /// Its status.
-    type Status: Clone + Debug + Default + PartialEq + Serialize + Send + Sync;
+    type Status: ObjectStatus;
 
     /// The status that was read.
     fn status(&self) -> Option<&Self::Status>;
     /// Puts a status that was written into the copy at hand.
     fn set_status(&mut self, status: Self::Status);
-    /// The conditions of a status.
-    fn conditions(status: &Self::Status) -> &[Condition];
 }
 
 /// How one kind is looked after.

@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::{Api, Client};
 use tracing::debug;
 
-use super::{HasConditions, Note};
+use super::{HasConditions, Note, ObjectStatus as _};
 use crate::api::{ConditionType, FIELD_MANAGER};
 use crate::kubernetes::{self, Meta, Stored};
 use crate::rules::clock::Clock;
@@ -137,7 +137,7 @@ impl Reporter {
         before: &O::Status,
         after: &O::Status,
     ) {
-        let (before, after) = (O::conditions(before), O::conditions(after));
+        let (before, after) = (before.conditions(), after.conditions());
         let stalled = conditions::is_true(after, ConditionType::Stalled.as_str());
         let ready = conditions::is_true(after, ConditionType::Ready.as_str());
         let (mut news, others): (Vec<_>, Vec<_>) = notes.iter().partition(|note| note.on_the_way);

@@ -8,10 +8,10 @@ use kube::Api;
 use serde_json::json;
 use tracing::warn;
 
-use super::{Context, HasConditions, Note, Reconciler};
+use super::{Context, Note, ObjectStatus as _, Reconciler, StatusBuilder};
 use crate::api::{ConditionType, ObjectKey, Reason};
 use crate::kubernetes::{self, Error, Lean as _, Partly};
-use crate::rules::conditions::{self, Truth};
+use crate::rules::conditions::Truth;
 
 /// What becomes of an object that is being deleted and not wholly understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,22 +122,20 @@ async fn tell<K: Reconciler>(
         // Conditions are a list: writing it anew would drop what a newer release has put there.
         return;
     }
-    let before = rest.status().cloned().unwrap_or_default();
-    let mut conditions = K::Object::conditions(&before).to_vec();
-    let (generation, now) = (meta.generation(), context.clock.now());
-    let mut set = |kind: ConditionType, truth, reason: Reason| {
-        let (kind, reason) = (kind.as_str(), reason.as_str());
-        conditions::set(&mut conditions, kind, truth, reason, &told.message, generation, now);
-    };
+    let generation = meta.generation();
+    let mut builder = StatusBuilder::of(rest, context.clock.now());
     // What is there goes on working: whoever was ready stays so, as with `spec.suspend`.
-    let was_ready =
-        conditions::is_true(K::Object::conditions(&before), ConditionType::Ready.as_str());
-    set(ConditionType::Ready, Truth::from(was_ready), Reason::NewerVersion);
-    set(ConditionType::Stalled, Truth::Yes, Reason::NewerVersion);
+    let was_ready = Truth::from(builder.is_true(ConditionType::Ready));
+    let mut set = |kind: ConditionType, truth| {
+        builder.set(kind, truth, Reason::NewerVersion, &told.message);
+    };
+    set(ConditionType::Ready, was_ready);
+    set(ConditionType::Stalled, Truth::Yes);
     if told.condition == ConditionType::DeletionBlocked {
-        set(told.condition, Truth::Yes, Reason::NewerVersion);
+        set(told.condition, Truth::Yes);
     }
-    conditions::remove(&mut conditions, ConditionType::Reconciling.as_str());
+    builder.remove(ConditionType::Reconciling);
+    let conditions = builder.status.conditions();
     let status = json!({"observedGeneration": generation, "conditions": conditions});
     let written = kubernetes::write_status(api, &key.name, meta.version(), None, &status).await;
     if let Err(error) = written {

@@ -7,27 +7,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 use secrecy::SecretString;
 
-use crate::api::{Endpoint, ObjectKey, Output, OutputKind, OutputValue, Reason};
+use crate::api::{Endpoint, ObjectKey, Output, OutputKind, OutputValue};
+pub use crate::controller::Problem;
 use crate::controller::StepName;
 pub use crate::inventory::{ListedState, Presence, ProjectList, Unreadable};
 use crate::management::{Error, Project, ServiceHealth};
 use crate::outputs::{self, Belonging, Facts, Found, Missing};
-
-/// Something that stands in the way, with the words for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// The reason of the condition.
-    pub reason: Reason,
-    /// What it is and what to do.
-    pub message: String,
-}
-
-impl Problem {
-    /// A problem.
-    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into() }
-    }
-}
 
 /// How the connection stands to this project.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,6 @@
 //! The room of `SupabaseProject`: observe (reads only), decide (pure), perform (one effect).
 
 mod decide;
-mod draft;
 mod facts;
 mod memory;
 mod names;
@@ -22,8 +21,8 @@ use kube::Api;
 
 use crate::api::{Kind, ObjectKey, ObjectRef, ProjectStatus, SupabaseProject};
 use crate::controller::{
-    Context, Decision, HasConditions, Inputs, Outcome, Reconcile, Reconciler, ReleaseDecision,
-    Store,
+    Context, Decision, HasConditions, Inputs, ObjectStatus, Outcome, Reconcile, Reconciler,
+    ReleaseDecision, Store,
 };
 use crate::inventory::Inventories;
 use crate::kubernetes::{self, Partly};
@@ -116,9 +115,19 @@ impl HasConditions for SupabaseProject {
     fn set_status(&mut self, status: ProjectStatus) {
         self.status = Some(status);
     }
+}
 
-    fn conditions(status: &ProjectStatus) -> &[Condition] {
-        &status.conditions
+impl ObjectStatus for ProjectStatus {
+    fn conditions(&self) -> &Vec<Condition> {
+        &self.conditions
+    }
+
+    fn conditions_mut(&mut self) -> &mut Vec<Condition> {
+        &mut self.conditions
+    }
+
+    fn set_observed_generation(&mut self, generation: Option<i64>) {
+        self.observed_generation = generation;
     }
 }
 

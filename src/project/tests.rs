@@ -10,12 +10,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use super::decide::Draft;
 use super::decide::{GRACE, decide};
-use super::draft::Draft;
 use super::facts::*;
 use crate::api::project::{Attempt, AttemptOutcome, Creation, Credentials, PasswordOrigin};
 use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject};
-use crate::controller::{Decision, Inputs, Requeue};
+use crate::controller::{Decision, Inputs, Requeue, Trouble, translate};
 use crate::management::{
     Error, ListedProject, Rejection, Service, ServiceHealth, ServiceState, Status,
 };
@@ -830,7 +830,7 @@ mod follow {
     #[test]
     fn suspension_does_nothing_and_keeps_ready_as_it_was() {
         let mut draft = Draft::of(&living(), now());
-        draft.ready();
+        draft.reached(Reason::Available, "");
         let suspended = with(project(json!({"suspend": true})), draft.finish());
         let decision = run(&suspended, &observed());
         assert_eq!((ready(&decision), &decision.step), (("True", "Suspended"), &None));
@@ -975,7 +975,7 @@ mod leave {
     #[test]
     fn a_refusal_is_not_an_error_of_ours() {
         let error = Error::Rejected { status: 400, because: Rejection::NotReady };
-        let (problem, requeue, stalled) = super::super::decide::trouble(&error, "deleting");
+        let Trouble { problem, requeue, stalled } = translate(&error, "deleting");
         assert_eq!(
             (problem.reason, requeue, stalled),
             (Reason::RemoteRefused, Requeue::Backoff, false)

@@ -5,8 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Api, ResourceExt as _};
 
 use super::Projects;
-use super::decide::{Written, conflict, is_waited_for, settle};
-use super::draft::Draft;
+use super::decide::{Draft, Written, conflict, is_waited_for, settle};
 use super::facts::{FoundPassword, Observed, Problem, Reading, Source, Wanted};
 use super::password::object;
 use super::versions::Item;

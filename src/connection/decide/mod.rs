@@ -43,6 +43,7 @@
 //! is known to be dead: where a platform grants a grace to replayed tokens, it is short. Tokens that nothing vouches for
 //! are tried at a growing distance while the platform refuses them (`session::refusals`).
 
+mod describe;
 mod grants;
 mod policy;
 mod recovery;
@@ -53,10 +54,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+pub use describe::status;
 pub use grants::{offered, sweep};
 pub use policy::OrganizationPolicy;
 
-use super::describe;
 use super::facts::{Credentials, Observed, Problem, Read, Source, Step};
 use super::report::{Health, Report};
 use crate::api::connection::Connection;
@@ -155,7 +156,7 @@ pub fn plan(policy: &OrganizationPolicy<'_>, observed: &Observed, at: At) -> Pla
         step = Some(Step::Sweep);
     }
     if step.is_none() && !is_applied(observed, &report) {
-        step = Some(Step::Install);
+        step = Some(Step::Install(Box::new(report.clone())));
     }
     let wait = until
         .map_or(observed.interval, |until| until.saturating_sub(at.uptime).min(observed.interval));
@@ -210,7 +211,7 @@ pub fn subject(observed: &Observed, step: &Step) -> String {
         Step::Sweep
         | Step::Rekey
         | Step::CloseMarker
-        | Step::Install
+        | Step::Install(_)
         | Step::Revoke
         | Step::Clean => None,
     };

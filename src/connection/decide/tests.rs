@@ -144,8 +144,17 @@ fn planned(observed: &Observed) -> Plan {
 }
 
 /// The step, and the reason of what is said.
+/// Telling the session, whatever it is told.
+fn install() -> Step {
+    let problem = Problem::new(Reason::Retrying, "");
+    Step::Install(Box::new(Report::waiting(problem)))
+}
+
 fn outcome(observed: &Observed) -> (Option<Step>, Reason) {
-    let plan = planned(observed);
+    let mut plan = planned(observed);
+    if let Some(Step::Install(_)) = plan.step {
+        plan.step = Some(install());
+    }
     let reason = match plan.report.health {
         Health::Usable(_) => Reason::Authenticated,
         Health::Waiting(problem) | Health::Stalled(problem) => problem.reason,
@@ -189,7 +198,7 @@ fn at_rest_there_is_no_step_and_the_next_look_is_at_secrets() {
 fn what_is_found_out_is_told_to_the_session_once() {
     let mut observed = at_rest();
     observed.memory.applied = None;
-    assert_eq!(step(&observed), Some(Step::Install));
+    assert_eq!(step(&observed), Some(install()));
     observed = at_rest();
     observed = judged(
         observed,
@@ -199,7 +208,7 @@ fn what_is_found_out_is_told_to_the_session_once() {
             organizations: Some(vec![organization("acme"), organization("other")]),
         },
     );
-    assert_eq!(step(&observed), Some(Step::Install), "another organization");
+    assert_eq!(step(&observed), Some(install()), "another organization");
 }
 
 #[test]
@@ -261,7 +270,7 @@ fn a_seed_that_must_not_be_sent_is_not() {
         state.refresh = None;
         let mut observed = judged(with(oauth(Some(("B", "S"))), state), "A", REJECTED);
         observed.shared = shared;
-        assert_eq!(outcome(&observed), (Some(Step::Install), reason));
+        assert_eq!(outcome(&observed), (Some(install()), reason));
         observed.memory.applied = Some(Applied {
             kept: false,
             token: None,
@@ -285,7 +294,7 @@ fn nobody_is_sent_to_authorize_for_an_app_that_is_not_there() {
         let mut dead = judged(with(oauth(None), spent()), "A", REJECTED);
         for observed in [&mut fresh, &mut dead] {
             observed.credentials = Credentials::OAuth { app: app.clone(), seed: Read::NotNamed };
-            assert_eq!(outcome(observed), (Some(Step::Install), reason));
+            assert_eq!(outcome(observed), (Some(install()), reason));
         }
     }
 }
@@ -375,7 +384,7 @@ fn a_foreign_marker_is_left_alone_for_its_grace_and_the_old_token_is_used() {
     assert_ne!(step(&young), Some(Step::Refresh(Source::State)));
     // Even where the old token is dead: the other process may be storing its answer.
     let dead = judged(seen(59), "A", REJECTED);
-    assert_eq!(outcome(&dead), (Some(Step::Install), Reason::Retrying));
+    assert_eq!(outcome(&dead), (Some(install()), Reason::Retrying));
     assert_eq!(planned(&dead).requeue, Requeue::After(Duration::from_secs(1)));
     assert_eq!(step(&judged(seen(60), "A", REJECTED)), Some(Step::Refresh(Source::State)));
     assert_eq!(step(&judged(seen(60), "A", works())), Some(Step::Refresh(Source::State)));
@@ -437,7 +446,7 @@ fn a_marker_whose_token_is_nowhere_is_closed_after_its_grace() {
 fn a_secret_of_somebody_else_or_a_damaged_one_stops_everything() {
     for state in [StateRead::Foreign, StateRead::Damaged(Box::default())] {
         let observed = Observed { state, ..oauth(Some(("B", "S"))) };
-        assert_eq!(outcome(&observed), (Some(Step::Install), Reason::SecretInvalid));
+        assert_eq!(outcome(&observed), (Some(install()), Reason::SecretInvalid));
     }
 }
 
@@ -509,18 +518,14 @@ fn a_token_whose_end_has_come_is_tried_once_more() {
     assert_eq!(step(&known_before), Some(Step::Probe(Source::State)));
     let now_works = Verdict::Works { at: UPTIME, organizations: Some(vec![organization("acme")]) };
     let known_since = judged(with(oauth(None), ended), "A", now_works);
-    assert_eq!(step(&known_since), Some(Step::Install), "the platform knows better than the clock");
+    assert_eq!(step(&known_since), Some(install()), "the platform knows better than the clock");
 }
 
 #[test]
 fn a_failure_is_said_while_its_step_is_tried_again() {
     let mut observed = oauth(Some(("B", "")));
     observed.memory.fail(away("probe", access("B").digest));
-    assert_eq!(
-        outcome(&observed),
-        (Some(Step::Install), Reason::PlatformUnavailable),
-        "after a while"
-    );
+    assert_eq!(outcome(&observed), (Some(install()), Reason::PlatformUnavailable), "after a while");
     assert_eq!(planned(&observed).requeue, Requeue::After(Duration::from_secs(9)));
     let mut failure = away("probe", access("B").digest);
     failure.next = UPTIME;
@@ -564,7 +569,7 @@ fn a_token_of_the_same_chain_inherits_what_its_predecessor_was_good_for() {
     assert!(matches!(plan.report.health, Health::Usable(_)));
     observed.memory.fail(away("probe", access("A").digest));
     let plan = planned(&observed);
-    assert_eq!(plan.step, Some(Step::Install), "in use while it cannot be tried");
+    assert!(matches!(plan.step, Some(Step::Install(_))), "in use while it cannot be tried");
     assert!(matches!(plan.report.health, Health::Usable(_)));
     // A seed's pair has no predecessor.
     observed.memory.grant(Some(access("A").digest), None);

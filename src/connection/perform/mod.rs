@@ -10,13 +10,13 @@ use tracing::warn;
 
 use spending::THROTTLED;
 
-use super::decide::{self, At, OrganizationPolicy, Plan};
+use super::decide::{self, At, OrganizationPolicy};
 use super::facts::{Credentials, Observed, Origin, Problem, Read, Source, Step};
 use super::report::{Health, Report};
-use super::{Connections, Room, describe};
+use super::{Connections, Room};
 use crate::api::connection::Connection;
 use crate::api::{ConnectionStatus, ObjectKey, Reason};
-use crate::controller::{Note, Outcome, Reconcile, StepName as _};
+use crate::controller::{Note, Outcome, Reconcile, StepName as _, translate_of_credential};
 use crate::kubernetes;
 use crate::management::{Error, Remedy, organizations};
 use crate::rules::backoff;
@@ -64,17 +64,20 @@ pub async fn perform<C: Room>(
     let worked = matches!(done, Done::Learned);
     executor.note(done, name, token);
     observed.memory = executor.session.memory();
-    let plan = executor.plan_on(&mut observed);
-    let notes = std::mem::take(&mut executor.notes);
+    observed.replaced = executor.session.was_replaced();
+    observed.capabilities = executor.session.capabilities();
     executor.measure(&observed);
+    let notes = std::mem::take(&mut executor.notes);
+    // Decided once more, for the status only: the step that is named now follows from a look of its own.
+    let at = At { now: room.clock.now(), uptime: room.clock.uptime() };
+    let plan = decide::plan(&OrganizationPolicy::of(&object), &observed, at);
     if plan.step.is_some() {
-        // More is found out at once; nothing is said before.
         return Outcome { notes, worked, ..Outcome::go_on(stored) };
     }
     if !worked && !plan.report.kept {
         executor.session.looked_in_vain();
     }
-    let status = describe::status(&object, &observed, &plan.report, room.clock.now());
+    let status = decide::status(&object, &observed, &plan.report, at.now);
     Outcome { requeue: Some(plan.requeue), notes, worked, ..Outcome::done(status) }
 }
 
@@ -88,21 +91,6 @@ struct Executor<'a, C: Connection> {
 }
 
 impl<C: Connection> Executor<'_, C> {
-    /// The plan after a step. Telling the session needs no reconcile of its own.
-    fn plan_on(&self, observed: &mut Observed) -> Plan {
-        let policy = OrganizationPolicy::of(self.object);
-        let at = At { now: self.room.clock.now(), uptime: self.room.clock.uptime() };
-        let plan = decide::plan(&policy, observed, at);
-        if plan.step != Some(Step::Install) {
-            return plan;
-        }
-        self.install(observed, &plan.report);
-        observed.memory = self.session.memory();
-        observed.replaced = self.session.was_replaced();
-        observed.capabilities = self.session.capabilities();
-        decide::plan(&policy, observed, at)
-    }
-
     /// Remembers a failure, or that there is none any more.
     fn note(&self, done: Done, step: &'static str, token: String) {
         let now = self.room.clock.uptime();
@@ -148,7 +136,10 @@ impl<C: Connection> Executor<'_, C> {
             Step::Sweep => self.sweep(observed).await,
             Step::Rekey => self.rekey(observed).await,
             Step::CloseMarker => self.close_marker(observed).await,
-            Step::Install => Done::Learned,
+            Step::Install(report) => {
+                self.install(observed, &report);
+                Done::Learned
+            }
             Step::Revoke => self.revoke(observed).await,
             Step::Clean => self.clean(observed).await,
         }
@@ -363,25 +354,5 @@ fn failed(error: &Error) -> Done {
         Remedy::AgainAfter(wait) => Pause::Told(wait.unwrap_or(THROTTLED)),
         Remedy::Again | Remedy::Slowly | Remedy::OnChange => Pause::Growing,
     };
-    Done::Failed(problem(error), pause)
-}
-
-/// What an error means for a connection.
-fn problem(error: &Error) -> Problem {
-    let reason = match error {
-        Error::Throttled { .. } => Reason::RateLimited,
-        Error::MalformedCredential(_) => Reason::SecretInvalid,
-        Error::Unauthorized => Reason::Unauthorized,
-        Error::Forbidden { .. } => Reason::MissingScope,
-        Error::Withheld(_) => Reason::Retrying,
-        _ if error.is_scopes_lost() => Reason::ReauthorizationRequired,
-        Error::Unreachable { .. }
-        | Error::TimedOut { .. }
-        | Error::NotFound
-        | Error::Removed
-        | Error::Rejected { .. }
-        | Error::Unavailable { .. }
-        | Error::Undecodable { .. } => Reason::PlatformUnavailable,
-    };
-    Problem::new(reason, error.to_string())
+    Done::Failed(translate_of_credential(error), pause)
 }

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::{Done, Executor, Pause, failed, problem, state};
+use super::{Done, Executor, Pause, failed, state};
 use crate::api::Reason;
 use crate::api::connection::Connection;
 use crate::connection::decide;
 use crate::connection::facts::{Credentials, Observed, Problem, Read, Source};
-use crate::controller::Note;
+use crate::controller::{Note, translate_of_credential};
 use crate::session::token_store::{RefreshOutcome, RefreshRequest};
 
 /// How long an app that the platform does not know is left alone.
@@ -62,7 +62,9 @@ impl<C: Connection> Executor<'_, C> {
             }
             Some(RefreshOutcome::NotDone(error)) => failed(&error),
             // What became of it is looked into at once.
-            Some(RefreshOutcome::Lost(error)) => Done::Failed(problem(&error), Pause::None),
+            Some(RefreshOutcome::Lost(error)) => {
+                Done::Failed(translate_of_credential(&error), Pause::None)
+            }
             Some(RefreshOutcome::NotMarked(error)) => self.not_written(&error),
             None => Done::Failed(
                 Problem::new(Reason::Retrying, "the process is ending"),

@@ -18,12 +18,11 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 
 use super::obstacles::{in_the_way, is_foreign, unpostable};
-use super::{GRACE, ProjectDecision, SLOW, act, rest, trouble};
+use super::{Draft, GRACE, ProjectDecision, SLOW, act, rest};
 use crate::api::project::{AdoptionPolicy, Attempt, AttemptOutcome};
 use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject};
-use crate::controller::{Inputs, Requeue};
+use crate::controller::{Inputs, Requeue, Trouble, translate};
 use crate::management::{ListedProject, Status};
-use crate::project::draft::Draft;
 use crate::project::facts::{Claim, CreateRequest, Listing, Observed, Problem, Step, Unreadable};
 use crate::rules::conditions::Truth;
 use crate::rules::random;
@@ -172,7 +171,8 @@ pub(super) fn create(
         }
         Some(Ok(listing)) => listing,
         Some(Err(error)) => {
-            let (problem, requeue, stalled) = trouble(error, "listing the organization's projects");
+            let Trouble { problem, requeue, stalled } =
+                translate(error, "listing the organization's projects");
             if stalled {
                 draft.stalled(&problem);
             } else {

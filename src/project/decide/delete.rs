@@ -16,12 +16,11 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::record::{lasted, may_turn_up, was_seen};
 use super::release::{LOOK_AGAIN, blocked, going, no_credentials, release};
-use super::{ProjectDecision, SLOW, act, deletes, resolve, trouble};
+use super::{Draft, ProjectDecision, SLOW, act, deletes, resolve};
 use crate::api::project::Attempt;
 use crate::api::{ConditionType, Reason, SupabaseProject, annotations};
-use crate::controller::{Inputs, Note, Requeue};
+use crate::controller::{Inputs, Note, Requeue, Trouble, translate};
 use crate::management::{Error, Status, Withheld};
-use crate::project::draft::Draft;
 use crate::project::facts::{Observed, Problem, Release, Step};
 
 /// How long the platform may take to delete a project.
@@ -149,7 +148,8 @@ fn delete_project(
             act(Step::Delete, deleting(draft), Requeue::After(observed.transition_interval))
         }
         Some(Err(error)) => {
-            let (problem, requeue, _) = trouble(error, "looking at the project to delete");
+            let Trouble { problem, requeue, .. } =
+                translate(error, "looking at the project to delete");
             going(draft, &problem.message, requeue)
         }
     }

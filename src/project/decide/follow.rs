@@ -24,12 +24,11 @@ use super::record::{
     has_its_name, is_guarded, is_waited_for, lasted, may_turn_up, was_created, was_seen,
 };
 use super::settle::{Written, settle, stale};
-use super::{ProjectDecision, SLOW, act, rest, trouble, unchanged};
+use super::{Draft, ProjectDecision, SLOW, act, rest, unchanged};
 use crate::api::project::PowerState;
 use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject, annotations, bounds};
-use crate::controller::{Inputs, Requeue};
+use crate::controller::{Inputs, Requeue, Trouble, translate};
 use crate::management::{Error, Status};
-use crate::project::draft::Draft;
 use crate::project::facts::{ListedState, Observed, Presence, Problem, Step};
 use crate::rules::conditions::Truth;
 
@@ -134,7 +133,7 @@ fn absent(observed: &Observed, mut draft: Draft) -> ProjectDecision {
             "the credential cannot see the project; give the connection one that can",
         ),
         Some(Err(error)) => {
-            let (problem, requeue, _) = trouble(error, "looking for the project");
+            let Trouble { problem, requeue, .. } = translate(error, "looking for the project");
             draft.progressing(problem.reason, &problem.message);
             return rest(draft, requeue);
         }
@@ -375,7 +374,7 @@ fn unreadable(
         draft.progressing(Reason::WaitingForServices, "waiting for API keys and pooler");
         return rest(draft, Requeue::After(observed.transition_interval));
     }
-    let (problem, requeue, stalled) = trouble(error, "reading API keys and pooler");
+    let Trouble { problem, requeue, stalled } = translate(error, "reading API keys and pooler");
     if draft.find(ConditionType::OutputsWritten).is_some() {
         draft.set(ConditionType::OutputsWritten, Truth::No, problem.reason, &problem.message);
     }

@@ -1,12 +1,11 @@
 //! How the project's services are: when to ask, and what the answer means.
 
 use super::record::is_waited_for;
-use super::{ProjectDecision, rest, trouble};
+use super::{Draft, ProjectDecision, rest};
 use crate::api::project::ServiceStatus;
 use crate::api::{ConditionType, ProjectStatus, Reason};
-use crate::controller::{Inputs, Requeue};
+use crate::controller::{Inputs, Requeue, Trouble, translate};
 use crate::management::{Error, ServiceHealth, ServiceState, Status};
-use crate::project::draft::Draft;
 use crate::project::facts::{ListedState, Observed};
 use crate::rules::conditions::Truth;
 
@@ -48,7 +47,8 @@ pub(super) fn judge_health(
     let list = match health {
         Ok(list) => list,
         Err(error) => {
-            let (problem, requeue, _) = trouble(error, "asking for the services' health");
+            let Trouble { problem, requeue, .. } =
+                translate(error, "asking for the services' health");
             draft.set(
                 ConditionType::ServicesHealthy,
                 Truth::Unknown,

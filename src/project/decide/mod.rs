@@ -15,6 +15,7 @@
 //! The ref in the status is the hinge: before it is stored nothing but the create protocol runs, afterwards no
 //! create call is ever made for this object again.
 
+mod conclude;
 mod create;
 mod delete;
 mod follow;
@@ -25,11 +26,11 @@ mod record;
 mod release;
 mod resolve;
 mod settle;
-mod trouble;
 mod unreadable;
 
 use std::time::Duration;
 
+pub(super) use conclude::Conclusions;
 pub use create::{Candidate, candidate};
 pub(super) use delete::goes_without_looking;
 pub(super) use follow::renames;
@@ -38,22 +39,20 @@ pub(super) use obstacles::needs_no_list;
 pub(super) use password::password_is_settled;
 pub(super) use record::is_waited_for;
 pub use settle::{Written, conflict, settle};
-pub use trouble::trouble;
 pub(super) use unreadable::release as release_decision;
 
-use super::draft::Draft;
 use super::facts::{Observed, Step};
 use crate::api::project::{AttemptOutcome, DeletionPolicy};
 use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject};
-use crate::controller::{Decision, Inputs, Requeue};
+use crate::controller::{Decision, Inputs, Requeue, SLOW, StatusBuilder};
 use crate::rules::conditions::Truth;
 
 /// How long after its deadline a create call may still be delayed or its project invisible. An assumption: if it
 /// fails, the platform's refusal of a second project of one name is what protects.
 pub const GRACE: Duration = Duration::from_secs(180);
 
-/// Between looks at what only a person can change.
-const SLOW: Duration = Duration::from_secs(600);
+/// The status of a project in the making.
+pub type Draft = StatusBuilder<ProjectStatus>;
 
 /// A decision about a project.
 pub type ProjectDecision = Decision<Step, ProjectStatus>;

@@ -1,13 +1,12 @@
 //! What stands in the way of a creation on this side: a name that is taken, a Secret that is not ours, a spec that says
 //! too little. What is advised never destroys what may be the only copy of something.
 
-use super::{ProjectDecision, SLOW, rest};
+use super::{Draft, ProjectDecision, SLOW, rest};
 use crate::api::project::AdoptionPolicy;
 use crate::api::{Reason, SupabaseProject};
 use crate::controller::Requeue;
 use crate::management::ListedProject;
 use crate::outputs::Belonging;
-use crate::project::draft::Draft;
 use crate::project::facts::{FoundPassword, Observed, Problem};
 
 /// Why no create call can be made, whatever the platform says.

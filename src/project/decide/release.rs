@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use super::{ProjectDecision, rest};
+use super::{Draft, ProjectDecision, rest};
 use crate::api::{ConditionType, Reason, annotations};
 use crate::controller::{Decision, Note, Requeue};
-use crate::project::draft::Draft;
 use crate::project::facts::{Problem, Release, Step};
 use crate::rules::conditions::Truth;
 

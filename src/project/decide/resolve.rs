@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use super::create::{Candidate, candidate, doubt, name_of, patience};
 use super::release::{LOOK_AGAIN, blocked, going, no_credentials, release};
-use super::{ProjectDecision, SLOW, act, deletes, trouble};
+use super::{Draft, ProjectDecision, SLOW, act, deletes};
 use crate::api::project::AttemptOutcome;
 use crate::api::{Reason, SupabaseProject, annotations};
-use crate::controller::{Inputs, Note, Requeue};
+use crate::controller::{Inputs, Note, Requeue, Trouble, translate};
 use crate::management::{Error, Withheld};
-use crate::project::draft::Draft;
 use crate::project::facts::{Claim, Listing, Observed, Problem, Release, Step};
 
 /// How long a Retain waits for a platform that does not answer.
@@ -33,7 +32,8 @@ pub(super) fn resolve(
                 && is_passing(error)
                 && since_last_call(project, &draft, inputs) < PATIENCE =>
         {
-            let (problem, requeue, _) = trouble(error, "finding out whether a project was created");
+            let Trouble { problem, requeue, .. } =
+                translate(error, "finding out whether a project was created");
             going(draft, &problem.message, requeue)
         }
         // Nobody can look, or nobody can see everything: whoever asked for Retain is told where to look.
@@ -77,7 +77,8 @@ fn since_last_call(project: &SupabaseProject, draft: &Draft, inputs: &Inputs<'_>
 fn unable_to_delete(observed: &Observed, draft: Draft, create_name: &str) -> ProjectDecision {
     match &observed.listing {
         Some(Err(error)) if is_passing(error) => {
-            let (problem, requeue, _) = trouble(error, "finding out whether a project was created");
+            let Trouble { problem, requeue, .. } =
+                translate(error, "finding out whether a project was created");
             going(draft, &problem.message, requeue)
         }
         Some(_) | None => blocked(draft, &no_credentials(create_name), Requeue::After(LOOK_AGAIN)),

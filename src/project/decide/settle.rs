@@ -1,13 +1,13 @@
 //! The last word: what the outputs that were written, or found in order, make of the conditions.
 
+use super::Draft;
 use super::health::sick;
 use super::password::{Password, password, password_differs};
 use super::record::{has_its_name, is_guarded};
-use super::trouble;
 use crate::api::project::{Binding, OutputStatus};
 use crate::api::{ConditionType, OutputKind, Preset, Reason, SupabaseProject};
+use crate::controller::{Trouble, translate};
 use crate::management::Error;
-use crate::project::draft::Draft;
 use crate::project::facts::{Observed, Presence, Problem, Wanted};
 use crate::rules::conditions::Truth;
 
@@ -99,7 +99,10 @@ pub fn settle(
     sync(project, observed, draft);
     let sick = sick(draft).map(str::to_owned);
     match (first, sick) {
-        (None, None) => draft.ready(),
+        (None, None) => {
+            draft
+                .reached(Reason::Available, "the project can be used, and its outputs are written");
+        }
         (None, Some(message)) => draft.progressing(Reason::Degraded, &message),
         (Some(problem), _) if problem.reason == Reason::WaitingForServices => {
             draft.progressing(problem.reason, &problem.message);
@@ -125,7 +128,7 @@ fn wants_password(project: &SupabaseProject) -> bool {
 
 /// What to say while the shared list fails.
 pub(super) fn stale(error: &Error) -> Problem {
-    let (problem, ..) = trouble(error, "listing the organization's projects");
+    let Trouble { problem, .. } = translate(error, "listing the organization's projects");
     let message = format!("what is known of the project is old: {}", problem.message);
     Problem::new(problem.reason, message)
 }

@@ -4,6 +4,7 @@
 
 mod link;
 mod reading;
+mod remembered;
 mod stored;
 
 use std::sync::Arc;
@@ -11,14 +12,15 @@ use std::time::Duration;
 
 use kube::ResourceExt as _;
 
+use self::remembered::{foreign_for, hold_off, requested};
 use super::decide::{self, Candidate};
 use super::facts::{FoundPassword, Link, ListedState, Listing, Observed, Presence};
 use super::memory::Memo;
 use super::password::PasswordSecret;
 use super::versions::Item;
 use super::{Projects, reference_to};
-use crate::api::project::{AdoptionPolicy, AttemptOutcome, DeletionPolicy, PowerState};
-use crate::api::{ObjectKey, ProjectStatus, SupabaseProject, annotations};
+use crate::api::project::{AdoptionPolicy, DeletionPolicy, PowerState};
+use crate::api::{ObjectKey, ProjectStatus, SupabaseProject};
 use crate::inventory::{Inventory, Pace, WholeList};
 use crate::kubernetes::Error;
 use crate::management::{self, ProjectRef, Status};
@@ -95,35 +97,6 @@ pub(super) async fn observe(
         Some(reference) => reads.living(&mut observed, &reference).await?,
     }
     Ok(observed)
-}
-
-/// A reconcile that was asked for by annotation and has not been acknowledged.
-fn requested(project: &SupabaseProject) -> Option<String> {
-    let asked = annotations::requested(project)?;
-    let handled =
-        project.status.as_ref().and_then(|status| status.last_handled_reconcile_at.as_deref());
-    (handled != Some(asked.as_str())).then_some(asked)
-}
-
-fn hold_off(projects: &Projects, project: &SupabaseProject, memo: &Memo) -> Option<Duration> {
-    let (generation, until) = memo.refused.as_ref()?;
-    let left = until.checked_sub(projects.context.clock.uptime())?;
-    let same = *generation == project.metadata.generation && requested(project).is_none();
-    (same && !left.is_zero()).then_some(left)
-}
-
-/// For how long an open attempt of another process has been known to this one.
-fn foreign_for(projects: &Projects, project: &SupabaseProject, uid: &str) -> Duration {
-    let attempts = project.status.iter().flat_map(ProjectStatus::attempts);
-    let foreign = attempts.into_iter().any(|attempt| {
-        attempt.outcome == AttemptOutcome::Pending && attempt.process != projects.process
-    });
-    if !foreign {
-        return Duration::ZERO;
-    }
-    let now = projects.context.clock.uptime();
-    let since = projects.memory.note(uid, |memo| *memo.foreign_since.get_or_insert(now));
-    now.saturating_sub(since)
 }
 
 /// A whole list, shared with everybody who looks at it.

@@ -7,14 +7,13 @@ use secrecy::SecretString;
 use tracing::{error, warn};
 
 use super::{Done, Executor};
-use crate::api::project::{Attempt, AttemptOutcome, Credentials, Endpoints, PasswordOrigin};
-use crate::api::{ConditionType, ObjectKey, ProjectStatus, Reason, SupabaseProject, bounds};
+use crate::api::project::{Attempt, AttemptOutcome};
+use crate::api::{ObjectKey, ProjectStatus, Reason, SupabaseProject};
 use crate::controller::{Note, Outcome, Reconcile, Requeue};
 use crate::kubernetes;
 use crate::management::{self, NewProject, OrganizationSlug, Region, Rejection};
 use crate::outputs::Belonging;
 use crate::project::facts::{Claim, CreateRequest, FoundPassword, Kept};
-use crate::rules::conditions::Truth;
 use crate::rules::password;
 
 /// How long an accepted refusal keeps further create calls away, unless the spec changes.
@@ -187,14 +186,7 @@ impl Executor<'_> {
                 let status = self.close(reconcile, number, AttemptOutcome::NotSent, None).await;
                 self.platform(&error, "creating the project", status)
             }
-            Some(_) | None => {
-                let mut draft = self.draft(status);
-                draft.progressing(
-                    Reason::Confirming,
-                    "the answer to the create call was lost; finding out whether it worked takes up to five minutes",
-                );
-                Outcome::failed(draft.finish(), Requeue::Backoff)
-            }
+            Some(_) | None => self.conclude().confirming(status),
         }
     }
 
@@ -284,7 +276,7 @@ impl Executor<'_> {
                 return None;
             }
             let from = if there == base { status.clone() } else { there };
-            Some(self.claimed(from, claim, sent))
+            Some(self.conclude().claimed(from, claim, sent, self.observed))
         });
         if let Err(error) = stored.await {
             warn!(
@@ -298,52 +290,6 @@ impl Executor<'_> {
             if claim.own { ("created", Reason::Created) } else { ("adopted", Reason::Adopted) };
         let message = format!("project {} was {done}", claim.reference);
         Outcome::go_on(reconcile.stored()).telling(Note::on_the_way(how.as_str(), message))
-    }
-
-    /// A status with the ref in it.
-    fn claimed(
-        &self,
-        mut status: ProjectStatus,
-        claim: &Claim,
-        sent: Option<&str>,
-    ) -> ProjectStatus {
-        status.reference = Some(claim.reference.clone());
-        status.dashboard_url = Some(SupabaseProject::dashboard_url(&claim.reference));
-        status.organization_slug = Some(claim.organization.clone());
-        status.project_name = Some(bounds::cut(&claim.name, bounds::LONGEST_NAME));
-        if claim.region.is_some() {
-            status.region.clone_from(&claim.region);
-        }
-        let open = status.creation.iter_mut().flat_map(|creation| &mut creation.attempts);
-        for attempt in
-            open.filter(|attempt| claim.own && Some(attempt.password_digest.as_str()) == sent)
-        {
-            attempt.outcome = AttemptOutcome::Created;
-        }
-        let supplied = self.observed.usable_supplied();
-        let origin = match sent {
-            None => PasswordOrigin::Unknown,
-            Some(digest) if supplied.is_some_and(|supplied| supplied.digest == digest) => {
-                PasswordOrigin::Supplied
-            }
-            Some(_) => PasswordOrigin::Generated,
-        };
-        status.credentials =
-            Some(Credentials { password: origin, password_digest: sent.map(str::to_owned) });
-        status.endpoints = Some(Endpoints {
-            api_url: Some(SupabaseProject::api_url(&claim.reference)),
-            ..Endpoints::default()
-        });
-        if let Some(creation) = &mut status.creation {
-            creation.room = None;
-        }
-        let mut draft = self.draft(status);
-        let how = if claim.own { Reason::Created } else { Reason::Adopted };
-        draft.set(ConditionType::Provisioned, Truth::Yes, how, "");
-        if self.project.metadata.deletion_timestamp.is_none() {
-            draft.progressing(Reason::Provisioning, "waiting for the platform");
-        }
-        draft.finish()
     }
 
     /// The password Secret, if it is ours and keeps the password of this digest: looked at now.

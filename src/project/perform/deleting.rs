@@ -3,14 +3,12 @@
 use tracing::warn;
 
 use super::{Done, Executor};
-use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject};
+use crate::api::{ProjectStatus, SupabaseProject};
 use crate::controller::{Note, Outcome, Reconcile, Requeue};
 use crate::ending;
 use crate::kubernetes;
-use crate::management::{self, Rejection};
-use crate::project::decide::trouble;
-use crate::project::facts::{Problem, Release};
-use crate::rules::conditions::Truth;
+use crate::management::{self};
+use crate::project::facts::Release;
 
 impl Executor<'_> {
     pub(super) async fn delete(
@@ -41,27 +39,9 @@ impl Executor<'_> {
                 Outcome::done(status).telling(note)
             }
             Err(management::Error::NotFound | management::Error::Removed) => Outcome::done(status),
-            Err(error @ management::Error::Rejected { because: Rejection::NotReady, .. }) => {
-                let mut draft = self.draft(status);
-                draft.set(
-                    ConditionType::DeletionBlocked,
-                    Truth::Yes,
-                    Reason::RemoteRefused,
-                    &error.to_string(),
-                );
-                draft.progressing(
-                    Reason::Deleting,
-                    "the platform does not delete a project that is on its way; waiting",
-                );
-                Outcome::failed(draft.finish(), Requeue::Backoff)
-            }
             Err(error) => {
-                let (problem, requeue, _) = trouble(&error, "deleting the project");
-                let mut draft = self.draft(status);
-                let Problem { reason, message } = &problem;
-                draft.set(ConditionType::DeletionBlocked, Truth::Yes, *reason, message);
-                draft.progressing(Reason::Deleting, message);
-                Outcome::failed(draft.finish(), requeue)
+                warn!(error = &error as &dyn std::error::Error, "deleting the project failed");
+                self.conclude().not_deleted(&error, status)
             }
         }
     }
@@ -82,14 +62,11 @@ impl Executor<'_> {
             Ok(()) => Outcome::done(status),
             Err(error) if self.namespace_took_rights(&error).await => Outcome::done(status),
             Err(error) => {
-                let message = format!("the password Secret could not be seen to yet: {error}");
                 warn!(
                     error = &error as &dyn std::error::Error,
                     "the password Secret could not be seen to yet"
                 );
-                let mut draft = self.draft(status);
-                draft.set(ConditionType::DeletionBlocked, Truth::Yes, Reason::Retrying, &message);
-                Outcome::failed(draft.finish(), Requeue::Backoff)
+                self.conclude().not_released(&error, status)
             }
         }
     }

@@ -4,7 +4,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{Done, Executor};
 use crate::api::project::{Credentials, PasswordOrigin};
-use crate::api::{ProjectStatus, Reason, SupabaseProject};
+use crate::api::{ProjectStatus, SupabaseProject};
 use crate::controller::{Note, Outcome, Reconcile, Requeue};
 use crate::management;
 use crate::project::facts::{FoundPassword, PasswordSource};
@@ -68,9 +68,7 @@ impl Executor<'_> {
             || SecretString::from(password::generate(self.projects.context.random.as_ref())),
             |supplied| supplied.password.clone(),
         );
-        let mut draft = self.draft(status);
-        draft.progressing(Reason::PasswordLost, "setting a new database password");
-        let status = draft.finish();
+        let status = self.conclude().resetting_password(status);
         if let Err(error) = reconcile.write(&status).await {
             return self.kubernetes(
                 &error,

@@ -11,16 +11,14 @@ use kube::ResourceExt as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use tracing::warn;
 
-use super::decide::trouble;
-use super::draft::Draft;
-use super::facts::{Observed, Problem, Step};
+use super::decide::{Conclusions, Draft};
+use super::facts::{Observed, Step};
 use super::password::{self, PasswordSecret};
 use super::{Projects, writing};
-use crate::api::{ConditionType, ObjectKey, ProjectStatus, Reason, SupabaseProject};
+use crate::api::{ObjectKey, ProjectStatus, Reason, SupabaseProject};
 use crate::controller::{Note, Outcome, Reconcile, Requeue};
 use crate::kubernetes;
 use crate::management::{self, ProjectRef, Rejection};
-use crate::rules::conditions::{self, Truth};
 use crate::session::{ConnectionId, Session};
 
 /// How long a taken name keeps further renames away, unless the spec changes.
@@ -88,8 +86,8 @@ impl Executor<'_> {
         password::digest(&self.projects.digest_key, self.project, password.expose_secret())
     }
 
-    fn draft(&self, status: ProjectStatus) -> Draft {
-        Draft::over(self.project, status, self.projects.context.clock.now())
+    fn conclude(&self) -> Conclusions<'_> {
+        Conclusions { project: self.project, now: self.projects.context.clock.now() }
     }
 
     fn session(&self) -> Option<Session> {
@@ -103,33 +101,13 @@ impl Executor<'_> {
     /// Something on the API server's side did not work.
     fn kubernetes(&self, error: &kubernetes::Error, doing: &str, status: ProjectStatus) -> Done {
         warn!(project = %ObjectKey::of(self.project), error = error as &dyn std::error::Error, "{doing} failed");
-        let requeue = match error {
-            kubernetes::Error::Conflict | kubernetes::Error::Exists => Requeue::Backoff,
-            kubernetes::Error::NotFound
-            | kubernetes::Error::Terminating
-            | kubernetes::Error::Forbidden(_)
-            | kubernetes::Error::Invalid
-            | kubernetes::Error::TooLarge
-            | kubernetes::Error::Unreadable(_)
-            | kubernetes::Error::Unavailable(_) => {
-                let mut draft = self.draft(status);
-                draft.progressing(Reason::Retrying, &format!("{doing}: {error}"));
-                return Outcome::failed(draft.finish(), Requeue::Backoff);
-            }
-        };
-        Outcome::failed(status, requeue)
+        self.conclude().not_stored(error, doing, status)
     }
 
     /// The platform said no, or nothing.
     fn platform(&self, error: &management::Error, doing: &str, status: ProjectStatus) -> Done {
-        let (problem, requeue, stalled) = trouble(error, doing);
-        let mut draft = self.draft(status);
-        if stalled {
-            draft.stalled(&problem);
-        } else {
-            draft.progressing(problem.reason, &problem.message);
-        }
-        Outcome::failed(draft.finish(), requeue)
+        warn!(project = %ObjectKey::of(self.project), error = error as &dyn std::error::Error, "{doing} failed");
+        self.conclude().refused(error, doing, status)
     }
 
     async fn rename(&self, name: &str, status: ProjectStatus) -> Done {
@@ -162,17 +140,10 @@ impl Executor<'_> {
                 done.worked = false;
                 done
             }
-            // Not certain: the shared list will tell. A project that works goes on working under its name.
-            Err(error)
-                if conditions::is_true(&status.conditions, ConditionType::Ready.as_str()) =>
-            {
-                let (problem, requeue, _) = trouble(&error, "renaming the project");
-                let mut draft = self.draft(status);
-                let Problem { reason, message } = &problem;
-                draft.set(ConditionType::Synced, Truth::No, *reason, message);
-                Outcome::failed(draft.finish(), requeue)
+            Err(error) => {
+                warn!(project = %ObjectKey::of(self.project), error = &error as &dyn std::error::Error, "renaming failed");
+                self.conclude().not_renamed(&error, status)
             }
-            Err(error) => self.platform(&error, "renaming the project", status),
         }
     }
 

@@ -1,31 +1,60 @@
-//! PURE. The status of a project in the making: conditions are set one by one, and everything that is not touched
-//! stays as it was.
+//! PURE. The one builder of statuses, for every kind: conditions are set one by one, and everything that is not touched
+//! stays as it was. Only decisions use it.
+
+use std::fmt::Debug;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
+use serde::Serialize;
 
-use super::facts::Problem;
-use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject};
+use super::HasConditions;
+use crate::api::{ConditionType, Reason};
 use crate::rules::conditions::{self, Truth};
+
+/// The status of a kind.
+pub trait ObjectStatus: Clone + Debug + Default + PartialEq + Serialize + Send + Sync {
+    /// Its conditions.
+    fn conditions(&self) -> &Vec<Condition>;
+    /// The same, to be changed.
+    fn conditions_mut(&mut self) -> &mut Vec<Condition>;
+    /// Says which generation it speaks of.
+    fn set_observed_generation(&mut self, generation: Option<i64>);
+}
+
+/// Something that stands in the way, with the words for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The reason of the condition.
+    pub reason: Reason,
+    /// What it is and what to do, without a full stop.
+    pub message: String,
+}
+
+impl Problem {
+    /// A problem.
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into() }
+    }
+}
 
 /// A status in the making.
 #[derive(Clone, Debug)]
-pub struct Draft {
+pub struct StatusBuilder<S> {
     /// The status.
-    pub status: ProjectStatus,
+    pub status: S,
     generation: Option<i64>,
     now: Timestamp,
 }
 
-impl Draft {
+impl<S: ObjectStatus> StatusBuilder<S> {
     /// Begins with what is stored.
-    pub fn of(project: &SupabaseProject, now: Timestamp) -> Self {
-        Self::over(project, project.status.clone().unwrap_or_default(), now)
+    pub fn of<O: HasConditions<Status = S>>(object: &O, now: Timestamp) -> Self {
+        Self::over(object, object.status().cloned().unwrap_or_default(), now)
     }
 
     /// Goes on with a status that was decided.
-    pub fn over(project: &SupabaseProject, status: ProjectStatus, now: Timestamp) -> Self {
-        Self { status, generation: project.metadata.generation, now }
+    pub fn over<O: kube::Resource>(object: &O, status: S, now: Timestamp) -> Self {
+        Self { status, generation: object.meta().generation, now }
     }
 
     /// The time of the decision.
@@ -35,36 +64,25 @@ impl Draft {
 
     /// Sets a condition.
     pub fn set(&mut self, kind: ConditionType, truth: Truth, reason: Reason, message: &str) {
-        let list = &mut self.status.conditions;
         let (kind, reason) = (kind.as_str(), reason.as_str());
-        conditions::set(list, kind, truth, reason, message, self.generation, self.now);
+        let (generation, now) = (self.generation, self.now);
+        let list = self.status.conditions_mut();
+        conditions::set(list, kind, truth, reason, message, generation, now);
     }
 
     /// Removes a condition.
     pub fn remove(&mut self, kind: ConditionType) {
-        conditions::remove(&mut self.status.conditions, kind.as_str());
+        conditions::remove(self.status.conditions_mut(), kind.as_str());
     }
 
     /// Whether a condition is there and True.
     pub fn is_true(&self, kind: ConditionType) -> bool {
-        conditions::is_true(&self.status.conditions, kind.as_str())
+        conditions::is_true(self.status.conditions(), kind.as_str())
     }
 
     /// A condition, if it is there.
     pub fn find(&self, kind: ConditionType) -> Option<&Condition> {
-        conditions::find(&self.status.conditions, kind.as_str())
-    }
-
-    /// Usable.
-    pub fn ready(&mut self) {
-        self.set(
-            ConditionType::Ready,
-            Truth::Yes,
-            Reason::Available,
-            "the project can be used, and its outputs are written",
-        );
-        self.remove(ConditionType::Reconciling);
-        self.remove(ConditionType::Stalled);
+        conditions::find(self.status.conditions(), kind.as_str())
     }
 
     /// Not usable, and work or waiting goes on.
@@ -82,7 +100,7 @@ impl Draft {
         self.remove(ConditionType::Reconciling);
     }
 
-    /// As the spec wants it, without being usable: neither work nor trouble.
+    /// As the spec wants it: usable, or at rest on purpose.
     pub fn reached(&mut self, reason: Reason, message: &str) {
         self.set(ConditionType::Ready, Truth::Yes, reason, message);
         self.remove(ConditionType::Reconciling);
@@ -97,10 +115,10 @@ impl Draft {
     }
 
     /// The finished status. It speaks of the generation at hand only if `Ready` does.
-    pub fn finish(mut self) -> ProjectStatus {
-        let ready = conditions::find(&self.status.conditions, ConditionType::Ready.as_str());
+    pub fn finish(mut self) -> S {
+        let ready = conditions::find(self.status.conditions(), ConditionType::Ready.as_str());
         if ready.is_some_and(|ready| ready.observed_generation == self.generation) {
-            self.status.observed_generation = self.generation;
+            self.status.set_observed_generation(self.generation);
         }
         self.status
     }

@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::facts::{Credentials, Observed, Problem, Read, Users};
-use super::report::{Health, Report};
 use crate::api::connection::{
     AuthMode, Capability, CapabilityStatus, Connection, OrganizationStatus,
 };
 use crate::api::{ConditionType, ConnectionStatus, Reason, annotations, bounds};
-use crate::rules::conditions::{self, Truth};
+use crate::connection::facts::{Credentials, Observed, Read, Users};
+use crate::connection::report::{Health, Report};
+use crate::controller::StatusBuilder;
+use crate::rules::conditions::Truth;
 use crate::session::Ability;
 use crate::session::token_store::StateRead;
 
@@ -30,7 +31,7 @@ pub fn status<C: Connection>(
     }
     let generation = object.meta().generation;
     let consent_url = consent_url(observed, report);
-    let mut status = ConnectionStatus {
+    let status = ConnectionStatus {
         observed_generation: generation,
         last_handled_reconcile_at: annotations::requested(object)
             .or_else(|| stored.last_handled_reconcile_at.clone()),
@@ -44,11 +45,13 @@ pub fn status<C: Connection>(
         consent_url: consent_url.map(str::to_owned),
         conditions: stored.conditions.clone(),
     };
-    let mut writer = Writer { conditions: &mut status.conditions, generation, now };
-    writer.write(&report.clone().pointing_to(consent_url));
-    writer.deletion(observed.users.as_ref());
-    status
+    let mut builder = Builder::over(object, status, now);
+    write(&mut builder, &report.clone().pointing_to(consent_url));
+    deletion(&mut builder, observed.users.as_ref());
+    builder.status
 }
+
+type Builder = StatusBuilder<ConnectionStatus>;
 
 /// Where consent can be given, while it would help: the tokens are missing or dead, and nothing else stands in the way.
 fn consent_url<'a>(observed: &'a Observed, report: &Report) -> Option<&'a str> {
@@ -82,77 +85,38 @@ fn consent_url<'a>(observed: &'a Observed, report: &Report) -> Option<&'a str> {
     (writable && helps).then_some(url)
 }
 
-struct Writer<'a> {
-    conditions: &'a mut Vec<k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition>,
-    generation: Option<i64>,
-    now: Timestamp,
+/// Sets what the health of the credential says.
+fn write(builder: &mut Builder, report: &Report) {
+    match &report.health {
+        Health::Usable(_) => {
+            let message = report.remark.as_ref().map_or_else(
+                || "the platform accepts the credential".to_owned(),
+                |remark| format!("the platform accepts the credential, but: {}", remark.message),
+            );
+            builder.reached(Reason::Authenticated, &message);
+        }
+        Health::Waiting(problem) => builder.progressing(problem.reason, &problem.message),
+        Health::Stalled(problem) => builder.stalled(problem),
+    }
 }
 
-impl Writer<'_> {
-    fn set(&mut self, kind: ConditionType, truth: Truth, problem: &Problem) {
-        conditions::set(
-            self.conditions,
-            kind.as_str(),
-            truth,
-            problem.reason.as_str(),
-            &problem.message,
-            self.generation,
-            self.now,
-        );
-    }
-
-    fn remove(&mut self, kind: ConditionType) {
-        conditions::remove(self.conditions, kind.as_str());
-    }
-
-    fn write(&mut self, report: &Report) {
-        match &report.health {
-            Health::Usable(_) => {
-                let message = report.remark.as_ref().map_or_else(
-                    || "the platform accepts the credential".to_owned(),
-                    |remark| {
-                        format!("the platform accepts the credential, but: {}", remark.message)
-                    },
-                );
-                self.set(
-                    ConditionType::Ready,
-                    Truth::Yes,
-                    &Problem::new(Reason::Authenticated, message),
-                );
-                self.remove(ConditionType::Reconciling);
-                self.remove(ConditionType::Stalled);
-            }
-            Health::Waiting(problem) => {
-                self.set(ConditionType::Ready, Truth::No, problem);
-                self.set(ConditionType::Reconciling, Truth::Yes, problem);
-                self.remove(ConditionType::Stalled);
-            }
-            Health::Stalled(problem) => {
-                self.set(ConditionType::Ready, Truth::No, problem);
-                self.set(ConditionType::Stalled, Truth::Yes, problem);
-                self.remove(ConditionType::Reconciling);
-            }
-        }
-    }
-
-    fn deletion(&mut self, users: Option<&Users>) {
-        let Some(users) = users.filter(|users| users.count > 0) else {
-            self.remove(ConditionType::DeletionBlocked);
-            return;
-        };
-        let which = match (users.names.is_empty(), users.names.len() < users.count) {
-            (true, _) => String::new(),
-            (false, false) => format!(" ({})", users.names.join(", ")),
-            (false, true) => format!(" ({}, …)", users.names.join(", ")),
-        };
-        let plural = if users.count == 1 { "project uses" } else { "projects use" };
-        let message = format!(
-            "{} {plural} this connection{which}; let them refer to another one in spec.connectionRef, or wait until \
-             nobody needs them: with deletionPolicy Delete their data go with them",
-            users.count
-        );
-        self.set(ConditionType::DeletionBlocked, Truth::Yes, &Problem::new(Reason::InUse, message));
-    }
+fn deletion(builder: &mut Builder, users: Option<&Users>) {
+    let Some(users) = users.filter(|users| users.count > 0) else {
+        builder.remove(ConditionType::DeletionBlocked);
+        return;
+    };
+    let which = match (users.names.is_empty(), users.names.len() < users.count) {
+        (true, _) => String::new(),
+        (false, false) => format!(" ({})", users.names.join(", ")),
+        (false, true) => format!(" ({}, …)", users.names.join(", ")),
+    };
+    let plural = if users.count == 1 { "project uses" } else { "projects use" };
+    let message = format!(
+        "{} {plural} this connection{which}; let them refer to another one in spec.connectionRef, or wait until \
+         nobody needs them: with deletionPolicy Delete their data go with them",
+        users.count
+    );
+    builder.set(ConditionType::DeletionBlocked, Truth::Yes, Reason::InUse, &message);
 }
 
 fn organizations(stored: &ConnectionStatus, report: &Report) -> Vec<OrganizationStatus> {
