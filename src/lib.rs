@@ -11,8 +11,10 @@
 //! | [`inventory`] | the shared project lists, and who follows what on them |
 //! | [`connection`] | the room of the two connection kinds |
 //! | [`project`] | the room of `SupabaseProject`: create, follow, delete |
+//! | [`auth_config`] | the room of `SupabaseAuthConfig`: its table of fields |
 //! | [`outputs`] | pure: from the facts of a project to the data of a Secret or `ConfigMap` |
 //! | [`consent`] | a person lets the operator act for an organization: the OAuth consent flow |
+//! | [`settings`] | pure: declared settings against those of the platform, for every kind |
 //! | [`controller`] | the engine: one reconcile for every kind, its watches, events and error policy |
 //! | [`run`] | wires everything for one term of leadership |
 //! | [`leader`] | the claim to lead, which expires by itself |
@@ -29,6 +31,7 @@
 //! | [`crds`] | printing and applying the custom resource definitions |
 
 pub mod api;
+pub mod auth_config;
 pub mod connection;
 pub mod consent;
 pub mod controller;
@@ -50,6 +53,7 @@ pub mod run;
 pub mod seen;
 pub mod serving;
 pub mod session;
+pub mod settings;
 pub mod slots;
 mod tasks;
 pub mod telemetry;

@@ -24,6 +24,8 @@ const LABEL_VALUE: i64 = 63;
 /// Together with the CEL rule over all outputs that keeps labels and annotations at 65,536 characters in all.
 const ANNOTATION_VALUE: i64 = 32_768;
 const TIME: i64 = 64;
+/// The value of a parameter of Postgres.
+const PARAMETER: i64 = 128;
 
 /// The beginning of a text that somebody else gave.
 pub fn cut(text: &str, most: usize) -> String {
@@ -39,6 +41,7 @@ pub(super) fn set(schema: &mut JSONSchemaProps) {
         match name.as_str() {
             "labels" => values(property, LABEL_VALUE),
             "annotations" => values(property, ANNOTATION_VALUE),
+            "parameters" => values(property, PARAMETER),
             "selector" => selector(property),
             "conditions" => conditions(property),
             _ => {}
@@ -147,6 +150,11 @@ mod tests {
                 lacks("no maxProperties");
             }
             Some("string" | "array" | "object" | "integer" | "boolean") => {}
+            None if schema.x_kubernetes_int_or_string == Some(true) => {
+                if schema.max_length.is_none() {
+                    lacks("no maxLength");
+                }
+            }
             other => lacks(&format!("of the type {other:?}")),
         }
         for (name, property) in schema.properties.iter().flatten() {
@@ -180,10 +188,17 @@ mod tests {
         assert!(found.is_empty(), "{found:#?}");
     }
 
-    /// Characters that a value may have at most, the names of fields and the marks of JSON included.
+    /// Bytes of a text: a pattern that lists what is allowed allows ASCII only.
+    fn bytes(schema: &JSONSchemaProps) -> i64 {
+        let pattern = schema.pattern.as_deref();
+        let ascii = pattern.is_some_and(|pattern| !pattern.contains("[^"));
+        schema.max_length.unwrap_or(64) * if ascii { 1 } else { 4 }
+    }
+
+    /// Bytes that a value may have at most, the names of fields and the marks of JSON included.
     fn most(schema: &JSONSchemaProps) -> i64 {
         match schema.type_.as_deref() {
-            Some("string") => schema.max_length.unwrap_or(64) + 2,
+            Some("string") => bytes(schema) + 2,
             Some("array") => {
                 let Some(JSONSchemaPropsOrArray::Schema(item)) = &schema.items else {
                     panic!("an array of what?")
@@ -194,9 +209,13 @@ mod tests {
                 let fields = schema.properties.iter().flatten();
                 let fields: i64 = fields
                     .map(|(name, property)| {
-                        // Bounded together, not one by one.
-                        let shared = name == "labels" || name == "annotations";
-                        let value = if shared { 64 * 6 } else { most(property) };
+                        let value = match name.as_str() {
+                            // Bounded together, not one by one.
+                            "labels" | "annotations" => 64 * 6,
+                            // By a rule, their names are short.
+                            "parameters" => 64 * (63 + 4 * PARAMETER + 6),
+                            _ => most(property),
+                        };
                         value + i64::try_from(name.len()).unwrap() + 4
                     })
                     .sum();
@@ -216,10 +235,10 @@ mod tests {
     fn no_spec_holds_more_than_half_a_mebibyte() {
         for kind in kinds() {
             let (_, spec) = parts(&kind).remove(0);
-            // A character has four bytes at most.
             let outputs = spec.properties.as_ref().unwrap().contains_key("outputs");
             let shared = if outputs { LABELS_AND_ANNOTATIONS } else { 0 };
-            let bytes = 4 * (most(&spec) + shared);
+            // A character has four bytes at most.
+            let bytes = most(&spec) + 4 * shared;
             assert!(bytes <= 512 * 1024, "{kind}: {bytes} bytes");
         }
     }

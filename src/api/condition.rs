@@ -19,6 +19,8 @@ pub enum ConditionType {
     ServicesHealthy,
     /// What the spec declares equals what the platform has.
     Synced,
+    /// The project that the settings are for is there and active.
+    ProjectReady,
     /// Every output is there and current.
     OutputsWritten,
     /// The object is kept on purpose although its deletion was asked for; absent otherwise.
@@ -36,6 +38,7 @@ impl ConditionType {
             Self::Provisioned => "Provisioned",
             Self::ServicesHealthy => "ServicesHealthy",
             Self::Synced => "Synced",
+            Self::ProjectReady => "ProjectReady",
             Self::OutputsWritten => "OutputsWritten",
             Self::DeletionBlocked => "DeletionBlocked",
         }
@@ -151,6 +154,26 @@ reasons! {
     InSync,
     /// A declared value differs and could not be applied.
     OutOfSync,
+    /// A declared setting differs and is about to be written.
+    Differs,
+    /// A setting was changed by somebody else and is left so by policy.
+    Reported,
+    /// The platform accepted a setting; it is not in force yet.
+    Pending,
+    /// A setting was set back three times within a day and does not hold.
+    NotHolding,
+    /// The credential may not read or write a declared setting.
+    CapabilityUnavailable,
+    /// The platform refused the value of a setting.
+    Refused,
+    /// A Secret that a setting takes its value from, or the key in it, is missing.
+    SecretMissing,
+    /// Declared settings could not be read yet.
+    NotRead,
+    /// The project that the settings are for does not exist.
+    ProjectNotFound,
+    /// The project that the settings are for is not active; its own conditions say why.
+    ProjectNotReady,
     /// The database password is not known.
     PasswordUnknown,
     /// The Secret with the database password was lost or edited.

@@ -4,7 +4,9 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt as _;
 
 use super::project::ConnectionKind;
-use super::{ClusterSupabaseConnection, ObjectKey, SupabaseConnection, SupabaseProject};
+use super::{
+    ClusterSupabaseConnection, ObjectKey, SupabaseAuthConfig, SupabaseConnection, SupabaseProject,
+};
 
 /// A kind of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -15,12 +17,18 @@ pub enum Kind {
     SupabaseConnection,
     /// A connection of the whole cluster.
     ClusterSupabaseConnection,
+    /// The Auth settings of a project.
+    SupabaseAuthConfig,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 3] =
-        [Self::SupabaseProject, Self::SupabaseConnection, Self::ClusterSupabaseConnection];
+    pub const ALL: [Self; 4] = [
+        Self::SupabaseProject,
+        Self::SupabaseConnection,
+        Self::ClusterSupabaseConnection,
+        Self::SupabaseAuthConfig,
+    ];
 
     /// The text in the `kind` field, and in logs and metrics.
     pub const fn as_str(self) -> &'static str {
@@ -28,13 +36,14 @@ impl Kind {
             Self::SupabaseProject => "SupabaseProject",
             Self::SupabaseConnection => "SupabaseConnection",
             Self::ClusterSupabaseConnection => "ClusterSupabaseConnection",
+            Self::SupabaseAuthConfig => "SupabaseAuthConfig",
         }
     }
 
     /// Whether its objects are in no namespace. A namespaced install does without such kinds.
     pub const fn is_cluster_wide(self) -> bool {
         match self {
-            Self::SupabaseProject | Self::SupabaseConnection => false,
+            Self::SupabaseProject | Self::SupabaseConnection | Self::SupabaseAuthConfig => false,
             Self::ClusterSupabaseConnection => true,
         }
     }
@@ -45,6 +54,7 @@ impl Kind {
             Self::SupabaseProject => SupabaseProject::crd(),
             Self::SupabaseConnection => SupabaseConnection::crd(),
             Self::ClusterSupabaseConnection => ClusterSupabaseConnection::crd(),
+            Self::SupabaseAuthConfig => SupabaseAuthConfig::crd(),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! room changes for one reason: what we promise to users. `crds/*.yaml` is generated from here.
 #![expect(clippy::doc_markdown, reason = "kubectl explain prints these descriptions as plain text")]
 
+pub mod auth_config;
 pub mod bounds;
 pub mod condition;
 pub mod connection;
@@ -11,6 +12,7 @@ pub mod kinds;
 pub mod output;
 pub mod project;
 pub mod reference;
+pub mod settings;
 pub mod status;
 mod words;
 
@@ -18,6 +20,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
 
+pub use auth_config::{AuthConfigStatus, SupabaseAuthConfig, SupabaseAuthConfigSpec};
 pub use condition::{ConditionType, Reason};
 pub use connection::{
     ClusterSupabaseConnection, ClusterSupabaseConnectionSpec, ConnectionStatus, SupabaseConnection,
@@ -221,6 +224,9 @@ mod tests {
         assert!(found.is_empty(), "{found:#?}");
     }
 
+    /// Lists in which order means something.
+    const ORDERED: [&str; 2] = [".schemas", ".extraSearchPath"];
+
     /// Lists of texts in which order means nothing are sets, so that several people can add to them by server-side apply.
     #[test]
     fn lists_of_texts_are_sets() {
@@ -233,7 +239,9 @@ mod tests {
             // Types of Kubernetes are as Kubernetes has them.
             if item.type_.as_deref() == Some("string") && !path.contains(".selector.") {
                 sets += 1;
-                if schema.x_kubernetes_list_type.as_deref() != Some("set") {
+                let ordered = ORDERED.iter().any(|list| path.ends_with(list));
+                let kind = if ordered { "atomic" } else { "set" };
+                if schema.x_kubernetes_list_type.as_deref() != Some(kind) {
                     found.push(path.to_owned());
                 }
             }

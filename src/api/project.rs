@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::output::Output;
 use super::reference::SecretKeyRef;
+use super::settings::{
+    DataApi, DriftPolicy, ManagementPolicy, NetworkRestrictions, Parameters, ParametersRestart,
+};
 pub use super::status::{
     Attempt, AttemptOutcome, Binding, Creation, Credentials, Endpoints, OutputStatus,
     PasswordOrigin, ProjectStatus, ServiceStatus,
@@ -80,6 +83,7 @@ pub use super::status::{
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!(has(self.region) && has(self.regionGroup))").message("set only one of region and regionGroup"))]
 #[x_kube(validation = Rule::new("has(self.region) || has(self.regionGroup) || (has(self.adoption) && self.adoption.policy == 'AdoptOnly')").message("set region or regionGroup: a project can only be created somewhere"))]
+#[x_kube(validation = Rule::new("self.managementPolicy != 'Observe' || (has(self.adoption) && has(self.adoption.ref) && self.deletionPolicy == 'Retain')").message("managementPolicy Observe needs adoption.ref and deletionPolicy Retain: what is only observed is neither created nor deleted"))]
 pub struct SupabaseProjectSpec {
     /// The connection whose credential is used.
     pub connection_ref: ConnectionRef,
@@ -116,6 +120,14 @@ pub struct SupabaseProjectSpec {
     /// Whether a project that exists already may be taken over.
     #[serde(default)]
     pub adoption: Adoption,
+    /// Full (the default) reads and writes; Observe only reads, and reports every difference. It needs adoption.ref and
+    /// deletionPolicy Retain.
+    #[serde(default)]
+    pub management_policy: ManagementPolicy,
+    /// What happens to a declared setting that somebody else changes: Correct (the default) sets it back, Report leaves
+    /// and reports it.
+    #[serde(default)]
+    pub drift_policy: DriftPolicy,
     /// What happens to the project on the platform when this object is deleted.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
@@ -125,6 +137,9 @@ pub struct SupabaseProjectSpec {
     /// The project's database.
     #[serde(default)]
     pub database: Database,
+    /// The REST and GraphQL interface to the database. What is absent is left as it is.
+    #[serde(default, rename = "dataAPI", skip_serializing_if = "Option::is_none")]
+    pub data_api: Option<DataApi>,
     /// The Secrets and ConfigMaps to write. Absent: one Secret, named after this object with the suffix
     /// -supabase, with the preset Env. An empty list writes none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -248,6 +263,23 @@ pub struct Database {
     /// The password of the role postgres.
     #[serde(default)]
     pub password: Password,
+    /// Whether Postgres takes connections with TLS only. Changing it may restart the database. Absent: left as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssl_enforcement: Option<bool>,
+    /// From where the database can be reached. Absent: left as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network_restrictions: Option<NetworkRestrictions>,
+    /// Parameters of Postgres, such as statement_timeout: 8s or max_connections: 120. Parameters that are not named are
+    /// left as they are; one that is taken out of this list goes back to its default. Truth values are written "true"
+    /// and "false".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxProperties" = 64))]
+    #[x_kube(validation = Rule::new("self.all(name, name.size() <= 63 && name.matches('^[a-z][a-z0-9_.]*$'))").message("a parameter's name has lower-case letters, digits, '_' and '.', begins with a letter, and has at most 63 characters"))]
+    pub parameters: Option<Parameters>,
+    /// Whether changed parameters may restart the database: Never (when absent) leaves parameters that need it until
+    /// the next restart, IfRequired restarts it for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parameters_restart: Option<ParametersRestart>,
 }
 
 /// Where the database password comes from. It is kept in the Secret `<name>-supabase-password`.

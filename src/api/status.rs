@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::output::OutputKind;
+use super::settings::{Applied, Drift};
 
 /// What is known of a project.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize, KubeSchema)]
@@ -77,6 +78,19 @@ pub struct ProjectStatus {
     /// The record of creating the project.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub creation: Option<Creation>,
+    /// The settings that this object has put on the platform.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["path".into()]))]
+    #[schemars(length(max = 128))]
+    pub applied: Vec<Applied>,
+    /// The declared settings that the platform does not have as declared, 32 at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["path".into()]))]
+    #[schemars(length(max = 32))]
+    pub drift: Vec<Drift>,
+    /// How many declared settings the platform does not have as declared; absent when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift_count: Option<i64>,
     /// Ready, Reconciling, Stalled, ConnectionReady, Provisioned, ServicesHealthy, Synced, OutputsWritten and
     /// DeletionBlocked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -11,7 +11,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 pub(super) const NAME: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
 
 /// Every pattern, and what it allows.
-const WORDS: [(&str, &str); 8] = [
+const WORDS: [(&str, &str); 12] = [
     (
         NAME,
         "a name has lower-case letters, digits, '-' and '.', and begins and ends with a letter or a digit",
@@ -35,6 +35,13 @@ const WORDS: [(&str, &str); 8] = [
         r"^[a-z0-9-]+$",
         "a region has lower-case letters, digits and '-', such as eu-central-1; a group of regions is americas, emea or apac",
     ),
+    (
+        r"^[0-9A-Fa-f.:]+/[0-9]{1,3}$",
+        "a network is an address, a slash and a length, such as 203.0.113.0/24 or 2001:db8::/32",
+    ),
+    (r"^[^,\s]+$", "a schema has neither commas nor spaces in its name here"),
+    (r"^[^,]+$", "an address has no comma"),
+    (r"^[^@\s]+@[^@\s]+$", "an address of mail has one '@' and no spaces"),
 ];
 
 /// Puts the words to all patterns below.

@@ -16,11 +16,12 @@ pub struct Requests([ReconcileRequests; Kind::ALL.len()]);
 impl Requests {
     /// Those of one kind.
     pub const fn of(&self, kind: Kind) -> &ReconcileRequests {
-        let [project, connection, cluster_connection] = &self.0;
+        let [project, connection, cluster_connection, auth_config] = &self.0;
         match kind {
             Kind::SupabaseProject => project,
             Kind::SupabaseConnection => connection,
             Kind::ClusterSupabaseConnection => cluster_connection,
+            Kind::SupabaseAuthConfig => auth_config,
         }
     }
 

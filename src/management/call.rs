@@ -37,6 +37,26 @@ pub enum Endpoint {
     Pooler,
     /// `PATCH /v1/projects/{ref}/database/password`
     ChangePassword,
+    /// `GET /v1/projects/{ref}/ssl-enforcement`
+    SslEnforcement,
+    /// `PUT /v1/projects/{ref}/ssl-enforcement`
+    SetSslEnforcement,
+    /// `GET /v1/projects/{ref}/network-restrictions`
+    NetworkRestrictions,
+    /// `POST /v1/projects/{ref}/network-restrictions/apply`
+    RestrictNetworks,
+    /// `GET /v1/projects/{ref}/postgrest`
+    DataApi,
+    /// `PATCH /v1/projects/{ref}/postgrest`
+    ChangeDataApi,
+    /// `GET /v1/projects/{ref}/config/database/postgres`
+    Parameters,
+    /// `PUT /v1/projects/{ref}/config/database/postgres`
+    ReplaceParameters,
+    /// `GET /v1/projects/{ref}/config/auth`
+    AuthConfig,
+    /// `PATCH /v1/projects/{ref}/config/auth`
+    ChangeAuthConfig,
     /// `POST /v1/oauth/token`
     Token,
     /// `POST /v1/oauth/revoke`
@@ -55,7 +75,17 @@ impl Endpoint {
             | Self::Health
             | Self::ApiKeys
             | Self::Pooler
-            | Self::ChangePassword => true,
+            | Self::ChangePassword
+            | Self::SslEnforcement
+            | Self::SetSslEnforcement
+            | Self::NetworkRestrictions
+            | Self::RestrictNetworks
+            | Self::DataApi
+            | Self::ChangeDataApi
+            | Self::Parameters
+            | Self::ReplaceParameters
+            | Self::AuthConfig
+            | Self::ChangeAuthConfig => true,
             Self::Organizations
             | Self::OrganizationProjects
             | Self::CreateProject
@@ -65,7 +95,7 @@ impl Endpoint {
     }
 
     /// Every endpoint.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 24] = [
         Self::Organizations,
         Self::OrganizationProjects,
         Self::CreateProject,
@@ -78,6 +108,16 @@ impl Endpoint {
         Self::ApiKeys,
         Self::Pooler,
         Self::ChangePassword,
+        Self::SslEnforcement,
+        Self::SetSslEnforcement,
+        Self::NetworkRestrictions,
+        Self::RestrictNetworks,
+        Self::DataApi,
+        Self::ChangeDataApi,
+        Self::Parameters,
+        Self::ReplaceParameters,
+        Self::AuthConfig,
+        Self::ChangeAuthConfig,
         Self::Token,
         Self::Revoke,
     ];
@@ -97,6 +137,16 @@ impl Endpoint {
             Self::ApiKeys => "list_api_keys",
             Self::Pooler => "get_pooler",
             Self::ChangePassword => "change_password",
+            Self::SslEnforcement => "get_ssl_enforcement",
+            Self::SetSslEnforcement => "set_ssl_enforcement",
+            Self::NetworkRestrictions => "get_network_restrictions",
+            Self::RestrictNetworks => "apply_network_restrictions",
+            Self::DataApi => "get_data_api",
+            Self::ChangeDataApi => "update_data_api",
+            Self::Parameters => "get_postgres_config",
+            Self::ReplaceParameters => "replace_postgres_config",
+            Self::AuthConfig => "get_auth_config",
+            Self::ChangeAuthConfig => "update_auth_config",
             Self::Token => "refresh_token",
             Self::Revoke => "revoke_authorization",
         }
@@ -110,15 +160,37 @@ impl Endpoint {
             | Self::Project
             | Self::Health
             | Self::ApiKeys
-            | Self::Pooler => Method::GET,
+            | Self::Pooler
+            | Self::SslEnforcement
+            | Self::NetworkRestrictions
+            | Self::DataApi
+            | Self::Parameters
+            | Self::AuthConfig => Method::GET,
             Self::CreateProject
             | Self::PauseProject
             | Self::RestoreProject
+            | Self::RestrictNetworks
             | Self::Token
             | Self::Revoke => Method::POST,
-            Self::RenameProject | Self::ChangePassword => Method::PATCH,
+            Self::SetSslEnforcement | Self::ReplaceParameters => Method::PUT,
+            Self::RenameProject
+            | Self::ChangePassword
+            | Self::ChangeDataApi
+            | Self::ChangeAuthConfig => Method::PATCH,
             Self::DeleteProject => Method::DELETE,
         }
+    }
+
+    /// Whether it changes declared settings: a refusal speaks of their values.
+    pub const fn changes_settings(self) -> bool {
+        matches!(
+            self,
+            Self::SetSslEnforcement
+                | Self::RestrictNetworks
+                | Self::ChangeDataApi
+                | Self::ReplaceParameters
+                | Self::ChangeAuthConfig
+        )
     }
 
     /// Whether it only reads, and may be repeated at will.

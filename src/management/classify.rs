@@ -24,7 +24,12 @@ pub(super) fn refusal(endpoint: Endpoint, status: u16, headers: &HeaderMap, body
         401 | 403 if remote.says("does not support oauth access") => {
             Error::Forbidden { missing: Vec::new(), reason: Forbidden::NotForOAuth }
         }
-        401 if remote.says("custom smtp required") => {
+        400..=499 if endpoint.changes_settings() && of_a_plan(&remote) => {
+            Error::Rejected { status, because: Rejection::PaymentRequired }
+        }
+        401 if remote.says("custom smtp required")
+            || (endpoint == Endpoint::ChangeAuthConfig && remote.says("required to configure")) =>
+        {
             Error::Rejected { status, because: Rejection::SmtpRequired }
         }
         400..=499 if remote.says("failed to retrieve scopes") => {
@@ -76,9 +81,20 @@ fn rejection(endpoint: Endpoint, status: u16, remote: &Remote) -> Rejection {
         Rejection::NotReady
     } else if endpoint == Endpoint::CreateProject || endpoint == Endpoint::RenameProject {
         invalid_field(remote)
+    } else if endpoint.changes_settings() && matches!(status, 400 | 422) {
+        Rejection::InvalidField(None)
     } else {
         Rejection::Unknown
     }
+}
+
+/// What a plan does not include is told with several statuses.
+fn of_a_plan(remote: &Remote) -> bool {
+    remote.says("pro plan")
+        || remote.says("enterprise plan")
+        || remote.says("free tier")
+        || remote.says("free plan")
+        || remote.says("upgrade your plan")
 }
 
 fn weak_password(endpoint: Endpoint, remote: &Remote) -> bool {
@@ -204,6 +220,50 @@ mod tests {
         // Without the server's clock it is not known how far off that is.
         let seen = refusal(Endpoint::ApiKeys, 429, &HeaderMap::new(), body.as_bytes());
         assert_eq!(seen, Error::Throttled { retry_after: None });
+    }
+
+    #[test]
+    fn refused_settings_are_told_apart_and_never_laid_at_the_token() {
+        let hibp = "Configuring leaked password protection via HaveIBeenPwned.org is available on Pro Plans and up.";
+        let templates = "Email template modification is not available for free tier projects using the default email \
+            provider. Please upgrade your plan or configure a custom SMTP provider.";
+        let hooks = "Auth Hooks can only be configured on Team or Enterprise Plans";
+        for (endpoint, status, message, because) in [
+            (Endpoint::ChangeAuthConfig, 402, hibp, Rejection::PaymentRequired),
+            (Endpoint::ChangeAuthConfig, 400, templates, Rejection::PaymentRequired),
+            (Endpoint::ChangeAuthConfig, 401, hooks, Rejection::PaymentRequired),
+            (Endpoint::ChangeAuthConfig, 403, hooks, Rejection::PaymentRequired),
+            (Endpoint::ChangeAuthConfig, 401, SMTP, Rejection::SmtpRequired),
+            (
+                Endpoint::ChangeAuthConfig,
+                401,
+                "SMTP_HOST is required to configure SMTP_USER",
+                Rejection::SmtpRequired,
+            ),
+            (
+                Endpoint::ChangeAuthConfig,
+                400,
+                "smtp_port: Invalid input: expected string, received number",
+                Rejection::InvalidField(None),
+            ),
+            (
+                Endpoint::ReplaceParameters,
+                422,
+                "max_connections: Too big",
+                Rejection::InvalidField(None),
+            ),
+            (
+                Endpoint::SetSslEnforcement,
+                400,
+                "Project must be active and healthy.",
+                Rejection::NotReady,
+            ),
+        ] {
+            let seen = meaning(endpoint, status, message);
+            assert_eq!(seen, rejected(status, because), "{message}");
+        }
+        let dead = meaning(Endpoint::ChangeAuthConfig, 401, "Unauthorized");
+        assert_eq!(dead, Error::Unauthorized);
     }
 
     #[test]

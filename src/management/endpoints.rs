@@ -187,7 +187,7 @@ pub fn change_password(reference: &ProjectRef, password: &SecretString) -> Call<
         .with_body(json(&Change { password: password.expose_secret() }))
 }
 
-fn of_project<T>(
+pub(super) fn of_project<T>(
     endpoint: Endpoint,
     reference: &ProjectRef,
     below: &str,

@@ -16,6 +16,7 @@ mod network;
 mod oauth;
 mod remote;
 mod sending;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod transport;
@@ -35,9 +36,14 @@ pub use network::{BadProxy, Network, NetworkError, Proxy};
 pub use oauth::{
     Authorization, DASHBOARD_ORIGIN, OAuthApp, TokenGrant, exchange_code, refresh_token, revoke,
 };
+pub use settings::{
+    auth_config, change_auth_config, change_data_api, data_api, network_restrictions, parameters,
+    replace_parameters, restrict_networks, set_ssl_enforcement, shown_digest, ssl_enforcement,
+};
 pub use transport::{Connection, Limits, Sent, Transport, TransportError, TransportKind};
 pub use wire::{
-    ApiKey, CreatedProject, Database, KeyKind, ListedProject, Organization, OrganizationSlug,
-    PoolMode, PoolerEntry, Project, ProjectPage, ProjectRef, Service, ServiceHealth, ServiceState,
-    Status, UnreadableProject,
+    ApiKey, Change, CreatedProject, DataApi, Database, Given, KeyKind, ListedProject,
+    NetworkRestrictions, Organization, OrganizationSlug, PoolMode, PoolerEntry, Project,
+    ProjectPage, ProjectRef, Service, ServiceHealth, ServiceState, Setting, Settings,
+    SslEnforcement, Status, UnreadableProject,
 };

@@ -8,6 +8,7 @@ mod observe;
 mod password;
 mod perform;
 pub mod refs;
+pub mod settings;
 #[cfg(test)]
 mod tests;
 mod versions;

@@ -47,6 +47,16 @@ impl Ability {
             | Endpoint::RestoreProject
             | Endpoint::Health
             | Endpoint::ChangePassword
+            | Endpoint::SslEnforcement
+            | Endpoint::SetSslEnforcement
+            | Endpoint::NetworkRestrictions
+            | Endpoint::RestrictNetworks
+            | Endpoint::DataApi
+            | Endpoint::ChangeDataApi
+            | Endpoint::Parameters
+            | Endpoint::ReplaceParameters
+            | Endpoint::AuthConfig
+            | Endpoint::ChangeAuthConfig
             | Endpoint::Token
             | Endpoint::Revoke => None,
         }

@@ -148,6 +148,16 @@ fn arrows_run_one_way() {
 }
 
 #[test]
+fn settings_stand_on_values_only() {
+    let mut wrong = Vec::new();
+    // `management` gives it the errors that it judges, and nothing to call.
+    wrong.extend(only("settings/", &["settings", "api", "rules", "management"]));
+    wrong.extend(only("auth_config/", &["auth_config", "settings", "api", "rules", "management"]));
+    wrong.extend(only("project/settings/", &["project", "settings", "api", "rules", "management"]));
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
 fn the_outside_knows_no_kubernetes() {
     let wrong: Vec<_> = sources()
         .into_iter()
@@ -165,6 +175,9 @@ fn decisions_outputs_rules_and_types_are_pure() {
             || path.starts_with("rules/")
             || path.starts_with("outputs/")
             || path.contains("/decide")
+            || path.starts_with("settings/")
+            || path.starts_with("auth_config/")
+            || path.starts_with("project/settings/")
     };
     let effects = [
         ".await",
@@ -210,6 +223,11 @@ fn observing_writes_nothing() {
         "pause_project",
         "restore_project",
         "change_password",
+        "set_ssl_enforcement",
+        "restrict_networks",
+        "change_data_api",
+        "replace_parameters",
+        "change_auth_config",
         "refresh_token(",
     ];
     let (mut wrong, mut looked) = (Vec::new(), 0);

@@ -147,7 +147,7 @@ fn the_chart_holds_files_only_and_its_kinds_are_those_of_the_repository() {
             .collect()
     };
     let ours = texts(repository().join("crds"));
-    assert_eq!(ours.len(), 3);
+    assert_eq!(ours.len(), 4);
     assert!(
         ours == texts(chart().join("files/crds")),
         "the chart's copies of the CRDs are stale: run 'make crds'"
@@ -164,7 +164,7 @@ async fn older_clusters_get_no_field_that_they_do_not_know() {
             let text = succeed(command).await;
             let objects = strict(&text).unwrap();
             let crds = of_kind(&objects, "CustomResourceDefinition");
-            assert_eq!(crds.len(), 3);
+            assert_eq!(crds.len(), 4);
             assert_eq!(text.contains("selectableFields"), selectable, "{helm}, {version}");
         }
     }

@@ -31,6 +31,7 @@ mod process;
 mod readme;
 #[cfg(test)]
 mod schema;
+mod schema_settings;
 #[cfg(test)]
 mod stories;
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod names;
 mod organization;
 mod pooler;
 mod project;
+mod settings;
 mod status;
 
 pub use health::{Service, ServiceHealth, ServiceState};
@@ -22,6 +23,9 @@ pub use pooler::{PoolMode, PoolerEntry};
 pub use project::{
     CreatedProject, Database, ListedProject, Project, ProjectPage, UnreadableProject,
 };
+pub use settings::{
+    Change, DataApi, Given, NetworkRestrictions, Setting, Settings, SslEnforcement, is_secret,
+};
 pub use status::Status;
 
 pub(super) use clear::Clear;
@@ -31,6 +35,8 @@ pub(super) use names::word;
 pub(super) use organization::organizations;
 pub(super) use pooler::pooler;
 pub(super) use project::{created_project, project, project_page, stub};
+
+pub(super) use settings::{data_api, network_restrictions, settings, ssl_enforcement};
 
 /// A body that is not what it must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

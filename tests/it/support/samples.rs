@@ -49,6 +49,16 @@ pub fn cluster_connection(name: &str) -> Sample {
     connection("ClusterSupabaseConnection", name, &token_auth())
 }
 
+/// Auth settings of a project, that declare none.
+pub fn auth_config(name: &str, project: &str) -> Sample {
+    Sample(json!({
+        "apiVersion": "supabase-operator.dev/v1alpha1",
+        "kind": "SupabaseAuthConfig",
+        "metadata": {"name": name},
+        "spec": {"projectRef": {"name": project}},
+    }))
+}
+
 /// A Secret with these keys.
 pub fn secret(name: &str, data: &[(&str, &str)]) -> Sample {
     let data: serde_json::Map<_, _> =
