@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::auth::{AfterRefusal, SecretsShown};
 use crate::project::Status;
 
 /// How the simulated platform behaves.
@@ -39,6 +40,24 @@ pub struct Config {
     pub password_lag: Duration,
     /// From a settings change to its being applied (network restrictions, SSL enforcement).
     pub settings_lag: Duration,
+    /// From a change of those Auth settings that come late to their being in force.
+    pub auth_lag: Duration,
+    /// What the keys of the late ones start with.
+    pub auth_late: Vec<&'static str>,
+    /// How the secrets of Auth read back.
+    pub auth_secrets: SecretsShown,
+    /// What a refused change of Auth settings leaves behind.
+    pub auth_after_refusal: AfterRefusal,
+    /// The status of a refused hook (not reported).
+    pub hook_gate_status: u16,
+    /// Whether the additional client ids of Apple and Google end up in the first one.
+    pub fold_client_ids: bool,
+    /// Whether SSL enforcement can be configured at all.
+    pub ssl_supported: bool,
+    /// Whether a change of SSL enforcement restarts the database.
+    pub ssl_restarts: bool,
+    /// Whether the Data API's search path comes back with a space behind each comma.
+    pub spaced_lists: bool,
     /// When set, free projects pause by themselves so long after becoming active.
     pub spontaneous_pause: Option<Duration>,
     /// Whether a second project of the same name is refused within an organization.
@@ -209,6 +228,15 @@ impl Default for Config {
             get_visibility_lag: Duration::ZERO,
             password_lag: seconds(5),
             settings_lag: seconds(5),
+            auth_lag: seconds(60),
+            auth_late: vec!["oauth_server_"],
+            auth_secrets: SecretsShown::Digest,
+            auth_after_refusal: AfterRefusal::TheRest,
+            hook_gate_status: 402,
+            fold_client_ids: true,
+            ssl_supported: true,
+            ssl_restarts: true,
+            spaced_lists: true,
             spontaneous_pause: None,
             names_unique: true,
             deleted_names_held: true,
@@ -253,6 +281,7 @@ impl Config {
             removed_visible: millis(400),
             password_lag: millis(300),
             settings_lag: millis(300),
+            auth_lag: millis(600),
             ..Self::default()
         }
     }
@@ -272,6 +301,7 @@ impl Config {
             removed_visible: none,
             password_lag: none,
             settings_lag: none,
+            auth_lag: none,
             ..Self::default()
         }
     }

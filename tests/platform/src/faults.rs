@@ -22,6 +22,8 @@ pub struct Fault {
     pub times: u32,
     /// Whether the request takes effect all the same.
     pub applied: bool,
+    /// Where the request takes effect: the fields of its body that do, or all.
+    pub keeps: Option<Vec<String>>,
     /// What happens.
     pub kind: FaultKind,
 }
@@ -93,6 +95,7 @@ impl Fault {
             skip: 0,
             times: 1,
             applied,
+            keeps: None,
             kind,
         }
     }
@@ -118,6 +121,14 @@ impl Fault {
         self
     }
 
+    /// Only these fields of the body take effect, whatever the client sees.
+    #[must_use]
+    pub fn keeping(mut self, keys: &[&str]) -> Self {
+        self.applied = true;
+        self.keeps = Some(keys.iter().map(|key| (*key).to_owned()).collect());
+        self
+    }
+
     fn matches(&self, method: &Method, path: &str) -> bool {
         self.method.as_ref().is_none_or(|wanted| wanted == method)
             && glob(self.path.as_bytes(), path.as_bytes())
@@ -133,6 +144,7 @@ pub(crate) struct Script(Vec<Fault>);
 pub(crate) struct Hit {
     pub(crate) kind: FaultKind,
     pub(crate) applied: bool,
+    pub(crate) keeps: Option<Vec<String>>,
 }
 
 impl Script {
@@ -159,7 +171,8 @@ impl Script {
             return None;
         }
         fault.times = fault.times.saturating_sub(1);
-        let hit = Hit { kind: fault.kind.clone(), applied: fault.applied };
+        let hit =
+            Hit { kind: fault.kind.clone(), applied: fault.applied, keeps: fault.keeps.clone() };
         if fault.times == 0 {
             self.0.remove(index);
         }

@@ -106,6 +106,8 @@ pub enum Effect {
         reference: String,
         /// Which setting, such as `ssl-enforcement`.
         setting: &'static str,
+        /// The fields that took effect, by name; never their values.
+        keys: Vec<String>,
     },
     /// An organization was created.
     OrganizationCreated {
@@ -185,6 +187,23 @@ impl Ledger {
                 | Effect::Revoked { .. } => None,
             },
         )
+    }
+
+    /// The writes of a setting of a project that came over the API, oldest first: the fields that each brought.
+    pub fn writes<'a>(
+        &'a self,
+        reference: &'a str,
+        setting: &'a str,
+    ) -> impl Iterator<Item = &'a [String]> {
+        let over_the_api = |accepted: &&Accepted| accepted.by != Identity::Dashboard;
+        let all = self.accepted.iter().filter(over_the_api);
+        all.filter_map(move |accepted| {
+            let Effect::Changed { reference: project, setting: name, keys } = &accepted.effect
+            else {
+                return None;
+            };
+            (project == reference && *name == setting).then_some(keys.as_slice())
+        })
     }
 
     pub(crate) fn see(&mut self, seen: Seen) {

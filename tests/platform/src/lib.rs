@@ -7,6 +7,7 @@
 
 mod access;
 mod answer;
+mod auth;
 mod clock;
 mod config;
 mod disturbance;
@@ -15,6 +16,7 @@ mod faults;
 mod hand;
 mod ledger;
 mod limits;
+mod mail;
 mod oauth;
 pub mod openapi;
 mod organization;
@@ -22,19 +24,22 @@ pub mod postgres;
 mod project;
 mod random;
 mod routes;
+mod rules;
 mod secret;
 pub mod server;
 mod world;
 
 pub use access::Identity;
 pub use answer::{Answer, Delivery};
+pub use auth::{AfterRefusal, Letter, Message, SecretsShown};
 pub use config::{
     Config, DatabaseName, ForeignRef, Gone, Limiter, MessageShape, PoolerAddress, Refusal,
     SecondConsent, TokenMode, WhileComingUp,
 };
 pub use faults::{Fault, FaultKind};
-pub use hand::Consent;
+pub use hand::{Consent, Refusal as HandRefusal};
 pub use ledger::{Accepted, Effect, Ledger, Seen};
+pub use mail::Sent;
 pub use oauth::{ALL_SCOPES, App, Pat, PatReach, Permissions, TokenPair};
 pub use organization::{Organization, Plan};
 pub use project::{Fate, Project, Status};

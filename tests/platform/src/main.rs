@@ -43,6 +43,9 @@ struct Options {
     /// A redirect URI of the OAuth app, for consent in a browser on the simulated consent page. May be repeated.
     #[arg(long = "redirect-uri")]
     redirect_uris: Vec<String>,
+    /// A PEM file with the authorities whose mail servers Auth trusts, instead of the machine's.
+    #[arg(long)]
+    mail_authority: Option<PathBuf>,
     /// End when standard input ends, so that nothing is left over when the parent is killed.
     #[arg(long)]
     exit_with_stdin: bool,
@@ -121,6 +124,9 @@ fn run(options: &Options) -> io::Result<()> {
     let postgres = options.postgres.then(Postgres::start).transpose().map_err(io::Error::other)?;
     let server = Server::start(world, options.listen)?;
     server.serve_dashboard();
+    if let Some(path) = &options.mail_authority {
+        server.trust_mail_servers(&std::fs::read(path)?)?;
+    }
     if let Some(postgres) = postgres {
         server.attach(Arc::new(postgres));
     }

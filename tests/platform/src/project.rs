@@ -6,10 +6,12 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use crate::auth::Auth;
 use crate::clock::later;
 use crate::config::Config;
+use crate::rules::Sheet;
 use crate::secret::Secret;
 
 /// The status of a project.
@@ -155,18 +157,22 @@ pub(crate) struct Key {
     pub(crate) updated_at: Timestamp,
 }
 
-/// The settings that the endpoints read and write.
-#[derive(Clone, Debug)]
+/// The settings that the endpoints read and write: only what differs from an untouched project.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Settings {
+    pub(crate) auth: Auth,
     pub(crate) ssl_enforced: bool,
     pub(crate) ssl_applied_at: Option<Timestamp>,
     pub(crate) restrictions: Option<Restrictions>,
     pub(crate) postgres: BTreeMap<String, Value>,
-    pub(crate) db_schema: String,
-    pub(crate) db_extra_search_path: String,
-    pub(crate) max_rows: i64,
-    pub(crate) db_pool: Option<i64>,
+    pub(crate) data_api: Sheet,
+    pub(crate) realtime: Sheet,
+    /// Features by name below `features`, everything else as it was sent.
+    pub(crate) storage: Map<String, Value>,
+    /// The variants of all add-ons but the compute size.
+    pub(crate) addons: Vec<String>,
     pub(crate) default_pool_size: Option<i64>,
+    pub(crate) pool_mode: Option<&'static str>,
 }
 
 /// Network restrictions that somebody has set.
@@ -174,24 +180,10 @@ pub(crate) struct Settings {
 pub(crate) struct Restrictions {
     pub(crate) v4: Vec<String>,
     pub(crate) v6: Vec<String>,
+    /// The lists that were in force before, of both families.
+    pub(crate) old: (Vec<String>, Vec<String>),
     pub(crate) updated_at: Timestamp,
     pub(crate) applied_at: Timestamp,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            ssl_enforced: false,
-            ssl_applied_at: None,
-            restrictions: None,
-            postgres: BTreeMap::new(),
-            db_schema: "public,graphql_public".to_owned(),
-            db_extra_search_path: "public, extensions".to_owned(),
-            max_rows: 1000,
-            db_pool: None,
-            default_pool_size: None,
-        }
-    }
 }
 
 impl Project {

@@ -36,6 +36,8 @@ pub(crate) enum Operation {
     GetPooler,
     UpdatePooler,
     ChangePassword,
+    GetAuth,
+    UpdateAuth,
     GetSsl,
     SetSsl,
     GetRestrictions,
@@ -47,7 +49,13 @@ pub(crate) enum Operation {
     GetDataApi,
     UpdateDataApi,
     GetAddons,
+    ChooseAddon,
+    RemoveAddon,
     GetStorage,
+    UpdateStorage,
+    GetRealtime,
+    UpdateRealtime,
+    GetOverview,
     ListBranches,
     GetProfile,
     Authorize,
@@ -126,6 +134,8 @@ routes! {
     GET "/v1/projects/{ref}/config/database/pooler" Needs("database:read"), ["database_pooling_config_read"] => GetPooler;
     PATCH "/v1/projects/{ref}/config/database/pooler" Needs("database:write"), ["database_pooling_config_write"] => UpdatePooler;
     PATCH "/v1/projects/{ref}/database/password" Needs("database:write"), ["database_config_write"] => ChangePassword;
+    GET "/v1/projects/{ref}/config/auth" Needs("auth:read"), ["auth_config_read"] => GetAuth;
+    PATCH "/v1/projects/{ref}/config/auth" Needs("auth:write"), ["auth_config_write" "project_admin_write"] => UpdateAuth;
     GET "/v1/projects/{ref}/ssl-enforcement" Needs("database:read"), ["database_ssl_config_read"] => GetSsl;
     PUT "/v1/projects/{ref}/ssl-enforcement" Needs("database:write"), ["database_ssl_config_write"] => SetSsl;
     GET "/v1/projects/{ref}/network-restrictions" Needs("projects:read"), ["database_network_restrictions_read"] => GetRestrictions;
@@ -137,7 +147,13 @@ routes! {
     GET "/v1/projects/{ref}/postgrest" Needs("rest:read"), ["data_api_config_read"] => GetDataApi;
     PATCH "/v1/projects/{ref}/postgrest" Needs("rest:write"), ["data_api_config_write"] => UpdateDataApi;
     GET "/v1/projects/{ref}/billing/addons" Unlisted, ["infra_add_ons_read"] => GetAddons;
+    PATCH "/v1/projects/{ref}/billing/addons" Unlisted, ["infra_add_ons_write"] => ChooseAddon;
+    DELETE "/v1/projects/{ref}/billing/addons/{addon_variant}" Unlisted, ["infra_add_ons_write"] => RemoveAddon;
     GET "/v1/projects/{ref}/config/storage" Unlisted, ["storage_config_read"] => GetStorage;
+    PATCH "/v1/projects/{ref}/config/storage" Unlisted, ["storage_config_write"] => UpdateStorage;
+    GET "/v1/projects/{ref}/config/realtime" Unlisted, ["realtime_config_read"] => GetRealtime;
+    PATCH "/v1/projects/{ref}/config/realtime" Unlisted, ["realtime_config_write"] => UpdateRealtime;
+    GET "/v2/projects/{ref}/config" Unlisted, ["auth_config_read" "data_api_config_read" "database_config_read" "database_network_restrictions_read" "database_read" "database_ssl_config_read" "realtime_config_read" "storage_config_read"] => GetOverview;
     GET "/v1/projects/{ref}/branches" Needs("environment:read"), ["branching_development_read" "branching_production_read"] => ListBranches;
 }
 

@@ -15,6 +15,7 @@ use crate::answer::{Answer, Delivery, Reply, set};
 use crate::clock::http_date;
 use crate::config::{Config, Limiter, MessageShape};
 use crate::faults::{Fault, Hit, Script};
+use crate::hand::Slip;
 use crate::ledger::{Ledger, Seen};
 use crate::limits::{Allowance, Limits};
 use crate::oauth::Credentials;
@@ -41,6 +42,7 @@ pub struct World {
     pub(crate) ledger: Ledger,
     limits: Limits,
     script: Script,
+    pub(crate) slips: Vec<Slip>,
     next_due: Option<Timestamp>,
 }
 
@@ -96,7 +98,7 @@ impl Call<'_> {
     /// A validation error.
     pub(crate) fn invalid(&self, messages: &[&str]) -> Reply {
         match self.message_shape {
-            MessageShape::Text => Reply::error(400, &messages.join(", ")),
+            MessageShape::Text => Reply::error(400, &messages.join(",")),
             MessageShape::List => {
                 Reply::json(400, serde_json::json!({ "message": messages, "error": "Bad Request" }))
             }
@@ -122,6 +124,7 @@ impl World {
             ledger: Ledger::default(),
             limits: Limits::default(),
             script: Script::default(),
+            slips: Vec::new(),
             next_due: None,
         }
     }
@@ -221,7 +224,9 @@ impl World {
         let response = if hit.as_ref().is_some_and(|hit| !hit.applied) {
             None
         } else {
-            Some(self.process(request, found, caller))
+            let keeps = hit.as_ref().and_then(|hit| hit.keeps.as_deref());
+            let reduced = keeps.map(|keys| reduced(request, keys));
+            Some(self.process(reduced.as_ref().unwrap_or(request), found, caller))
         };
         let status = response.as_ref().map(|response| response.status().as_u16());
         let scripted = hit.is_some();
@@ -294,7 +299,9 @@ impl World {
         let reply = if allowance.is_some_and(|allowance| allowance.exceeded) {
             Reply::error(429, "ThrottlerException: Too Many Requests")
         } else {
-            let outcome = call.caller.admit(route).and_then(|()| self.perform(&call));
+            let (path, method) = (request.uri().path(), request.method());
+            let admitted = call.caller.admit(route);
+            let outcome = admitted.and_then(|()| self.perform_and_slip(&call, path, method));
             outcome.unwrap_or_else(|refusal| refusal)
         };
         let mut response = reply.into_response();
@@ -338,6 +345,16 @@ impl World {
     pub(crate) fn accept(&mut self, by: &Identity, effect: crate::Effect) {
         self.ledger.accept(self.now, by.clone(), effect);
     }
+}
+
+/// A request with only some of the fields of its body.
+fn reduced(request: &Request<Bytes>, keys: &[String]) -> Request<Bytes> {
+    let mut reduced = request.clone();
+    if let Ok(Value::Object(mut body)) = serde_json::from_slice(request.body()) {
+        body.retain(|key, _| keys.contains(key));
+        *reduced.body_mut() = Bytes::from(Value::Object(body).to_string());
+    }
+    reduced
 }
 
 impl Limiter {

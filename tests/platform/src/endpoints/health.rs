@@ -53,7 +53,7 @@ impl World {
         };
         let asleep = project.provisioned_at.is_some() && !project.status.is_active();
         match service {
-            "rest" if project.settings.db_schema.is_empty() => {
+            "rest" if project.settings.db_schema().is_empty() => {
                 unhealthy("{\"error\":\"Data API is disabled\"}")
             }
             _ if asleep => {
@@ -77,7 +77,7 @@ fn healthy(project: &Project, service: &str) -> Value {
         "realtime" => Some(
             json!({ "healthy": true, "db_connected": true, "replication_connected": true, "connected_cluster": 1 }),
         ),
-        "rest" => Some(json!({ "db_schema": project.settings.db_schema })),
+        "rest" => Some(json!({ "db_schema": project.settings.db_schema() })),
         _ => None,
     };
     let mut value = json!({ "name": service, "healthy": true, "status": "ACTIVE_HEALTHY" });

@@ -174,10 +174,22 @@ impl World {
         setting: &'static str,
         change: impl FnOnce(&mut Project),
     ) {
+        let body = call.json().unwrap_or_default();
+        self.changed_keys(call, setting, body.keys().cloned().collect(), change);
+    }
+
+    /// As [`World::changed`], where not every field of the request took effect.
+    pub(crate) fn changed_keys(
+        &mut self,
+        call: &Call<'_>,
+        setting: &'static str,
+        keys: Vec<String>,
+        change: impl FnOnce(&mut Project),
+    ) {
         let reference = call.reference();
         self.accept(
             &call.caller.identity,
-            Effect::Changed { reference: reference.to_owned(), setting },
+            Effect::Changed { reference: reference.to_owned(), setting, keys },
         );
         self.change(reference, |project, _, _| change(project));
     }

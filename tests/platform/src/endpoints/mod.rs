@@ -2,15 +2,19 @@
 //!
 //! Every endpoint is a method of [`World`]: it has been authenticated, counted and admitted before.
 
+mod addons;
+mod auth;
 mod creation;
 mod health;
 mod keys;
 mod lifecycle;
 mod listing;
 mod organizations;
+mod overview;
 mod parameters;
 mod pooler;
 mod regions;
+mod services;
 mod settings;
 
 pub(crate) use creation::Order;
@@ -55,6 +59,8 @@ impl World {
             Operation::GetPooler => self.pooler(call),
             Operation::UpdatePooler => self.update_pooler(call),
             Operation::ChangePassword => self.change_password(call),
+            Operation::GetAuth => self.auth(call),
+            Operation::UpdateAuth => self.update_auth(call),
             Operation::GetSsl => self.ssl(call),
             Operation::SetSsl => self.set_ssl(call),
             Operation::GetRestrictions => self.restrictions(call),
@@ -66,7 +72,13 @@ impl World {
             Operation::GetDataApi => self.data_api(call),
             Operation::UpdateDataApi => self.update_data_api(call),
             Operation::GetAddons => self.addons(call),
+            Operation::ChooseAddon => self.choose_addon(call),
+            Operation::RemoveAddon => self.remove_addon(call),
             Operation::GetStorage => self.storage(call),
+            Operation::UpdateStorage => self.update_storage(call),
+            Operation::GetRealtime => self.realtime(call),
+            Operation::UpdateRealtime => self.update_realtime(call),
+            Operation::GetOverview => self.overview(call),
             Operation::ListBranches => self.branches(call),
         }
     }

@@ -4,8 +4,14 @@ use serde_json::{Value, json};
 
 use crate::answer::{Outcome, Reply};
 use crate::config::{DatabaseName, Refusal};
+use crate::faults::merge;
 use crate::project::Project;
+use crate::rules::{Field, Rule, Unknown, check, field, nullable};
 use crate::world::{Call, World};
+
+const MODES: &[&str] = &["transaction", "session"];
+const REQUEST: &[Field] =
+    &[nullable("default_pool_size", Rule::Whole(0, 3000)), field("pool_mode", Rule::Choice(MODES))];
 
 impl World {
     pub(crate) fn pooler(&self, call: &Call<'_>) -> Outcome {
@@ -17,6 +23,9 @@ impl World {
             });
         }
         let mut entries = vec![self.pooler_entry(project, "transaction")];
+        if let (Some(mode), Some(entry)) = (project.settings.pool_mode, entries.first_mut()) {
+            merge(entry, &json!({ "pool_mode": mode }));
+        }
         if self.config.pooler_session_entry {
             entries.push(self.pooler_entry(project, "session"));
         }
@@ -65,22 +74,19 @@ impl World {
     pub(crate) fn update_pooler(&mut self, call: &Call<'_>) -> Outcome {
         self.ready(call)?;
         let body = call.json()?;
-        let mode = body.get("pool_mode").map(|mode| mode.as_str().unwrap_or_default());
-        if mode.is_some_and(|mode| mode != "transaction" && mode != "session") {
-            return Err(call.invalid(&["pool_mode must be one of: transaction, session"]));
-        }
+        check(call, &body, REQUEST, Unknown::Ignored)?;
+        let mode = body.get("pool_mode").and_then(Value::as_str);
+        let mode = mode.and_then(|mode| MODES.iter().copied().find(|known| *known == mode));
         let size = body.get("default_pool_size").map(Value::as_i64);
-        if size.flatten().is_some_and(|size| !(0..=3000).contains(&size)) {
-            return Err(call.invalid(&["default_pool_size must not be greater than 3000"]));
-        }
         self.changed(call, "config/database/pooler", |project| {
-            if let Some(size) = size {
-                project.settings.default_pool_size = size;
-            }
+            let settings = &mut project.settings;
+            settings.default_pool_size = size.unwrap_or(settings.default_pool_size);
+            settings.pool_mode = mode.or(settings.pool_mode);
         });
+        let settings = &self.ready(call)?.settings;
         Ok(Reply::ok(json!({
-            "default_pool_size": size.flatten(),
-            "pool_mode": mode.unwrap_or("transaction"),
+            "default_pool_size": settings.default_pool_size,
+            "pool_mode": settings.pool_mode.unwrap_or("transaction"),
         })))
     }
 }

@@ -1,22 +1,27 @@
-//! Settings: SSL enforcement, network restrictions, Postgres parameters, the Data API, and two
-//! read-only ones that no OAuth scope covers.
+//! Settings of the database: SSL enforcement, network restrictions, Postgres parameters.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde_json::{Map, Value, json};
 
-use super::parameters::parameters;
+use super::parameters::{needs_restart, parameters};
 use crate::answer::{Outcome, Reply};
 use crate::clock::{iso, later};
 use crate::project::{Project, Restrictions, Status};
+use crate::rules::{Field, Rule, Unknown, check, field};
 use crate::world::{Call, World};
+
+/// The body of a request for SSL enforcement.
+const REQUESTED: &[Field] =
+    &[field("requestedConfig", Rule::Object(&[field("database", Rule::Flag)]))];
 
 impl World {
     pub(crate) fn ssl(&self, call: &Call<'_>) -> Outcome {
         Ok(Reply::ok(self.ssl_body(self.ready(call)?)))
     }
 
-    fn ssl_body(&self, project: &Project) -> Value {
+    pub(super) fn ssl_body(&self, project: &Project) -> Value {
         let applied = project.settings.ssl_applied_at.is_none_or(|at| at <= self.now);
         json!({
             "currentConfig": { "database": project.settings.ssl_enforced == applied },
@@ -27,10 +32,19 @@ impl World {
     pub(crate) fn set_ssl(&mut self, call: &Call<'_>) -> Outcome {
         let enforced = self.ready(call)?.settings.ssl_enforced;
         let body = call.json()?;
+        check(call, &body, REQUESTED, Unknown::Ignored)?;
         let wanted = body
             .get("requestedConfig")
             .and_then(|config| config.get("database")?.as_bool())
-            .ok_or_else(|| call.invalid(&["requestedConfig.database must be a boolean value"]))?;
+            .ok_or_else(|| {
+                call.invalid(&[
+                    "requestedConfig: Invalid input: expected object, received undefined",
+                ])
+            })?;
+        if !self.config.ssl_supported {
+            let message = "Project is not allowed to configure SSL enforcements.";
+            return Err(Reply::error(400, message));
+        }
         let at = later(self.now, self.config.settings_lag);
         self.changed(call, "ssl-enforcement", |project| {
             if wanted != enforced {
@@ -38,6 +52,7 @@ impl World {
                 project.settings.ssl_applied_at = Some(at);
             }
         });
+        self.restart_if(call, wanted != enforced && self.config.ssl_restarts);
         self.ssl(call)
     }
 
@@ -45,7 +60,7 @@ impl World {
         Ok(Reply::ok(self.restrictions_body(self.ready(call)?)))
     }
 
-    fn restrictions_body(&self, project: &Project) -> Value {
+    pub(super) fn restrictions_body(&self, project: &Project) -> Value {
         match &project.settings.restrictions {
             None => json!({
                 "entitlement": "allowed",
@@ -60,8 +75,14 @@ impl World {
                     "status": if applied { "applied" } else { "stored" },
                     "updated_at": iso(set.updated_at),
                 });
-                if let (true, Some(body)) = (applied, body.as_object_mut()) {
-                    body.insert("applied_at".to_owned(), iso(set.applied_at).into());
+                if let Some(body) = body.as_object_mut() {
+                    if applied {
+                        body.insert("applied_at".to_owned(), iso(set.applied_at).into());
+                    } else {
+                        let (v4, v6) = &set.old;
+                        let old = json!({ "dbAllowedCidrs": v4, "dbAllowedCidrsV6": v6 });
+                        body.insert("old_config".to_owned(), old);
+                    }
                 }
                 body
             }
@@ -84,9 +105,7 @@ impl World {
 
     pub(crate) fn patch_restrictions(&mut self, call: &Call<'_>) -> Outcome {
         let project = self.pooler_knows(call)?;
-        let open = || (vec!["0.0.0.0/0".to_owned()], vec!["::/0".to_owned()]);
-        let set = project.settings.restrictions.as_ref();
-        let (mut v4, mut v6) = set.map_or_else(open, |set| (set.v4.clone(), set.v6.clone()));
+        let (mut v4, mut v6) = allowed(project);
         let before = typed(&v4, &v6);
         let body = call.json()?;
         if !body.contains_key("add") && !body.contains_key("remove") {
@@ -132,7 +151,8 @@ impl World {
         let updated_at = self.now;
         let applied_at = later(self.now, self.config.settings_lag);
         self.changed(call, "network-restrictions", |project| {
-            project.settings.restrictions = Some(Restrictions { v4, v6, updated_at, applied_at });
+            project.settings.restrictions =
+                Some(Restrictions { old: allowed(project), v4, v6, updated_at, applied_at });
         });
     }
 
@@ -143,6 +163,9 @@ impl World {
     pub(crate) fn replace_postgres_config(&mut self, call: &Call<'_>) -> Outcome {
         self.ready(call)?;
         let (settings, restart) = parameters(call)?;
+        let before = &self.ready(call)?.settings.postgres;
+        let dropped = before.keys().any(|key| !settings.contains_key(key) && needs_restart(key));
+        let restart = restart.unwrap_or_else(|| dropped || overrides(before, &settings));
         self.changed(call, "config/database/postgres", |project| {
             project.settings.postgres = settings.into_iter().collect();
         });
@@ -153,6 +176,8 @@ impl World {
     pub(crate) fn patch_postgres_config(&mut self, call: &Call<'_>) -> Outcome {
         self.ready(call)?;
         let (settings, restart) = parameters(call)?;
+        let before = &self.ready(call)?.settings.postgres;
+        let restart = restart.unwrap_or_else(|| overrides(before, &settings));
         self.changed(call, "config/database/postgres", |project| {
             project.settings.postgres.extend(settings);
         });
@@ -169,82 +194,18 @@ impl World {
             });
         }
     }
-
-    pub(crate) fn data_api(&mut self, call: &Call<'_>) -> Outcome {
-        let mut body = data_api_body(self.ready(call)?);
-        let secret = self.ready(call)?.jwt_secret.clone();
-        self.ledger.remember(secret.reveal());
-        if let Some(object) = body.as_object_mut() {
-            object.insert("jwt_secret".to_owned(), secret.reveal().into());
-        }
-        Ok(Reply::ok(body))
-    }
-
-    pub(crate) fn update_data_api(&mut self, call: &Call<'_>) -> Outcome {
-        self.ready(call)?;
-        let body = call.json()?;
-        let text = |name: &str| body.get(name).and_then(Value::as_str).map(str::to_owned);
-        let number = |name: &str| body.get(name).map(Value::as_i64);
-        let max_rows = number("max_rows").flatten();
-        if max_rows.is_some_and(|rows| !(0..=1_000_000).contains(&rows)) {
-            return Err(call.invalid(&["max_rows must not be greater than 1000000"]));
-        }
-        self.changed(call, "postgrest", |project| {
-            let settings = &mut project.settings;
-            settings.db_schema = text("db_schema").unwrap_or_else(|| settings.db_schema.clone());
-            settings.db_extra_search_path = text("db_extra_search_path")
-                .unwrap_or_else(|| settings.db_extra_search_path.clone());
-            settings.max_rows = max_rows.unwrap_or(settings.max_rows);
-            settings.db_pool = number("db_pool").unwrap_or(settings.db_pool);
-        });
-        Ok(Reply::ok(data_api_body(self.ready(call)?)))
-    }
-
-    pub(crate) fn addons(&self, call: &Call<'_>) -> Outcome {
-        let project = self.living(call)?;
-        let variant = json!({
-            "id": format!("ci_{}", project.size),
-            "name": project.size,
-            "meta": {
-                "cpu_cores": 2, "cpu_dedicated": false, "memory_gb": 1, "baseline_disk_io_mbs": 87, "max_disk_io_mbs": 2085,
-                "connections_direct": 60, "connections_pooler": 200, "backup_retention_days": 7, "supported_cloud_providers": ["AWS"],
-            },
-            "price": { "description": "compute", "type": "usage", "interval": "hourly", "amount": 0.01344 },
-        });
-        let compute = json!({ "type": "compute_instance", "variant": variant });
-        let selected = if project.size == "nano" { json!([]) } else { json!([compute]) };
-        Ok(Reply::ok(json!({ "selected_addons": selected, "available_addons": [] })))
-    }
-
-    pub(crate) fn storage(&self, call: &Call<'_>) -> Outcome {
-        self.ready(call)?;
-        let off = json!({ "enabled": false, "maxNamespaces": 0, "maxTables": 0, "maxCatalogs": 0 });
-        Ok(Reply::ok(json!({
-            "fileSizeLimit": 52_428_800,
-            "features": {
-                "imageTransformation": { "enabled": true },
-                "s3Protocol": { "enabled": true },
-                "purgeCache": { "enabled": false },
-                "icebergCatalog": off,
-                "vectorBuckets": { "enabled": false, "maxBuckets": 0, "maxIndexes": 0 },
-            },
-            "capabilities": { "list_v2": true, "iceberg_catalog": false },
-            "external": { "upstreamTarget": "main" },
-            "migrationVersion": "operation-ergonomics",
-            "databasePoolMode": "recycled",
-        })))
-    }
 }
 
-fn data_api_body(project: &Project) -> Value {
-    let settings = &project.settings;
-    json!({
-        "db_schema": settings.db_schema,
-        "max_rows": settings.max_rows,
-        "db_extra_search_path": settings.db_extra_search_path,
-        "db_pool": settings.db_pool,
-        "db_pool_acquisition_timeout": null,
-    })
+/// The addresses of both families that may connect.
+fn allowed(project: &Project) -> (Vec<String>, Vec<String>) {
+    let open = || (vec!["0.0.0.0/0".to_owned()], vec!["::/0".to_owned()]);
+    let set = project.settings.restrictions.as_ref();
+    set.map_or_else(open, |set| (set.v4.clone(), set.v6.clone()))
+}
+
+/// Whether a change touches a parameter that only a restart brings in force.
+fn overrides(before: &BTreeMap<String, Value>, wanted: &Map<String, Value>) -> bool {
+    wanted.iter().any(|(key, value)| before.get(key) != Some(value) && needs_restart(key))
 }
 
 /// Both lists as the answer of a change shows them.

@@ -25,6 +25,9 @@ impl World {
         if !path.starts_with("/dashboard/") {
             return None;
         }
+        if let Some(reply) = self.settings_page(request) {
+            return Some(reply.into_response());
+        }
         let reply = match (request.method(), path) {
             (&Method::GET, PAGE) => {
                 let query = request.uri().query().unwrap_or_default();

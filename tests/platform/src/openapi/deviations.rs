@@ -86,6 +86,27 @@ pub const DEVIATIONS: &[Deviation] = &[
         "validation, wrong state, removed resources; hardly ever declared, often recorded",
     ),
     known("POST /v1/projects", "answer status 402", "a size that needs a paid plan"),
+    known("PATCH /v1/projects/{ref}/**", "answer status 402", "a setting that needs a paid plan"),
+    known(
+        "GET /v2/projects/{ref}/config",
+        "operation",
+        "version 2 has a document of its own; the shape is in the schemas of the official CLI 3.1.0",
+    ),
+    known(
+        "PUT /v1/projects/{ref}/config/database/postgres",
+        "request body",
+        "six parameters are newer than the document: in the schemas of the official CLI 3.1.0",
+    ),
+    known(
+        "PATCH /v1/projects/{ref}/config/realtime",
+        "request body",
+        "postgres_changes_pool is newer than the document: in the schemas of the official CLI 3.1.0",
+    ),
+    known(
+        "PATCH /v1/projects/{ref}/config/realtime",
+        "request body/max_concurrent_users",
+        "300,000 instead of 50,000 in the schemas of the official CLI 3.1.0",
+    ),
     known(
         "** /v1/**",
         "answer status 404",

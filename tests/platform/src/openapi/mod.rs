@@ -147,6 +147,15 @@ impl Contract {
         Some(operation.access(&self.document))
     }
 
+    /// The fields that the JSON body of an operation may have, given by method and pattern.
+    pub fn body_fields(&self, label: &str) -> Vec<String> {
+        self.operations
+            .iter()
+            .find(|(found, _)| found.label == label)
+            .map(|(operation, _)| operation.body_fields(&self.document))
+            .unwrap_or_default()
+    }
+
     #[expect(clippy::type_complexity, reason = "a private triple")]
     fn find<'a>(
         &'a self,

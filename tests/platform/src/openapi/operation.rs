@@ -104,6 +104,18 @@ impl Operation {
         (scope, permissions)
     }
 
+    /// The fields of the JSON body.
+    pub(super) fn body_fields(&self, document: &Value) -> Vec<String> {
+        let (_, operation) = self.raw(document);
+        let schema = operation.pointer("/requestBody/content/application~1json/schema");
+        let schema = schema.and_then(|schema| convert(document, schema).ok());
+        schema
+            .as_ref()
+            .and_then(|schema| schema.get("properties")?.as_object())
+            .map(|fields| fields.keys().cloned().collect())
+            .unwrap_or_default()
+    }
+
     /// Compiles everything that the document says about this operation.
     pub(super) fn rules(&self, document: &Value) -> Rules {
         let (item, operation) = self.raw(document);

@@ -21,6 +21,8 @@ use tokio::sync::{Semaphore, oneshot};
 use super::Shared;
 use super::delivery::{self, Broken, Wire};
 use crate::answer::Reply;
+use crate::hand::page::told;
+use crate::mail::Sent;
 
 /// Connections served at once; more wait in the listener's queue.
 const MOST_CONNECTIONS: usize = 1024;
@@ -99,6 +101,17 @@ async fn respond(
         Err(_) => return Ok(plain(Reply::error(408, "Request Timeout"))),
     };
     let request = Request::from_parts(parts, body);
+    let letter = shared.world().letter_asked_for(&request);
+    if let Some(letter) = letter {
+        return Ok(plain(match letter {
+            Ok(Some(letter)) => {
+                let postman = shared.postman().clone();
+                told(&postman.send(letter).await)
+            }
+            Ok(None) => told(&Sent::Off),
+            Err(refusal) => refusal,
+        }));
+    }
     let mut answer = shared.answer(&request);
     if let Some(follower) = shared.follower.get() {
         answer = follower.hold(&request, answer, &shared).await;

@@ -20,7 +20,9 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::answer::Answer;
+use crate::auth::Message;
 use crate::config::DatabaseName;
+use crate::mail::{Postman, Sent};
 use crate::oauth::DASHBOARD;
 use crate::postgres::{Follower, Postgres, follow};
 use crate::world::World;
@@ -67,6 +69,7 @@ pub(crate) struct Shared {
     clock: Clock,
     /// What keeps a real PostgreSQL server in step, once one is attached.
     follower: OnceLock<Follower>,
+    postman: Mutex<Postman>,
 }
 
 impl Shared {
@@ -80,6 +83,10 @@ impl Shared {
 
     pub(crate) fn now(&self) -> Timestamp {
         (self.clock)()
+    }
+
+    pub(crate) fn postman(&self) -> MutexGuard<'_, Postman> {
+        self.postman.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Answers one request, and shows the exchange to all observers in the order of the answers.
@@ -143,6 +150,7 @@ impl Server {
             turn: Mutex::new(()),
             clock,
             follower: OnceLock::new(),
+            postman: Mutex::default(),
         });
         shared.world().tick(shared.now());
         let handle = runtime.handle().clone();
@@ -192,6 +200,39 @@ impl Server {
             world.config_mut().database_name = DatabaseName::Ref;
             self.handle.spawn(work);
         }
+    }
+
+    /// Trusts mail servers whose certificates come from the authorities of this PEM text, instead of the machine's.
+    ///
+    /// # Errors
+    /// `InvalidInput` where the text holds none.
+    pub fn trust_mail_servers(&self, pem: &[u8]) -> io::Result<()> {
+        let wrong = || io::Error::new(io::ErrorKind::InvalidInput, "no certificate in PEM form");
+        *self.shared.postman() = Postman::trusting(pem).ok_or_else(wrong)?;
+        Ok(())
+    }
+
+    /// Lets a project's Auth write to `to`, with the settings in force, and says what came of it.
+    ///
+    /// # Errors
+    /// When the server has ended.
+    pub fn send_mail(&self, reference: &str, message: Message, to: &str) -> io::Result<Sent> {
+        let now = self.now();
+        let letter = {
+            let mut world = self.world();
+            world.tick(now);
+            world.letter(reference, message, to)
+        };
+        let Some(letter) = letter else {
+            return Ok(Sent::Off);
+        };
+        let postman = self.shared.postman().clone();
+        let (tell, told) = std::sync::mpsc::channel();
+        self.handle.spawn(async move {
+            // Nobody waits any more: nobody is to be told.
+            let _ = tell.send(postman.send(letter).await);
+        });
+        told.recv().map_err(io::Error::other)
     }
 
     /// Shows every exchange from now on to `observer`, one at a time, in the order of the answers and

@@ -91,9 +91,15 @@ fn endpoints_without_a_scope_take_no_oauth_token_but_a_personal_one() {
         })
         .collect();
     let expected = [
+        "DELETE /v1/projects/{ref}/billing/addons/{addon_variant}",
         "GET /v1/profile",
         "GET /v1/projects/{ref}/billing/addons",
+        "GET /v1/projects/{ref}/config/realtime",
         "GET /v1/projects/{ref}/config/storage",
+        "GET /v2/projects/{ref}/config",
+        "PATCH /v1/projects/{ref}/billing/addons",
+        "PATCH /v1/projects/{ref}/config/realtime",
+        "PATCH /v1/projects/{ref}/config/storage",
         "POST /v1/organizations",
     ];
     assert_eq!(without.into_iter().collect::<Vec<_>>(), expected);

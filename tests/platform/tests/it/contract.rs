@@ -59,7 +59,11 @@ fn scopes_and_permissions_are_those_of_the_document() {
     for endpoint in endpoints() {
         let label = format!("{} {}", endpoint.method, endpoint.pattern);
         let Some((scope, permissions)) = contract.access(&label) else {
-            assert_eq!(label, "PATCH /v1/projects/{ref}/config/database/postgres");
+            let newer = [
+                "PATCH /v1/projects/{ref}/config/database/postgres",
+                "GET /v2/projects/{ref}/config",
+            ];
+            assert!(newer.contains(&label.as_str()), "{label}");
             continue;
         };
         assert_eq!(endpoint.scope, scope, "the scope of {label}");

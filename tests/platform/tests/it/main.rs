@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod access;
 #[cfg(test)]
+mod auth;
+#[cfg(test)]
 mod client;
 #[cfg(test)]
 mod consent;
@@ -32,6 +34,13 @@ mod limits;
 #[cfg(test)]
 mod listing;
 #[cfg(test)]
+mod mail;
+#[cfg(test)]
+#[path = "../../../it/support/mail.rs"]
+mod mail_server;
+#[cfg(test)]
+mod mcp;
+#[cfg(test)]
 mod oauth;
 #[cfg(test)]
 mod official_cli;
@@ -41,6 +50,8 @@ mod pausing;
 mod program;
 #[cfg(test)]
 mod quota;
+#[cfg(test)]
+mod services;
 #[cfg(test)]
 mod settings;
 #[cfg(test)]

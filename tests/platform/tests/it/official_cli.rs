@@ -72,7 +72,7 @@ impl Judge {
         let mut child = Command::new(&self.program)
             .arg("--profile")
             .arg(file("sim.yaml"))
-            .args(["--experimental", "-o", "json"])
+            .arg("--experimental")
             .args(arguments)
             .current_dir(self.home.path())
             .env_clear()
@@ -93,7 +93,7 @@ impl Judge {
 
     /// Runs a command that must succeed, and gives what it printed.
     fn json(&self, arguments: &[&str]) -> Value {
-        let output = self.run(arguments);
+        let output = self.run(&[&["-o", "json"], arguments].concat());
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{arguments:?}: {said}");
         serde_json::from_slice(&output.stdout).unwrap_or(Value::Null)
@@ -168,4 +168,74 @@ fn the_official_program_notices_what_is_missing() {
     let output = judge.run(&["network-restrictions", "get", &remote]);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && said.contains("entitlement"), "{said}");
+}
+
+/// The configuration file that the program compares and pushes.
+const CONFIGURATION: &str = r#"project_id = "judged"
+[api]
+schemas = ["public"]
+max_rows = 7
+[auth]
+site_url = "https://shop.example"
+[auth.email.smtp]
+enabled = true
+host = "smtp.example"
+port = 587
+user = "apikey"
+pass = "canary-of-the-cli"
+admin_email = "no-reply@shop.example"
+sender_name = "Shop"
+[db.settings]
+work_mem = "8MB"
+[db.network_restrictions]
+enabled = true
+allowed_cidrs = ["203.0.113.0/24"]
+allowed_cidrs_v6 = ["2001:db8::/32"]
+[storage]
+file_size_limit = "20MiB"
+"#;
+
+#[test]
+fn the_official_program_pushes_settings_once_sees_drift_and_pulls() {
+    let Some(judge) = Judge::start() else { return };
+    let now = judge.server.now();
+    let reference = judge.server.world().add_foreign_project("acme", "judged", now);
+    let file = judge.home.path().join("supabase/config.toml");
+    std::fs::create_dir(file.parent().unwrap()).unwrap();
+    std::fs::write(&file, CONFIGURATION).unwrap();
+    let remote = format!("--remote={reference}");
+    let run = |arguments: &[&str]| {
+        let output = judge.run(&[arguments, &[&remote]].concat());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() != Some(1), "{arguments:?}: {said}");
+        output.status.code()
+    };
+    let writes = || -> Vec<usize> {
+        let world = judge.server.world();
+        let count = |setting| world.ledger().writes(&reference, setting).count();
+        let settings = [
+            "postgrest",
+            "config/auth",
+            "config/database/postgres",
+            "network-restrictions",
+            "config/storage",
+        ];
+        settings.map(count).to_vec()
+    };
+    assert_eq!(run(&["config", "push", "--yes"]), Some(0));
+    assert_eq!(writes(), [1, 1, 1, 1, 1]);
+    let in_force = |key: &str| judge.server.world().auth_setting(&reference, key);
+    assert_eq!(in_force("smtp_pass"), Some(json!("canary-of-the-cli")));
+    assert_eq!(in_force("smtp_port"), Some(json!("587")));
+    // The digest says that the password is the one in the file.
+    assert_eq!(run(&["config", "push", "--yes"]), Some(0));
+    assert_eq!(writes(), [1, 1, 1, 1, 1]);
+    let elsewhere = json!({ "site_url": "https://else.example" });
+    judge.server.world().set_by_hand(&reference, "config/auth", &elsewhere, now).unwrap();
+    assert_eq!(run(&["config", "diff", "--exit-code"]), Some(2));
+    assert_eq!(run(&["config", "pull", "--yes", "--force"]), Some(0));
+    let pulled = std::fs::read_to_string(&file).unwrap();
+    assert!(pulled.contains("https://else.example"), "{pulled}");
+    let violations = judge.violations.lock().unwrap();
+    assert!(violations.is_empty(), "{violations:?}");
 }

@@ -59,6 +59,7 @@ fn network_restrictions_are_stored_then_applied() {
     let set = stage.post(&format!("{path}/apply"), closed.clone());
     assert_eq!((set.status, &set.body["status"]), (201, &json!("stored")));
     assert!(set.body.get("applied_at").is_none());
+    assert_eq!(set.body["old_config"], open);
     stage.pass_seconds(5);
     let shown = stage.get(&path);
     assert_eq!((&shown.body["config"], &shown.body["status"]), (&closed, &json!("applied")));

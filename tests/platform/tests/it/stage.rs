@@ -95,13 +95,7 @@ impl Stage {
 
     /// Asks with any token.
     pub fn ask_as(&mut self, token: &str, method: &str, path: &str, body: Option<Value>) -> Seen {
-        let mut request =
-            Request::builder().method(method).uri(path).header("authorization", bearer(token));
-        if body.is_some() {
-            request = request.header("content-type", "application/json");
-        }
-        let body = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
-        self.send(&request.body(body).unwrap())
+        self.send(&request(method, path, token, body))
     }
 
     pub fn ask(&mut self, method: &str, path: &str, body: Option<Value>) -> Seen {
@@ -150,6 +144,17 @@ impl Stage {
         let shown = self.get(&format!("/v1/projects/{reference}"));
         shown.body["status"].as_str().unwrap_or_else(|| panic!("{shown:?}")).to_owned()
     }
+}
+
+/// A request with a token and perhaps a body.
+pub fn request(method: &str, path: &str, token: &str, body: Option<Value>) -> Request<Bytes> {
+    let mut request =
+        Request::builder().method(method).uri(path).header("authorization", bearer(token));
+    if body.is_some() {
+        request = request.header("content-type", "application/json");
+    }
+    let body = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
+    request.body(body).unwrap()
 }
 
 pub fn bearer(token: &str) -> String {

@@ -69,6 +69,8 @@ fn settings() -> Vec<Step> {
     let closed = json!({ "dbAllowedCidrs": ["203.0.113.0/24"], "dbAllowedCidrsV6": [] });
     let added = json!({ "add": { "dbAllowedCidrs": ["198.51.100.0/24"] } });
     vec![
+        ("GET", project("/config/auth"), None),
+        ("PATCH", project("/config/auth"), Some(json!({ "site_url": "https://shop.example" }))),
         ("GET", project("/ssl-enforcement"), None),
         ("PUT", project("/ssl-enforcement"), Some(enforced)),
         ("GET", project("/network-restrictions"), None),
@@ -79,6 +81,10 @@ fn settings() -> Vec<Step> {
         ("PATCH", project("/postgrest"), Some(json!({ "max_rows": 500 }))),
         ("GET", project("/billing/addons"), None),
         ("GET", project("/config/storage"), None),
+        ("PATCH", project("/config/storage"), Some(json!({ "fileSizeLimit": 1000 }))),
+        ("GET", project("/config/realtime"), None),
+        ("PATCH", project("/config/realtime"), Some(json!({ "private_only": true }))),
+        ("GET", "/v2/projects/REF/config".to_owned(), None),
     ]
 }
 
@@ -108,7 +114,17 @@ pub fn walk(stage: &mut Stage) {
             seen.body["id"].as_str().unwrap().clone_into(&mut key);
         }
     }
+    walk_addons(stage);
     walk_oauth(stage);
+}
+
+/// What only a paid project has.
+fn walk_addons(stage: &mut Stage) {
+    let reference = stage.create("paid-tour");
+    let path = format!("/v1/projects/{reference}/billing/addons");
+    let chosen = json!({ "addon_type": "ipv4", "addon_variant": "ipv4_default" });
+    assert_eq!(stage.patch(&path, chosen).status, 200);
+    assert_eq!(stage.delete(&format!("{path}/ipv4_default")).status, 200);
 }
 
 fn walk_oauth(stage: &mut Stage) {
@@ -203,6 +219,23 @@ fn stray_creates(stage: &mut Stage) {
     let mut large = order("free", "large");
     large["desired_instance_size"] = json!("large");
     assert_eq!(stage.post("/v1/projects", large).status, 402);
+    stray_settings(stage);
     stage.world.config_mut().limiter = Limiter::Oldest(0);
     assert_eq!(stage.get("/v1/profile").status, 429);
+}
+
+/// Settings that a free project cannot have.
+fn stray_settings(stage: &mut Stage) {
+    let reference = stage.create_in("free", "stray-settings");
+    let auth = format!("/v1/projects/{reference}/config/auth");
+    let paid = json!({ "password_hibp_enabled": true });
+    assert_eq!(stage.patch(&auth, paid).status, 402);
+    let postgres = format!("/v1/projects/{reference}/config/database/postgres");
+    let newer = json!({ "autovacuum_max_workers": 4 });
+    assert_eq!(stage.put(&postgres, newer).status, 200);
+    let realtime = format!("/v1/projects/{reference}/config/realtime");
+    let newer = json!({ "postgres_changes_pool": 4 });
+    assert_eq!(stage.patch(&realtime, newer).status, 204);
+    let more = json!({ "max_concurrent_users": 300_000 });
+    assert_eq!(stage.patch(&realtime, more).status, 204);
 }

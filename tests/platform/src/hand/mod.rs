@@ -2,6 +2,9 @@
 //!
 //! Nothing here passes authentication, rate limits or validation.
 
+pub(crate) mod page;
+mod settings;
+
 use std::collections::BTreeSet;
 
 use http::Uri;
@@ -17,6 +20,9 @@ use crate::organization::{Organization, Plan, User};
 use crate::project::{Fate, Status};
 use crate::secret::Secret;
 use crate::world::{FIRST_USER, World};
+
+pub use settings::Refusal;
+pub(crate) use settings::Slip;
 
 /// How a user answers an app's request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -304,34 +310,5 @@ impl World {
             let status = if young { Status::ActiveHealthy } else { project.status };
             project.enter(status, now, config, free);
         });
-    }
-
-    /// Replaces the values of all publishable and secret keys and of the legacy JWT secret.
-    pub fn rotate_keys_by_hand(&mut self, reference: &str, now: Timestamp) {
-        self.tick(now);
-        let fresh = [self.key("default", false), self.key("default", true)];
-        let secret = Secret::new(self.random.alphanumeric(64));
-        self.change(reference, |project, _, _| {
-            project.keys = fresh.to_vec();
-            project.jwt_secret = secret;
-        });
-        let effect = Effect::Changed { reference: reference.to_owned(), setting: "api-keys" };
-        self.accept(&Identity::Dashboard, effect);
-    }
-
-    /// Turns the legacy keys on or off by hand.
-    pub fn set_legacy_keys_by_hand(&mut self, reference: &str, enabled: bool) {
-        self.change(reference, |project, _, _| {
-            project.legacy_keys_enabled = enabled;
-        });
-    }
-
-    /// Changes the database password by hand.
-    pub fn change_password_by_hand(&mut self, reference: &str, password: &str, now: Timestamp) {
-        self.tick(now);
-        self.ledger.remember(password);
-        self.set_password(reference, password);
-        let effect = Effect::PasswordChanged { reference: reference.to_owned() };
-        self.accept(&Identity::Dashboard, effect);
     }
 }
