@@ -154,6 +154,8 @@ reasons! {
     InSync,
     /// A declared value differs and could not be applied.
     OutOfSync,
+    /// Declared settings are being written, or are not in force yet.
+    Configuring,
     /// A declared setting differs and is about to be written.
     Differs,
     /// A setting was changed by somebody else and is left so by policy.

@@ -7,12 +7,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 use secrecy::SecretString;
 
+use super::settings::Answers;
 use crate::api::{Endpoint, ObjectKey, Output, OutputKind, OutputValue};
 pub use crate::controller::Problem;
 use crate::controller::StepName;
 pub use crate::inventory::{ListedState, Presence, ProjectList, Unreadable};
 use crate::management::{Error, Project, ServiceHealth};
 use crate::outputs::{self, Belonging, Facts, Found, Missing};
+use crate::settings;
 
 /// How the connection stands to this project.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -172,6 +174,19 @@ impl Reading {
     }
 }
 
+/// Declared settings as they were read.
+#[derive(Debug)]
+pub struct SettingsRead {
+    /// The answers.
+    pub answers: Answers,
+    /// What is declared, beside what was read.
+    pub groups: Vec<settings::Group>,
+    /// What this process remembers of them.
+    pub memory: settings::Memory,
+    /// How often they are read when all is well.
+    pub interval: Duration,
+}
+
 /// Everything that a reconcile of a project has read.
 #[derive(Debug)]
 pub struct Observed {
@@ -219,6 +234,10 @@ pub struct Observed {
     pub wanted: Vec<Wanted>,
     /// Outputs that were written and are wanted no more.
     pub obsolete: Vec<(OutputKind, String)>,
+    /// Declared settings; only where they were read in this reconcile.
+    pub settings: Option<SettingsRead>,
+    /// How long until they are read again; none where none is declared.
+    pub settings_again: Option<Duration>,
     /// How long ago this process's own DELETE was accepted.
     pub delete_accepted: Option<Duration>,
     /// Whether a reconcile was asked for by annotation, and has not been acknowledged.
@@ -262,6 +281,8 @@ pub enum Step {
     KeepPassword(PasswordSource),
     /// Give the database a new password.
     ResetPassword,
+    /// Write declared settings.
+    ApplySettings(settings::Write),
     /// Write and prune outputs.
     WriteOutputs,
     /// Delete the project on the platform.
@@ -280,6 +301,7 @@ impl StepName for Step {
             Self::Pause => "pause",
             Self::KeepPassword(_) => "keep_password",
             Self::ResetPassword => "reset_password",
+            Self::ApplySettings(_) => "apply_settings",
             Self::WriteOutputs => "write_outputs",
             Self::Delete => "delete",
             Self::Release(_) => "let_go",

@@ -164,6 +164,8 @@ fn observed() -> Observed {
         recovered: None,
         wanted: Vec::new(),
         obsolete: Vec::new(),
+        settings: None,
+        settings_again: None,
         delete_accepted: None,
         requested: None,
         transition_interval: Duration::from_secs(5),

@@ -63,12 +63,14 @@ pub(super) async fn write(
     }
     let kept: Vec<_> =
         draft.status.outputs.iter().filter(|one| left.contains(&one.name)).cloned().collect();
-    settle(project, observed, draft, &written);
+    let notes = settle(project, observed, draft, &written);
     // What could not be removed is not forgotten.
     let wanted = |name: &String| written.iter().any(|one| one.name == *name);
     draft.status.outputs.extend(kept.into_iter().filter(|one| !wanted(&one.name)));
     let status = draft.clone().finish();
-    if retry { Outcome::failed(status, Requeue::Backoff) } else { Outcome::done(status) }
+    let done =
+        if retry { Outcome::failed(status, Requeue::Backoff) } else { Outcome::done(status) };
+    Outcome { notes, ..done }
 }
 
 /// The password that the platform has: the kept one, or one that was found again, both known by their digest.

@@ -18,7 +18,7 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 
 use super::obstacles::{in_the_way, is_foreign, unpostable};
-use super::{Draft, GRACE, ProjectDecision, SLOW, act, rest};
+use super::{Draft, GRACE, ProjectDecision, SLOW, act, is_observed_only, rest};
 use crate::api::project::{AdoptionPolicy, Attempt, AttemptOutcome};
 use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject};
 use crate::controller::{Inputs, Requeue, Trouble, translate};
@@ -202,6 +202,12 @@ pub(super) fn create(
             rest(draft, Requeue::After(SLOW))
         }
         Candidate::InTheWay(listed) => in_the_way(project, observed, draft, &listed),
+        Candidate::None if is_observed_only(project) => {
+            let message = "the project of spec.adoption.ref is not in the organization, or the credential cannot see it, and \
+                           with managementPolicy Observe none is created";
+            draft.stalled(&Problem::new(Reason::AdoptionTargetNotFound, message));
+            rest(draft, Requeue::After(SLOW))
+        }
         Candidate::None => create_project(project, observed, inputs, draft, organization, listing),
     }
 }

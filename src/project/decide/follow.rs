@@ -23,6 +23,7 @@ use super::password::{Password, password, rebind};
 use super::record::{
     has_its_name, is_guarded, is_waited_for, lasted, may_turn_up, was_created, was_seen,
 };
+use super::settings::{self, is_observed_only, plan_settings};
 use super::settle::{Written, settle, stale};
 use super::{Draft, ProjectDecision, SLOW, act, rest, unchanged};
 use crate::api::project::PowerState;
@@ -171,7 +172,7 @@ fn present(
     let adopted = !was_created(&draft.status);
     let how = if adopted { Reason::Adopted } else { Reason::Created };
     draft.set(ConditionType::Provisioned, Truth::Yes, how, "");
-    let power = project.spec.power_state;
+    let power = project.spec.power_state.filter(|_| !is_observed_only(project));
     match &listed.status {
         Status::ActiveHealthy if power == Some(PowerState::Paused) => {
             draft
@@ -292,6 +293,7 @@ pub(in crate::project) fn renames(
     now: Timestamp,
 ) -> bool {
     listed.status == Status::ActiveHealthy
+        && !is_observed_only(project)
         && !has_its_name(project, &listed.name)
         && !name_taken
         && !is_guarded(project, &listed.name, now)
@@ -323,8 +325,20 @@ fn active(
         Password::Keep(source) => {
             return act(Step::KeepPassword(source), draft, Requeue::Now);
         }
+        Password::Reset if is_observed_only(project) => {}
         Password::Reset => return act(Step::ResetPassword, draft, Requeue::Now),
     }
+    // Before anything is handed out, the doors are as they are declared.
+    if let Some(plan) = plan_settings(project, observed, inputs.now)
+        && let Some(decision) = settings::write(&plan, draft.clone())
+    {
+        return decision;
+    }
+    let requeue = match (observed.settings_again, requeue) {
+        (Some(again), Requeue::After(wait)) => Requeue::After(wait.min(again)),
+        (Some(again), _) => Requeue::After(again),
+        (None, requeue) => requeue,
+    };
     match &observed.reading {
         Some(Err(error)) => return unreadable(error, observed, inputs, draft),
         // As long as nothing can be written, nothing was handed out.
@@ -355,8 +369,8 @@ fn active(
         None => {}
     }
     let written: Vec<_> = observed.wanted.iter().map(Written::unchanged).collect();
-    settle(project, observed, &mut draft, &written);
-    rest(draft, requeue)
+    let notes = settle(project, observed, &mut draft, &written);
+    ProjectDecision { notes, ..rest(draft, requeue) }
 }
 
 /// Keys and pooler come a moment after the project (platform.md §5.1): refusals are waited out.

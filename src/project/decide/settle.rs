@@ -2,13 +2,14 @@
 
 use super::Draft;
 use super::health::sick;
-use super::password::{Password, password, password_differs};
-use super::record::{has_its_name, is_guarded};
+use super::password::{Password, password};
+use super::settings::{plan_settings, record, waiting};
+use super::sync::sync;
 use crate::api::project::{Binding, OutputStatus};
 use crate::api::{ConditionType, OutputKind, Preset, Reason, SupabaseProject};
-use crate::controller::{Trouble, translate};
+use crate::controller::{Note, Trouble, translate};
 use crate::management::Error;
-use crate::project::facts::{Observed, Presence, Problem, Wanted};
+use crate::project::facts::{Observed, Problem, Wanted};
 use crate::rules::conditions::Truth;
 
 /// What became of one output.
@@ -54,13 +55,17 @@ pub fn conflict(name: &str) -> Problem {
     )
 }
 
-/// Sets the conditions that hang on outputs, and `Ready`.
+/// Sets the conditions that hang on outputs and settings, and `Ready`. Gives what is to be told.
 pub fn settle(
     project: &SupabaseProject,
     observed: &Observed,
     draft: &mut Draft,
     written: &[Written],
-) {
+) -> Vec<Note> {
+    let plan = plan_settings(project, observed, draft.now());
+    let notes = plan.as_ref().map(|plan| record(plan, draft)).unwrap_or_default();
+    let configuring = draft.find(ConditionType::Reconciling).cloned();
+    let configuring = configuring.filter(|one| one.reason == Reason::Configuring.as_str());
     let mut statuses = Vec::new();
     let mut problems = Vec::new();
     let mut harmless = Vec::new();
@@ -96,7 +101,7 @@ pub fn settle(
             draft.set(ConditionType::OutputsWritten, Truth::No, problem.reason, &problem.message);
         }
     }
-    sync(project, observed, draft);
+    sync(project, observed, draft, plan.as_ref());
     let sick = sick(draft).map(str::to_owned);
     match (first, sick) {
         (None, None) => {
@@ -109,6 +114,15 @@ pub fn settle(
         }
         (Some(problem), _) => draft.stalled(&problem),
     }
+    match (&plan, configuring) {
+        (Some(plan), _) => waiting(plan, draft),
+        // Not read in this reconcile: what was said of them goes on.
+        (None, Some(said)) if observed.settings_again.is_some() => {
+            draft.set(ConditionType::Reconciling, Truth::Yes, Reason::Configuring, &said.message);
+        }
+        (None, _) => {}
+    }
+    notes
 }
 
 fn password_trouble(
@@ -133,59 +147,12 @@ pub(super) fn stale(error: &Error) -> Problem {
     Problem::new(problem.reason, message)
 }
 
-/// Whether the platform has what the spec declares. The project works all the same.
-fn sync(project: &SupabaseProject, observed: &Observed, draft: &mut Draft) {
-    let name = match &observed.presence {
-        Presence::Present(listed) => Some(&listed.name),
-        Presence::Unknown | Presence::Absent { .. } | Presence::NotVisible => None,
-    };
-    let other_name = name.filter(|name| !has_its_name(project, name));
-    let created_size = draft
-        .status
-        .creation
-        .as_ref()
-        .and_then(|creation| creation.attempts.last())
-        .map(|attempt| attempt.size.as_deref());
-    let size = project.spec.compute.as_ref().and_then(|compute| compute.size.as_deref());
-    if let Some(error) = &observed.list_trouble {
-        let problem = stale(error);
-        let (reason, message) = (problem.reason, problem.message);
-        draft.set(ConditionType::Synced, Truth::Unknown, reason, &message);
-    } else if other_name.is_some_and(|name| is_guarded(project, name, draft.now())) {
-        let message = "the project keeps the name that its create calls carried for an hour, and gets its own \
-                       then: the answer to one of them was lost, and while the name is taken it cannot make a \
-                       second project";
-        draft.set(ConditionType::Synced, Truth::No, Reason::Confirming, message);
-    } else if other_name.is_some() {
-        let message = "another project of the organization has the wanted name; it is tried again now and then, \
-                       and at once when spec.projectName changes";
-        draft.set(ConditionType::Synced, Truth::No, Reason::NameConflict, message);
-    } else if project
-        .spec
-        .organization_slug
-        .as_ref()
-        .is_some_and(|slug| Some(slug) != draft.status.organization_slug.as_ref())
-    {
-        let message = "spec.organizationSlug is not the organization that the project belongs to; the project stays \
-                       where it is, see status.organizationSlug";
-        draft.set(ConditionType::Synced, Truth::No, Reason::OutOfSync, message);
-    } else if password_differs(observed, &draft.status) {
-        let message = "the Secret of spec.database.password.secretKeyRef holds another password than the one that \
-                       the project was created with; the project keeps the old one";
-        draft.set(ConditionType::Synced, Truth::No, Reason::PasswordDiffers, message);
-    } else if let Some(problem) = unnoticed(project, observed, draft) {
-        draft.set(ConditionType::Synced, Truth::No, problem.reason, &problem.message);
-    } else if created_size.is_some_and(|created| size.is_some() && created != size) {
-        let message = "spec.compute.size differs from the size that the project was created with; change it in \
-                       the dashboard, the operator does not resize yet";
-        draft.set(ConditionType::Synced, Truth::No, Reason::OutOfSync, message);
-    } else {
-        draft.set(ConditionType::Synced, Truth::Yes, Reason::InSync, "");
-    }
-}
-
 /// A password that was lost although nobody is waiting for it: told before somebody does.
-fn unnoticed(project: &SupabaseProject, observed: &Observed, draft: &Draft) -> Option<Problem> {
+pub(super) fn unnoticed(
+    project: &SupabaseProject,
+    observed: &Observed,
+    draft: &Draft,
+) -> Option<Problem> {
     let problem = password_trouble(project, observed, draft)?;
     // Not to know an adopted project's password is in order as long as no output wants it.
     (!wants_password(project) && problem.reason != Reason::PasswordUnknown).then_some(problem)

@@ -5,6 +5,7 @@
 mod link;
 mod reading;
 mod remembered;
+mod settings;
 mod stored;
 
 use std::sync::Arc;
@@ -71,6 +72,8 @@ pub(super) async fn observe(
         recovered: None,
         wanted: Vec::new(),
         obsolete: Vec::new(),
+        settings: None,
+        settings_again: None,
         delete_accepted: memo.delete_accepted.map(|at| now.saturating_sub(at)),
         requested: requested(project),
         transition_interval: projects.transition_interval,
@@ -353,6 +356,9 @@ impl Observer<'_> {
             if !well && decide::is_waited_for(&status, now) {
                 return Ok(());
             }
+        }
+        if self.settings(observed, reference).await {
+            return Ok(());
         }
         let stale = observed.wanted.iter().any(|wanted| wanted.writable && !wanted.current);
         let due = self.drift_due();

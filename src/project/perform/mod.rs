@@ -4,6 +4,7 @@
 mod creating;
 mod deleting;
 mod keeping;
+mod settings;
 
 use std::time::Duration;
 
@@ -43,6 +44,7 @@ pub(super) async fn perform(
         Step::Pause => executor.power(Power::Pause, status).await,
         Step::KeepPassword(source) => executor.keep_password(reconcile, source, status).await,
         Step::ResetPassword => executor.reset_password(reconcile, status).await,
+        Step::ApplySettings(write) => executor.apply_settings(write, status).await,
         Step::WriteOutputs => {
             let mut draft = Draft::over(&project, status, projects.context.clock.now());
             writing::write(projects, &project, &observed, &mut draft).await

@@ -1,0 +1,83 @@
+//! The declared settings of a project: what is written next, and what the status says of them. PURE.
+//!
+//! The engine compares and plans ([`crate::settings`]); here its plan meets the rest of the project: it is made before outputs are
+//! written, and as long as something declared is neither in force nor refused, `Reconciling` says so, whatever `Ready` says.
+
+use k8s_openapi::jiff::Timestamp;
+
+use super::{Draft, ProjectDecision, act};
+use crate::api::settings::ManagementPolicy;
+use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject};
+use crate::controller::{Note, Requeue};
+use crate::project::facts::{Observed, Step};
+use crate::rules::conditions::{self, Truth};
+use crate::settings::{Input, Plan, Policy, plan};
+
+/// What may be done about differences.
+pub(in crate::project) fn policy(project: &SupabaseProject) -> Policy {
+    let spec = &project.spec;
+    Policy::of(spec.suspend, spec.management_policy, spec.drift_policy)
+}
+
+/// Whether the project is only looked at: nothing of it is changed.
+pub(in crate::project) fn is_observed_only(project: &SupabaseProject) -> bool {
+    project.spec.management_policy == ManagementPolicy::Observe
+}
+
+/// Whether nothing declared is on its way, as the status says.
+pub(in crate::project) fn is_configured(status: &ProjectStatus) -> bool {
+    !conditions::is_true(&status.conditions, ConditionType::Reconciling.as_str())
+}
+
+/// The plan for settings that were read in this reconcile.
+pub(in crate::project) fn plan_settings(
+    project: &SupabaseProject,
+    observed: &Observed,
+    now: Timestamp,
+) -> Option<Plan> {
+    let read = observed.settings.as_ref()?;
+    let status = project.status.clone().unwrap_or_default();
+    let input = Input {
+        groups: &read.groups,
+        policy: policy(project),
+        applied: &status.applied,
+        drift: &status.drift,
+        was_settled: status.observed_generation == project.metadata.generation
+            && is_configured(&status),
+        asked: observed.requested.is_some(),
+        uid: project.metadata.uid.as_deref().unwrap_or_default(),
+        interval: read.interval,
+        now,
+    };
+    Some(plan(&input, &mut read.memory.clone()))
+}
+
+/// The next write, if there is one.
+pub(super) fn write(plan: &Plan, mut draft: Draft) -> Option<ProjectDecision> {
+    let write = plan.write.clone()?;
+    let notes = record(plan, &mut draft);
+    waiting(plan, &mut draft);
+    let mut decision = act(Step::ApplySettings(write), draft, Requeue::Now);
+    decision.notes = notes;
+    Some(decision)
+}
+
+/// Writes down what the plan says, and tells what is managed no more.
+pub(super) fn record(plan: &Plan, draft: &mut Draft) -> Vec<Note> {
+    draft.status.applied.clone_from(&plan.applied);
+    draft.status.drift.clone_from(&plan.drift);
+    draft.status.drift_count = plan.drift_count;
+    let told = plan.no_longer_managed.iter().map(|path| {
+        let message = format!("{path} is declared no more; the platform keeps its value");
+        Note::normal("NoLongerManaged", message)
+    });
+    told.collect()
+}
+
+/// As long as something declared is neither in force nor refused, the object is in progress.
+pub(super) fn waiting(plan: &Plan, draft: &mut Draft) {
+    if plan.waiting && draft.find(ConditionType::Stalled).is_none() {
+        let message = "declared settings are not all in force yet; Synced says which";
+        draft.set(ConditionType::Reconciling, Truth::Yes, Reason::Configuring, message);
+    }
+}

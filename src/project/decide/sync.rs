@@ -1,0 +1,157 @@
+//! Whether the platform has what the spec declares: a chain of named checks, the first of which that has something to say is what
+//! `Synced` says. The project works all the same. PURE.
+
+use super::Draft;
+use super::password::password_differs;
+use super::record::{has_its_name, is_guarded};
+use super::settle::{stale, unnoticed};
+use crate::api::{ConditionType, Reason, SupabaseProject};
+use crate::controller::Problem;
+use crate::project::facts::{Observed, Presence};
+use crate::project::settings::notes;
+use crate::rules::conditions::Truth;
+use crate::settings::Plan;
+
+/// All that the checks look at.
+struct Case<'a> {
+    project: &'a SupabaseProject,
+    observed: &'a Observed,
+    draft: &'a Draft,
+    plan: Option<&'a Plan>,
+}
+
+type Check = fn(&Case<'_>) -> Option<(Truth, Problem)>;
+
+/// What does not depend on the platform's answer about settings comes first.
+const CHECKS: [(&str, Check); 7] = [
+    ("list", list),
+    ("name", name),
+    ("organization", organization),
+    ("password", password),
+    ("lost password", lost_password),
+    ("size", size),
+    ("settings", settings),
+];
+
+/// Sets `Synced`.
+pub(super) fn sync(
+    project: &SupabaseProject,
+    observed: &Observed,
+    draft: &mut Draft,
+    plan: Option<&Plan>,
+) {
+    let case = Case { project, observed, draft, plan };
+    let found = CHECKS.iter().find_map(|(named, check)| Some((*named, check(&case)?)));
+    match found {
+        Some((_, (truth, problem))) => {
+            draft.set(ConditionType::Synced, truth, problem.reason, &problem.message);
+        }
+        None => {
+            let message = notes(&project.spec).unwrap_or_default();
+            draft.set(ConditionType::Synced, Truth::Yes, Reason::InSync, &message);
+        }
+    }
+}
+
+fn no(reason: Reason, message: &str) -> Option<(Truth, Problem)> {
+    Some((Truth::No, Problem::new(reason, message)))
+}
+
+/// While the shared list fails, what is known is old.
+fn list(case: &Case<'_>) -> Option<(Truth, Problem)> {
+    let error = case.observed.list_trouble.as_ref()?;
+    Some((Truth::Unknown, stale(error)))
+}
+
+fn name(case: &Case<'_>) -> Option<(Truth, Problem)> {
+    let listed = match &case.observed.presence {
+        Presence::Present(listed) => listed,
+        Presence::Unknown | Presence::Absent { .. } | Presence::NotVisible => return None,
+    };
+    if has_its_name(case.project, &listed.name) {
+        return None;
+    }
+    if is_guarded(case.project, &listed.name, case.draft.now()) {
+        return no(
+            Reason::Confirming,
+            "the project keeps the name that its create calls carried for an hour, and gets its own then: the answer to \
+             one of them was lost, and while the name is taken it cannot make a second project",
+        );
+    }
+    if super::is_observed_only(case.project) {
+        return no(
+            Reason::OutOfSync,
+            "the project has another name than spec.projectName says; with managementPolicy Observe it is left so",
+        );
+    }
+    no(
+        Reason::NameConflict,
+        "another project of the organization has the wanted name; it is tried again now and then, and at once when \
+         spec.projectName changes",
+    )
+}
+
+fn organization(case: &Case<'_>) -> Option<(Truth, Problem)> {
+    let declared = case.project.spec.organization_slug.as_ref()?;
+    if Some(declared) == case.draft.status.organization_slug.as_ref() {
+        return None;
+    }
+    no(
+        Reason::OutOfSync,
+        "spec.organizationSlug is not the organization that the project belongs to; the project stays where it is, see \
+         status.organizationSlug",
+    )
+}
+
+fn password(case: &Case<'_>) -> Option<(Truth, Problem)> {
+    if !password_differs(case.observed, &case.draft.status) {
+        return None;
+    }
+    no(
+        Reason::PasswordDiffers,
+        "the Secret of spec.database.password.secretKeyRef holds another password than the one that the project was \
+         created with; the project keeps the old one",
+    )
+}
+
+fn lost_password(case: &Case<'_>) -> Option<(Truth, Problem)> {
+    let problem = unnoticed(case.project, case.observed, case.draft)?;
+    Some((Truth::No, problem))
+}
+
+fn size(case: &Case<'_>) -> Option<(Truth, Problem)> {
+    let created = case.draft.status.creation.as_ref()?.attempts.last()?.size.as_deref();
+    let declared = case.project.spec.compute.as_ref()?.size.as_deref()?;
+    if created == Some(declared) {
+        return None;
+    }
+    no(
+        Reason::OutOfSync,
+        "spec.compute.size differs from the size that the project was created with; change it in the dashboard, the \
+         operator does not resize yet",
+    )
+}
+
+/// What the plan says; where settings were not read in this reconcile, what was said of them before.
+fn settings(case: &Case<'_>) -> Option<(Truth, Problem)> {
+    if let Some(plan) = case.plan {
+        let synced = &plan.synced;
+        let problem = Problem::new(synced.reason, synced.message.clone());
+        return (synced.truth != Truth::Yes).then_some((synced.truth, problem));
+    }
+    let said = case.draft.find(ConditionType::Synced)?;
+    let about_settings = [
+        Reason::Differs,
+        Reason::Reported,
+        Reason::Pending,
+        Reason::NotHolding,
+        Reason::CapabilityUnavailable,
+        Reason::PaymentRequired,
+        Reason::Refused,
+        Reason::NotRead,
+        Reason::InvalidSpec,
+    ];
+    let reason = about_settings.into_iter().find(|reason| reason.as_str() == said.reason)?;
+    let truth = if said.status == Truth::Unknown.as_str() { Truth::Unknown } else { Truth::No };
+    Some((truth, Problem::new(reason, said.message.clone())))
+}
