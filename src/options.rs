@@ -1,5 +1,6 @@
 //! Every tunable, once: flag, environment variable, default, help. Bounds are checked before anything starts.
 
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use clap::{Args, ValueEnum};
 use k8s_openapi::jiff::SignedDuration;
 
 use crate::management::BaseUrl;
+use crate::outputs::{Authorities, LARGEST_AUTHORITIES};
 
 /// The longest external address, in characters: the platform bounds redirect address and state together.
 const LONGEST_ADDRESS: usize = 1000;
@@ -56,6 +58,10 @@ pub struct Options {
     /// proxy or firewall inspects TLS; read at start
     #[arg(long, env = "SUPABASE_OPERATOR_MANAGEMENT_API_CA_BUNDLE")]
     pub management_api_ca_bundle: Option<PathBuf>,
+
+    /// A PEM file with the certificates of the authorities of Supabase's databases, for outputs that hold them; read at start
+    #[arg(long, env = "SUPABASE_OPERATOR_DATABASE_CA_FILE", value_parser = authorities)]
+    pub database_ca_file: Option<Authorities>,
 
     /// Name of a Secret in the operator's own namespace with the keys `client_id` and `client_secret` of the
     /// operator's own OAuth app, for connections that name none
@@ -252,6 +258,18 @@ fn duration(text: &str) -> Result<Duration, String> {
     Duration::try_from(parsed).map_err(|_| "a duration must not be negative".to_owned())
 }
 
+/// The certificates in a file, read no further than they may be long.
+fn authorities(file: &str) -> Result<Authorities, String> {
+    let mut text = Vec::new();
+    std::fs::File::open(file)
+        .and_then(|open| {
+            let most = u64::try_from(LARGEST_AUTHORITIES).unwrap_or(u64::MAX);
+            open.take(most + 1).read_to_end(&mut text)
+        })
+        .map_err(|error| format!("it cannot be read: {error}"))?;
+    Authorities::read(&text).map_err(|error| error.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -337,6 +355,22 @@ mod tests {
         assert!(options.watches_secrets());
         let options = parse(&["--scope", "namespaced", "--watch-namespaces", "a,b"]).unwrap();
         assert_eq!(options.namespaces(), Some(vec!["a".to_owned(), "b".to_owned()]));
+    }
+
+    #[test]
+    fn authorities_are_read_from_their_file_at_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ca.crt");
+        let given = ["--database-ca-file", file.to_str().unwrap()];
+        assert!(parse(&given).unwrap_err().contains("cannot be read"));
+        let made = rcgen::generate_simple_self_signed(vec!["a.example".to_owned()]).unwrap();
+        std::fs::write(&file, made.signing_key.serialize_pem()).unwrap();
+        let refusal = parse(&given).unwrap_err();
+        assert!(refusal.contains("--database-ca-file") && refusal.contains("private key"));
+        std::fs::write(&file, made.cert.pem()).unwrap();
+        let options = parse(&given).unwrap();
+        assert!(options.database_ca_file.is_some());
+        assert!(parse(&[]).unwrap().database_ca_file.is_none());
     }
 
     #[test]

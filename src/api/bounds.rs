@@ -24,8 +24,11 @@ const LABEL_VALUE: i64 = 63;
 /// Together with the CEL rule over all outputs that keeps labels and annotations at 65,536 characters in all.
 const ANNOTATION_VALUE: i64 = 32_768;
 const TIME: i64 = 64;
-/// The value of a parameter of Postgres.
+/// The value of a parameter of Postgres, and how many there are.
 const PARAMETER: i64 = 128;
+const PARAMETERS: i64 = 64;
+/// A parameter of a Postgres URI.
+const URI_PARAMETER: i64 = 256;
 
 /// The beginning of a text that somebody else gave.
 pub fn cut(text: &str, most: usize) -> String {
@@ -41,7 +44,11 @@ pub(super) fn set(schema: &mut JSONSchemaProps) {
         match name.as_str() {
             "labels" => values(property, LABEL_VALUE),
             "annotations" => values(property, ANNOTATION_VALUE),
-            "parameters" => values(property, PARAMETER),
+            // Of Postgres, or of its URIs.
+            "parameters" if property.max_properties == Some(PARAMETERS) => {
+                values(property, PARAMETER);
+            }
+            "parameters" => values(property, URI_PARAMETER),
             "selector" => selector(property),
             "conditions" => conditions(property),
             _ => {}
@@ -117,6 +124,10 @@ mod tests {
 
     /// Characters that the keys and values of all labels and annotations of outputs may have, by the CEL rule at `spec`.
     const LABELS_AND_ANNOTATIONS: i64 = 65_536;
+    /// Keys of all outputs, by another.
+    const KEYS: i64 = 256;
+    /// Characters of their names, schemes, files and parameters, by a third.
+    const TEXTS_OF_KEYS: i64 = 16_384;
 
     /// Places without a bound, each with its reason.
     const EXCEPTIONS: [(&str, &str); 0] = [];
@@ -195,10 +206,18 @@ mod tests {
         schema.max_length.unwrap_or(64) * if ascii { 1 } else { 4 }
     }
 
-    /// Bytes that a value may have at most, the names of fields and the marks of JSON included.
+    /// Bytes that a value may have at most: four for a character of somebody's text, one for those of names of fields, of words
+    /// and of the marks of JSON.
     fn most(schema: &JSONSchemaProps) -> i64 {
+        let length = |text: usize| i64::try_from(text).unwrap();
         match schema.type_.as_deref() {
-            Some("string") => bytes(schema) + 2,
+            Some("string") => match &schema.enum_ {
+                Some(words) => {
+                    let words = words.iter().map(|word| length(word.0.to_string().len()));
+                    words.max().unwrap()
+                }
+                None => bytes(schema) + 2,
+            },
             Some("array") => {
                 let Some(JSONSchemaPropsOrArray::Schema(item)) = &schema.items else {
                     panic!("an array of what?")
@@ -208,20 +227,11 @@ mod tests {
             Some("object") => {
                 let fields = schema.properties.iter().flatten();
                 let fields: i64 = fields
-                    .map(|(name, property)| {
-                        let value = match name.as_str() {
-                            // Bounded together, not one by one.
-                            "labels" | "annotations" => 64 * 6,
-                            // By a rule, their names are short.
-                            "parameters" => 64 * (63 + 4 * PARAMETER + 6),
-                            _ => most(property),
-                        };
-                        value + i64::try_from(name.len()).unwrap() + 4
-                    })
+                    .map(|(name, property)| length(name.len()) + 4 + shared(name, property))
                     .sum();
                 let entries = match &schema.additional_properties {
                     Some(JSONSchemaPropsOrBool::Schema(value)) => {
-                        schema.max_properties.unwrap() * (KEY + most(value) + 4)
+                        schema.max_properties.unwrap() * (4 * KEY + most(value) + 4)
                     }
                     Some(JSONSchemaPropsOrBool::Bool(_)) | None => 0,
                 };
@@ -231,24 +241,42 @@ mod tests {
         }
     }
 
+    /// The same of a property whose text is bounded over all outputs: only what stands between its texts.
+    fn shared(name: &str, property: &JSONSchemaProps) -> i64 {
+        match name {
+            "labels" | "annotations" => 64 * 6,
+            // By a rule, their names are short.
+            "parameters" if property.max_properties == Some(PARAMETERS) => {
+                PARAMETERS * (63 + 4 * PARAMETER + 6)
+            }
+            "keys" if property.max_items.is_some() => {
+                // Of a key: its fields, the longest words, and the marks around sixteen parameters.
+                const BETWEEN: i64 = 128 + 3 * 24 + 16 * 6;
+                KEYS / 16 * BETWEEN
+            }
+            _ => most(property),
+        }
+    }
+
     #[test]
     fn no_spec_holds_more_than_half_a_mebibyte() {
         for kind in kinds() {
             let (_, spec) = parts(&kind).remove(0);
             let outputs = spec.properties.as_ref().unwrap().contains_key("outputs");
-            let shared = if outputs { LABELS_AND_ANNOTATIONS } else { 0 };
-            // A character has four bytes at most.
-            let bytes = most(&spec) + 4 * shared;
+            let texts = if outputs { LABELS_AND_ANNOTATIONS + TEXTS_OF_KEYS } else { 0 };
+            let bytes = most(&spec) + 4 * texts;
             assert!(bytes <= 512 * 1024, "{kind}: {bytes} bytes");
         }
     }
 
     #[test]
-    fn the_rule_over_all_outputs_is_there() {
+    fn the_rules_over_all_outputs_are_there() {
         let (_, mut spec) = parts("SupabaseProject").remove(0);
         let outputs = spec.properties.as_mut().unwrap().remove("outputs").unwrap();
         let rules = outputs.x_kubernetes_validations.unwrap();
-        let bound = format!("<= {LABELS_AND_ANNOTATIONS}");
-        assert!(rules.iter().any(|rule| rule.rule.ends_with(&bound)));
+        for bound in [LABELS_AND_ANNOTATIONS, KEYS, TEXTS_OF_KEYS] {
+            let bound = format!("<= {bound}");
+            assert!(rules.iter().any(|rule| rule.rule.ends_with(&bound)));
+        }
     }
 }

@@ -27,7 +27,9 @@ pub use connection::{
     SupabaseConnectionSpec,
 };
 pub use kinds::{Kind, ObjectRef};
-pub use output::{Endpoint, Output, OutputKind, OutputValue, Preset};
+pub use output::{
+    Endpoint, Output, OutputKey, OutputKind, OutputTls, OutputValue, Preset, TlsMode,
+};
 pub use project::{DeletionPolicy, ProjectStatus, SupabaseProject, SupabaseProjectSpec};
 pub use reference::ObjectKey;
 

@@ -146,6 +146,8 @@ pub struct SupabaseProjectSpec {
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     #[x_kube(validation = Rule::new("self.map(output, (has(output.labels) ? output.labels.map(key, key.size() + output.labels[key].size()).sum() : 0) + (has(output.annotations) ? output.annotations.map(key, key.size() + output.annotations[key].size()).sum() : 0)).sum() <= 65536").message("labels and annotations of all outputs together have at most 65536 characters"))]
+    #[x_kube(validation = Rule::new("self.map(output, has(output.keys) ? output.keys.size() : 0).sum() <= 256").message("all outputs together have at most 256 keys"))]
+    #[x_kube(validation = Rule::new("self.map(output, has(output.keys) ? output.keys.map(key, key.name.size() + (has(key.scheme) ? key.scheme.size() : 0) + (has(key.tls) && has(key.tls.caFile) ? key.tls.caFile.size() : 0) + (has(key.parameters) ? key.parameters.map(name, name.size() + key.parameters[name].size()).sum() : 0)).sum() : 0).sum() <= 16384").message("names, schemes, CA files and parameters of the keys of all outputs together have at most 16384 characters"))]
     pub outputs: Option<Vec<Output>>,
 }
 

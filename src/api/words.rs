@@ -11,12 +11,17 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 pub(super) const NAME: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
 
 /// Every pattern, and what it allows.
-const WORDS: [(&str, &str); 12] = [
+const WORDS: [(&str, &str); 14] = [
     (
         NAME,
         "a name has lower-case letters, digits, '-' and '.', and begins and ends with a letter or a digit",
     ),
     (r"^[-._a-zA-Z0-9]+$", "a key of a Secret has letters, digits, '-', '_' and '.'"),
+    (
+        r"^[a-z][a-z0-9+]*$",
+        "a scheme has lower-case letters, digits and '+', and begins with a letter, such as postgresql+asyncpg",
+    ),
+    (r"^/[!-~]+$", "the path of a file begins with '/' and has no spaces"),
     (
         r"^[A-Za-z0-9_-]+$",
         "a slug has letters, digits, '-' and '_'; it is the last part of the organization's dashboard address",

@@ -2,6 +2,7 @@
 
 use secrecy::SecretString;
 
+use super::Authorities;
 use crate::api::{Endpoint, SupabaseProject};
 
 /// All facts of one project. Its debug output shows no value.
@@ -15,6 +16,8 @@ pub struct Facts {
     pub databases: Vec<Database>,
     /// The database password; none while it is not known.
     pub password: Option<SecretString>,
+    /// The authorities of the databases; none if the operator was given none.
+    pub authorities: Option<Authorities>,
 }
 
 /// API keys; each may be missing.
@@ -49,6 +52,11 @@ impl Facts {
     /// Address of the project's API (platform.md §6).
     pub fn api_url(&self) -> String {
         SupabaseProject::api_url(&self.reference)
+    }
+
+    /// Address of the keys that the project's tokens are verified with (platform.md §1).
+    pub fn jwks_url(&self) -> String {
+        format!("{}/auth/v1/.well-known/jwks.json", self.api_url())
     }
 
     /// The way to the database that is asked for.

@@ -139,12 +139,18 @@ impl Source {
     /// Whether a value of an output comes from here.
     pub const fn gives(self, value: OutputValue, endpoint: Endpoint) -> bool {
         match value {
-            OutputValue::URL | OutputValue::ProjectRef | OutputValue::DatabasePassword => false,
+            OutputValue::URL
+            | OutputValue::ProjectRef
+            | OutputValue::DatabasePassword
+            | OutputValue::DatabaseCA
+            | OutputValue::JWKSURL => false,
             OutputValue::SecretKey => matches!(self, Self::SecretKeys | Self::Keys),
             OutputValue::PublishableKey | OutputValue::AnonKey | OutputValue::ServiceRoleKey => {
                 matches!(self, Self::Keys)
             }
             OutputValue::DatabaseURI
+            | OutputValue::DatabaseJDBCURL
+            | OutputValue::DatabasePassfile
             | OutputValue::DatabaseHost
             | OutputValue::DatabasePort
             | OutputValue::DatabaseName
@@ -162,13 +168,16 @@ impl Reading {
     /// What an output lacks that the platform has not given, whatever is known of the password.
     pub fn missing(&self, output: &Output) -> Vec<Missing> {
         let known = Facts { password: Some(SecretString::from("known")), ..self.facts.clone() };
-        outputs::render(output, &known).missing
+        let mut missing = outputs::render(output, &known).missing;
+        // The operator is given it, or nobody is.
+        missing.retain(|one| one.value != OutputValue::DatabaseCA);
+        missing
     }
 
     /// What an output lacks that will come by itself: what the credential may not read never does.
     pub fn is_waiting(&self, output: &Output) -> bool {
         self.missing(output).iter().any(|missing| {
-            let forbidden = |lack: &Lacking| lack.source.gives(missing.value, output.endpoint);
+            let forbidden = |lack: &Lacking| lack.source.gives(missing.value, missing.endpoint);
             !self.lacking.iter().any(forbidden)
         })
     }

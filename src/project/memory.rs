@@ -36,7 +36,7 @@ pub struct Memo {
     /// When settings are due to be read.
     pub settings_due: Option<Duration>,
     /// The generation for which one was written last.
-    pub settings_for: Option<Option<i64>>,
+    pub settings_for: Option<i64>,
 }
 
 /// All memos, by UID, and the UID of each object: whoever is gone is known by its name alone.

@@ -27,6 +27,7 @@ use crate::controller::{
 };
 use crate::inventory::Inventories;
 use crate::kubernetes::{self, Partly};
+use crate::outputs::Authorities;
 use crate::rules::digest::DigestKey;
 use crate::seen::{SeenConnection, SeenProject};
 use crate::session::Sessions;
@@ -59,6 +60,8 @@ pub struct ProjectParts {
     pub rest_interval: Duration,
     /// How often keys and endpoints are compared with the outputs.
     pub drift_interval: Duration,
+    /// The authorities of the databases, for outputs.
+    pub authorities: Option<Authorities>,
 }
 
 /// All projects. Cheap to clone.

@@ -129,6 +129,9 @@ impl Writer<'_> {
         if !wanted.writable {
             return (outcome(Err(conflict(&output.name)), None), false);
         }
+        if output.needs_authorities() && facts.authorities.is_none() {
+            return (outcome(Err(no_authorities(&output.name)), None), false);
+        }
         // Its keys or its way to the database come in a moment.
         if self.waits && reading.is_waiting(output) {
             return (outcome(Err(waiting(&output.name)), None), false);
@@ -253,6 +256,18 @@ fn waiting(name: &str) -> Problem {
     Problem::new(Reason::WaitingForServices, format!("{name} waits for API keys or the pooler"))
 }
 
+/// An output holds certificates that the operator was not given.
+fn no_authorities(name: &str) -> Problem {
+    Problem::new(
+        Reason::MissingInput,
+        format!(
+            "{name} holds the certificates of the database's authorities (DatabaseCA, or tls.mode VerifyFull), and the \
+             operator was given none: name the file from the dashboard in the chart's value databaseCA; {name} is left \
+             as it is"
+        ),
+    )
+}
+
 /// Whether a problem is about what the platform gives, not about the output's place or the password.
 fn is_about_reading(problem: &Problem) -> bool {
     matches!(
@@ -276,14 +291,13 @@ fn missing(output: &Output, values: &[Missing], reading: &Reading) -> Option<Pro
             "the database password is not known, so database values are left out or as they were";
         return Some(Problem::new(Reason::PasswordUnknown, message));
     };
-    let lack = reading
-        .lacking
-        .iter()
-        .find(|lack| given.iter().any(|missing| lack.source.gives(missing.value, output.endpoint)));
+    let lack = reading.lacking.iter().find(|lack| {
+        given.iter().any(|missing| lack.source.gives(missing.value, missing.endpoint))
+    });
     if let Some(lack) = lack {
         let withheld: Vec<_> = given
             .iter()
-            .filter(|missing| lack.source.gives(missing.value, output.endpoint))
+            .filter(|missing| lack.source.gives(missing.value, missing.endpoint))
             .collect();
         return Some(Problem::new(
             Reason::MissingScope,
@@ -301,7 +315,7 @@ fn missing(output: &Output, values: &[Missing], reading: &Reading) -> Option<Pro
             format!("reading API keys and pooler: {error}"),
         ));
     }
-    if reading.no_keys && Source::Keys.gives(first.value, output.endpoint) {
+    if reading.no_keys && Source::Keys.gives(first.value, first.endpoint) {
         return Some(Problem::new(
             Reason::MissingInput,
             "the platform lists no API key, as it does while a project is paused; what was written stays as it is",

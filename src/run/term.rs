@@ -110,6 +110,7 @@ impl Term {
                 transition_interval: options.transition_interval,
                 rest_interval: options.rest_interval,
                 drift_interval: options.drift_interval,
+                authorities: options.database_ca_file.clone(),
             },
             refs,
         );

@@ -104,7 +104,17 @@ fn arrows_run_one_way() {
     // `controller` in a decision is the shape of decisions, and of wakes; plain values both.
     wrong.extend(only(
         "project/decide/",
-        &["project", "api", "rules", "outputs", "controller", "management", "kubernetes", "seen"],
+        &[
+            "project",
+            "api",
+            "rules",
+            "outputs",
+            "controller",
+            "management",
+            "kubernetes",
+            "seen",
+            "settings",
+        ],
     ));
     wrong.extend(only(
         "session/",

@@ -29,6 +29,28 @@ fn lent(allowed: Value) -> Sample {
     cluster_connection("large").with("allowedNamespaces", allowed)
 }
 
+fn keys(number: usize, length: usize) -> Value {
+    let keys = (0..number).map(|index| {
+        let name = format!("{index:03}{}", "x".repeat(length));
+        json!({"name": name, "value": "DatabaseURI", "parameters": {"a": "x".repeat(length.min(256))}})
+    });
+    keys.collect()
+}
+
+fn with_keys(outputs: usize, number: usize, length: usize) -> Sample {
+    let outputs = (0..outputs)
+        .map(|index| json!({"name": format!("o-{index}"), "keys": keys(number, length)}));
+    project("large").with("outputs", outputs.collect::<Value>())
+}
+
+fn output_key(more: &Value) -> Sample {
+    let mut key = json!({"name": "A", "value": "DatabaseURI"});
+    for (field, value) in more.as_object().unwrap() {
+        key[field] = value.clone();
+    }
+    project("large").with("outputs", json!([{"name": "web", "keys": [key]}]))
+}
+
 /// What it is, and an object that is just too large.
 fn too_large() -> Vec<(&'static str, Sample)> {
     let long = "x".repeat(318);
@@ -72,12 +94,32 @@ fn too_large() -> Vec<(&'static str, Sample)> {
 #[tokio::test]
 async fn what_is_too_large_is_refused() {
     let (_plane, cluster) = with_kinds().await;
-    for (what, object) in too_large() {
+    for (what, object) in too_large().into_iter().chain(too_large_keys()) {
         let refusal = cluster.try_apply(object).await;
         let refusal = refusal.map(|_| what).expect_err("it is refused");
         let said = ["Too long", "Too many", "at most", "may not be", "should match"];
         assert!(said.iter().any(|words| refusal.contains(words)), "{what}: {refusal}");
     }
+}
+
+/// The same of keys of outputs.
+fn too_large_keys() -> Vec<(&'static str, Sample)> {
+    vec![
+        (
+            "many keys",
+            project("large").with("outputs", json!([{"name": "a", "keys": keys(65, 1)}])),
+        ),
+        ("many keys in all outputs together", with_keys(5, 52, 1)),
+        ("too much in all keys together", with_keys(1, 64, 250)),
+        ("many parameters", output_key(&json!({"parameters": entries(17, "a", "x")}))),
+        ("a long parameter", output_key(&json!({"parameters": {"a": "x".repeat(257)}}))),
+        (
+            "a long file",
+            output_key(
+                &json!({"tls": {"mode": "VerifyFull", "caFile": format!("/{}", "x".repeat(255))}}),
+            ),
+        ),
+    ]
 }
 
 /// What people do with annotations on Secrets: lists of namespaces for replicators, templates, JSON.
@@ -95,6 +137,11 @@ async fn what_is_sane_is_accepted() {
     cluster.apply(large).await;
     let one = json!({"annotations": {"a": "x".repeat(32_768)}});
     cluster.apply(project("one").with_output("web", "Env", one)).await;
+    // Keys of every output, and all that one output may have.
+    cluster.apply(with_keys(16, 16, 20)).await;
+    cluster.apply(with_keys(1, 64, 80)).await;
+    let parameters = json!({"parameters": entries(16, "a", &"x".repeat(256))});
+    cluster.apply(output_key(&parameters)).await;
 }
 
 /// As an administrator may, and as the operator does: a merge patch of the status alone.

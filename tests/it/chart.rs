@@ -328,9 +328,22 @@ async fn what_people_add_is_there() {
     }
 }
 
+/// Values that name a file of certificates, the volume that it becomes, and the variable that names it.
+const CERTIFICATES: [(&str, &str, &str); 2] = [
+    ("managementAPI.caBundle", "ca-bundle", "SUPABASE_OPERATOR_MANAGEMENT_API_CA_BUNDLE"),
+    ("databaseCA", "database-ca", "SUPABASE_OPERATOR_DATABASE_CA_FILE"),
+];
+
+/// A value by its path.
+fn valued(path: &str, value: Value) -> Value {
+    path.rsplit('.').fold(value, |value, name| json!({name: value}))
+}
+
 #[tokio::test]
-async fn a_bundle_of_certificates_is_mounted_and_named() {
-    for helm in HELMS {
+async fn files_of_certificates_are_mounted_and_named() {
+    for (helm, (path, volume_name, variable)) in
+        HELMS.into_iter().flat_map(|helm| CERTIFICATES.map(|one| (helm, one)))
+    {
         for (source, volume) in [
             (
                 json!({"configMapName": "bundle", "key": "ca-bundle.crt"}),
@@ -341,26 +354,23 @@ async fn a_bundle_of_certificates_is_mounted_and_named() {
                 json!({"secret": {"secretName": "bundle", "items": [{"key": "ca.crt", "path": "ca.crt"}]}}),
             ),
         ] {
-            let objects = render(helm, &json!({"managementAPI": {"caBundle": source}})).await;
+            let objects = render(helm, &valued(path, source)).await;
             let pod = pod(&objects);
             let mut expected = volume.clone();
-            expected["name"] = json!("ca-bundle");
+            expected["name"] = json!(volume_name);
             assert_eq!(pod["volumes"], json!([expected]));
             let container = &pod["containers"][0];
             let mount = &container["volumeMounts"][0];
-            assert_eq!(mount["name"], "ca-bundle");
+            assert_eq!(mount["name"], volume_name);
             assert_eq!(mount["readOnly"], true);
-            let path = format!("{}/ca.crt", mount["mountPath"].as_str().unwrap());
+            let file = format!("{}/ca.crt", mount["mountPath"].as_str().unwrap());
             let variables = container["env"].as_array().unwrap();
-            let named = variables
-                .iter()
-                .find(|entry| entry["name"] == "SUPABASE_OPERATOR_MANAGEMENT_API_CA_BUNDLE");
-            assert_eq!(named.unwrap()["value"], path.as_str());
+            let named = variables.iter().find(|entry| entry["name"] == variable);
+            assert_eq!(named.unwrap()["value"], file.as_str());
         }
-        let both =
-            json!({"managementAPI": {"caBundle": {"configMapName": "a", "secretName": "b"}}});
+        let both = valued(path, json!({"configMapName": "a", "secretName": "b"}));
         let (rendered, said) = try_render(helm, &chart(), &both).await;
-        assert!(!rendered && said.contains("caBundle"), "{said}");
+        assert!(!rendered && said.contains(&format!("{path} takes")), "{said}");
     }
 }
 
@@ -450,7 +460,7 @@ async fn it_listens_where_pods_are_reached_by_either_family() {
 #[tokio::test]
 async fn values_of_an_earlier_release_can_be_reused() {
     let without = json!({
-        "managementAPI": {"caBundle": null}, "consent": {"httpRoute": null}, "revisionHistoryLimit": null,
+        "managementAPI": {"caBundle": null}, "databaseCA": null, "consent": {"httpRoute": null}, "revisionHistoryLimit": null,
         "deploymentAnnotations": null, "namespaceOverride": null, "extraEnvFrom": null, "extraVolumes": null,
         "extraVolumeMounts": null, "extraObjects": null,
         "metrics": {"serviceMonitor": {"enabled": true, "relabelings": null, "metricRelabelings": null}},

@@ -10,9 +10,13 @@ mod bounds;
 #[cfg(test)]
 mod chart;
 #[cfg(test)]
+mod clients;
+#[cfg(test)]
 mod documents;
 #[cfg(test)]
 mod examples;
+#[cfg(test)]
+mod frameworks;
 #[cfg(test)]
 mod frozen;
 #[cfg(test)]
@@ -31,6 +35,9 @@ mod process;
 mod readme;
 #[cfg(test)]
 mod schema;
+#[cfg(test)]
+mod schema_keys;
+#[cfg(test)]
 mod schema_settings;
 #[cfg(test)]
 mod stories;

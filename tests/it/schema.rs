@@ -17,17 +17,17 @@ use crate::support::stage::apply_kinds;
 
 /// What is done to a good object, and a part of the refusal.
 #[derive(Clone)]
-struct Mistake {
+pub struct Mistake {
     what: &'static str,
     object: Sample,
     says: &'static str,
 }
 
-fn mistake(what: &'static str, object: Sample, says: &'static str) -> Mistake {
+pub fn mistake(what: &'static str, object: Sample, says: &'static str) -> Mistake {
     Mistake { what, object, says }
 }
 
-fn output(details: Value) -> Sample {
+pub fn output(details: Value) -> Sample {
     let preset = details["preset"].as_str().unwrap_or("Env").to_owned();
     let name = details["name"].as_str().unwrap_or("web").to_owned();
     project("orders").with_output(&name, &preset, details)
@@ -122,7 +122,7 @@ fn mistakes_of_shape() -> Vec<Mistake> {
 
 fn mistakes_in_outputs() -> Vec<Mistake> {
     let public = "a ConfigMap is readable by many";
-    let binding = "the preset ServiceBinding is a Secret";
+    let binding = "the presets ServiceBinding and Libpq are Secrets";
     let reserved = "this name is reserved";
     let table = [
         ("a ConfigMap of everything", json!({"kind": "ConfigMap"}), public),
@@ -207,6 +207,7 @@ async fn an_object_with_a_mistake_is_refused_with_a_message_that_names_it() {
         mistakes_in_connections(),
         mistakes_in_projects(),
         mistakes_in_outputs(),
+        crate::schema_keys::mistakes(),
         mistakes_in_metadata_of_outputs(),
         mistakes_of_shape(),
     ]
@@ -364,7 +365,7 @@ async fn kind_and_binding_of_an_output_stay() {
         (
             "preset of an output",
             json!({"name": "web", "preset": "ServiceBinding"}),
-            "preset of an output is immutable",
+            "cannot become a ServiceBinding",
         ),
     ] {
         match cluster.try_apply(outputs(changed)).await {
@@ -427,7 +428,7 @@ async fn outputs_that_were_stored_with_defaults_go_on() {
     let kinds =
         manifest("orders").with("outputs", json!([{"name": "x", "preset": "ServiceBinding"}]));
     let refusal = cluster.try_apply(kinds).await.unwrap_err();
-    assert!(refusal.contains("preset of an output is immutable"), "{refusal}");
+    assert!(refusal.contains("cannot become a ServiceBinding"), "{refusal}");
 }
 
 #[tokio::test]

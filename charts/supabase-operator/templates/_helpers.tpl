@@ -94,16 +94,18 @@ its pages below the same path.
 {{- regexFind "[0-9]+$" (regexFind ":[0-9]+$" $url.host) | default (ternary "80" "443" (eq $url.scheme "http")) }}
 {{- end }}
 
-{{/* The volume of the certificates that managementAPI.caBundle names, as JSON; an empty object where it names none. */}}
-{{- define "supabase-operator.caBundleVolume" -}}
-{{- with (default dict .Values.managementAPI.caBundle) }}
+{{/* The volume of a file with certificates, as JSON; an empty object where no source is named. Takes the value (source), its name in values (value) and the volume's (volume). */}}
+{{- define "supabase-operator.certificateVolume" -}}
+{{- $volume := .volume }}
+{{- $value := .value }}
+{{- with (default dict .source) }}
 {{- $items := list (dict "key" .key "path" "ca.crt") }}
 {{- if and .configMapName .secretName }}
-{{- fail "managementAPI.caBundle takes configMapName or secretName, not both" }}
+{{- fail (printf "%s takes configMapName or secretName, not both" $value) }}
 {{- else if .configMapName }}
-{{- dict "name" "ca-bundle" "configMap" (dict "name" .configMapName "items" $items) | toJson }}
+{{- dict "name" $volume "configMap" (dict "name" .configMapName "items" $items) | toJson }}
 {{- else if .secretName }}
-{{- dict "name" "ca-bundle" "secret" (dict "secretName" .secretName "items" $items) | toJson }}
+{{- dict "name" $volume "secret" (dict "secretName" .secretName "items" $items) | toJson }}
 {{- else }}
 {{- dict | toJson }}
 {{- end }}

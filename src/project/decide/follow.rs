@@ -24,7 +24,7 @@ use super::record::{
     has_its_name, is_guarded, is_waited_for, lasted, may_turn_up, was_created, was_seen,
 };
 use super::settings::{self, is_observed_only, plan_settings};
-use super::settle::{Written, settle, stale};
+use super::settle::{Written, not_read, settle, stale};
 use super::{Draft, ProjectDecision, SLOW, act, rest, unchanged};
 use crate::api::project::PowerState;
 use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject, annotations, bounds};
@@ -340,7 +340,7 @@ fn active(
         (None, requeue) => requeue,
     };
     match &observed.reading {
-        Some(Err(error)) => return unreadable(error, observed, inputs, draft),
+        Some(Err(error)) => return not_read(error, observed, inputs, draft),
         // As long as nothing can be written, nothing was handed out.
         Some(Ok(reading))
             if is_waited_for(&draft.status, inputs.now)
@@ -371,34 +371,4 @@ fn active(
     let written: Vec<_> = observed.wanted.iter().map(Written::unchanged).collect();
     let notes = settle(project, observed, &mut draft, &written);
     ProjectDecision { notes, ..rest(draft, requeue) }
-}
-
-/// Keys and pooler come a moment after the project (platform.md §5.1): refusals are waited out.
-fn unreadable(
-    error: &Error,
-    observed: &Observed,
-    inputs: &Inputs<'_>,
-    mut draft: Draft,
-) -> ProjectDecision {
-    let early = matches!(
-        error,
-        Error::NotFound | Error::Removed | Error::Rejected { .. } | Error::Forbidden { .. }
-    ) && is_waited_for(&draft.status, inputs.now);
-    if early && !matches!(error, Error::Forbidden { .. }) {
-        draft.progressing(Reason::WaitingForServices, "waiting for API keys and pooler");
-        return rest(draft, Requeue::After(observed.transition_interval));
-    }
-    let Trouble { problem, requeue, stalled } = translate(error, "reading API keys and pooler");
-    if draft.find(ConditionType::OutputsWritten).is_some() {
-        draft.set(ConditionType::OutputsWritten, Truth::No, problem.reason, &problem.message);
-    }
-    let current = observed.wanted.iter().all(|wanted| wanted.current);
-    if draft.is_true(ConditionType::Ready) && (!stalled || current) {
-        // Outputs are there and may still be right.
-    } else if stalled {
-        draft.stalled(&problem);
-    } else {
-        draft.progressing(problem.reason, &problem.message);
-    }
-    rest(draft, requeue)
 }

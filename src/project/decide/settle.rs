@@ -1,13 +1,14 @@
 //! The last word: what the outputs that were written, or found in order, make of the conditions.
 
-use super::Draft;
 use super::health::sick;
 use super::password::{Password, password};
+use super::record::is_waited_for;
 use super::settings::{plan_settings, record, waiting};
 use super::sync::sync;
+use super::{Draft, ProjectDecision, rest};
 use crate::api::project::{Binding, OutputStatus};
 use crate::api::{ConditionType, OutputKind, Preset, Reason, SupabaseProject};
-use crate::controller::{Note, Trouble, translate};
+use crate::controller::{Inputs, Note, Requeue, Trouble, translate};
 use crate::management::Error;
 use crate::project::facts::{Observed, Problem, Wanted};
 use crate::rules::conditions::Truth;
@@ -156,4 +157,34 @@ pub(super) fn unnoticed(
     let problem = password_trouble(project, observed, draft)?;
     // Not to know an adopted project's password is in order as long as no output wants it.
     (!wants_password(project) && problem.reason != Reason::PasswordUnknown).then_some(problem)
+}
+
+/// Keys and pooler come a moment after the project (platform.md §5.1): refusals are waited out.
+pub(super) fn not_read(
+    error: &Error,
+    observed: &Observed,
+    inputs: &Inputs<'_>,
+    mut draft: Draft,
+) -> ProjectDecision {
+    let early = matches!(
+        error,
+        Error::NotFound | Error::Removed | Error::Rejected { .. } | Error::Forbidden { .. }
+    ) && is_waited_for(&draft.status, inputs.now);
+    if early && !matches!(error, Error::Forbidden { .. }) {
+        draft.progressing(Reason::WaitingForServices, "waiting for API keys and pooler");
+        return rest(draft, Requeue::After(observed.transition_interval));
+    }
+    let Trouble { problem, requeue, stalled } = translate(error, "reading API keys and pooler");
+    if draft.find(ConditionType::OutputsWritten).is_some() {
+        draft.set(ConditionType::OutputsWritten, Truth::No, problem.reason, &problem.message);
+    }
+    let current = observed.wanted.iter().all(|wanted| wanted.current);
+    if draft.is_true(ConditionType::Ready) && (!stalled || current) {
+        // Outputs are there and may still be right.
+    } else if stalled {
+        draft.stalled(&problem);
+    } else {
+        draft.progressing(problem.reason, &problem.message);
+    }
+    rest(draft, requeue)
 }

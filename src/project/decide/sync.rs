@@ -42,19 +42,16 @@ pub(super) fn sync(
 ) {
     let case = Case { project, observed, draft, plan };
     let found = CHECKS.iter().find_map(|(named, check)| Some((*named, check(&case)?)));
-    match found {
-        Some((_, (truth, problem))) => {
-            draft.set(ConditionType::Synced, truth, problem.reason, &problem.message);
-        }
-        None => {
-            let message = notes(&project.spec).unwrap_or_default();
-            draft.set(ConditionType::Synced, Truth::Yes, Reason::InSync, &message);
-        }
+    if let Some((_, (truth, problem))) = found {
+        draft.set(ConditionType::Synced, truth, problem.reason, &problem.message);
+    } else {
+        let message = notes(&project.spec).unwrap_or_default();
+        draft.set(ConditionType::Synced, Truth::Yes, Reason::InSync, &message);
     }
 }
 
-fn no(reason: Reason, message: &str) -> Option<(Truth, Problem)> {
-    Some((Truth::No, Problem::new(reason, message)))
+fn no(reason: Reason, message: &str) -> (Truth, Problem) {
+    (Truth::No, Problem::new(reason, message))
 }
 
 /// While the shared list fails, what is known is old.
@@ -64,31 +61,28 @@ fn list(case: &Case<'_>) -> Option<(Truth, Problem)> {
 }
 
 fn name(case: &Case<'_>) -> Option<(Truth, Problem)> {
-    let listed = match &case.observed.presence {
-        Presence::Present(listed) => listed,
-        Presence::Unknown | Presence::Absent { .. } | Presence::NotVisible => return None,
-    };
+    let Presence::Present(listed) = &case.observed.presence else { return None };
     if has_its_name(case.project, &listed.name) {
         return None;
     }
     if is_guarded(case.project, &listed.name, case.draft.now()) {
-        return no(
+        return Some(no(
             Reason::Confirming,
             "the project keeps the name that its create calls carried for an hour, and gets its own then: the answer to \
              one of them was lost, and while the name is taken it cannot make a second project",
-        );
+        ));
     }
     if super::is_observed_only(case.project) {
-        return no(
+        return Some(no(
             Reason::OutOfSync,
             "the project has another name than spec.projectName says; with managementPolicy Observe it is left so",
-        );
+        ));
     }
-    no(
+    Some(no(
         Reason::NameConflict,
         "another project of the organization has the wanted name; it is tried again now and then, and at once when \
          spec.projectName changes",
-    )
+    ))
 }
 
 fn organization(case: &Case<'_>) -> Option<(Truth, Problem)> {
@@ -96,22 +90,22 @@ fn organization(case: &Case<'_>) -> Option<(Truth, Problem)> {
     if Some(declared) == case.draft.status.organization_slug.as_ref() {
         return None;
     }
-    no(
+    Some(no(
         Reason::OutOfSync,
         "spec.organizationSlug is not the organization that the project belongs to; the project stays where it is, see \
          status.organizationSlug",
-    )
+    ))
 }
 
 fn password(case: &Case<'_>) -> Option<(Truth, Problem)> {
     if !password_differs(case.observed, &case.draft.status) {
         return None;
     }
-    no(
+    Some(no(
         Reason::PasswordDiffers,
         "the Secret of spec.database.password.secretKeyRef holds another password than the one that the project was \
          created with; the project keeps the old one",
-    )
+    ))
 }
 
 fn lost_password(case: &Case<'_>) -> Option<(Truth, Problem)> {
@@ -125,11 +119,11 @@ fn size(case: &Case<'_>) -> Option<(Truth, Problem)> {
     if created == Some(declared) {
         return None;
     }
-    no(
+    Some(no(
         Reason::OutOfSync,
         "spec.compute.size differs from the size that the project was created with; change it in the dashboard, the \
          operator does not resize yet",
-    )
+    ))
 }
 
 /// What the plan says; where settings were not read in this reconcile, what was said of them before.

@@ -59,8 +59,7 @@ impl Observer<'_> {
                 Vec::new()
             }
         };
-        let direct =
-            observed.wanted.iter().any(|wanted| wanted.output.endpoint == Endpoint::Direct);
+        let direct = observed.wanted.iter().any(|wanted| wanted.output.leads(Endpoint::Direct));
         let itself = if all || direct {
             let answer = self.session.send(&tenant, &management::project(reference)).await;
             match answer {
@@ -89,6 +88,7 @@ impl Observer<'_> {
             keys: chosen(&keys.unwrap_or_default()),
             databases,
             password: None,
+            authorities: self.projects.authorities.clone(),
         };
         let postgres_version = itself.and_then(|database| database.version);
         let Gaps { lacking, trouble } = gaps;

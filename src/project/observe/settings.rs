@@ -71,7 +71,7 @@ impl Observer<'_> {
         let due =
             self.projects.memory.note(&uid, |memo| *memo.settings_due.get_or_insert_with(first));
         // What was refused a moment ago, or is waited for, is not asked for at once because the spec is new.
-        let held = self.memo.settings_for == Some(generation);
+        let held = self.memo.settings_for == generation;
         if changed && !held { Duration::ZERO } else { due.saturating_sub(now) }
     }
 

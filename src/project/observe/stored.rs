@@ -99,6 +99,8 @@ impl Observer<'_> {
                         renewed = current.then_some(digest);
                     }
                 }
+                let authorities = self.projects.authorities.as_ref();
+                current &= outputs::authorities_are_current(output, &found.entries, authorities);
             }
             observed.wanted.push(Wanted {
                 output: output.clone(),

@@ -38,7 +38,7 @@ impl Executor<'_> {
         self.projects.memory.note(&self.uid(), |memo| {
             memo.settings.learn(&write, &outcome, now);
             memo.settings_due = Some(due);
-            memo.settings_for = Some(generation);
+            memo.settings_for = generation;
         });
         let (project, paths) = (ObjectKey::of(self.project), write.paths());
         match outcome {

@@ -1,7 +1,7 @@
 //! From where the database can be reached: networks of both families, stored by the platform and applied later.
 
+use core::net::IpAddr;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 
 use super::order;
 use crate::api::settings::DriftReason;
@@ -19,12 +19,12 @@ fn canonical(text: &str) -> Option<String> {
     match address.parse().ok()? {
         IpAddr::V4(address) => {
             let host = u32::MAX.checked_shr(length).unwrap_or_default();
-            let network = std::net::Ipv4Addr::from(u32::from(address) & !host);
+            let network = core::net::Ipv4Addr::from(u32::from(address) & !host);
             (length <= 32).then(|| format!("{network}/{length}"))
         }
         IpAddr::V6(address) => {
             let host = u128::MAX.checked_shr(length).unwrap_or_default();
-            let network = std::net::Ipv6Addr::from(u128::from(address) & !host);
+            let network = core::net::Ipv6Addr::from(u128::from(address) & !host);
             (length <= 128).then(|| format!("{network}/{length}"))
         }
     }

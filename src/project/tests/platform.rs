@@ -201,6 +201,7 @@ fn reading(lacking: Vec<Lacking>) -> Reading {
             keys: Keys { publishable: Some("sb_publishable_x".into()), ..Keys::default() },
             databases: vec![pooler(Endpoint::SessionPooler, 5432)],
             password: None,
+            authorities: None,
         },
         lacking,
         no_keys: false,

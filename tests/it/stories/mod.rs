@@ -9,6 +9,7 @@ mod first_project;
 mod hostile;
 mod installs;
 mod neighbours;
+mod output_keys;
 mod outputs;
 mod password;
 mod power;
