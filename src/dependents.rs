@@ -8,16 +8,17 @@ use tokio::sync::watch;
 
 use crate::api::Kind;
 use crate::api::project::ConnectionKind;
-use crate::controller::{Change, OnChange, ReconcileRequests, Requests, Source, Store, sources};
+use crate::controller::{Change, OnChange, Requests, Source, Store, sources};
 use crate::kubernetes::{Bare, Lean as _, Shape};
-use crate::seen::{SeenConnection, SeenProject};
+use crate::seen::{SeenAuthConfig, SeenConnection, SeenProject};
 use crate::telemetry::Metrics;
 
-/// Wakes the projects that use a connection whose state changed.
+/// Wakes the projects that use a connection whose state changed, and the Auth settings of a project whose state did.
 #[derive(Clone)]
 pub(crate) struct Dependents {
     pub(crate) projects: Store<SeenProject>,
-    pub(crate) requests: ReconcileRequests,
+    pub(crate) auth_configs: Store<SeenAuthConfig>,
+    pub(crate) requests: Requests,
 }
 
 impl Dependents {
@@ -34,10 +35,53 @@ impl Dependents {
             }
             for project in self.projects.all() {
                 if project.uses(kind, &change.key) {
-                    self.requests.add(project.meta().key());
+                    self.requests.of(Kind::SupabaseProject).add(project.meta().key());
                 }
             }
         })
+    }
+}
+
+impl Dependents {
+    /// The Auth settings of a project, when it comes, goes, or is usable or not.
+    pub(crate) fn of_projects(self) -> OnChange<SeenProject> {
+        Arc::new(move |change: &Change<SeenProject>| {
+            let state = |seen: &Option<Arc<SeenProject>>| {
+                seen.as_ref().map(|seen| {
+                    let meta = seen.meta();
+                    let usable = (seen.reference.clone(), seen.settled.is_some());
+                    (meta.uid().to_owned(), meta.generation(), meta.is_leaving(), usable)
+                })
+            };
+            if state(&change.before) != state(&change.now) {
+                self.wake_auth_configs(change.key.namespace.as_deref(), &change.key.name);
+            }
+        })
+    }
+
+    /// Others that are for the same project, when one goes: the next holds its settings.
+    pub(crate) fn of_auth_configs(self) -> OnChange<SeenAuthConfig> {
+        Arc::new(move |change: &Change<SeenAuthConfig>| {
+            let there = |seen: &Option<Arc<SeenAuthConfig>>| {
+                let seen = seen.as_ref().filter(|seen| !seen.meta().is_leaving());
+                seen.map(|seen| seen.meta().uid().to_owned())
+            };
+            if there(&change.before) == there(&change.now) {
+                return;
+            }
+            let project = change.before.as_ref().and_then(|seen| seen.project.clone());
+            if let Some(project) = project {
+                self.wake_auth_configs(change.key.namespace.as_deref(), &project);
+            }
+        })
+    }
+
+    fn wake_auth_configs(&self, namespace: Option<&str>, project: &str) {
+        for seen in self.auth_configs.of_namespace(namespace) {
+            if seen.project.as_deref() == Some(project) {
+                self.requests.of(Kind::SupabaseAuthConfig).add(seen.meta().key());
+            }
+        }
     }
 }
 
@@ -47,6 +91,7 @@ pub(crate) struct SecretChanges {
     pub(crate) projects: Store<SeenProject>,
     pub(crate) connections: Store<SeenConnection>,
     pub(crate) cluster_connections: Store<SeenConnection>,
+    pub(crate) auth_configs: Store<SeenAuthConfig>,
     pub(crate) requests: Requests,
     pub(crate) namespace: String,
 }
@@ -56,20 +101,22 @@ impl SecretChanges {
         let key = &change.key;
         let owners = [&change.before, &change.now]
             .map(|seen| seen.as_ref().and_then(|seen| seen.meta().owner().map(str::to_owned)));
-        for project in self.projects.all() {
+        let namespace = key.namespace.as_deref();
+        for project in self.projects.of_namespace(namespace) {
             let meta = project.meta();
-            if meta.key().namespace != key.namespace {
-                continue;
-            }
             let owned = owners.iter().flatten().any(|owner| owner == meta.uid());
             if owned || project.cares_for(&key.name) {
                 self.requests.of(Kind::SupabaseProject).add(meta.key());
             }
         }
-        for connection in self.connections.all() {
-            let meta = connection.meta();
-            if meta.key().namespace == key.namespace && connection.reads(&key.name) {
-                self.requests.of(Kind::SupabaseConnection).add(meta.key());
+        for seen in self.auth_configs.of_namespace(namespace) {
+            if seen.reads(&key.name) {
+                self.requests.of(Kind::SupabaseAuthConfig).add(seen.meta().key());
+            }
+        }
+        for connection in self.connections.of_namespace(namespace) {
+            if connection.reads(&key.name) {
+                self.requests.of(Kind::SupabaseConnection).add(connection.meta().key());
             }
         }
         if key.namespace.as_deref() == Some(&self.namespace) {

@@ -9,6 +9,7 @@
 //! | [`management`] | the outside: a client of Supabase's Management API that knows nothing of Kubernetes |
 //! | [`session`] | one live session per credential: its tokens, rate budget and breaker |
 //! | [`inventory`] | the shared project lists, and who follows what on them |
+//! | [`parents`] | what objects stand on: a connection, a project |
 //! | [`connection`] | the room of the two connection kinds |
 //! | [`project`] | the room of `SupabaseProject`: create, follow, delete |
 //! | [`auth_config`] | the room of `SupabaseAuthConfig`: its table of fields |
@@ -27,6 +28,7 @@
 //! | [`options`] | every tunable, once |
 //! | [`health`] | probes and metrics over HTTP |
 //! | [`serving`] | HTTP within bounds |
+//! | [`versions`] | whether Secrets are still as they were left |
 //! | [`telemetry`] | logs and metrics |
 //! | [`crds`] | printing and applying the custom resource definitions |
 
@@ -47,6 +49,7 @@ pub mod leader;
 pub mod management;
 pub mod options;
 pub mod outputs;
+pub mod parents;
 pub mod project;
 pub mod rules;
 pub mod run;
@@ -57,3 +60,4 @@ pub mod settings;
 pub mod slots;
 mod tasks;
 pub mod telemetry;
+pub mod versions;

@@ -16,8 +16,10 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::api::Kind;
+
 /// The kinds that are looked after.
-const KINDS: [&str; 3] = ["SupabaseProject", "SupabaseConnection", "ClusterSupabaseConnection"];
+const KINDS: [Kind; Kind::ALL.len()] = Kind::ALL;
 
 /// Labels of reconciles.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -164,8 +166,8 @@ fn odd_objects(
     let unreadable = Family::<KindLabel, Counter>::default();
     let not_stored = Family::<KindLabel, Counter>::default();
     for kind in KINDS {
-        drop(unreadable.get_or_create(&KindLabel { kind }));
-        drop(not_stored.get_or_create(&KindLabel { kind }));
+        drop(unreadable.get_or_create(&KindLabel { kind: kind.as_str() }));
+        drop(not_stored.get_or_create(&KindLabel { kind: kind.as_str() }));
     }
     registry.register(
         "unreadable_objects",

@@ -53,6 +53,14 @@ impl<S> Store<S> {
         all.values().cloned().collect()
     }
 
+    /// Every object of a namespace.
+    pub fn of_namespace(&self, namespace: Option<&str>) -> Vec<Arc<S>> {
+        let first = ObjectKey { namespace: namespace.map(str::to_owned), name: String::new() };
+        let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let there = all.range(first..).take_while(|(key, _)| key.namespace.as_deref() == namespace);
+        there.map(|(_, object)| Arc::clone(object)).collect()
+    }
+
     /// The keys of every object.
     pub fn keys(&self) -> Vec<ObjectKey> {
         let all = self.0.read().unwrap_or_else(PoisonError::into_inner);

@@ -15,7 +15,7 @@ use tracing::error;
 
 use super::queue::{Limits, Next, Queue};
 use super::store::{Change, OnChange};
-use super::{Context, ReconcileRequests, Reconciler, Requeue, reconcile};
+use super::{Context, HasConditions, ReconcileRequests, Reconciler, Requests, Requeue, reconcile};
 use crate::api::ObjectKey;
 use crate::kubernetes::Lean;
 use crate::seen::significance;
@@ -39,10 +39,11 @@ pub fn on_change<S: Lean>(requests: &ReconcileRequests, also: Option<OnChange<S>
 pub async fn look<K: Reconciler + Clone>(
     kind: K,
     context: Context,
-    requests: ReconcileRequests,
+    requests: Requests,
     concurrency: u16,
     mut stop: watch::Receiver<bool>,
 ) {
+    let requests = requests.of(<K::Object as HasConditions>::KIND).clone();
     let hall = Hall::new(Limits::of(usize::from(concurrency)));
     let mut under_way: JoinSet<(ObjectKey, Option<Duration>)> = JoinSet::new();
     let mut stopped = false;

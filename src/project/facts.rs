@@ -14,20 +14,8 @@ use crate::controller::StepName;
 pub use crate::inventory::{ListedState, Presence, ProjectList, Unreadable};
 use crate::management::{Error, Project, ServiceHealth};
 use crate::outputs::{self, Belonging, Facts, Found, Missing};
+pub use crate::parents::Link;
 use crate::settings;
-
-/// How the connection stands to this project.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Link {
-    /// What is wrong with it for all work but deletion.
-    pub problem: Option<Problem>,
-    /// Whether calls can be tried at all: there is a session.
-    pub reachable: bool,
-    /// Whether projects that exist may be taken over through it.
-    pub adoption: bool,
-    /// Whether its credential may see only some projects of the organization.
-    pub limited: bool,
-}
 
 /// A whole list of the organization's projects.
 #[derive(Clone, Debug, PartialEq)]

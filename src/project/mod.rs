@@ -11,7 +11,6 @@ pub mod refs;
 pub mod settings;
 #[cfg(test)]
 mod tests;
-mod versions;
 mod writing;
 
 use std::sync::Arc;
@@ -23,19 +22,20 @@ use kube::Api;
 use crate::api::{Kind, ObjectKey, ObjectRef, ProjectStatus, SupabaseProject};
 use crate::controller::{
     Context, Decision, HasConditions, Inputs, ObjectStatus, Outcome, Reconcile, Reconciler,
-    ReleaseDecision, Store,
+    ReleaseDecision,
 };
 use crate::inventory::Inventories;
 use crate::kubernetes::{self, Partly};
 use crate::outputs::Authorities;
+use crate::parents::Parents;
 use crate::rules::digest::DigestKey;
-use crate::seen::{SeenConnection, SeenProject};
+use crate::seen::SeenProject;
 use crate::session::Sessions;
+use crate::versions::Versions;
 use facts::{Observed, Step};
 use memory::Memory;
 use names::Names;
 use refs::Refs;
-use versions::Versions;
 
 /// What the room needs.
 #[derive(Clone, Debug)]
@@ -50,10 +50,10 @@ pub struct ProjectParts {
     pub digest_key: DigestKey,
     /// A random name of this process.
     pub process: String,
-    /// The connections of namespaces, as they were seen last.
-    pub connections: Store<SeenConnection>,
-    /// Whether `ClusterSupabaseConnection` may be used.
-    pub cluster_connections: bool,
+    /// Where connections are looked up.
+    pub parents: Parents,
+    /// The versions in which Secrets were left.
+    pub versions: Arc<Versions>,
     /// How often what is changing is looked at.
     pub transition_interval: Duration,
     /// How often what rests is looked at.
@@ -70,7 +70,6 @@ pub struct Projects {
     parts: Arc<ProjectParts>,
     memory: Arc<Memory>,
     names: Arc<Names>,
-    versions: Arc<Versions>,
     refs: Arc<Refs>,
 }
 
@@ -81,7 +80,6 @@ impl Projects {
             parts: Arc::new(parts),
             memory: Arc::default(),
             names: Arc::default(),
-            versions: Arc::default(),
             refs: Arc::new(refs),
         }
     }
@@ -176,7 +174,7 @@ impl Reconciler for Projects {
         if matches!(step, Step::Release(_)) && outcome.worked {
             let key = ObjectKey::of(reconcile.object());
             self.memory.forget(&key);
-            self.versions.forget(&key);
+            self.versions.forget(&reference_to(&key));
             self.unfollow(&key);
         }
         outcome
@@ -189,7 +187,7 @@ impl Reconciler for Projects {
     fn forget(&self, key: &ObjectKey) {
         self.refs.free(key);
         self.memory.forget(key);
-        self.versions.forget(key);
+        self.versions.forget(&reference_to(key));
         self.unfollow(key);
     }
 }

@@ -8,12 +8,13 @@ use super::Projects;
 use super::decide::{Draft, Written, conflict, is_waited_for, settle};
 use super::facts::{FoundPassword, Observed, Problem, Reading, Source, Wanted};
 use super::password::object;
-use super::versions::Item;
+use super::reference_to;
 use crate::api::project::Endpoints;
 use crate::api::{Endpoint, ObjectKey, Output, OutputKind, ProjectStatus, Reason, SupabaseProject};
 use crate::controller::{Outcome, Requeue};
 use crate::kubernetes::{self, Error};
 use crate::outputs::{self, Belonging, Facts, Missing, Rendered};
+use crate::versions::Item;
 
 pub(super) async fn write(
     projects: &Projects,
@@ -195,7 +196,7 @@ impl Writer<'_> {
         let key = ObjectKey::of(self.project);
         let version = written?.version().to_owned();
         let item = Item::Output(output.kind);
-        self.projects.versions.note(&key, item, &output.name, Some(&version));
+        self.projects.versions.note(&reference_to(&key), item, &output.name, Some(&version));
         Ok(())
     }
 

@@ -7,10 +7,12 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use crate::api::project::ConnectionKind;
-use crate::api::{ClusterSupabaseConnection, SupabaseConnection, SupabaseProject};
+use crate::api::{
+    ClusterSupabaseConnection, SupabaseAuthConfig, SupabaseConnection, SupabaseProject,
+};
 use crate::controller::{OnChange, ReconcileRequests, Source, Store, on_change, sources};
 use crate::kubernetes::{self, Lean, Shape, Stored};
-use crate::seen::{SeenConnection, SeenProject};
+use crate::seen::{SeenAuthConfig, SeenConnection, SeenProject};
 use crate::session::ConnectionId;
 use crate::telemetry::Metrics;
 
@@ -23,6 +25,8 @@ pub struct Caches {
     pub connections: Cache<SupabaseConnection, SeenConnection>,
     /// Connections of the cluster.
     pub cluster_connections: Cache<ClusterSupabaseConnection, SeenConnection>,
+    /// Auth settings.
+    pub auth_configs: Cache<SupabaseAuthConfig, SeenAuthConfig>,
 }
 
 /// The cache of one kind.
@@ -88,6 +92,12 @@ impl Caches {
             Source::new(api, "ClusterSupabaseConnection", Shape::Whole, None)
         };
         Self {
+            auth_configs: Cache::new(sources(
+                client,
+                "SupabaseAuthConfig",
+                Shape::Whole,
+                namespaces,
+            )),
             projects: Cache::new(sources(client, "SupabaseProject", Shape::Whole, namespaces)),
             connections: Cache::new(sources(
                 client,
@@ -104,7 +114,8 @@ impl Caches {
     pub(super) async fn list(&mut self) -> Result<(), kubernetes::Error> {
         self.projects.list().await?;
         self.connections.list().await?;
-        self.cluster_connections.list().await
+        self.cluster_connections.list().await?;
+        self.auth_configs.list().await
     }
 
     pub(super) fn all_connections(&self) -> Vec<(ConnectionId, Arc<SeenConnection>)> {

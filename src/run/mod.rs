@@ -19,7 +19,9 @@ use tracing::{error, info, warn};
 pub use caches::{Cache, Caches};
 pub use term::Term;
 
-use crate::api::{ClusterSupabaseConnection, SupabaseConnection, SupabaseProject};
+use crate::api::{
+    ClusterSupabaseConnection, SupabaseAuthConfig, SupabaseConnection, SupabaseProject,
+};
 use crate::consent::browser;
 use crate::controller::{Source, sources};
 use crate::environment::Environment;
@@ -205,6 +207,7 @@ async fn wait_for_kinds(client: &Client, options: &Options, readiness: &Readines
             let namespaces = namespaces.as_deref();
             served::<SupabaseProject>(client, "SupabaseProject", namespaces).await?;
             served::<SupabaseConnection>(client, "SupabaseConnection", namespaces).await?;
+            served::<SupabaseAuthConfig>(client, "SupabaseAuthConfig", namespaces).await?;
             if options.scope == Scope::Cluster {
                 let kind = "ClusterSupabaseConnection";
                 let api = Api::<ClusterSupabaseConnection>::all(client.clone());

@@ -36,6 +36,9 @@ pub(super) fn begin(
     for key in seen.cluster_connections.store.keys() {
         requests.of(Kind::ClusterSupabaseConnection).add(key);
     }
+    for key in seen.auth_configs.store.keys() {
+        requests.of(Kind::SupabaseAuthConfig).add(key);
+    }
     let project_requests = requests.of(Kind::SupabaseProject);
     let mut settled = Vec::new();
     for project in seen.projects.store.all() {

@@ -7,6 +7,7 @@ use tracing::info;
 
 use super::caches::Caches;
 use crate::api::{ClusterSupabaseConnection, SupabaseConnection};
+use crate::auth_config::{AuthConfigParts, AuthConfigs};
 use crate::connection::{Connections, Consent};
 use crate::controller::{Context, ContextParts, Reporter, Requests};
 use crate::environment::Environment;
@@ -15,6 +16,7 @@ use crate::keys;
 use crate::leader::Leadership;
 use crate::management::BaseUrl;
 use crate::options::{Options, Scope};
+use crate::parents::Parents;
 use crate::project::refs::Refs;
 use crate::project::{ProjectParts, Projects};
 use crate::rules::digest::DigestKey;
@@ -22,6 +24,7 @@ use crate::rules::link::ConsentLinks;
 use crate::rules::random::draw;
 use crate::session::{SessionOptions, Sessions, SessionsParts};
 use crate::telemetry::Metrics;
+use crate::versions::Versions;
 
 /// How long one reconcile may read.
 const READING: Duration = Duration::from_secs(90);
@@ -39,6 +42,10 @@ pub struct Term {
     pub inventories: Inventories,
     /// Objects that somebody inside wants looked at.
     pub requests: Requests,
+    /// Auth settings.
+    pub auth_configs: AuthConfigs,
+    /// The versions in which Secrets were left.
+    pub versions: Arc<Versions>,
     /// Connections of namespaces.
     pub connections: Connections<SupabaseConnection>,
     /// Connections of the cluster; none in a namespaced install.
@@ -50,6 +57,7 @@ pub struct Term {
 impl Term {
     /// Takes over: reads the operator's key, lists every object once, and builds of that the index of refs and the index
     /// of consumed tokens. Both are complete before anything is done.
+    #[expect(clippy::too_many_lines, reason = "one list of what there is, each part once")]
     pub async fn begin(
         environment: &Environment,
         options: &Options,
@@ -98,6 +106,21 @@ impl Term {
         drop(projects);
         sessions.takeover(seen.all_connections()).await?;
         info!(refs = held, "took over");
+        let versions = Arc::<Versions>::default();
+        let parents = Parents {
+            client: context.client.clone(),
+            sessions: sessions.clone(),
+            connections: seen.connections.store.clone(),
+            cluster_connections: options.scope == Scope::Cluster,
+        };
+        let auth_configs = AuthConfigs::new(AuthConfigParts {
+            context: context.clone(),
+            parents: parents.clone(),
+            auth_configs: seen.auth_configs.store.clone(),
+            versions: Arc::clone(&versions),
+            digest_key: digest_key.clone(),
+            drift_interval: options.drift_interval,
+        });
         let projects = Projects::new(
             ProjectParts {
                 context: context.clone(),
@@ -105,8 +128,8 @@ impl Term {
                 inventories: inventories.clone(),
                 digest_key: digest_key.clone(),
                 process,
-                connections: seen.connections.store.clone(),
-                cluster_connections: options.scope == Scope::Cluster,
+                parents,
+                versions: Arc::clone(&versions),
                 transition_interval: options.transition_interval,
                 rest_interval: options.rest_interval,
                 drift_interval: options.drift_interval,
@@ -125,6 +148,8 @@ impl Term {
             projects,
             inventories,
             requests,
+            auth_configs,
+            versions,
             connections,
             cluster_connections,
             seen,

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use super::{Caches, Term, starting};
 use crate::api::Kind;
 use crate::api::project::ConnectionKind;
-use crate::controller::look;
+use crate::controller::{Requests, look};
 use crate::dependents::{Dependents, SecretChanges, watch_secrets};
 use crate::options::Options;
 use crate::telemetry::Metrics;
@@ -23,6 +23,8 @@ impl Term {
             context,
             sessions,
             projects,
+            auth_configs,
+            versions,
             inventories,
             requests,
             connections,
@@ -33,6 +35,7 @@ impl Term {
             projects: seen.projects.store.clone(),
             connections: seen.connections.store.clone(),
             cluster_connections: seen.cluster_connections.store.clone(),
+            auth_configs: seen.auth_configs.store.clone(),
             requests: requests.clone(),
             namespace: options.namespace.clone(),
         };
@@ -44,53 +47,54 @@ impl Term {
             options.resync_interval,
             metrics,
         );
-        let asked = |kind| requests.of(kind).clone();
         let dependents = Dependents {
             projects: seen.projects.store.clone(),
-            requests: asked(Kind::SupabaseProject),
+            auth_configs: seen.auth_configs.store.clone(),
+            requests: requests.clone(),
         };
-        let of = |kind| Some(dependents.clone().of(kind));
-        let Caches {
-            projects: project_cache,
-            connections: connection_cache,
-            cluster_connections: cluster_cache,
-        } = seen;
         // What follows never ends by itself, and is not needed once the last reconciles have ended.
-        let mut following = JoinSet::new();
-        following.spawn(project_cache.follow(requests.of(Kind::SupabaseProject), None, metrics));
-        let told = of(ConnectionKind::SupabaseConnection);
-        following.spawn(connection_cache.follow(
-            requests.of(Kind::SupabaseConnection),
-            told,
-            metrics,
-        ));
-        let told = of(ConnectionKind::ClusterSupabaseConnection);
-        following.spawn(cluster_cache.follow(
-            requests.of(Kind::ClusterSupabaseConnection),
-            told,
-            metrics,
-        ));
+        let mut following = follow(seen, &dependents, &requests, metrics);
         if options.watches_secrets() {
             let (client, namespaces) = (context.client.clone(), options.namespaces());
             following.spawn(watch_secrets(client, namespaces, secrets, metrics.clone()));
         } else {
-            let (store, asked) = (secrets.projects, asked(Kind::SupabaseProject));
-            following.spawn(projects.clone().look_at_secrets(store, asked));
+            following.spawn(versions.look(context.client.clone(), requests.clone()));
         }
         let mut looking: FuturesUnordered<BoxFuture<'static, ()>> = FuturesUnordered::new();
         let many = options.concurrency;
         let (at, until) = (|| context.clone(), || stop.clone());
-        looking.push(look(projects, at(), asked(Kind::SupabaseProject), many, until()).boxed());
-        looking
-            .push(look(connections, at(), asked(Kind::SupabaseConnection), many, until()).boxed());
+        let all = || requests.clone();
+        looking.push(look(projects, at(), all(), many, until()).boxed());
+        looking.push(look(auth_configs, at(), all(), many, until()).boxed());
+        looking.push(look(connections, at(), all(), many, until()).boxed());
         if let Some(kind) = cluster_connections {
-            looking.push(
-                look(kind, at(), asked(Kind::ClusterSupabaseConnection), many, until()).boxed(),
-            );
+            looking.push(look(kind, at(), all(), many, until()).boxed());
         }
         while looking.next().await.is_some() {}
         drop(following);
         // The last tasks of sessions and inventories end with them.
         drop((sessions, inventories));
     }
+}
+
+/// Follows the cache of every kind, and tells those that stand on its objects.
+fn follow(
+    seen: Caches,
+    dependents: &Dependents,
+    requests: &Requests,
+    metrics: &Metrics,
+) -> JoinSet<()> {
+    let of = |kind| Some(dependents.clone().of(kind));
+    let to = |kind| requests.of(kind);
+    let mut following = JoinSet::new();
+    let told = Some(dependents.clone().of_projects());
+    following.spawn(seen.projects.follow(to(Kind::SupabaseProject), told, metrics));
+    let told = Some(dependents.clone().of_auth_configs());
+    following.spawn(seen.auth_configs.follow(to(Kind::SupabaseAuthConfig), told, metrics));
+    let told = of(ConnectionKind::SupabaseConnection);
+    following.spawn(seen.connections.follow(to(Kind::SupabaseConnection), told, metrics));
+    let told = of(ConnectionKind::ClusterSupabaseConnection);
+    let cluster = to(Kind::ClusterSupabaseConnection);
+    following.spawn(seen.cluster_connections.follow(cluster, told, metrics));
+    following
 }

@@ -3,12 +3,14 @@
 //! No schema and no enum: every object of every version can be seen, whoever wrote it. What must be understood is read
 //! whole by a reconcile. No I/O.
 
+mod auth_config;
 mod connection;
 mod project;
 mod wire;
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
+pub use auth_config::SeenAuthConfig;
 pub use connection::SeenConnection;
 pub use project::{SeenProject, Settled};
 

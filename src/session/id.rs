@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::api::project::ConnectionKind;
-use crate::api::{ObjectKey, SupabaseProject};
+use crate::api::ObjectKey;
+use crate::api::project::{ConnectionKind, ConnectionRef};
 
 /// A connection object.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -22,13 +22,12 @@ impl ConnectionId {
         Self { kind, namespace: key.namespace.clone(), name: key.name.clone() }
     }
 
-    /// The connection that a project refers to.
-    pub fn of(project: &SupabaseProject) -> Self {
-        let wanted = &project.spec.connection_ref;
+    /// The connection that an object of a namespace refers to.
+    pub fn named(namespace: &str, wanted: &ConnectionRef) -> Self {
         Self {
             kind: wanted.kind,
             namespace: match wanted.kind {
-                ConnectionKind::SupabaseConnection => project.metadata.namespace.clone(),
+                ConnectionKind::SupabaseConnection => Some(namespace.to_owned()),
                 ConnectionKind::ClusterSupabaseConnection => None,
             },
             name: wanted.name.clone(),

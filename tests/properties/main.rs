@@ -9,6 +9,7 @@
     reason = "a test says what it found"
 )]
 
+mod auth;
 mod crashes;
 mod digests;
 mod hostile;

@@ -18,7 +18,6 @@ use super::decide::{self, Candidate};
 use super::facts::{FoundPassword, Link, ListedState, Listing, Observed, Presence};
 use super::memory::Memo;
 use super::password::PasswordSecret;
-use super::versions::Item;
 use super::{Projects, reference_to};
 use crate::api::project::{AdoptionPolicy, DeletionPolicy, PowerState};
 use crate::api::{ObjectKey, ProjectStatus, SupabaseProject};
@@ -28,15 +27,13 @@ use crate::management::{self, ProjectRef, Status};
 use crate::outputs::Belonging;
 use crate::rules::backoff;
 use crate::session::Session;
+use crate::versions::Item;
 
 /// How long after a create call its project is waited for at once: some are there within a moment.
 const YOUNG: Duration = Duration::from_millis(600);
 
 /// How long a whole list that was asked for is good for whoever asked: longer than any takes.
 const ASKED: Duration = Duration::from_secs(720);
-
-/// How long a reconcile waits for a connection that has not had its first reconcile.
-const SETTLE: Duration = Duration::from_secs(2);
 
 pub(super) async fn observe(
     projects: &Projects,
@@ -49,7 +46,7 @@ pub(super) async fn observe(
     let now = projects.context.clock.uptime();
     let mut observed = Observed {
         process: projects.process.clone(),
-        link: Link { problem: None, reachable: false, adoption: false, limited: false },
+        link: Link::unknown(),
         organization: Ok(String::new()),
         listing: None,
         hold_off: hold_off(projects, project, &memo),
@@ -81,14 +78,17 @@ pub(super) async fn observe(
     };
     if project.spec.suspend && !leaving {
         projects.unfollow(&ObjectKey::of(project));
-        projects.versions.forget(&ObjectKey::of(project));
+        projects.versions.forget(&reference_to(&ObjectKey::of(project)));
         return Ok(observed);
     }
     // Whoever needs nothing of the platform to go is not held up by anything.
     if leaving && decide::goes_without_looking(project) {
         return Ok(observed);
     }
-    let session = link::link(projects, project, &mut observed).await?;
+    let namespace = project.namespace().unwrap_or_default();
+    let connected = projects.parents.connection(&namespace, &project.spec.connection_ref).await?;
+    let session = connected.session;
+    (observed.link, observed.unsettled) = (connected.link, connected.unsettled);
     observed.organization = link::organization(project, session.as_ref());
     let Some(session) = session else {
         return Ok(observed);
@@ -334,8 +334,8 @@ impl Observer<'_> {
             FoundPassword::Missing => None,
         };
         let name = self.project.password_secret_name();
-        let key = ObjectKey::of(self.project);
-        self.projects.versions.note(&key, Item::Password, &name, version);
+        let object = reference_to(&ObjectKey::of(self.project));
+        self.projects.versions.note(&object, Item::Password, &name, version);
         observed.supplied = self.supplied().await?;
         self.look_at_outputs(observed).await?;
         self.recover(observed, &status);

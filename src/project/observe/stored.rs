@@ -12,9 +12,10 @@ use crate::kubernetes::{self, Bare, Error, Lean as _};
 use crate::outputs::{self, Belonging, Found};
 use crate::project::facts::{FoundPassword, Observed, Problem, Supplied, Wanted};
 use crate::project::password::{digest, object, unbound};
-use crate::project::versions::Item;
+use crate::project::reference_to;
 use crate::rules::digest::is_bound;
 use crate::rules::password;
+use crate::versions::Item;
 
 impl Observer<'_> {
     pub(super) async fn supplied(&self) -> Result<Option<Result<Supplied, Problem>>, Error> {
@@ -62,7 +63,7 @@ impl Observer<'_> {
         let wanted = self.project.wanted_outputs();
         let names: Vec<_> = wanted.iter().map(|output| output.name.as_str()).collect();
         let versions = &self.projects.versions;
-        versions.keep(&ObjectKey::of(self.project), &names);
+        versions.keep(&reference_to(&ObjectKey::of(self.project)), &names);
         for output in &wanted {
             let found = self.find(output.kind, &output.name).await?;
             self.note_version(output, found.as_ref());
@@ -128,7 +129,7 @@ impl Observer<'_> {
         let version = found.and_then(|found| found.meta.resource_version.as_deref());
         let (key, item) = (ObjectKey::of(self.project), Item::Output(output.kind));
         let versions = &self.projects.versions;
-        versions.note(&key, item, &output.name, version);
+        versions.note(&reference_to(&key), item, &output.name, version);
     }
 
     /// What stands under a name, with the books of who set which label: what we set and declare no more goes.

@@ -93,7 +93,8 @@ impl Executor<'_> {
     }
 
     fn session(&self) -> Option<Session> {
-        self.projects.sessions.find(&ConnectionId::of(self.project))
+        let wanted = &self.project.spec.connection_ref;
+        self.projects.sessions.find(&ConnectionId::named(&self.tenant(), wanted))
     }
 
     fn reference(&self) -> Option<ProjectRef> {

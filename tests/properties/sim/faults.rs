@@ -35,7 +35,7 @@ pub struct Plan {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It goes its way.
-    Reconcile,
+    Through,
     /// It never takes effect, and nobody waits for the answer any more.
     DieBefore,
     /// It takes effect, and nobody waits for the answer any more.
@@ -84,7 +84,7 @@ impl Faults {
             return Verdict::DieBefore;
         }
         if !is_effect {
-            return Verdict::Reconcile;
+            return Verdict::Through;
         }
         let number = state.count;
         state.count += 1;
@@ -95,7 +95,7 @@ impl Faults {
             return if before { Verdict::HeldBefore(time) } else { Verdict::HeldAfter(time) };
         }
         let Some(plan) = state.plans.last().copied().filter(|plan| plan.effect == number) else {
-            return Verdict::Reconcile;
+            return Verdict::Through;
         };
         state.dying = true;
         match plan.phase {
@@ -107,7 +107,7 @@ impl Faults {
                 self.died.notify_one();
                 Verdict::DieAfterEffect
             }
-            Phase::After => Verdict::Reconcile,
+            Phase::After => Verdict::Through,
         }
     }
 

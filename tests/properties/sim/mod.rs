@@ -7,7 +7,9 @@ mod scene;
 
 pub use driver::{Driver, Ending};
 pub use faults::{Faults, Phase, Plan};
-pub use scene::{CLUSTER_CONNECTIONS, Hand, PROJECTS, SECRETS, Scene, Seed, complete};
+pub use scene::{
+    AUTH_CONFIGS, CLUSTER_CONNECTIONS, Hand, PROJECTS, SECRETS, Scene, Seed, complete,
+};
 
 /// Runs on a clock of its own, in simulated time.
 pub fn simulate<T>(run: impl AsyncFnOnce() -> T) -> T {

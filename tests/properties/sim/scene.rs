@@ -65,6 +65,8 @@ pub const PROJECTS: &str =
     "/apis/supabase-operator.dev/v1alpha1/namespaces/team-a/supabaseprojects";
 pub const CONNECTIONS: &str =
     "/apis/supabase-operator.dev/v1alpha1/namespaces/team-a/supabaseconnections";
+pub const AUTH_CONFIGS: &str =
+    "/apis/supabase-operator.dev/v1alpha1/namespaces/team-a/supabaseauthconfigs";
 pub const CLUSTER_CONNECTIONS: &str =
     "/apis/supabase-operator.dev/v1alpha1/clustersupabaseconnections";
 pub const SECRETS: &str = "/api/v1/namespaces/team-a/secrets";
@@ -84,6 +86,7 @@ impl Scene {
         let kinds = [
             group("supabaseprojects", "SupabaseProject"),
             group("supabaseconnections", "SupabaseConnection"),
+            group("supabaseauthconfigs", "SupabaseAuthConfig"),
             group("clustersupabaseconnections", "ClusterSupabaseConnection").cluster_wide(),
         ];
         let mut server = ApiServer::new(kinds);
@@ -301,7 +304,7 @@ impl Scene {
                 match verdict {
                     Verdict::DieBefore => return std::future::pending().await,
                     Verdict::HeldBefore(time) => tokio::time::sleep(time).await,
-                    Verdict::Reconcile | Verdict::DieAfterEffect | Verdict::HeldAfter(_) => {}
+                    Verdict::Through | Verdict::DieAfterEffect | Verdict::HeldAfter(_) => {}
                 }
                 let response = tower::Service::call(&mut server, request).await;
                 if effect {
@@ -311,7 +314,7 @@ impl Scene {
                 match verdict {
                     Verdict::DieAfterEffect => std::future::pending().await,
                     Verdict::HeldAfter(time) => tokio::time::sleep(time).await,
-                    Verdict::Reconcile | Verdict::DieBefore | Verdict::HeldBefore(_) => {}
+                    Verdict::Through | Verdict::DieBefore | Verdict::HeldBefore(_) => {}
                 }
                 response
             }
@@ -347,7 +350,7 @@ impl Transport for WorldTransport {
             match verdict {
                 Verdict::DieBefore => return std::future::pending().await,
                 Verdict::HeldBefore(time) => tokio::time::sleep(time).await,
-                Verdict::Reconcile | Verdict::DieAfterEffect | Verdict::HeldAfter(_) => {}
+                Verdict::Through | Verdict::DieAfterEffect | Verdict::HeldAfter(_) => {}
             }
             let answer = {
                 let mut world = self.scene.world.lock().unwrap();
@@ -359,7 +362,7 @@ impl Transport for WorldTransport {
             match verdict {
                 Verdict::DieAfterEffect => return std::future::pending().await,
                 Verdict::HeldAfter(time) => tokio::time::sleep(time).await,
-                Verdict::Reconcile | Verdict::DieBefore | Verdict::HeldBefore(_) => {}
+                Verdict::Through | Verdict::DieBefore | Verdict::HeldBefore(_) => {}
             }
             let failed = |kind| Err(TransportError { sent: Sent::Perhaps, kind });
             match answer.delivery {

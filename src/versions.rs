@@ -4,20 +4,19 @@
 //! Evenly, so many a second in all and each at most once a minute: what that costs the API server has a bound, whatever the
 //! number of objects. A version that is not the one that was left asks for a reconcile, which reads and decides.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::Api;
+use kube::{Api, Client};
 use tracing::debug;
 
-use super::Projects;
-use crate::api::{ObjectKey, OutputKind};
-use crate::controller::{ReconcileRequests, Store};
+use crate::api::{ObjectRef, OutputKind};
+use crate::controller::Requests;
 use crate::kubernetes::{self, Error};
-use crate::seen::SeenProject;
 
 /// At most so many looks a second: fewer than three an hour for each of ten thousand.
 const PER_SECOND: u32 = 8;
@@ -35,6 +34,8 @@ pub enum Item {
     Output(OutputKind),
     /// The password Secret.
     Password,
+    /// A Secret that the object takes values from.
+    Input,
 }
 
 #[derive(Clone, Debug)]
@@ -47,15 +48,15 @@ struct Left {
 
 /// The versions in which objects were left.
 #[derive(Debug, Default)]
-pub struct Versions(Mutex<HashMap<ObjectKey, Vec<Left>>>);
+pub struct Versions(Mutex<BTreeMap<ObjectRef, Vec<Left>>>);
 
 impl Versions {
-    fn all(&self) -> MutexGuard<'_, HashMap<ObjectKey, Vec<Left>>> {
+    fn all(&self) -> MutexGuard<'_, BTreeMap<ObjectRef, Vec<Left>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// An object was found or left in this version; none if it is not there.
-    pub fn note(&self, project: &ObjectKey, item: Item, name: &str, version: Option<&str>) {
+    pub fn note(&self, project: &ObjectRef, item: Item, name: &str, version: Option<&str>) {
         let hash = hash(version);
         let mut all = self.all();
         let left = all.entry(project.clone()).or_default();
@@ -66,18 +67,18 @@ impl Versions {
     }
 
     /// Keeps what is known of these outputs and of the password, and forgets others.
-    pub fn keep(&self, project: &ObjectKey, outputs: &[&str]) {
+    pub fn keep(&self, project: &ObjectRef, outputs: &[&str]) {
         if let Some(left) = self.all().get_mut(project) {
             left.retain(|left| left.item == Item::Password || outputs.contains(&&*left.name));
         }
     }
 
     /// The project is gone, or is not looked after any more.
-    pub fn forget(&self, project: &ObjectKey) {
+    pub fn forget(&self, project: &ObjectRef) {
         self.all().remove(project);
     }
 
-    fn of(&self, project: &ObjectKey) -> Vec<Left> {
+    fn of(&self, project: &ObjectRef) -> Vec<Left> {
         self.all().get(project).cloned().unwrap_or_default()
     }
 }
@@ -88,33 +89,34 @@ fn hash(version: Option<&str>) -> u64 {
     hasher.finish()
 }
 
-impl Projects {
-    /// Looks at one object after the other, for ever, and wakes the project whose object is not as it was left.
-    pub async fn look_at_secrets(self, projects: Store<SeenProject>, requests: ReconcileRequests) {
+impl Versions {
+    /// Looks at one object after the other, for ever, and asks for a reconcile of the one whose Secret is not as it was left.
+    pub async fn look(self: Arc<Self>, client: Client, requests: Requests) {
         let mut cursor = None;
         let mut round = 0;
         loop {
-            let Some(key) = projects.after(cursor.as_ref()) else {
+            let (next, many) = self.after(cursor.as_ref());
+            let Some(object) = next else {
                 if cursor.take().is_none() {
                     tokio::time::sleep(IDLE).await;
                 }
                 round += 1;
                 continue;
             };
-            let many = u32::try_from(projects.len()).unwrap_or(u32::MAX).max(1);
+            let many = u32::try_from(many).unwrap_or(u32::MAX).max(1);
             let pause = (EACH / many).max(Duration::from_secs(1) / PER_SECOND);
             let mut looked = false;
-            for left in self.versions.of(&key) {
+            for left in self.of(&object) {
                 if left.item == Item::Password && round % PASSWORD_ROUNDS != 0 {
                     continue;
                 }
                 looked = true;
                 tokio::time::sleep(pause).await;
-                match self.version(&key, &left).await {
+                match version(&client, &object, &left).await {
                     Ok(version) if hash(version.as_deref()) == left.hash => {}
-                    Ok(_) => requests.add(key.clone()),
+                    Ok(_) => requests.add(object.clone()),
                     Err(error) => debug!(
-                        project = %key, name = %left.name,
+                        %object, name = %left.name,
                         error = &error as &dyn std::error::Error, "an object could not be looked at"
                     ),
                 }
@@ -122,22 +124,33 @@ impl Projects {
             if !looked {
                 tokio::time::sleep(pause).await;
             }
-            cursor = Some(key);
+            cursor = Some(object);
         }
     }
 
-    async fn version(&self, project: &ObjectKey, left: &Left) -> Result<Option<String>, Error> {
-        let client = self.context.client.clone();
-        let namespace = project.namespace.clone().unwrap_or_default();
-        match left.item {
-            Item::Output(OutputKind::Secret) | Item::Password => {
-                let api: Api<Secret> = Api::namespaced(client, &namespace);
-                kubernetes::version(&api, &left.name).await
-            }
-            Item::Output(OutputKind::ConfigMap) => {
-                let api: Api<ConfigMap> = Api::namespaced(client, &namespace);
-                kubernetes::version(&api, &left.name).await
-            }
+    /// The first object after another, and how many there are.
+    fn after(&self, object: Option<&ObjectRef>) -> (Option<ObjectRef>, usize) {
+        let all = self.all();
+        let first = object.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut rest = all.range::<ObjectRef, _>((first, Bound::Unbounded));
+        (rest.next().map(|(object, _)| object.clone()), all.len())
+    }
+}
+
+async fn version(
+    client: &Client,
+    object: &ObjectRef,
+    left: &Left,
+) -> Result<Option<String>, Error> {
+    let namespace = object.key.namespace.clone().unwrap_or_default();
+    match left.item {
+        Item::Output(OutputKind::Secret) | Item::Password | Item::Input => {
+            let api: Api<Secret> = Api::namespaced(client.clone(), &namespace);
+            kubernetes::version(&api, &left.name).await
+        }
+        Item::Output(OutputKind::ConfigMap) => {
+            let api: Api<ConfigMap> = Api::namespaced(client.clone(), &namespace);
+            kubernetes::version(&api, &left.name).await
         }
     }
 }
@@ -149,7 +162,9 @@ mod tests {
     #[test]
     fn what_was_left_is_known_until_it_is_wanted_no_more() {
         let versions = Versions::default();
-        let key = ObjectKey { namespace: Some("team".to_owned()), name: "orders".to_owned() };
+        let key =
+            crate::api::ObjectKey { namespace: Some("team".to_owned()), name: "orders".to_owned() };
+        let key = ObjectRef { kind: crate::api::Kind::SupabaseProject, key };
         let output = Item::Output(OutputKind::Secret);
         versions.note(&key, output, "a", Some("1"));
         versions.note(&key, output, "b", None);

@@ -1,0 +1,104 @@
+//! What every kind with declared settings does around the settings engine: when they are read, and what came of a write. PURE.
+//!
+//! What is remembered here saves calls; nothing of it is needed for being right.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{Note, Requeue, Trouble, translate};
+use crate::management::Error;
+use crate::settings::{Memory, Outcome, Write, next_read};
+
+/// After a write of which nothing is known, where the platform does not say when to come again.
+const UNCLEAR: Duration = Duration::from_secs(30);
+
+/// When an object's settings are read, and what is remembered of its writes.
+#[derive(Clone, Debug, Default)]
+pub struct Schedule {
+    /// What was written, and what came of it.
+    pub memory: Memory,
+    /// When settings are due to be read, by the monotonic clock.
+    due: Option<Duration>,
+    /// The generation for which one was written last.
+    written_for: Option<i64>,
+}
+
+/// The occasion on which it is asked whether settings are due.
+#[derive(Clone, Copy, Debug)]
+pub struct Occasion<'a> {
+    /// The wall clock.
+    pub now: Timestamp,
+    /// The monotonic clock.
+    pub uptime: Duration,
+    /// How often settings are read when all is well.
+    pub interval: Duration,
+    /// The object's UID.
+    pub uid: &'a str,
+    /// The generation of the spec.
+    pub generation: Option<i64>,
+    /// The generation that the status speaks of.
+    pub observed_generation: Option<i64>,
+    /// Whether the status says that nothing is on its way and nothing differs.
+    pub settled: bool,
+    /// Whether somebody asked for a reconcile.
+    pub requested: bool,
+}
+
+impl Schedule {
+    /// How long until settings are read. A process that has read none yet begins at once where the status does not say that
+    /// all is well; else each object has its own place within the interval.
+    pub fn wait(&mut self, occasion: Occasion<'_>) -> Duration {
+        let changed = occasion.observed_generation != occasion.generation;
+        let unknown = self.due.is_none() && (changed || !occasion.settled);
+        // What was refused a moment ago, or is waited for, is not asked for at once because the spec is new.
+        let held = self.written_for == occasion.generation;
+        if occasion.requested || unknown || (changed && !held) {
+            return Duration::ZERO;
+        }
+        let first = || occasion.uptime + next_read(occasion.now, occasion.interval, occasion.uid);
+        self.due.get_or_insert_with(first).saturating_sub(occasion.uptime)
+    }
+
+    /// Settings were read, and are read again after `wait`.
+    pub fn read(&mut self, uptime: Duration, wait: Duration) {
+        self.due = Some(uptime + wait);
+    }
+
+    /// What a setting takes its value from has changed: it is due.
+    pub fn hurry(&mut self) {
+        self.due = Some(Duration::ZERO);
+        self.written_for = None;
+    }
+
+    /// Learns what came of a write, and gives what is to be told of it.
+    pub fn learn<T>(
+        &mut self,
+        write: &Write,
+        answer: &Result<T, Error>,
+        occasion: Occasion<'_>,
+    ) -> (Outcome, Option<Note>) {
+        let outcome = Outcome::of(answer);
+        self.memory.learn(write, &outcome, occasion.now);
+        self.written_for = occasion.generation;
+        let pause = match (answer, &outcome) {
+            (Err(error), Outcome::Unclear) => match translate(error, "") {
+                Trouble { requeue: Requeue::After(wait), .. } => wait,
+                Trouble { .. } => UNCLEAR,
+            },
+            _ => Duration::ZERO,
+        };
+        self.due = Some(occasion.uptime + pause);
+        let paths = write.paths();
+        let note = match &outcome {
+            Outcome::Accepted => {
+                Some(Note::normal("SettingsApplied", format!("set on the platform: {paths}")))
+            }
+            Outcome::Refused { words, .. } => {
+                Some(Note::warning("SettingsRefused", format!("{paths}: {words}")))
+            }
+            Outcome::Unclear => None,
+        };
+        (outcome, note)
+    }
+}
