@@ -7,7 +7,10 @@ What the operator needs wherever it serves objects. Scope "cluster" puts it into
   resources: [supabaseprojects, supabaseconnections]
   verbs: [get, list, watch, patch]
 - apiGroups: [supabase-operator.dev]
-  resources: [supabaseprojects/status, supabaseconnections/status]
+  resources: [supabaseauthconfigs]
+  verbs: [get, list, watch]
+- apiGroups: [supabase-operator.dev]
+  resources: [supabaseprojects/status, supabaseconnections/status, supabaseauthconfigs/status]
   verbs: [patch]
 # Asked for by the admission plugin OwnerReferencesPermissionEnforcement, since outputs are owned by their project.
 - apiGroups: [supabase-operator.dev]

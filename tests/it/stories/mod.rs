@@ -1,6 +1,7 @@
 //! What users live through, on a real API server, under the chart's `ServiceAccount`, against the simulated
 //! platform. Every story ends with [`Stage::finish`]: nothing leaked, nothing asked beyond the chart.
 
+mod auth_mail;
 mod consent_attacks;
 mod consent_pages;
 mod consent_terminal;

@@ -32,6 +32,8 @@ pub mod kinds {
     /// A connection that is lent to namespaces.
     pub const CLUSTER_CONNECTION: Kind =
         ("supabase-operator.dev/v1alpha1", "ClusterSupabaseConnection");
+    /// Auth settings of a project.
+    pub const AUTH_CONFIG: Kind = ("supabase-operator.dev/v1alpha1", "SupabaseAuthConfig");
     /// A Secret.
     pub const SECRET: Kind = ("v1", "Secret");
     /// A `ConfigMap`.

@@ -11,6 +11,7 @@ pub mod gateway;
 pub mod hostile;
 pub mod install;
 pub mod leaks;
+pub mod mail;
 pub mod operator;
 pub mod platform;
 pub mod programs;

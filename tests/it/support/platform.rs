@@ -10,7 +10,9 @@ use std::time::Duration;
 use simulated_platform::openapi::Contract;
 use simulated_platform::postgres::Postgres;
 use simulated_platform::server::{Server, real_clock};
-use simulated_platform::{ALL_SCOPES, App, Config, Effect, Pat, Plan, Status, TokenPair, World};
+use simulated_platform::{
+    ALL_SCOPES, App, Config, Effect, Message, Pat, Plan, Sent, Status, TokenPair, World,
+};
 
 use tokio::sync::OnceCell;
 
@@ -61,6 +63,16 @@ impl Platform {
             noted.lock().unwrap().extend(found.map(|violation| violation.to_string()));
         });
         Self { server, violations, app, tokens, personal_access_token }
+    }
+
+    /// Lets Auth write to mail servers of this authority.
+    pub fn trust_mail_servers(&self, pem: &str) {
+        self.server.trust_mail_servers(pem.as_bytes()).unwrap();
+    }
+
+    /// Lets a project's Auth write one letter with the settings in force. Blocks.
+    pub fn send_mail(&self, reference: &str, to: &str) -> Sent {
+        self.server.send_mail(reference, Message::Invite, to).unwrap()
     }
 
     /// Puts a real PostgreSQL server behind its projects. One server serves all tests.
