@@ -12,7 +12,8 @@ use crate::support::programs::{ensure, repository, run, succeed};
 use crate::support::stage::apply_kinds;
 
 /// Every kind of ours; each has an example.
-const KINDS: [&str; 3] = ["SupabaseConnection", "ClusterSupabaseConnection", "SupabaseProject"];
+const KINDS: [&str; 4] =
+    ["SupabaseConnection", "ClusterSupabaseConnection", "SupabaseProject", "SupabaseAuthConfig"];
 /// Namespaces that examples name, besides the one at hand.
 const NAMED: [&str; 2] = ["team-a", "supabase-system"];
 

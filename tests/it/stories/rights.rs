@@ -8,7 +8,7 @@ use simulated_platform::Config;
 use super::{connected, connected_with_token, ready_project};
 use crate::support::audit::{Grant, not_used, requests};
 use crate::support::cluster::kinds::{
-    CLUSTER_CONNECTION, CONFIG_MAP, CONNECTION, Kind, NAMESPACE, PROJECT, SECRET,
+    AUTH_CONFIG, CLUSTER_CONNECTION, CONFIG_MAP, CONNECTION, Kind, NAMESPACE, PROJECT, SECRET,
 };
 use crate::support::cluster::{Cluster, SOON};
 use crate::support::eventually::eventually;
@@ -37,6 +37,18 @@ async fn outputs_come_and_go(cluster: &Cluster) {
     cluster.gone(SECRET, "server", SOON).await;
 }
 
+/// Auth settings, with a Secret.
+async fn auth_settings_come_and_go(cluster: &Cluster) {
+    let auth = json!({
+        "apiVersion": "supabase-operator.dev/v1alpha1", "kind": "SupabaseAuthConfig", "metadata": {"name": "orders"},
+        "spec": {"projectRef": {"name": "orders"}, "siteURL": "https://shop.example"},
+    });
+    cluster.apply(auth).await;
+    cluster.wait_condition(AUTH_CONFIG, "orders", "Ready", "True/Available").await;
+    cluster.delete(AUTH_CONFIG, "orders").await;
+    cluster.gone(AUTH_CONFIG, "orders", SOON).await;
+}
+
 /// A cluster connection that has to look at the namespace's labels.
 async fn a_cluster_connection_comes_and_goes(stage: &Stage) {
     let cluster = &stage.cluster;
@@ -57,6 +69,7 @@ async fn tour(reach: Reach) {
     let operator = stage.operator().await;
     connected(&stage).await;
     outputs_come_and_go(&stage.cluster).await;
+    auth_settings_come_and_go(&stage.cluster).await;
     if reach != Reach::Namespace {
         a_cluster_connection_comes_and_goes(&stage).await;
     }
