@@ -5,7 +5,7 @@
 
 use http::HeaderMap;
 
-use super::call::Endpoint;
+use super::endpoint::Endpoint;
 use super::error::{Error, Field, Forbidden, Rejection};
 use super::headers::retry_after;
 use super::remote::Remote;
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn statuses_mean_the_same_everywhere() {
-        for endpoint in Endpoint::ALL {
+        for endpoint in Endpoint::ALL.iter().copied() {
             if endpoint == Endpoint::Token {
                 continue;
             }
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn a_401_that_is_not_about_the_token_is_not_laid_at_it() {
-        for endpoint in Endpoint::ALL {
+        for endpoint in Endpoint::ALL.iter().copied() {
             if endpoint == Endpoint::Token {
                 continue;
             }
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_406_is_never_absence() {
-        for endpoint in Endpoint::ALL {
+        for endpoint in Endpoint::ALL.iter().copied() {
             if endpoint == Endpoint::Token {
                 continue;
             }
@@ -268,7 +268,7 @@ mod tests {
 
     #[test]
     fn what_may_pass_by_itself_is_unavailable() {
-        for endpoint in Endpoint::ALL {
+        for endpoint in Endpoint::ALL.iter().copied() {
             for status in [301, 302, 307, 308, 408, 500, 502, 503, 504, 520, 524, 544, 599, 304] {
                 assert_eq!(meaning(endpoint, status, "x"), Error::Unavailable { status });
             }
@@ -417,7 +417,7 @@ mod tests {
     #[test]
     fn no_text_of_the_other_side_gets_into_an_error() {
         let canary = "zq9canary";
-        for endpoint in Endpoint::ALL {
+        for endpoint in Endpoint::ALL.iter().copied() {
             for status in 300..600 {
                 let seen = meaning(endpoint, status, canary);
                 assert!(!format!("{seen:?} {seen}").contains(canary));

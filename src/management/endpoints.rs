@@ -4,7 +4,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::call::{Body, Call, Endpoint};
+use super::call::{Body, Call};
+use super::endpoint::Endpoint;
 use super::transport::Limits;
 use super::wire::{
     self, ApiKey, CreatedProject, Organization, OrganizationSlug, PoolerEntry, Project,

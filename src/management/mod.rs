@@ -9,6 +9,7 @@ mod base;
 mod call;
 mod classify;
 mod client;
+mod endpoint;
 mod endpoints;
 mod error;
 mod headers;
@@ -23,8 +24,9 @@ mod transport;
 pub mod wire;
 
 pub use base::{BadBaseUrl, BaseUrl};
-pub use call::{Call, Endpoint};
+pub use call::Call;
 pub use client::{Answer, Client, Exchange};
+pub use endpoint::Endpoint;
 pub use endpoints::{
     NewProject, READS_SECRET_KEYS, Region, Sort, api_keys, change_password, count_active_projects,
     create_project, delete_project, health, organization_projects, organizations, pause_project,

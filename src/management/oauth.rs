@@ -13,7 +13,8 @@ use url::form_urlencoded;
 use zeroize::Zeroizing;
 
 use super::base::BaseUrl;
-use super::call::{Body, Call, ClientProof, Endpoint};
+use super::call::{Body, Call, ClientProof};
+use super::endpoint::Endpoint;
 use super::endpoints::json;
 use super::transport::Limits;
 use super::wire::{self, Clear, Undecodable, word};

@@ -6,7 +6,8 @@
 use secrecy::SecretString;
 use serde::Serialize;
 
-use super::call::{Call, Endpoint};
+use super::call::Call;
+use super::endpoint::Endpoint;
 use super::endpoints::{json, of_project};
 use super::wire::{
     self, Change, DataApi, NetworkRestrictions, ProjectRef, Settings, SslEnforcement,

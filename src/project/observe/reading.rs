@@ -26,9 +26,9 @@ struct Gaps {
 
 impl Gaps {
     /// Goes on without what an error is about, if it is about nothing more.
-    fn without(&mut self, source: Source, usual: &str, error: Error) -> Result<(), Error> {
+    fn without(&mut self, source: Source, usual: &[&str], error: Error) -> Result<(), Error> {
         if let Error::Forbidden { missing, .. } = error {
-            let usual = || vec![usual.to_owned()];
+            let usual = || usual.iter().map(|one| (*one).to_owned()).collect();
             let permissions = Some(missing).filter(|names| !names.is_empty());
             self.lacking.push(Lacking { source, permissions: permissions.unwrap_or_else(usual) });
         } else if is_about_this(&error) {
@@ -55,7 +55,7 @@ impl Observer<'_> {
         let pooler = match pooler {
             Ok(answer) => answer.value,
             Err(error) => {
-                gaps.without(Source::Pooler, "database_pooling_config_read", error)?;
+                gaps.without(Source::Pooler, management::Endpoint::Pooler.permissions(), error)?;
                 Vec::new()
             }
         };
@@ -65,7 +65,11 @@ impl Observer<'_> {
             match answer {
                 Ok(answer) => answer.value.database,
                 Err(error) => {
-                    gaps.without(Source::Project, "project_admin_read", error)?;
+                    gaps.without(
+                        Source::Project,
+                        management::Endpoint::Project.permissions(),
+                        error,
+                    )?;
                     None
                 }
             }
@@ -107,7 +111,7 @@ impl Observer<'_> {
             Ok(answer) => return Ok(Some(answer.value)),
             Err(refusal @ Error::Forbidden { .. }) => refusal,
             Err(error) => {
-                gaps.without(Source::Keys, "", error)?;
+                gaps.without(Source::Keys, &[], error)?;
                 return Ok(None);
             }
         };
@@ -115,11 +119,11 @@ impl Observer<'_> {
         match shown {
             Ok(answer) => {
                 let permission = management::READS_SECRET_KEYS;
-                gaps.without(Source::SecretKeys, permission, refusal)?;
+                gaps.without(Source::SecretKeys, &[permission], refusal)?;
                 Ok(Some(answer.value))
             }
             Err(error) => {
-                gaps.without(Source::Keys, "api_gateway_keys_read", error)?;
+                gaps.without(Source::Keys, management::Endpoint::ApiKeys.permissions(), error)?;
                 Ok(None)
             }
         }

@@ -44,6 +44,10 @@ fn send(stage: &Stage, reference: &str) -> Sent {
     stage.platform.send_mail(reference, "somebody@example.com")
 }
 
+fn outcome(sent: &Sent, wanted: &Sent) -> Result<(), String> {
+    if sent == wanted { Ok(()) } else { Err(format!("{sent:?}")) }
+}
+
 #[tokio::test]
 async fn a_mail_really_arrives_with_the_declared_settings() {
     let (password, other) = (canary(), canary());
@@ -77,10 +81,7 @@ async fn a_mail_really_arrives_with_the_declared_settings() {
     // Another password in the Secret goes to the platform by itself; the server knows it not.
     stage.cluster.apply(secret(&other)).await;
     eventually("the rotated password is in force", Duration::from_secs(90), async || {
-        match send(&stage, &reference) {
-            Sent::WrongPassword => Ok(()),
-            sent => Err(format!("{sent:?}")),
-        }
+        outcome(&send(&stage, &reference), &Sent::WrongPassword)
     })
     .await;
     stage.cluster.apply(secret(&password)).await;
@@ -97,10 +98,7 @@ async fn a_mail_really_arrives_with_the_declared_settings() {
     // Switched off, the platform's own server is used.
     stage.cluster.apply(auth(server.port(), false)).await;
     eventually("the mail server is switched off", Duration::from_secs(30), async || {
-        match send(&stage, &reference) {
-            Sent::Off => Ok(()),
-            sent => Err(format!("{sent:?}")),
-        }
+        outcome(&send(&stage, &reference), &Sent::Off)
     })
     .await;
     // Deleting the object leaves the platform as it is, and holds nobody.
