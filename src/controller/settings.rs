@@ -6,12 +6,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Note, Requeue, Trouble, translate};
+use super::Note;
 use crate::management::Error;
 use crate::settings::{Memory, Outcome, Write, next_read};
-
-/// After a write of which nothing is known, where the platform does not say when to come again.
-const UNCLEAR: Duration = Duration::from_secs(30);
 
 /// When an object's settings are read, and what is remembered of its writes.
 #[derive(Clone, Debug, Default)]
@@ -81,14 +78,8 @@ impl Schedule {
         let outcome = Outcome::of(answer);
         self.memory.learn(write, &outcome, occasion.now);
         self.written_for = occasion.generation;
-        let pause = match (answer, &outcome) {
-            (Err(error), Outcome::Unclear) => match translate(error, "") {
-                Trouble { requeue: Requeue::After(wait), .. } => wait,
-                Trouble { .. } => UNCLEAR,
-            },
-            _ => Duration::ZERO,
-        };
-        self.due = Some(occasion.uptime + pause);
+        // What it has changed is read at once.
+        self.due = Some(occasion.uptime);
         let paths = write.paths();
         let note = match &outcome {
             Outcome::Accepted => {

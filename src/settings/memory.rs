@@ -19,6 +19,8 @@ const SETTLES_WITHIN: SignedDuration = SignedDuration::from_secs(90);
 const STUCK_AFTER: SignedDuration = SignedDuration::from_mins(30);
 /// When a refusal is tried again that a plan or a right may lift.
 const RETRY_ABILITY: SignedDuration = SignedDuration::from_hours(1);
+/// How long a group is left alone after a write of which nothing is known.
+const UNCLEAR: SignedDuration = SignedDuration::from_secs(30);
 /// When a refused value is tried again.
 const RETRY_VALUE: SignedDuration = SignedDuration::from_hours(6);
 
@@ -37,6 +39,8 @@ pub(super) struct Past {
     refusal: Option<Refusal>,
     /// It was refused together with others: which of them was meant is found out one by one.
     pub(super) alone: bool,
+    /// When its last write ended in a way of which nothing is known, and how many in a row did.
+    unclear: Option<(Timestamp, u32)>,
 }
 
 #[derive(Clone, Debug)]
@@ -62,6 +66,7 @@ impl Memory {
                     // Also counted where the status has no room to remember it.
                     let again = past.written.replace(now).is_some();
                     past.refusal = None;
+                    past.unclear = None;
                     if piece.correction || again {
                         past.corrections.push(now);
                         past.corrections.retain(|at| now.duration_since(*at) < WINDOW);
@@ -79,7 +84,10 @@ impl Memory {
                     });
                 }
                 Outcome::Refused { .. } => past.alone = true,
-                Outcome::Unclear => {}
+                Outcome::Unclear => {
+                    let times = past.unclear.map_or(0, |(_, times)| times);
+                    past.unclear = Some((now, times.saturating_add(1)));
+                }
             }
         }
         if matches!(outcome, Outcome::Accepted) {
@@ -136,6 +144,15 @@ impl Past {
     pub(super) fn is_stuck(&self, since: Option<Timestamp>, now: Timestamp) -> bool {
         let from = self.written.or(since);
         from.is_some_and(|from| now.duration_since(from) > STUCK_AFTER)
+    }
+
+    /// How long it is left alone because nothing is known of its last write: longer with each in a row, so that what cannot be
+    /// written holds nothing else back.
+    pub(super) fn held(&self, now: Timestamp) -> Option<SignedDuration> {
+        let (at, times) = self.unclear?;
+        let pause = UNCLEAR * (1 << times.saturating_sub(1).min(5));
+        let left = pause - now.duration_since(at);
+        left.is_positive().then_some(left)
     }
 
     /// Whether it was corrected as often as it is.

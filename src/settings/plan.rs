@@ -186,7 +186,7 @@ pub fn plan(input: &Input<'_>, memory: &mut Memory) -> Plan {
             Some((case.group.path.clone(), refusal.words.clone()))
         })
         .collect();
-    let write = next_write(&judged);
+    let write = next_write(input, &judged);
     let (applied, no_longer_managed) = records(input, &judged);
     Plan {
         applied,
@@ -229,7 +229,7 @@ fn with_since(mut entry: Drift, before: &[Drift]) -> Drift {
 
 /// The groups of the lowest order that can go now. A group that waits for another goes when that one neither is written nor on
 /// its way.
-fn next_write(judged: &[(Case<'_>, Verdict)]) -> Option<Write> {
+fn next_write(input: &Input<'_>, judged: &[(Case<'_>, Verdict)]) -> Option<Write> {
     let moving = |path: &str| {
         judged.iter().any(|(case, verdict)| {
             let moves =
@@ -240,7 +240,9 @@ fn next_write(judged: &[(Case<'_>, Verdict)]) -> Option<Write> {
     let ready: Vec<_> = judged
         .iter()
         .filter_map(|(case, verdict)| match verdict {
-            Verdict::Write { correction } if !case.group.after.is_some_and(moving) => {
+            Verdict::Write { correction }
+                if !case.group.after.is_some_and(moving) && case.past.held(input.now).is_none() =>
+            {
                 Some((case, *correction))
             }
             Verdict::Write { .. }
@@ -332,7 +334,10 @@ fn read_again(input: &Input<'_>, judged: &[(Case<'_>, Verdict)], writes: bool) -
     }
     let usual = next_read(input.now, input.interval, input.uid);
     let soonest = judged.iter().filter_map(|(case, verdict)| match verdict {
-        Verdict::Told(DriftReason::Pending) | Verdict::Write { .. } => Some(follow(input, case)),
+        Verdict::Told(DriftReason::Pending) | Verdict::Write { .. } => {
+            let held = case.past.held(input.now).and_then(|left| Duration::try_from(left).ok());
+            Some(held.unwrap_or_default().max(follow(input, case)))
+        }
         Verdict::Told(_) => {
             let (_, left) = case.past.refusal(input.now)?;
             Duration::try_from(left).ok()

@@ -19,7 +19,7 @@ use crate::support::stage::{Reach, Stage};
 
 /// A place of a spec, or a word of a place, and the test that sees its effect: the test's text names what is after the last dot
 /// or sign, unless a third column says what it names instead.
-const PROJECT_FIELDS: [(&str, &str, &str); 81] = [
+const PROJECT_FIELDS: [(&str, &str, &str); 96] = [
     (
         "adoption.policy=AdoptOnly",
         "an_object_that_is_applied_anew_is_told_which_project_is_its_own",
@@ -69,6 +69,37 @@ const PROJECT_FIELDS: [(&str, &str, &str); 81] = [
         "a_supplied_password_is_used_as_it_is",
         "with_password_of",
     ),
+    ("dataAPI.enabled", "every_setting_of_a_project_reaches_the_platform_and_stays", ""),
+    ("dataAPI.extraSearchPath", "every_setting_of_a_project_reaches_the_platform_and_stays", ""),
+    ("dataAPI.maxRows", "every_setting_of_a_project_reaches_the_platform_and_stays", ""),
+    (
+        "dataAPI.poolAcquisitionTimeoutSeconds",
+        "every_setting_of_a_project_reaches_the_platform_and_stays",
+        "",
+    ),
+    ("dataAPI.poolSize", "every_setting_of_a_project_reaches_the_platform_and_stays", ""),
+    ("dataAPI.schemas", "every_setting_of_a_project_reaches_the_platform_and_stays", ""),
+    (
+        "database.networkRestrictions.allowedCIDRs",
+        "every_setting_of_a_project_reaches_the_platform_and_stays",
+        "",
+    ),
+    ("database.parameters", "every_setting_of_a_project_reaches_the_platform_and_stays", ""),
+    (
+        "database.parametersRestart=IfRequired",
+        "every_setting_of_a_project_reaches_the_platform_and_stays",
+        "",
+    ),
+    (
+        "database.parametersRestart=Never",
+        "every_setting_of_a_project_reaches_the_platform_and_stays",
+        "",
+    ),
+    ("database.sslEnforcement", "every_setting_of_a_project_reaches_the_platform_and_stays", ""),
+    ("driftPolicy=Correct", "every_setting_of_a_project_reaches_the_platform_and_stays", ""),
+    ("driftPolicy=Report", "every_setting_of_a_project_reaches_the_platform_and_stays", ""),
+    ("managementPolicy=Full", "every_setting_of_a_project_reaches_the_platform_and_stays", ""),
+    ("managementPolicy=Observe", "every_setting_of_a_project_reaches_the_platform_and_stays", ""),
     ("deletionPolicy=Delete", "delete_deletes_the_project_once_and_waits_until_it_is_gone", ""),
     ("deletionPolicy=Retain", "retain_leaves_the_project_and_its_password", "retained"),
     ("organizationSlug", "the_organization_is_the_one_that_is_named", ""),
@@ -208,6 +239,28 @@ const AUTH_FIELDS: [(&str, &str, &str); 6] = [
     ("organizationSlug", "a_connection_to_a_foreign_organization_is_refused", ""),
 ];
 
+/// The same of Auth settings.
+const AUTH_CONFIG_FIELDS: [(&str, &str, &str); 18] = [
+    ("driftPolicy=Correct", "every_auth_setting_reaches_the_platform", ""),
+    ("driftPolicy=Report", "every_auth_setting_reaches_the_platform", ""),
+    ("email.minIntervalSeconds", "every_auth_setting_reaches_the_platform", ""),
+    ("managementPolicy=Full", "every_auth_setting_reaches_the_platform", ""),
+    ("managementPolicy=Observe", "every_auth_setting_reaches_the_platform", ""),
+    ("projectRef.name", "every_auth_setting_reaches_the_platform", ""),
+    ("rateLimits.emailSent", "every_auth_setting_reaches_the_platform", ""),
+    ("redirectURLs", "every_auth_setting_reaches_the_platform", ""),
+    ("siteURL", "every_auth_setting_reaches_the_platform", ""),
+    ("smtp.enabled", "every_auth_setting_reaches_the_platform", ""),
+    ("smtp.host", "every_auth_setting_reaches_the_platform", ""),
+    ("smtp.password.secretKeyRef.key", "every_auth_setting_reaches_the_platform", ""),
+    ("smtp.password.secretKeyRef.name", "every_auth_setting_reaches_the_platform", ""),
+    ("smtp.port", "every_auth_setting_reaches_the_platform", ""),
+    ("smtp.senderEmail", "every_auth_setting_reaches_the_platform", ""),
+    ("smtp.senderName", "every_auth_setting_reaches_the_platform", ""),
+    ("smtp.username", "every_auth_setting_reaches_the_platform", ""),
+    ("suspend", "every_auth_setting_reaches_the_platform", ""),
+];
+
 const CLUSTER_FIELDS: [(&str, &str, &str); 8] = [
     ("adoption=Allowed", "a_cluster_connection_lends_as_it_says", ""),
     ("adoption=Forbidden", "a_cluster_connection_serves_whom_it_names", "AdoptionForbidden"),
@@ -306,7 +359,8 @@ fn tests() -> BTreeMap<String, String> {
 fn every_field_and_word_of_every_schema_is_observed_by_a_test() {
     let tests = tests();
     let cluster = AUTH_FIELDS.iter().chain(&CLUSTER_FIELDS);
-    let kinds: [(&str, Vec<_>); 3] = [
+    let kinds: [(&str, Vec<_>); 4] = [
+        ("supabaseauthconfigs", AUTH_CONFIG_FIELDS.iter().collect()),
         ("supabaseprojects", PROJECT_FIELDS.iter().collect()),
         ("supabaseconnections", AUTH_FIELDS.iter().collect()),
         ("clustersupabaseconnections", cluster.collect()),

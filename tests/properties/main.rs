@@ -18,6 +18,7 @@ mod life;
 mod races;
 mod ready;
 mod rest;
+mod settings;
 mod sim;
 mod tenancy;
 mod traces;

@@ -330,7 +330,7 @@ fn active(
     }
     // Before anything is handed out, the doors are as they are declared.
     if let Some(plan) = plan_settings(project, observed, inputs.now)
-        && let Some(decision) = settings::write(&plan, draft.clone())
+        && let Some(decision) = settings::write(project, observed, &plan, draft.clone())
     {
         return decision;
     }

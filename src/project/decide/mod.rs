@@ -40,7 +40,7 @@ pub(super) use health::{all_well, asks_health};
 pub(super) use obstacles::needs_no_list;
 pub(super) use password::password_is_settled;
 pub(super) use record::is_waited_for;
-pub(super) use settings::{is_configured, is_observed_only, plan_settings, policy};
+pub(super) use settings::{is_configured, is_observed_only, pauses, plan_settings, policy};
 pub use settle::{Written, conflict, settle};
 pub(super) use unreadable::release as release_decision;
 

@@ -5,7 +5,9 @@
 
 use k8s_openapi::jiff::Timestamp;
 
+use super::sync::sync;
 use super::{Draft, ProjectDecision, act};
+use crate::api::project::PowerState;
 use crate::api::settings::ManagementPolicy;
 use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject};
 use crate::controller::{Note, Requeue};
@@ -22,6 +24,11 @@ pub(in crate::project) fn policy(project: &SupabaseProject) -> Policy {
 /// Whether the project is only looked at: nothing of it is changed.
 pub(in crate::project) fn is_observed_only(project: &SupabaseProject) -> bool {
     project.spec.management_policy == ManagementPolicy::Observe
+}
+
+/// Whether the project shall be paused.
+pub(in crate::project) fn pauses(project: &SupabaseProject) -> bool {
+    project.spec.power_state == Some(PowerState::Paused) && !is_observed_only(project)
 }
 
 /// Whether nothing declared is on its way, as the status says.
@@ -53,9 +60,15 @@ pub(in crate::project) fn plan_settings(
 }
 
 /// The next write, if there is one.
-pub(super) fn write(plan: &Plan, mut draft: Draft) -> Option<ProjectDecision> {
+pub(super) fn write(
+    project: &SupabaseProject,
+    observed: &Observed,
+    plan: &Plan,
+    mut draft: Draft,
+) -> Option<ProjectDecision> {
     let write = plan.write.clone()?;
     let notes = record(plan, &mut draft);
+    sync(project, observed, &mut draft, Some(plan));
     waiting(plan, &mut draft);
     let mut decision = act(Step::ApplySettings(write), draft, Requeue::Now);
     decision.notes = notes;

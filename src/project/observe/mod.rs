@@ -19,7 +19,7 @@ use super::facts::{FoundPassword, Link, ListedState, Listing, Observed, Presence
 use super::memory::Memo;
 use super::password::PasswordSecret;
 use super::{Projects, reference_to};
-use crate::api::project::{AdoptionPolicy, DeletionPolicy, PowerState};
+use crate::api::project::{AdoptionPolicy, DeletionPolicy};
 use crate::api::{ObjectKey, ProjectStatus, SupabaseProject};
 use crate::inventory::{Inventory, Pace, WholeList};
 use crate::kubernetes::Error;
@@ -324,7 +324,7 @@ impl Observer<'_> {
         let status = self.project.status.clone().unwrap_or_default();
         let now = self.projects.context.clock.now();
         if decide::renames(self.project, listed, observed.name_taken, now)
-            || self.project.spec.power_state == Some(PowerState::Paused)
+            || decide::pauses(self.project)
         {
             return Ok(());
         }

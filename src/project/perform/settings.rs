@@ -1,17 +1,12 @@
 //! Writing declared settings: one request, and what the platform said to it.
 
-use std::time::Duration;
-
 use tracing::{info, warn};
 
 use super::{Done, Executor};
 use crate::api::{ObjectKey, ProjectStatus};
-use crate::controller::{Note, Outcome, Requeue, Trouble, translate};
+use crate::controller::{Note, Outcome, Requeue};
 use crate::project::settings::call;
 use crate::settings::{self, Write};
-
-/// After a write of which nothing is known, where the platform does not say when to come again.
-const UNCLEAR: Duration = Duration::from_secs(30);
 
 impl Executor<'_> {
     /// Writes a group of settings. What the platform refuses holds nothing else back: it is remembered, and told.
@@ -27,14 +22,7 @@ impl Executor<'_> {
         let answer = session.send(&self.tenant(), &call).await;
         let outcome = settings::Outcome::of(&answer);
         let now = self.projects.context.clock.now();
-        let pause = match (&answer, &outcome) {
-            (Err(error), settings::Outcome::Unclear) => {
-                let Trouble { requeue, .. } = translate(error, "");
-                if let Requeue::After(wait) = requeue { wait } else { UNCLEAR }
-            }
-            _ => Duration::ZERO,
-        };
-        let (due, generation) = (self.uptime() + pause, self.project.metadata.generation);
+        let (due, generation) = (self.uptime(), self.project.metadata.generation);
         self.projects.memory.note(&self.uid(), |memo| {
             memo.settings.learn(&write, &outcome, now);
             memo.settings_due = Some(due);

@@ -85,14 +85,9 @@ async fn a_mail_really_arrives_with_the_declared_settings() {
     })
     .await;
     stage.cluster.apply(secret(&password)).await;
-    eventually(
-        "the right password is in force again",
-        Duration::from_secs(90),
-        async || match send(&stage, &reference) {
-            Sent::Sent => Ok(()),
-            sent => Err(format!("{sent:?}")),
-        },
-    )
+    eventually("the right password is in force again", Duration::from_secs(90), async || {
+        outcome(&send(&stage, &reference), &Sent::Sent)
+    })
     .await;
 
     // Switched off, the platform's own server is used.

@@ -16,6 +16,7 @@ mod password;
 mod power;
 mod restarts;
 mod rights;
+mod settings;
 mod strangers;
 mod tenancy;
 mod tokens;

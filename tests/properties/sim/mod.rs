@@ -8,7 +8,7 @@ mod scene;
 pub use driver::{Driver, Ending};
 pub use faults::{Faults, Phase, Plan};
 pub use scene::{
-    AUTH_CONFIGS, CLUSTER_CONNECTIONS, Hand, PROJECTS, SECRETS, Scene, Seed, complete,
+    AUTH_CONFIGS, CLUSTER_CONNECTIONS, CONNECTIONS, Hand, PROJECTS, SECRETS, Scene, Seed, complete,
 };
 
 /// Runs on a clock of its own, in simulated time.

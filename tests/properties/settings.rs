@@ -1,0 +1,417 @@
+//! Settings of projects: what is declared is in force, or a condition names the field; nobody else is held up.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use simulated_platform::{Config, Fault, FaultKind, Plan as Subscription, Status};
+use supabase_operator::rules::clock::Clock as _;
+
+use crate::sim::{
+    CONNECTIONS, Driver, Ending, Faults, PROJECTS, Phase, Plan, Scene, Seed, simulate,
+};
+
+const LIMIT: Duration = Duration::from_secs(12 * 3600);
+const SSL: &str = "ssl-enforcement";
+const RESTRICTIONS: &str = "network-restrictions";
+const DATA_API: &str = "postgrest";
+const PARAMETERS: &str = "config/database/postgres";
+
+fn scene(platform: Config) -> Scene {
+    let scene = Scene::new(&Seed { platform, random: 17, oauth: false });
+    scene.world().set_plan("acme", Subscription::Pro);
+    scene
+}
+
+fn everything() -> Value {
+    json!({
+        "database": {
+            "sslEnforcement": true,
+            "networkRestrictions": {"allowedCIDRs": ["203.0.113.7/24", "2001:db8::/32"]},
+            "parameters": {"statement_timeout": "8s", "max_connections": 120},
+        },
+        "dataAPI": {"schemas": ["public", "api"], "extraSearchPath": ["public", "extensions"], "maxRows": 500, "poolSize": 7},
+    })
+}
+
+fn change(scene: &Scene, spec: Value) {
+    assert!(scene.api().change_by_hand(&format!("{PROJECTS}/orders"), &json!({"spec": spec})));
+}
+
+fn is(scene: &Scene, kind: &str, status: &str, reason: &str) -> bool {
+    let object = scene.stored("orders").unwrap_or_default();
+    object["status"]["observedGeneration"] == object["metadata"]["generation"]
+        && Scene::condition(&object, kind) == Some((status.to_owned(), reason.to_owned()))
+}
+
+fn in_force(scene: &Scene) -> bool {
+    let object = scene.stored("orders").unwrap_or_default();
+    is(scene, "Ready", "True", "Available")
+        && is(scene, "Synced", "True", "InSync")
+        && Scene::condition(&object, "Reconciling").is_none()
+}
+
+async fn until(scene: &Scene, what: &str, done: impl Fn(&Scene) -> bool) {
+    let ending = Driver::new(scene).run(&Faults::new(&[]), LIMIT, done, |_, _| {}).await;
+    assert!(
+        matches!(ending, Ending::Done(_)),
+        "{what}: {:#}",
+        scene.stored("orders").unwrap_or_default()
+    );
+}
+
+async fn pass(scene: &Scene, time: Duration) {
+    let end = tokio::time::Instant::now() + time;
+    let over = |_: &Scene| tokio::time::Instant::now() >= end;
+    let ending = Driver::new(scene).run(&Faults::new(&[]), LIMIT, over, |_, _| {}).await;
+    assert!(matches!(ending, Ending::Done(_)));
+}
+
+fn reference(scene: &Scene) -> String {
+    scene.stored("orders").unwrap()["status"]["ref"].as_str().unwrap().to_owned()
+}
+
+fn on_platform(scene: &Scene, setting: &str) -> Value {
+    let (reference, now) = (reference(scene), scene.clock.now());
+    scene.world().setting(&reference, setting, now).unwrap()
+}
+
+fn by_hand(scene: &Scene, setting: &str, body: &Value) {
+    let (reference, now) = (reference(scene), scene.clock.now());
+    scene.world().set_by_hand(&reference, setting, body, now).unwrap();
+}
+
+fn writes(scene: &Scene, setting: &str) -> usize {
+    let reference = reference(scene);
+    scene.world().ledger().writes(&reference, setting).count()
+}
+
+fn all_writes(scene: &Scene) -> usize {
+    [SSL, RESTRICTIONS, DATA_API, PARAMETERS].iter().map(|setting| writes(scene, setting)).sum()
+}
+
+#[test]
+fn what_is_declared_is_in_force_and_stays_so() {
+    simulate(async || {
+        // With the platform's own delays: SSL and restrictions come later, and may restart the database.
+        let scene = scene(Config::default());
+        scene.project("orders", everything());
+        until(&scene, "set", in_force).await;
+        assert_eq!(on_platform(&scene, SSL)["currentConfig"]["database"], true);
+        let restrictions = on_platform(&scene, RESTRICTIONS);
+        assert_eq!(restrictions["config"]["dbAllowedCidrs"], json!(["203.0.113.0/24"]));
+        assert_eq!(restrictions["config"]["dbAllowedCidrsV6"], json!(["2001:db8::/32"]));
+        let api = on_platform(&scene, DATA_API);
+        assert_eq!((api["max_rows"].as_i64(), api["db_pool"].as_i64()), (Some(500), Some(7)));
+        assert_eq!(api["db_schema"], "public,api");
+        let parameters = on_platform(&scene, PARAMETERS);
+        assert_eq!(parameters["statement_timeout"], "8s");
+        assert_eq!(parameters["max_connections"], 120);
+        let before = all_writes(&scene);
+        assert!((4..=6).contains(&before), "{before}");
+        pass(&scene, Duration::from_secs(5 * 3600)).await;
+        assert_eq!(all_writes(&scene), before, "nothing is written when nothing changes");
+        assert!(in_force(&scene));
+    });
+}
+
+#[test]
+fn changed_unset_invalid_and_valid_again() {
+    simulate(async || {
+        let scene = scene(Config::instant());
+        scene.project("orders", everything());
+        until(&scene, "set", in_force).await;
+        change(
+            &scene,
+            json!({"database": {"sslEnforcement": false, "parameters": {"statement_timeout": "9s", "max_connections": null}}}),
+        );
+        until(&scene, "changed", |scene| {
+            let parameters = on_platform(scene, PARAMETERS);
+            in_force(scene)
+                && on_platform(scene, SSL)["currentConfig"]["database"] == false
+                && parameters["statement_timeout"] == "9s"
+                && parameters["max_connections"].is_null()
+        })
+        .await;
+        // Scalars that are declared no more stay as they are; what was an entry of a list is taken back.
+        change(
+            &scene,
+            json!({"database": {"sslEnforcement": null, "parameters": null, "networkRestrictions": null}, "dataAPI": null}),
+        );
+        until(&scene, "unset", |scene| {
+            let object = scene.stored("orders").unwrap();
+            in_force(scene) && object["status"]["applied"].as_array().is_none_or(Vec::is_empty)
+        })
+        .await;
+        assert!(on_platform(&scene, PARAMETERS)["statement_timeout"].is_null());
+        assert_eq!(on_platform(&scene, DATA_API)["max_rows"], 500, "left as it was");
+        let told = |reason: &str| {
+            let api = scene.api();
+            let all = api.ledger().writes();
+            all.iter().any(|write| {
+                write.resource == "events"
+                    && write.after.as_ref().is_some_and(|event| event["reason"] == reason)
+            })
+        };
+        assert!(told("NoLongerManaged") && told("SettingsApplied"));
+        // What the operator knows to be wrong is not sent; what the platform refuses marks its path. Both hold nothing else back.
+        change(
+            &scene,
+            json!({"database": {"parameters": {"no_such_parameter": "1"}}, "dataAPI": {"maxRows": 42}}),
+        );
+        until(&scene, "invalid", |scene| {
+            let object = scene.stored("orders").unwrap();
+            let synced = Scene::condition(&object, "Synced").unwrap_or_default();
+            synced.0 == "False" && on_platform(scene, DATA_API)["max_rows"] == 42
+        })
+        .await;
+        let said = scene.stored("orders").unwrap()["status"].to_string();
+        assert!(said.contains("database.parameters[no_such_parameter]"), "{said}");
+        assert!(scene.is_ready("orders"), "the project works all the same");
+        change(&scene, json!({"database": {"parameters": null}}));
+        until(&scene, "valid again", in_force).await;
+    });
+}
+
+#[test]
+fn drift_is_corrected_told_or_left() {
+    simulate(async || {
+        let scene = scene(Config::instant());
+        scene.project(
+            "orders",
+            json!({"dataAPI": {"maxRows": 500}, "database": {"sslEnforcement": true}}),
+        );
+        until(&scene, "set", in_force).await;
+        by_hand(&scene, DATA_API, &json!({"max_rows": 7}));
+        until(&scene, "set back", |scene| on_platform(scene, DATA_API)["max_rows"] == 500).await;
+        assert!(scene.is_ready("orders"));
+
+        // One process sees it drift again and again, and gives up after three corrections.
+        let before = writes(&scene, DATA_API);
+        let done = |scene: &Scene| {
+            if on_platform(scene, DATA_API)["max_rows"] == 500
+                && !is(scene, "Synced", "False", "NotHolding")
+            {
+                by_hand(scene, DATA_API, &json!({"max_rows": 8}));
+            }
+            is(scene, "Synced", "False", "NotHolding")
+        };
+        let ending = Driver::new(&scene).run(&Faults::new(&[]), LIMIT, done, |_, _| {}).await;
+        assert!(matches!(ending, Ending::Done(_)), "{:#}", scene.stored("orders").unwrap());
+        assert_eq!(writes(&scene, DATA_API) - before, 3);
+        assert!(scene.is_ready("orders"));
+        scene.request("orders", "once more");
+        until(&scene, "somebody asked", |scene| on_platform(scene, DATA_API)["max_rows"] == 500)
+            .await;
+
+        change(&scene, json!({"driftPolicy": "Report"}));
+        until(&scene, "in force under Report", in_force).await;
+        by_hand(&scene, SSL, &json!({"requestedConfig": {"database": false}}));
+        until(&scene, "told", |scene| is(scene, "Synced", "False", "Reported")).await;
+        let drift = scene.stored("orders").unwrap()["status"]["drift"][0].clone();
+        assert_eq!(
+            (&drift["path"], &drift["desired"], &drift["observed"]),
+            (&json!("database.sslEnforcement"), &json!("true"), &json!("false"))
+        );
+        let written = all_writes(&scene);
+        change(&scene, json!({"dataAPI": {"maxRows": 501}}));
+        until(&scene, "only what changed", |scene| on_platform(scene, DATA_API)["max_rows"] == 501)
+            .await;
+        pass(&scene, Duration::from_secs(3 * 3600)).await;
+        assert_eq!(all_writes(&scene), written + 1);
+    });
+}
+
+#[test]
+fn what_is_only_observed_is_never_written() {
+    simulate(async || {
+        let scene = scene(Config::instant());
+        let now = scene.clock.now();
+        let theirs = scene.world().add_foreign_project("acme", "theirs", now);
+        let mut spec = everything();
+        let more = json!({
+            "managementPolicy": "Observe", "adoption": {"policy": "AdoptOnly", "ref": theirs}, "projectName": "another",
+            "powerState": "Paused", "outputs": [],
+        });
+        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        scene.project("orders", spec);
+        until(&scene, "observed", |scene| {
+            scene.is_ready("orders")
+                && scene.stored("orders").unwrap()["status"]["driftCount"].is_i64()
+        })
+        .await;
+        pass(&scene, Duration::from_secs(5 * 3600)).await;
+        let changed = scene
+            .world()
+            .ledger()
+            .seen()
+            .iter()
+            .filter(|seen| seen.method != http::Method::GET && !seen.path.contains("oauth"))
+            .count();
+        assert_eq!(changed, 0, "Observe never writes: no rename, no pause, no setting");
+        let status = scene.stored("orders").unwrap()["status"].clone();
+        assert!(status["drift"].as_array().unwrap().len() >= 4, "{status:#}");
+    });
+}
+
+#[test]
+fn a_plan_a_right_or_a_broken_endpoint_holds_nobody_up() {
+    simulate(async || {
+        let scene = scene(Config::instant());
+        let broken = FaultKind::Status(500, "{}".to_owned());
+        scene.world().script(
+            Fault::on("PUT", "/v1/projects/*/ssl-enforcement", broken.clone()).times(1_000_000),
+        );
+        let forbidden = FaultKind::Status(403, r#"{"message":"no"}"#.to_owned());
+        scene.world().script(
+            Fault::on("GET", "/v1/projects/*/network-restrictions", forbidden).times(1_000_000),
+        );
+        let unpaid = FaultKind::Status(402, r#"{"message":"upgrade"}"#.to_owned());
+        scene.world().script(
+            Fault::on("PUT", "/v1/projects/*/config/database/postgres", unpaid).times(1_000_000),
+        );
+        scene.project("orders", everything());
+        until(&scene, "usable, and what can be is set", |scene| {
+            let object = scene.stored("orders").unwrap();
+            let ready = Scene::condition(&object, "Ready").unwrap_or_default();
+            ready.0 == "True"
+                && object["status"]["ref"].is_string()
+                && on_platform(scene, DATA_API)["max_rows"] == 500
+                && scene.secret_value("orders-supabase", "SUPABASE_URL").is_some()
+        })
+        .await;
+        until(&scene, "told", |scene| {
+            let said = scene.stored("orders").unwrap()["status"]["drift"].to_string();
+            said.contains("CapabilityUnavailable") && said.contains("PaymentRequired")
+        })
+        .await;
+        let connection = scene.get(&format!("{CONNECTIONS}/acme")).unwrap();
+        assert_eq!(Scene::condition(&connection, "Ready").unwrap().0, "True");
+        // A broken endpoint is not asked all the time.
+        let seen = |scene: &Scene| {
+            scene
+                .world()
+                .ledger()
+                .seen()
+                .iter()
+                .filter(|seen| {
+                    seen.method == http::Method::PUT && seen.path.ends_with("ssl-enforcement")
+                })
+                .count()
+        };
+        let before = seen(&scene);
+        pass(&scene, Duration::from_secs(3600)).await;
+        assert!(seen(&scene) - before <= 130, "{}", seen(&scene) - before);
+    });
+}
+
+#[test]
+fn a_paused_project_is_not_read_and_keeps_what_was_said() {
+    simulate(async || {
+        let scene = scene(Config::instant());
+        scene.world().set_plan("acme", Subscription::Free);
+        scene.project("orders", json!({"dataAPI": {"maxRows": 500}}));
+        until(&scene, "set", in_force).await;
+        let (reference, now) = (reference(&scene), scene.clock.now());
+        scene.world().pause_by_hand(&reference, now);
+        until(&scene, "paused", |scene| {
+            scene.stored("orders").unwrap()["status"]["remoteStatus"] == "INACTIVE"
+        })
+        .await;
+        let seen = |scene: &Scene| {
+            scene
+                .world()
+                .ledger()
+                .seen()
+                .iter()
+                .filter(|seen| seen.path.ends_with("postgrest"))
+                .count()
+        };
+        let before = seen(&scene);
+        pass(&scene, Duration::from_secs(4 * 3600)).await;
+        assert_eq!(seen(&scene), before);
+        let now = scene.clock.now();
+        scene.world().set_status(&reference, Status::ActiveHealthy, now);
+        until(&scene, "awake", in_force).await;
+    });
+}
+
+#[test]
+fn crashes_anywhere_end_in_the_declared_state() {
+    let run = |plans: &[Plan]| {
+        simulate(async || {
+            let scene = scene(Config::instant());
+            scene.project("orders", json!({}));
+            until(&scene, "the project", |scene| scene.is_ready("orders")).await;
+            change(&scene, everything());
+            let faults = Faults::new(plans);
+            let ending = Driver::new(&scene).run(&faults, LIMIT, in_force, |_, _| {}).await;
+            assert!(
+                matches!(ending, Ending::Done(_)),
+                "{plans:?}: {:#}",
+                scene.stored("orders").unwrap()
+            );
+            assert_eq!(on_platform(&scene, DATA_API)["max_rows"], 500, "{plans:?}");
+            assert_eq!(on_platform(&scene, SSL)["currentConfig"]["database"], true, "{plans:?}");
+            assert_eq!(on_platform(&scene, PARAMETERS)["statement_timeout"], "8s", "{plans:?}");
+            let networks = on_platform(&scene, RESTRICTIONS)["config"]["dbAllowedCidrs"].clone();
+            assert_eq!(networks, json!(["203.0.113.0/24"]), "{plans:?}");
+            faults.count()
+        })
+    };
+    let effects = run(&[]);
+    assert!((4..40).contains(&effects), "{effects}");
+    for effect in 0..effects {
+        for phase in Phase::ALL {
+            let first = Plan { effect, phase };
+            let again = run(&[first]);
+            for second in 0..again {
+                for phase in Phase::AGAIN {
+                    run(&[first, Plan { effect: second, phase }]);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn at_rest_each_declared_block_is_read_once_an_interval() {
+    simulate(async || {
+        let scene = scene(Config::instant());
+        let names: Vec<_> = (0..100).map(|number| format!("p{number:03}")).collect();
+        for name in &names {
+            scene.project(name, everything());
+        }
+        let hours = 4;
+        let settled = std::cell::Cell::new(None);
+        let before = std::cell::Cell::new(0);
+        let reads = |scene: &Scene| {
+            let blocks = [SSL, RESTRICTIONS, DATA_API, PARAMETERS];
+            let world = scene.world();
+            let seen = world.ledger().seen().iter();
+            seen.filter(|seen| {
+                seen.method == http::Method::GET
+                    && blocks.iter().any(|block| seen.path.ends_with(block))
+            })
+            .count()
+        };
+        let done = |scene: &Scene| {
+            let synced = |name: &String| {
+                let object = scene.stored(name).unwrap_or_default();
+                Scene::condition(&object, "Synced").is_some_and(|(status, _)| status == "True")
+            };
+            if settled.get().is_none() && names.iter().all(synced) {
+                settled.set(Some(tokio::time::Instant::now()));
+                before.set(reads(scene));
+            }
+            settled.get().is_some_and(|at| at.elapsed() >= Duration::from_secs(hours * 3600))
+        };
+        let ending = Driver::new(&scene).run(&Faults::new(&[]), LIMIT, done, |_, _| {}).await;
+        assert!(matches!(ending, Ending::Done(_)));
+        #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+        let an_hour = (reads(&scene) - before.get()) as f64 / (names.len() as f64 * hours as f64);
+        println!(
+            "at rest: {an_hour:.2} reads of settings a project-hour, with four blocks declared"
+        );
+        assert!((3.0..=4.5).contains(&an_hour), "{an_hour}");
+    });
+}
