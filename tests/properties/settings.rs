@@ -254,6 +254,44 @@ fn what_is_only_observed_is_never_written() {
 }
 
 #[test]
+fn an_interface_that_is_off_is_told_whatever_the_policy() {
+    for policy in ["Observe", "Full"] {
+        simulate(async || {
+            let scene = scene(Config::instant());
+            let now = scene.clock.now();
+            let theirs = scene.world().add_foreign_project("acme", "theirs", now);
+            scene.world().set_by_hand(&theirs, DATA_API, &json!({"db_schema": ""}), now).unwrap();
+            let spec = json!({
+                "managementPolicy": policy, "adoption": {"policy": "AdoptOnly", "ref": theirs}, "dataAPI": {"maxRows": 1},
+                "outputs": [],
+            });
+            scene.project("orders", spec);
+            until(&scene, policy, |scene| is(scene, "Synced", "False", "InvalidSpec")).await;
+            assert!(scene.is_ready("orders"));
+            // Said for as long as it lasts.
+            pass(&scene, Duration::from_secs(3 * 3600)).await;
+            assert!(is(&scene, "Synced", "False", "InvalidSpec"));
+        });
+    }
+}
+
+/// A retained password is put back in a step of its own: the settings are read for the step after it.
+#[test]
+fn a_project_that_is_taken_back_has_its_settings_compared() {
+    simulate(async || {
+        let scene = scene(Config::instant());
+        scene.project("orders", json!({"dataAPI": {"maxRows": 500}}));
+        until(&scene, "set", in_force).await;
+        let reference = reference(&scene);
+        assert!(scene.api().delete_by_hand(&format!("{PROJECTS}/orders")));
+        until(&scene, "gone", |scene| scene.stored("orders").is_none()).await;
+        let adopt = json!({"adoption": {"policy": "AdoptOnly", "ref": reference}, "managementPolicy": "Observe", "dataAPI": {"maxRows": 1}});
+        scene.project("orders", adopt);
+        until(&scene, "told", |scene| is(scene, "Synced", "False", "Reported")).await;
+    });
+}
+
+#[test]
 fn a_plan_a_right_or_a_broken_endpoint_holds_nobody_up() {
     simulate(async || {
         let scene = scene(Config::instant());

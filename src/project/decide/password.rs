@@ -1,6 +1,7 @@
 //! How the database password stands: known, kept, to be put back, to be replaced, or not known.
 
 use super::record::was_created;
+use super::settings::is_observed_only;
 use crate::api::project::{OnLost, PasswordOrigin};
 use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject};
 use crate::outputs::Belonging;
@@ -166,6 +167,8 @@ pub(in crate::project) fn password_is_settled(
 ) -> bool {
     match password(project, observed, status) {
         Password::Fine | Password::Trouble(_) => true,
-        Password::Keep(_) | Password::Reset => false,
+        // What is only observed keeps the password that it has.
+        Password::Reset => is_observed_only(project),
+        Password::Keep(_) => false,
     }
 }

@@ -357,14 +357,17 @@ impl Observer<'_> {
                 return Ok(());
             }
         }
+        // A password that must first be put right is a step of its own; what is read is read for the step that uses it.
+        let settled = decide::password_is_settled(self.project, observed, &status);
+        if !settled {
+            return Ok(());
+        }
         if self.settings(observed, reference).await {
             return Ok(());
         }
         let stale = observed.wanted.iter().any(|wanted| wanted.writable && !wanted.current);
         let due = self.drift_due();
-        // A password that must first be put right is not written into outputs.
-        let settled = decide::password_is_settled(self.project, observed, &status);
-        if settled && (stale || due || observed.requested.is_some()) {
+        if stale || due || observed.requested.is_some() {
             let all = due || observed.requested.is_some();
             observed.reading = Some(self.read(reference, observed, all).await);
         }
