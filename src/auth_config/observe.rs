@@ -1,8 +1,6 @@
 //! Reads what a decision needs: who holds the project's settings, the project and its connection, the Secrets that are named, and
 //! the settings themselves when they are due. What this process remembers of that is the only effect.
 
-use std::time::Duration;
-
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt as _};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -159,13 +157,12 @@ async fn settings(
         if observed.requested.is_some() {
             memo.schedule.memory.forget();
         }
+        memo.schedule.memory.read(&groups, occasion.now);
         memo.schedule.memory.clone()
     });
     observed.settings = Some(SettingsRead { groups, memory, interval: room.drift_interval });
     let plan = decide::planned(object, observed, occasion.now);
-    observed.again = plan.map_or(room.drift_interval, |plan| plan.read_again);
-    let again =
-        if read.is_err() { observed.again.min(Duration::from_secs(60)) } else { observed.again };
+    let again = plan.map_or(room.drift_interval, |plan| plan.read_again);
     observed.again = again;
     room.memory.note(&key, &uid, |memo| memo.schedule.read(occasion.uptime, again));
     Ok(())

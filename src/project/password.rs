@@ -66,7 +66,7 @@ pub struct PasswordSecret<'a> {
 }
 
 impl<'a> PasswordSecret<'a> {
-    /// The vault of a project.
+    /// That of one project; `key` is what its digests are made with.
     pub fn of(client: &Client, project: &'a SupabaseProject, key: &'a DigestKey) -> Self {
         let namespace = project.namespace().unwrap_or_default();
         Self {

@@ -2,9 +2,11 @@
 //! more write of each group; what must outlive it is in the status.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::group::{Group, Reading};
 use super::outcome::Outcome;
 use super::plan::Write;
 use crate::api::settings::DriftReason;
@@ -21,6 +23,9 @@ const STUCK_AFTER: SignedDuration = SignedDuration::from_mins(30);
 const RETRY_ABILITY: SignedDuration = SignedDuration::from_hours(1);
 /// How long a group is left alone after a write of which nothing is known.
 const UNCLEAR: SignedDuration = SignedDuration::from_secs(30);
+/// When what could not be read is read again, at the soonest and at the latest.
+const SOONEST_READ: Duration = Duration::from_secs(30);
+const LATEST_READ: Duration = Duration::from_mins(30);
 /// When a refused value is tried again.
 const RETRY_VALUE: SignedDuration = SignedDuration::from_hours(6);
 
@@ -28,6 +33,8 @@ const RETRY_VALUE: SignedDuration = SignedDuration::from_hours(6);
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
     groups: BTreeMap<String, Past>,
+    /// Since when reading has failed, of any group.
+    failing_since: Option<Timestamp>,
 }
 
 /// What is remembered of a group, for one declared value.
@@ -101,9 +108,22 @@ impl Memory {
         }
     }
 
+    /// Keeps whether all of these could be read just now.
+    pub fn read(&mut self, groups: &[Group], now: Timestamp) {
+        let failed = groups.iter().any(|group| group.reading == Reading::Failed);
+        self.failing_since = failed.then(|| self.failing_since.unwrap_or(now));
+    }
+
+    /// How long until what could not be read is read again: as long as it has failed, within bounds.
+    pub(super) fn retry_read(&self, now: Timestamp) -> Duration {
+        let failing = self.failing_since.map(|since| now.duration_since(since));
+        let failing = failing.and_then(|failing| Duration::try_from(failing).ok());
+        failing.unwrap_or_default().clamp(SOONEST_READ, LATEST_READ)
+    }
+
     /// Forgets everything: a reconcile was asked for.
     pub fn forget(&mut self) {
-        self.groups.clear();
+        *self = Self::default();
     }
 
     /// Keeps only what is about these paths.

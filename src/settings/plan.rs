@@ -194,7 +194,7 @@ pub fn plan(input: &Input<'_>, memory: &mut Memory) -> Plan {
         synced: aggregate(&all, &unusable, unread, &refusals),
         waiting: judged.iter().any(|(case, verdict)| is_awaited(input, case, *verdict)),
         blocked: !unusable.is_empty() || all.iter().any(|entry| is_blocked(entry.reason)),
-        read_again: read_again(input, &judged, write.is_some()),
+        read_again: read_again(input, memory, &judged, write.is_some()),
         drift_count: i64::try_from(all.len()).ok().filter(|count| *count > 0),
         drift: most_important(all),
         write,
@@ -328,7 +328,12 @@ const fn is_blocked(reason: DriftReason) -> bool {
     }
 }
 
-fn read_again(input: &Input<'_>, judged: &[(Case<'_>, Verdict)], writes: bool) -> Duration {
+fn read_again(
+    input: &Input<'_>,
+    memory: &Memory,
+    judged: &[(Case<'_>, Verdict)],
+    writes: bool,
+) -> Duration {
     if writes {
         return Duration::ZERO;
     }
@@ -342,7 +347,10 @@ fn read_again(input: &Input<'_>, judged: &[(Case<'_>, Verdict)], writes: bool) -
             let (_, left) = case.past.refusal(input.now)?;
             Duration::try_from(left).ok()
         }
-        Verdict::InForce | Verdict::Left | Verdict::Unusable | Verdict::Unread => None,
+        Verdict::Unread => {
+            (case.group.reading == Reading::Failed).then(|| memory.retry_read(input.now))
+        }
+        Verdict::InForce | Verdict::Left | Verdict::Unusable => None,
     });
     soonest.fold(usual, Duration::min)
 }

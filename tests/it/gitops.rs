@@ -15,7 +15,8 @@ use crate::support::programs::{ensure, repository, succeed};
 use crate::support::samples::{project, token_connection};
 use crate::support::stage::{Reach, Stage};
 
-const KINDS: [&str; 3] = ["SupabaseProject", "SupabaseConnection", "ClusterSupabaseConnection"];
+const KINDS: [&str; 4] =
+    ["SupabaseProject", "SupabaseConnection", "ClusterSupabaseConnection", "SupabaseAuthConfig"];
 
 fn yaml(file: &Path) -> Value {
     let text = std::fs::read_to_string(file).unwrap();
@@ -167,11 +168,17 @@ async fn kustomize_knows_every_place_that_names_another_object() {
         "spec": {"connectionRef": {"kind": "ClusterSupabaseConnection", "name": "company"}, "region": "eu-central-1"}});
     project["spec"]["database"] =
         json!({"password": {"secretKeyRef": {"name": "orders-password", "key": "password"}}});
+    let auth = json!({"apiVersion": "supabase-operator.dev/v1alpha1", "kind": "SupabaseAuthConfig",
+        "metadata": {"name": "lent"},
+        "spec": {"projectRef": {"name": "lent"}, "smtp": {"host": "smtp.example.com", "port": 587, "username": "apikey",
+            "password": {"secretKeyRef": {"name": "orders-password", "key": "password"}},
+            "senderEmail": "no-reply@example.com", "senderName": "Shop"}}});
     let objects = [
         connection("SupabaseConnection", "by-oauth", oauth.clone()),
         connection("ClusterSupabaseConnection", "company", token),
         connection("ClusterSupabaseConnection", "company-oauth", oauth),
         project,
+        auth,
     ];
     let texts: Vec<_> = objects.iter().map(Value::to_string).collect();
     std::fs::write(folder.path().join("more.yaml"), texts.join("\n---\n")).unwrap();
@@ -193,7 +200,7 @@ async fn kustomize_knows_every_place_that_names_another_object() {
             places.insert(format!("{}{path}", object["kind"].as_str().unwrap()));
         });
     }
-    assert_eq!(places.len(), 8, "{places:#?}");
+    assert_eq!(places.len(), 10, "{places:#?}");
 }
 
 /// Calls with every place `…Ref.name`.

@@ -342,6 +342,39 @@ fn a_plan_a_right_or_a_broken_endpoint_holds_nobody_up() {
     });
 }
 
+fn reads(scene: &Scene, setting: &str) -> usize {
+    let world = scene.world();
+    let is =
+        |method: &http::Method, path: &str| *method == http::Method::GET && path.ends_with(setting);
+    world.ledger().seen().iter().filter(|seen| is(&seen.method, &seen.path)).count()
+}
+
+#[test]
+fn a_read_that_fails_is_tried_again_soon_and_one_that_always_fails_seldom() {
+    simulate(async || {
+        let scene = scene(Config::instant());
+        let broken = FaultKind::Status(500, "{}".to_owned());
+        let restrictions = "/v1/projects/*/network-restrictions";
+        scene.project("orders", json!({"dataAPI": {"maxRows": 500}}));
+        until(&scene, "set", in_force).await;
+        scene.world().script(Fault::on("GET", restrictions, broken.clone()).times(3));
+        let networks = json!({"networkRestrictions": {"allowedCIDRs": ["203.0.113.0/24"]}});
+        change(&scene, json!({"database": networks}));
+        let begin = tokio::time::Instant::now();
+        until(&scene, "closed", |scene| in_force(scene) && writes(scene, RESTRICTIONS) == 1).await;
+        assert!(begin.elapsed() < Duration::from_secs(300), "{:?}", begin.elapsed());
+
+        scene.world().script(Fault::on("GET", restrictions, broken).times(1_000_000));
+        change(&scene, json!({"dataAPI": {"maxRows": 400}}));
+        until(&scene, "the rest is set", |scene| on_platform(scene, DATA_API)["max_rows"] == 400)
+            .await;
+        let before = reads(&scene, RESTRICTIONS);
+        pass(&scene, Duration::from_secs(6 * 3600)).await;
+        let each_hour = (reads(&scene, RESTRICTIONS) - before) / 6;
+        assert!(each_hour <= 12, "{each_hour}");
+    });
+}
+
 #[test]
 fn a_paused_project_is_not_read_and_keeps_what_was_said() {
     simulate(async || {

@@ -33,16 +33,17 @@ impl Observer<'_> {
             }
         }
         let digester = Digester { key: &self.projects.digest_key, uid: &uid };
+        let now = self.projects.context.clock.now();
+        let groups = groups(spec, &answers, &status.applied, digester);
         let memory = self.projects.memory.note(&uid, |memo| {
             if observed.requested.is_some() {
                 memo.settings.forget();
             }
+            memo.settings.read(&groups, now);
             memo.settings.clone()
         });
-        let groups = groups(spec, &answers, &status.applied, digester);
         let interval = self.projects.drift_interval;
         observed.settings = Some(SettingsRead { answers, groups, memory, interval });
-        let now = self.projects.context.clock.now();
         let plan = decide::plan_settings(self.project, observed, now);
         let again = plan.as_ref().map_or(interval, |plan| plan.read_again);
         observed.settings_again = Some(again);

@@ -14,6 +14,8 @@ use tempfile::TempDir;
 
 /// Longer than anything that must happen takes.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How often a start is tried.
+const STARTS: usize = 5;
 /// The pause between two looks.
 const STEP: Duration = Duration::from_millis(20);
 
@@ -49,8 +51,12 @@ impl MailServer {
         std::fs::write(folder.path().join("cert.pem"), &certificate).unwrap();
         std::fs::write(folder.path().join("key.pem"), pair.signing_key.serialize_pem()).unwrap();
         write_user(folder.path(), user, password);
-        let (smtp, api) = (free_address(), free_address());
-        let child = run(&program, folder.path(), smtp, api);
+        // Somebody else may get a port that was free a moment ago.
+        let started = (0..STARTS).find_map(|_| {
+            let [smtp, api] = free_addresses();
+            run(&program, folder.path(), smtp, api).map(|child| (smtp, api, child))
+        });
+        let (smtp, api, child) = started.expect("the mail server ends as soon as it begins");
         Some(Self { program, folder, certificate, smtp, api, child })
     }
 
@@ -68,7 +74,10 @@ impl MailServer {
     pub fn change_password(&mut self, user: &str, password: &str) {
         self.end();
         write_user(self.folder.path(), user, password);
-        self.child = run(&self.program, self.folder.path(), self.smtp, self.api);
+        let (smtp, api) = (self.smtp, self.api);
+        let mut starts = (0..STARTS).map(|_| run(&self.program, self.folder.path(), smtp, api));
+        let started = starts.find_map(|child| child);
+        self.child = started.expect("the mail server does not come back");
     }
 
     /// Everything that arrived, newest first.
@@ -118,13 +127,14 @@ fn write_user(folder: &Path, user: &str, password: &str) {
     std::fs::write(folder.join("users"), format!("{user}:{password}\n")).unwrap();
 }
 
-fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    listener.local_addr().unwrap()
+fn free_addresses() -> [SocketAddr; 2] {
+    // Held together, so that they differ.
+    let listeners = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
+    listeners.map(|listener| listener.local_addr().unwrap())
 }
 
-/// Starts the program and waits until it serves.
-fn run(program: &Path, folder: &Path, smtp: SocketAddr, api: SocketAddr) -> Child {
+/// Starts the program and waits until it serves. None if it ends before that: a port is taken.
+fn run(program: &Path, folder: &Path, smtp: SocketAddr, api: SocketAddr) -> Option<Child> {
     let file = |name: &str| folder.join(name);
     let mut child = Command::new(program)
         .args(["--smtp", &smtp.to_string(), "--listen", &api.to_string()])
@@ -147,10 +157,12 @@ fn run(program: &Path, folder: &Path, smtp: SocketAddr, api: SocketAddr) -> Chil
         .unwrap();
     for _ in 0..PATIENCE.as_millis() / STEP.as_millis() {
         let speaks = TcpStream::connect(smtp).is_ok() && ask(api, "/readyz").is_ok();
-        if speaks {
-            return child;
+        if child.try_wait().unwrap().is_some() {
+            return None;
         }
-        assert_eq!(child.try_wait().unwrap(), None, "the mail server has ended");
+        if speaks {
+            return Some(child);
+        }
         std::thread::park_timeout(STEP);
     }
     panic!("no mail server within {PATIENCE:?}");
