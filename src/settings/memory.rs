@@ -25,7 +25,7 @@ const RETRY_ABILITY: SignedDuration = SignedDuration::from_hours(1);
 const UNCLEAR: SignedDuration = SignedDuration::from_secs(30);
 /// When what could not be read is read again, at the soonest and at the latest.
 const SOONEST_READ: Duration = Duration::from_secs(30);
-const LATEST_READ: Duration = Duration::from_mins(30);
+const LATEST_READ: Duration = Duration::from_secs(1800);
 /// When a refused value is tried again.
 const RETRY_VALUE: SignedDuration = SignedDuration::from_hours(6);
 
