@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::api::ObjectKey;
-use crate::settings;
+use crate::controller::Schedule;
 
 /// What is remembered of one object.
 #[derive(Clone, Debug, Default)]
@@ -31,12 +31,8 @@ pub struct Memo {
     pub unsent: Option<i64>,
     /// When keys and endpoints are due to be compared with the outputs.
     pub drift_due: Option<Duration>,
-    /// What was written of settings, and what came of it.
-    pub settings: settings::Memory,
-    /// When settings are due to be read.
-    pub settings_due: Option<Duration>,
-    /// The generation for which one was written last.
-    pub settings_for: Option<i64>,
+    /// When settings are read, and what came of writes.
+    pub schedule: Schedule,
 }
 
 /// All memos, by UID, and the UID of each object: whoever is gone is known by its name alone.

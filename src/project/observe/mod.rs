@@ -14,6 +14,7 @@ use std::time::Duration;
 use kube::ResourceExt as _;
 
 use self::remembered::{foreign_for, hold_off, requested};
+pub(super) use self::settings::occasion;
 use super::decide::{self, Candidate};
 use super::facts::{FoundPassword, Link, ListedState, Listing, Observed, Presence};
 use super::memory::Memo;

@@ -1,16 +1,38 @@
 //! The declared settings, read from the platform when they are due: after a change of the spec, when somebody asks, while
 //! something is on its way, and now and then.
 
-use std::time::Duration;
-
 use kube::ResourceExt as _;
 
 use super::Observer;
+use crate::api::SupabaseProject;
+use crate::controller::Occasion;
 use crate::management::{self, Call, Error, ProjectRef};
+use crate::project::Projects;
 use crate::project::decide;
 use crate::project::facts::{Observed, SettingsRead};
 use crate::project::settings::{Answers, Block, groups};
-use crate::settings::{Digester, Policy, Reading, next_read};
+use crate::settings::{Digester, Policy, Reading};
+
+/// The occasion of a reconcile.
+pub(in crate::project) fn occasion<'a>(
+    projects: &Projects,
+    project: &SupabaseProject,
+    uid: &'a str,
+    requested: bool,
+) -> Occasion<'a> {
+    let status = project.status.as_ref();
+    Occasion {
+        now: projects.context.clock.now(),
+        uptime: projects.context.clock.uptime(),
+        interval: projects.drift_interval,
+        uid,
+        generation: project.metadata.generation,
+        observed_generation: status.and_then(|status| status.observed_generation),
+        settled: status
+            .is_some_and(|status| status.drift.is_empty() && decide::is_configured(status)),
+        requested,
+    }
+}
 
 impl Observer<'_> {
     /// Reads what is declared, if it is due. Whether a setting is to be written, so that nothing else need be read.
@@ -21,7 +43,8 @@ impl Observer<'_> {
         if !Block::ALL.iter().any(wanted) && status.applied.is_empty() && status.drift.is_empty() {
             return false;
         }
-        let wait = self.settings_due(observed);
+        let occasion = occasion(self.projects, self.project, &uid, observed.requested.is_some());
+        let wait = self.projects.memory.note(&uid, |memo| memo.schedule.wait(occasion));
         if !wait.is_zero() {
             observed.settings_again = Some(wait);
             return false;
@@ -32,48 +55,24 @@ impl Observer<'_> {
                 self.block(block, &mut answers, reference).await;
             }
         }
-        let digester = Digester { key: &self.projects.digest_key, uid: &uid };
         let now = self.projects.context.clock.now();
+        let digester = Digester { key: &self.projects.digest_key, uid: &uid };
         let groups = groups(spec, &answers, &status.applied, digester);
         let memory = self.projects.memory.note(&uid, |memo| {
             if observed.requested.is_some() {
-                memo.settings.forget();
+                memo.schedule.memory.forget();
             }
-            memo.settings.read(&groups, now);
-            memo.settings.clone()
+            memo.schedule.memory.read(&groups, now);
+            memo.schedule.memory.clone()
         });
         let interval = self.projects.drift_interval;
         observed.settings = Some(SettingsRead { answers, groups, memory, interval });
         let plan = decide::plan_settings(self.project, observed, now);
         let again = plan.as_ref().map_or(interval, |plan| plan.read_again);
         observed.settings_again = Some(again);
-        let due = self.projects.context.clock.uptime() + again;
-        self.projects.memory.note(&uid, |memo| memo.settings_due = Some(due));
+        let uptime = self.projects.context.clock.uptime();
+        self.projects.memory.note(&uid, |memo| memo.schedule.read(uptime, again));
         plan.is_some_and(|plan| plan.write.is_some())
-    }
-
-    /// How long until settings are read. A process that has read none yet begins at once where the status does not say that
-    /// all is well; else each object has its own place within the interval.
-    fn settings_due(&self, observed: &Observed) -> Duration {
-        let clock = &self.projects.context.clock;
-        let status = self.project.status.as_ref();
-        let said = status.is_some_and(|status| {
-            status.observed_generation == self.project.metadata.generation
-                && status.drift.is_empty()
-                && decide::is_configured(status)
-        });
-        if observed.requested.is_some() || !said && self.memo.settings_due.is_none() {
-            return Duration::ZERO;
-        }
-        let generation = self.project.metadata.generation;
-        let changed = status.is_some_and(|status| status.observed_generation != generation);
-        let (uid, now) = (self.uid(), clock.uptime());
-        let first = || now + next_read(clock.now(), self.projects.drift_interval, &uid);
-        let due =
-            self.projects.memory.note(&uid, |memo| *memo.settings_due.get_or_insert_with(first));
-        // What was refused a moment ago, or is waited for, is not asked for at once because the spec is new.
-        let held = self.memo.settings_for == generation;
-        if changed && !held { Duration::ZERO } else { due.saturating_sub(now) }
     }
 
     async fn block(&self, block: Block, answers: &mut Answers, reference: &ProjectRef) {

@@ -4,7 +4,8 @@ use tracing::{info, warn};
 
 use super::{Done, Executor};
 use crate::api::{ObjectKey, ProjectStatus};
-use crate::controller::{Note, Outcome, Requeue};
+use crate::controller::{Outcome, Requeue};
+use crate::project::observe::occasion;
 use crate::project::settings::call;
 use crate::settings::{self, Write};
 
@@ -20,33 +21,27 @@ impl Executor<'_> {
             return Outcome::failed(status, Requeue::Backoff);
         };
         let answer = session.send(&self.tenant(), &call).await;
-        let outcome = settings::Outcome::of(&answer);
-        let now = self.projects.context.clock.now();
-        let (due, generation) = (self.uptime(), self.project.metadata.generation);
-        self.projects.memory.note(&self.uid(), |memo| {
-            memo.settings.learn(&write, &outcome, now);
-            memo.settings_due = Some(due);
-            memo.settings_for = generation;
-        });
+        let uid = self.uid();
+        let occasion = occasion(self.projects, self.project, &uid, false);
+        let (outcome, note) =
+            self.projects.memory.note(&uid, |memo| memo.schedule.learn(&write, &answer, occasion));
         let (project, paths) = (ObjectKey::of(self.project), write.paths());
-        match outcome {
+        match &outcome {
             settings::Outcome::Accepted => {
                 info!(%project, paths, "settings written");
                 write.record(&mut status.applied);
-                let note = Note::normal("SettingsApplied", format!("set on the platform: {paths}"));
-                Outcome::carry_on(status).telling(note)
             }
             settings::Outcome::Refused { words, .. } => {
                 warn!(%project, paths, error = words, "settings refused");
-                let note = Note::warning("SettingsRefused", format!("{paths}: {words}"));
-                Outcome { worked: false, ..Outcome::carry_on(status).telling(note) }
             }
             settings::Outcome::Unclear => {
                 if let Err(error) = &answer {
                     warn!(%project, paths, error = error as &dyn std::error::Error, "settings not written");
                 }
-                Outcome { worked: false, ..Outcome::carry_on(status) }
             }
         }
+        let worked = outcome == settings::Outcome::Accepted;
+        let done = Outcome { worked, ..Outcome::carry_on(status) };
+        note.into_iter().fold(done, Outcome::telling)
     }
 }
