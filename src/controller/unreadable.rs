@@ -4,7 +4,7 @@
 //! being deleted is let go where that needs no understanding, or goes its usual way where all that this needs is
 //! understood.
 
-use kube::Api;
+use kube::{Api, Resource as _, ResourceExt as _};
 use serde_json::json;
 use tracing::warn;
 
@@ -122,7 +122,8 @@ async fn tell<K: Reconciler>(
         // Conditions are a list: writing it anew would drop what a newer release has put there.
         return;
     }
-    let generation = meta.generation();
+    // All of it is from one read: what has changed since then is told by the reconcile that the change brings.
+    let (generation, version) = (rest.meta().generation, rest.resource_version());
     let mut builder = StatusBuilder::of(rest, context.clock.now());
     // What is there goes on working: whoever was ready stays so, as with `spec.suspend`.
     let was_ready = Truth::from(builder.is_true(ConditionType::Ready));
@@ -137,7 +138,8 @@ async fn tell<K: Reconciler>(
     builder.remove(ConditionType::Reconciling);
     let conditions = builder.status.conditions();
     let status = json!({"observedGeneration": generation, "conditions": conditions});
-    let written = kubernetes::write_status(api, &key.name, meta.version(), None, &status).await;
+    let version = version.unwrap_or_default();
+    let written = kubernetes::write_status(api, &key.name, &version, None, &status).await;
     if let Err(error) = written {
         // The event has said it; the next change or resync says it once more.
         context.forget_news(K::NAME, key);
