@@ -8,11 +8,11 @@ use secrecy::SecretString;
 use serde_json::Value as Json;
 
 use super::fields::{FIELDS, Field, Gate, Kind, WHOLES, Whole};
-use super::values::{declared, given, observed};
+use super::values::{declared, given, observed, shown_digest};
 use crate::api::Reason;
 use crate::api::auth_config::{SecretSource, SupabaseAuthConfigSpec};
 use crate::api::reference::SecretKeyRef;
-use crate::management::{Change, Given, ProjectRef, Settings, shown_digest};
+use crate::management::{Change, Given, ProjectRef, Settings};
 use crate::settings::{Declared, Digester, Group, Reading, Unusable, Value, Write};
 
 /// The secrets that a spec names, by their place in it: the value, or why there is none.

@@ -19,13 +19,12 @@ mod values;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Api;
 
 use crate::api::{AuthConfigStatus, Kind, ObjectKey, ObjectRef, SupabaseAuthConfig};
 use crate::controller::{
-    Context, Decision, HasConditions, Inputs, ObjectStatus, Outcome, Reconcile, Reconciler,
-    ReleaseDecision, Store,
+    Context, Decision, Inputs, Outcome, Reconcile, Reconciler, ReleaseDecision, Store,
+    has_conditions,
 };
 use crate::kubernetes::{self, Partly};
 use crate::parents::Parents;
@@ -75,33 +74,7 @@ impl std::ops::Deref for AuthConfigs {
     }
 }
 
-impl HasConditions for SupabaseAuthConfig {
-    const KIND: Kind = Kind::SupabaseAuthConfig;
-
-    type Status = AuthConfigStatus;
-
-    fn status(&self) -> Option<&AuthConfigStatus> {
-        self.status.as_ref()
-    }
-
-    fn set_status(&mut self, status: AuthConfigStatus) {
-        self.status = Some(status);
-    }
-}
-
-impl ObjectStatus for AuthConfigStatus {
-    fn conditions(&self) -> &Vec<Condition> {
-        &self.conditions
-    }
-
-    fn conditions_mut(&mut self) -> &mut Vec<Condition> {
-        &mut self.conditions
-    }
-
-    fn set_observed_generation(&mut self, generation: Option<i64>) {
-        self.observed_generation = generation;
-    }
-}
+has_conditions!(AuthConfigStatus: SupabaseAuthConfig);
 
 impl Reconciler for AuthConfigs {
     type Object = SupabaseAuthConfig;
@@ -110,9 +83,7 @@ impl Reconciler for AuthConfigs {
     type Step = Step;
 
     fn api(&self, namespace: Option<&str>) -> Api<SupabaseAuthConfig> {
-        let client = self.context.client.clone();
-        namespace
-            .map_or_else(|| Api::all(client.clone()), |name| Api::namespaced(client.clone(), name))
+        kubernetes::objects(&self.context.client, namespace)
     }
 
     async fn needs_finalizer(&self, _: &SupabaseAuthConfig) -> Result<bool, kubernetes::Error> {

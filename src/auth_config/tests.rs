@@ -5,9 +5,10 @@ use std::time::Duration;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value as Json, json};
 
+use super::values::shown_digest;
 use super::{Resolved, change, groups, secret_refs};
 use crate::api::SupabaseAuthConfigSpec;
-use crate::management::{Change, Given, ProjectRef, Setting, Settings, shown_digest};
+use crate::management::{Change, Given, ProjectRef, Setting, Settings};
 use crate::rules::digest::DigestKey;
 use crate::settings::{Digester, Input, Memory, Plan, Policy, Reading, plan};
 
@@ -33,6 +34,15 @@ fn reference() -> ProjectRef {
 
 fn resolved() -> Resolved {
     Resolved::from([("smtp.password", Ok(PASSWORD.into()))])
+}
+
+/// The answer of a known program: `printf %s password | openssl dgst -sha256 -hmac abcdefghijklmnopqrst`.
+#[test]
+fn the_platforms_digest_is_keyed_by_the_ref() {
+    let one = shown_digest(&reference(), &"password".into());
+    assert_eq!(one, "7e59c81a2ea6c017eb93831362e3339e1618a0d213333a7cea50b9335e5299a6");
+    let other = "bbbbbbbbbbbbbbbbbbbb".parse().unwrap();
+    assert_ne!(one, shown_digest(&other, &"password".into()));
 }
 
 /// The settings of an untouched project.

@@ -4,15 +4,21 @@
 
 use std::collections::BTreeSet;
 
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value as Json;
 
 use super::fields::Kind;
-use crate::management::{Given, Setting};
+use crate::management::{Given, ProjectRef, Setting};
+use crate::rules::digest;
 use crate::settings::Value;
 
 /// Seconds of an hour.
 const HOUR: f64 = 3600.0;
+
+/// What the platform shows of a secret of a project's Auth settings: a digest that is keyed by the ref.
+pub(super) fn shown_digest(reference: &ProjectRef, secret: &SecretString) -> String {
+    digest::plain_hmac(reference.as_str(), secret.expose_secret())
+}
 
 /// A declared value; none where the spec has nothing of this kind there. Secrets are not read from the spec.
 pub(super) fn declared(kind: Kind, spec: &Json) -> Option<Value> {

@@ -12,15 +12,13 @@ mod users;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Api, Client};
 
 use crate::api::connection::Connection;
-use crate::api::{
-    ClusterSupabaseConnection, ConnectionStatus, Kind, ObjectKey, SupabaseConnection,
-};
+use crate::api::{ClusterSupabaseConnection, ConnectionStatus, ObjectKey, SupabaseConnection};
 use crate::controller::{
-    Decision, HasConditions, Inputs, ObjectStatus, Outcome, Reconcile, Reconciler, ReleaseDecision,
+    Decision, HasConditions, Inputs, Outcome, Reconcile, Reconciler, ReleaseDecision,
+    has_conditions,
 };
 use crate::kubernetes::{self, Partly};
 use crate::rules::clock::Clock;
@@ -37,10 +35,7 @@ pub trait Room: Connection + HasConditions<Status = ConnectionStatus> {
 
 impl Room for SupabaseConnection {
     fn api(client: &Client, namespace: Option<&str>) -> Api<Self> {
-        match namespace {
-            Some(namespace) => Api::namespaced(client.clone(), namespace),
-            None => Api::all(client.clone()),
-        }
+        kubernetes::objects(client, namespace)
     }
 }
 
@@ -50,47 +45,7 @@ impl Room for ClusterSupabaseConnection {
     }
 }
 
-impl HasConditions for SupabaseConnection {
-    const KIND: Kind = Kind::SupabaseConnection;
-
-    type Status = ConnectionStatus;
-
-    fn status(&self) -> Option<&ConnectionStatus> {
-        self.status.as_ref()
-    }
-
-    fn set_status(&mut self, status: ConnectionStatus) {
-        self.status = Some(status);
-    }
-}
-
-impl HasConditions for ClusterSupabaseConnection {
-    const KIND: Kind = Kind::ClusterSupabaseConnection;
-
-    type Status = ConnectionStatus;
-
-    fn status(&self) -> Option<&ConnectionStatus> {
-        self.status.as_ref()
-    }
-
-    fn set_status(&mut self, status: ConnectionStatus) {
-        self.status = Some(status);
-    }
-}
-
-impl ObjectStatus for ConnectionStatus {
-    fn conditions(&self) -> &Vec<Condition> {
-        &self.conditions
-    }
-
-    fn conditions_mut(&mut self) -> &mut Vec<Condition> {
-        &mut self.conditions
-    }
-
-    fn set_observed_generation(&mut self, generation: Option<i64>) {
-        self.observed_generation = generation;
-    }
-}
+has_conditions!(ConnectionStatus: SupabaseConnection, ClusterSupabaseConnection);
 
 /// All connections of a kind. Cheap to clone.
 #[derive(Clone, Debug)]

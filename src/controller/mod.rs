@@ -27,7 +27,7 @@ pub use context::{Context, ContextParts};
 pub use reconcile::{Reconcile, reconcile};
 pub use report::Reporter;
 pub use requests::{ReconcileRequests, Requests};
-pub use settings::{Occasion, Schedule};
+pub use settings::{Occasion, Schedule, no_longer_managed};
 pub use status::{ObjectStatus, Problem, StatusBuilder};
 pub use store::{Change, OnChange, Source, Store, sources};
 pub use translate::{SLOW, Trouble, translate, translate_of_credential};
@@ -53,6 +53,45 @@ pub trait HasConditions: Stored {
     /// Puts a status that was written into the copy at hand.
     fn set_status(&mut self, status: Self::Status);
 }
+
+/// The status of an object, and the conditions in it: the same for every kind but for the names. First the status, then the
+/// kinds that have it.
+macro_rules! has_conditions {
+    ($status:ident: $($object:ident),+) => {
+        $(impl $crate::controller::HasConditions for $crate::api::$object {
+            const KIND: $crate::api::Kind = $crate::api::Kind::$object;
+
+            type Status = $crate::api::$status;
+
+            fn status(&self) -> Option<&Self::Status> {
+                self.status.as_ref()
+            }
+
+            fn set_status(&mut self, status: Self::Status) {
+                self.status = Some(status);
+            }
+        })+
+
+        impl $crate::controller::ObjectStatus for $crate::api::$status {
+            fn conditions(
+                &self,
+            ) -> &Vec<k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition> {
+                &self.conditions
+            }
+
+            fn conditions_mut(
+                &mut self,
+            ) -> &mut Vec<k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition> {
+                &mut self.conditions
+            }
+
+            fn set_observed_generation(&mut self, generation: Option<i64>) {
+                self.observed_generation = generation;
+            }
+        }
+    };
+}
+pub(crate) use has_conditions;
 
 /// How one kind is looked after.
 pub trait Reconciler: Send + Sync + 'static {

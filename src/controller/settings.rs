@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::Note;
 use crate::management::Error;
-use crate::settings::{Memory, Outcome, Write, next_read};
+use crate::settings::{Memory, Outcome, Plan, Write, next_read};
 
 /// When an object's settings are read, and what is remembered of its writes.
 #[derive(Clone, Debug, Default)]
@@ -92,4 +92,13 @@ impl Schedule {
         };
         (outcome, note)
     }
+}
+
+/// Tells what was declared once and is no more.
+pub fn no_longer_managed(plan: &Plan) -> Vec<Note> {
+    let told = plan.no_longer_managed.iter().map(|path| {
+        let message = format!("{path} is declared no more; the platform keeps its value");
+        Note::normal("NoLongerManaged", message)
+    });
+    told.collect()
 }

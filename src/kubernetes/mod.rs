@@ -27,7 +27,8 @@ mod writing;
 use std::fmt::Debug;
 use std::time::Duration;
 
-use kube::{Client, Config, Resource};
+use k8s_openapi::NamespaceResourceScope;
+use kube::{Api, Client, Config, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -45,6 +46,17 @@ pub use writing::{
 
 /// How long the API server may take to begin an answer. Watches begin theirs at once and may then be silent.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(15);
+
+/// The objects of a namespaced kind: in one namespace, or in all.
+pub fn objects<K>(client: &Client, namespace: Option<&str>) -> Api<K>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+{
+    match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}
 
 /// What every stored type that we touch can do.
 pub trait Stored:

@@ -40,7 +40,7 @@ pub use oauth::{
 };
 pub use settings::{
     auth_config, change_auth_config, change_data_api, data_api, network_restrictions, parameters,
-    replace_parameters, restrict_networks, set_ssl_enforcement, shown_digest, ssl_enforcement,
+    replace_parameters, restrict_networks, set_ssl_enforcement, ssl_enforcement,
 };
 pub use transport::{Connection, Limits, Sent, Transport, TransportError, TransportKind};
 pub use wire::{

@@ -3,7 +3,6 @@
 //! None of the writes is repeated: what a lost answer has done is seen by reading again. Each counts against the budget of its
 //! project. Separate from the other endpoints because they all follow one pattern.
 
-use secrecy::SecretString;
 use serde::Serialize;
 
 use super::call::Call;
@@ -101,25 +100,6 @@ pub fn change_auth_config(reference: &ProjectRef, change: &Change) -> Call<()> {
     of_project(Endpoint::ChangeAuthConfig, reference, AUTH, wire::anything).with_body(json(change))
 }
 
-/// What the platform shows of a secret of a project's Auth settings: in hexadecimal digits, keyed by the ref.
-pub fn shown_digest(reference: &ProjectRef, secret: &SecretString) -> String {
-    use hmac::{Hmac, KeyInit as _, Mac as _};
-    use secrecy::ExposeSecret as _;
-
-    // A key of any length is accepted by HMAC, so there is always a Mac.
-    let Ok(mut mac) = Hmac::<sha2::Sha256>::new_from_slice(reference.as_str().as_bytes()) else {
-        return String::new();
-    };
-    mac.update(secret.expose_secret().as_bytes());
-    let bytes = mac.finalize().into_bytes();
-    bytes.iter().fold(String::with_capacity(64), |mut text, byte| {
-        for half in [byte >> 4, byte & 15] {
-            text.extend(char::from_digit(u32::from(half), 16));
-        }
-        text
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::Value;
@@ -176,15 +156,4 @@ mod tests {
         assert_eq!(auth_config(&at).scope(), at.as_str());
         assert!(apply.endpoint().is_of_a_project() && !apply.endpoint().is_read());
     }
-
-    /// The answer of a known program: `printf %s password | openssl dgst -sha256 -hmac abcdefghijklmnopqrst`.
-    #[test]
-    fn the_platforms_digest_is_keyed_by_the_ref() {
-        let one = shown_digest(&reference(), &"password".into());
-        assert_eq!(one, DIGEST);
-        let other = "bbbbbbbbbbbbbbbbbbbb".parse().unwrap();
-        assert_ne!(one, shown_digest(&other, &"password".into()));
-    }
-
-    const DIGEST: &str = "7e59c81a2ea6c017eb93831362e3339e1618a0d213333a7cea50b9335e5299a6";
 }

@@ -16,13 +16,11 @@ mod writing;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Api;
 
 use crate::api::{Kind, ObjectKey, ObjectRef, ProjectStatus, SupabaseProject};
 use crate::controller::{
-    Context, Decision, HasConditions, Inputs, ObjectStatus, Outcome, Reconcile, Reconciler,
-    ReleaseDecision,
+    Context, Decision, Inputs, Outcome, Reconcile, Reconciler, ReleaseDecision, has_conditions,
 };
 use crate::inventory::Inventories;
 use crate::kubernetes::{self, Partly};
@@ -105,33 +103,7 @@ impl std::ops::Deref for Projects {
     }
 }
 
-impl HasConditions for SupabaseProject {
-    const KIND: Kind = Kind::SupabaseProject;
-
-    type Status = ProjectStatus;
-
-    fn status(&self) -> Option<&ProjectStatus> {
-        self.status.as_ref()
-    }
-
-    fn set_status(&mut self, status: ProjectStatus) {
-        self.status = Some(status);
-    }
-}
-
-impl ObjectStatus for ProjectStatus {
-    fn conditions(&self) -> &Vec<Condition> {
-        &self.conditions
-    }
-
-    fn conditions_mut(&mut self) -> &mut Vec<Condition> {
-        &mut self.conditions
-    }
-
-    fn set_observed_generation(&mut self, generation: Option<i64>) {
-        self.observed_generation = generation;
-    }
-}
+has_conditions!(ProjectStatus: SupabaseProject);
 
 impl Reconciler for Projects {
     type Object = SupabaseProject;
@@ -140,9 +112,7 @@ impl Reconciler for Projects {
     type Step = Step;
 
     fn api(&self, namespace: Option<&str>) -> Api<SupabaseProject> {
-        let client = self.context.client.clone();
-        namespace
-            .map_or_else(|| Api::all(client.clone()), |name| Api::namespaced(client.clone(), name))
+        kubernetes::objects(&self.context.client, namespace)
     }
 
     async fn needs_finalizer(&self, object: &SupabaseProject) -> Result<bool, kubernetes::Error> {

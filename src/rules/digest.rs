@@ -101,22 +101,34 @@ impl DigestKey {
     }
 
     fn hmac<'a>(&self, purpose: &'static str, parts: impl IntoIterator<Item = &'a [u8]>) -> String {
-        // A key of any length is accepted by HMAC, so there is always a Mac.
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.0.as_slice()) else {
-            return String::new();
-        };
-        for part in std::iter::once(purpose.as_bytes()).chain(parts) {
-            mac.update(&(part.len() as u64).to_be_bytes());
-            mac.update(part);
-        }
-        let bytes = mac.finalize().into_bytes();
-        bytes.iter().fold(String::with_capacity(64), |mut text, byte| {
-            for half in [byte >> 4, byte & 15] {
-                text.extend(char::from_digit(u32::from(half), 16));
+        hmac_sha256(self.0.as_slice(), |mac| {
+            for part in std::iter::once(purpose.as_bytes()).chain(parts) {
+                mac.update(&(part.len() as u64).to_be_bytes());
+                mac.update(part);
             }
-            text
         })
     }
+}
+
+/// HMAC-SHA256 (RFC 2104) of what `fill` gives it, in hexadecimal digits.
+fn hmac_sha256(key: &[u8], fill: impl FnOnce(&mut Hmac<Sha256>)) -> String {
+    // A key of any length is accepted by HMAC, so there is always a Mac.
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {
+        return String::new();
+    };
+    fill(&mut mac);
+    let bytes = mac.finalize().into_bytes();
+    bytes.iter().fold(String::with_capacity(64), |mut text, byte| {
+        for half in [byte >> 4, byte & 15] {
+            text.extend(char::from_digit(u32::from(half), 16));
+        }
+        text
+    })
+}
+
+/// HMAC-SHA256 (RFC 2104) of a text under a key that others know, in hexadecimal digits.
+pub fn plain_hmac(key: &str, text: &str) -> String {
+    hmac_sha256(key.as_bytes(), |mac| mac.update(text.as_bytes()))
 }
 
 #[cfg(test)]

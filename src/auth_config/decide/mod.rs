@@ -18,7 +18,9 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::facts::{Observed, Parent, Step};
 use crate::api::{AuthConfigStatus, ConditionType, Reason, SupabaseAuthConfig};
-use crate::controller::{Decision, Inputs, Note, Problem, Requeue, SLOW, StatusBuilder};
+use crate::controller::{
+    Decision, Inputs, Problem, Requeue, SLOW, StatusBuilder, no_longer_managed,
+};
 use crate::rules::conditions::{self, Truth};
 use crate::settings::{Input, Plan, Policy, plan};
 
@@ -107,11 +109,7 @@ fn settle(
     draft.status.applied.clone_from(&plan.applied);
     draft.status.drift.clone_from(&plan.drift);
     draft.status.drift_count = plan.drift_count;
-    let told = plan.no_longer_managed.iter().map(|path| {
-        let message = format!("{path} is declared no more; the platform keeps its value");
-        Note::normal("NoLongerManaged", message)
-    });
-    let notes: Vec<_> = told.collect();
+    let notes = no_longer_managed(&plan);
     let synced = &plan.synced;
     draft.set(ConditionType::Synced, synced.truth, synced.reason, &synced.message);
     // What somebody else did is told by Synced; what is declared was in force.

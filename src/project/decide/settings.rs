@@ -10,7 +10,7 @@ use super::{Draft, ProjectDecision, act};
 use crate::api::project::PowerState;
 use crate::api::settings::ManagementPolicy;
 use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject};
-use crate::controller::{Note, Requeue};
+use crate::controller::{Note, Requeue, no_longer_managed};
 use crate::project::facts::{Observed, Step};
 use crate::rules::conditions::{self, Truth};
 use crate::settings::{Input, Plan, Policy, plan};
@@ -80,11 +80,7 @@ pub(super) fn record(plan: &Plan, draft: &mut Draft) -> Vec<Note> {
     draft.status.applied.clone_from(&plan.applied);
     draft.status.drift.clone_from(&plan.drift);
     draft.status.drift_count = plan.drift_count;
-    let told = plan.no_longer_managed.iter().map(|path| {
-        let message = format!("{path} is declared no more; the platform keeps its value");
-        Note::normal("NoLongerManaged", message)
-    });
-    told.collect()
+    no_longer_managed(plan)
 }
 
 /// As long as something declared is neither in force nor refused, the object is in progress.
