@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::group::{Group, Reading};
 use super::outcome::Outcome;
-use super::plan::Write;
+use super::write::Write;
 use crate::api::settings::DriftReason;
 
 /// Corrections within [`WINDOW`] after which a group is left alone.

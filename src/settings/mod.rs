@@ -19,11 +19,13 @@ mod report;
 #[cfg(test)]
 mod tests;
 mod value;
+mod write;
 
 pub use group::{Declared, Digester, Group, Reading, Unusable, Wanted};
 pub use memory::Memory;
 pub use outcome::Outcome;
-pub use plan::{Input, Piece, Plan, Write, next_read, orphans, plan};
+pub use plan::{Input, Plan, next_read, orphans, plan};
 pub use policy::Policy;
 pub use report::Synced;
 pub use value::Value;
+pub use write::{Piece, Write};
