@@ -178,6 +178,8 @@ reasons! {
     ProjectNotReady,
     /// The database password is not known.
     PasswordUnknown,
+    /// The database password of an adopted project is the supplied one, which nobody has verified.
+    PasswordUnverified,
     /// The Secret with the database password was lost or edited.
     PasswordLost,
     /// The password Secret belongs to somebody else.

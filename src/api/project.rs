@@ -289,18 +289,20 @@ pub struct Database {
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!(has(self.generate) && has(self.secretKeyRef))").message("set only one of database.password.generate and database.password.secretKeyRef"))]
 pub struct Password {
-    /// Generates 40 letters and digits. This is the default for projects that are created; for adopted ones no
-    /// password is ever generated.
+    /// Generates 40 letters and digits. This is the default for projects that are created; for adopted ones a
+    /// password is generated only with onLost: Reset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generate: Option<Generate>,
     /// Takes the password of this Secret, as it is, without trimming. 4 to 256 characters, no control characters.
-    /// For a project that is created it becomes the password; for an adopted one it must be the password.
+    /// For a project that is created it becomes the password; for an adopted one it must be the password, which nobody
+    /// verifies: Ready says PasswordUnverified.
     /// A later change is not sent to the platform and is reported as PasswordDiffers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_key_ref: Option<SecretKeyRef>,
     /// What to do when the Secret with the password was deleted or edited and the password cannot be found
     /// elsewhere: Report (the default) or Reset, which gives the database a new password and so breaks
-    /// every client that has the old one.
+    /// every client that has the old one. The password of a project that is adopted without one counts as lost. An
+    /// event announces the reset.
     #[serde(default)]
     pub on_lost: OnLost,
 }

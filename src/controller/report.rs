@@ -71,7 +71,8 @@ impl Reporter {
         }
     }
 
-    pub(super) async fn tell<O: HasConditions>(&self, object: &O, note: &Note) {
+    /// Publishes an event about an object.
+    pub async fn tell<O: HasConditions>(&self, object: &O, note: &Note) {
         self.publish(note.warning, note.reason, &note.message, ACTION, object.object_ref(&()))
             .await;
     }

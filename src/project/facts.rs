@@ -41,6 +41,13 @@ pub enum FoundPassword {
     There(Kept),
 }
 
+impl FoundPassword {
+    /// Whether a new password is noted that the platform has not confirmed.
+    pub const fn is_pending(&self) -> bool {
+        matches!(self, Self::There(Kept { pending: true, .. }))
+    }
+}
+
 /// A password Secret that is there.
 #[derive(Clone, Debug)]
 pub struct Kept {

@@ -816,6 +816,75 @@ mod follow {
         assert_eq!(ready(&look(left(REF, false), None)), ("False", "PasswordSecretConflict"));
     }
 
+    fn adopted(origin: PasswordOrigin, digest: Option<&str>) -> ProjectStatus {
+        let credentials =
+            Credentials { password: origin, password_digest: digest.map(str::to_owned) };
+        ProjectStatus { creation: None, credentials: Some(credentials), ..created() }
+    }
+
+    #[test]
+    fn an_adopted_project_gets_a_new_password_once_and_only_where_that_is_asked_for() {
+        let look = |spec: Value, status: ProjectStatus, password, supplied| {
+            let observed = Observed {
+                health: Some(Ok(healthy())),
+                password,
+                supplied,
+                ..seen("team-a-orders", Status::ActiveHealthy)
+            };
+            run(&with(project(spec), status), &observed)
+        };
+        let unknown = || adopted(PasswordOrigin::Unknown, None);
+        let reset = || json!({"database": {"password": {"onLost": "Reset"}}});
+        let asked = look(reset(), unknown(), FoundPassword::Missing, None);
+        assert_eq!(asked.step, Some(Step::ResetPassword));
+        // It is recorded: nothing more is set.
+        let generated = adopted(PasswordOrigin::Generated, Some("d1"));
+        let done = look(reset(), generated, FoundPassword::There(kept()), None);
+        assert_eq!((&done.step, ready(&done)), (&None, ("True", "Available")));
+        // What the user supplies counts; what he declared and is not there yet is waited for.
+        let supplied = Supplied { digest: "ds".into(), password: "pw-s".into() };
+        let keeps = look(reset(), unknown(), FoundPassword::Missing, Some(Ok(supplied)));
+        assert_eq!(keeps.step, Some(Step::KeepPassword(PasswordSource::Supplied)));
+        let absent = Problem::new(Reason::SecretMissing, "");
+        let waits = look(reset(), unknown(), FoundPassword::Missing, Some(Err(absent)));
+        assert_eq!((&waits.step, ready(&waits)), (&None, ("False", "PasswordUnknown")));
+        // What is only observed is not written.
+        let mut observe = reset();
+        observe["managementPolicy"] = json!("Observe");
+        for (status, reason) in [
+            (unknown(), "PasswordUnknown"),
+            (adopted(PasswordOrigin::Generated, Some("d1")), "PasswordLost"),
+        ] {
+            let told = look(observe.clone(), status, FoundPassword::Missing, None);
+            assert_eq!((&told.step, ready(&told)), (&None, ("False", reason)));
+        }
+    }
+
+    #[test]
+    fn a_supplied_password_of_an_adopted_project_is_said_to_be_unverified() {
+        let look = |status: ProjectStatus, outputs: Value| {
+            let observed = Observed {
+                health: Some(Ok(healthy())),
+                supplied: Some(Ok(Supplied { digest: "d1".into(), password: "pw-1".into() })),
+                ..seen("team-a-orders", Status::ActiveHealthy)
+            };
+            let decision = run(&with(project(json!({"outputs": outputs})), status), &observed);
+            let (truth, reason) = ready(&decision);
+            (truth.to_owned(), reason.to_owned())
+        };
+        let said = |reason: &str| ("True".to_owned(), reason.to_owned());
+        let supplied = || adopted(PasswordOrigin::Supplied, Some("d1"));
+        let whole = || json!([{"name": "o"}]);
+        assert_eq!(look(supplied(), whole()), said("PasswordUnverified"));
+        // Nobody is given it.
+        let public = json!([{"name": "o", "include": ["URL"]}]);
+        assert_eq!(look(supplied(), public), said("Available"));
+        // Kept from an earlier object, or the one that the create call sent.
+        assert_eq!(look(adopted(PasswordOrigin::Retained, Some("d1")), whole()), said("Available"));
+        let credentials = supplied().credentials;
+        assert_eq!(look(ProjectStatus { credentials, ..created() }, whole()), said("Available"));
+    }
+
     #[test]
     fn another_supplied_password_is_told_not_sent() {
         let supplied = Supplied { digest: "d2".into(), password: "pw-2".into() };
@@ -939,8 +1008,34 @@ mod leave {
         let link = || Link { reachable: false, ..observed().link };
         let decision = run(&annotated(REF), &Observed { link: link(), ..observed() });
         assert!(decision.release && decision.notes[0].warning);
-        assert!(!run(&annotated("true"), &Observed { link: link(), ..observed() }).release);
-        assert!(!run(&annotated(OTHER), &Observed { link: link(), ..observed() }).release);
+        for wrong in ["true", OTHER, ""] {
+            let told = |observed: &Observed, kind: &str| {
+                let decision = run(&annotated(wrong), observed);
+                assert!(!decision.release);
+                let conditions = &decision.status.conditions;
+                let message = &conditions::find(conditions, kind).unwrap().message;
+                assert!(message.contains(&format!("exactly {REF:?}")), "{message}");
+                assert!(!message.contains(OTHER), "{message}");
+            };
+            told(&Observed { link: link(), ..observed() }, "DeletionBlocked");
+            let accepted = Some(Duration::from_secs(1));
+            let waiting = Observed {
+                itself: Some(Err(Error::Removed)),
+                delete_accepted: None,
+                listing: None,
+                ..observed()
+            };
+            told(&waiting, "DeletionBlocked");
+            let failing = Error::Rejected { status: 500, because: Rejection::NotReady };
+            told(
+                &Observed { itself: Some(Err(failing)), delete_accepted: accepted, ..observed() },
+                "Reconciling",
+            );
+        }
+        let quiet = run(&policy("Delete", created()), &Observed { link: link(), ..observed() });
+        let message =
+            &conditions::find(&quiet.status.conditions, "DeletionBlocked").unwrap().message;
+        assert!(!message.contains("exactly"), "{message}");
     }
 
     #[test]

@@ -180,6 +180,24 @@ fn adopted(scene: &Scene) -> Result<(), String> {
     }
 }
 
+/// The password was set once, announced before, and is the one that the output holds.
+fn adopted_anew(scene: &Scene) -> Result<(), String> {
+    if !created(scene).is_empty() {
+        return Err("a project was created".to_owned());
+    }
+    let stored = scene.stored("orders").ok_or("the object is gone")?;
+    let reference = stored["status"]["ref"].as_str().ok_or("no ref")?.to_owned();
+    let world = scene.world();
+    let now = world.accepted_password(&reference).map(str::to_owned);
+    drop(world);
+    if now.is_none() || scene.secret_value("orders-supabase", "SUPABASE_DB_PASSWORD") != now {
+        return Err("the output does not hold the password that was set".to_owned());
+    }
+    let api = scene.api();
+    let announced = api.all("events").any(|event| event["reason"] == "ResettingPassword");
+    if announced { Ok(()) } else { Err("the reset was not announced".to_owned()) }
+}
+
 /// Two create calls were recorded and certainly lost: a person is asked, by design. Nothing may have been made.
 fn asks_a_person(scene: &Scene) -> bool {
     let stored = scene.stored("orders").unwrap_or_default();
@@ -295,6 +313,27 @@ const ADOPT_BY_NAME: Workload = Workload {
     )),
     done: is_ready,
     check: adopted,
+};
+
+/// The project is taken over by its name, as in a cluster that is rebuilt from Git: nobody knows its password, and the user
+/// allows a new one.
+const ADOPT_AND_RESET: Workload = Workload {
+    name: "adopt by name, with a new password",
+    begin: |scene| {
+        let now = scene.clock.now();
+        scene.world().add_foreign_project("acme", "team-a-orders", now);
+    },
+    before: Some((
+        |scene| scene.clock.uptime() > Duration::from_secs(200),
+        |scene| {
+            scene.project(
+                "orders",
+                json!({"adoption": {"policy": "AdoptOrCreate"}, "database": {"password": {"onLost": "Reset"}}}),
+            );
+        },
+    )),
+    done: is_ready,
+    check: adopted_anew,
 };
 
 const RETAIN: Workload = Workload {
@@ -445,6 +484,7 @@ fn crashes_anywhere_and_again_during_the_recovery_end_well() {
         RETAIN_EARLY,
         ADOPT,
         ADOPT_BY_NAME,
+        ADOPT_AND_RESET,
         RESET,
         CREATE_WITH_LOST_ANSWER,
     ] {

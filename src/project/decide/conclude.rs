@@ -5,6 +5,8 @@
 use k8s_openapi::jiff::Timestamp;
 
 use super::Draft;
+use super::password::is_known;
+use super::release::answered;
 use crate::api::project::{AttemptOutcome, Credentials, Endpoints, PasswordOrigin};
 use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject, bounds};
 use crate::controller::{Outcome, Problem, Requeue, Trouble, translate};
@@ -98,11 +100,12 @@ impl Conclusions<'_> {
         let Trouble { problem, requeue, .. } = translate(error, "deleting the project");
         let mut draft = self.draft(status);
         let Problem { reason, message } = &problem;
-        draft.set(ConditionType::DeletionBlocked, Truth::Yes, *reason, message);
+        let message = answered(self.project, &draft.status, message);
+        draft.set(ConditionType::DeletionBlocked, Truth::Yes, *reason, &message);
         let message = if early {
             "the platform does not delete a project that is on its way; waiting"
         } else {
-            message
+            &message
         };
         draft.progressing(Reason::Deleting, message);
         Outcome::failed(draft.finish(), requeue)
@@ -116,10 +119,12 @@ impl Conclusions<'_> {
         Outcome::failed(draft.finish(), Requeue::Backoff)
     }
 
-    /// A lost password is about to be replaced: that is said before it happens.
+    /// A password that is lost, or was never known, is about to be replaced: that is said before it happens.
     pub fn resetting_password(&self, status: ProjectStatus) -> ProjectStatus {
         let mut draft = self.draft(status);
-        draft.progressing(Reason::PasswordLost, "setting a new database password");
+        let reason =
+            if is_known(&draft.status) { Reason::PasswordLost } else { Reason::PasswordUnknown };
+        draft.progressing(reason, "setting a new database password");
         draft.finish()
     }
 

@@ -15,9 +15,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
 use super::record::{lasted, may_turn_up, was_seen};
-use super::release::{LOOK_AGAIN, blocked, going, no_credentials, release};
+use super::release::{LOOK_AGAIN, blocked, going, known_as, no_credentials, release};
 use super::{Draft, ProjectDecision, SLOW, act, deletes, resolve};
-use crate::api::project::Attempt;
 use crate::api::{ConditionType, Reason, SupabaseProject, annotations};
 use crate::controller::{Inputs, Note, Requeue, Trouble, translate};
 use crate::management::{Error, Status, Withheld};
@@ -35,13 +34,11 @@ pub(in crate::project) fn goes_without_looking(project: &SupabaseProject) -> boo
         return false;
     }
     let status = project.status.clone().unwrap_or_default();
-    let creation = status.creation.unwrap_or_default();
-    let known_as = status.reference.clone().unwrap_or_else(|| creation.name.clone());
-    let orphaned = !known_as.is_empty()
-        && project.annotation(annotations::FORCE_ORPHAN) == Some(known_as.as_str());
+    let orphaned = known_as(&status)
+        .is_some_and(|known_as| project.annotation(annotations::FORCE_ORPHAN) == Some(known_as));
     match status.reference {
         Some(_) => orphaned || !deletes(project),
-        None => orphaned || !creation.attempts.iter().any(Attempt::is_unsettled),
+        None => orphaned || !status.has_unsettled_attempt(),
     }
 }
 
@@ -59,8 +56,9 @@ pub(super) fn delete(
         return release(draft, Release::Remove, None);
     }
     let create_name = creation.map(|creation| creation.name).unwrap_or_default();
-    let known_as = reference.clone().unwrap_or_else(|| create_name.clone());
-    if project.annotation(annotations::FORCE_ORPHAN) == Some(known_as.as_str()) {
+    if let Some(known_as) = known_as(&draft.status)
+        && project.annotation(annotations::FORCE_ORPHAN) == Some(known_as)
+    {
         let organization = draft.status.organization_slug.clone().unwrap_or_default();
         let note = Note::warning(
             "Orphaned",
@@ -83,17 +81,17 @@ pub(super) fn delete(
             );
             release(draft, Release::Keep(reference), Some(note))
         }
-        None if project.spec.suspend && deletes(project) => suspended(draft),
+        None if project.spec.suspend && deletes(project) => suspended(project, draft),
         None => resolve::resolve(project, observed, inputs, draft, &create_name),
     }
 }
 
-fn suspended(draft: Draft) -> ProjectDecision {
+fn suspended(project: &SupabaseProject, draft: Draft) -> ProjectDecision {
     let problem = Problem::new(
         Reason::Suspended,
         "spec.suspend is set, so the project is not deleted; unset it, or change spec.deletionPolicy to Retain",
     );
-    blocked(draft, &problem, Requeue::OnChange)
+    blocked(project, draft, &problem, Requeue::OnChange)
 }
 
 /// Asks for the deletion, and lets go when the project was seen gone.
@@ -105,10 +103,10 @@ fn delete_project(
     reference: &str,
 ) -> ProjectDecision {
     if project.spec.suspend {
-        return suspended(draft);
+        return suspended(project, draft);
     }
     if !observed.link.reachable {
-        return blocked(draft, &no_credentials(reference), Requeue::After(LOOK_AGAIN));
+        return blocked(project, draft, &no_credentials(reference), Requeue::After(LOOK_AGAIN));
     }
     let on_list = observed
         .listing
@@ -130,19 +128,19 @@ fn delete_project(
             | Error::Forbidden { .. }
             | Error::MalformedCredential(_)
             | Error::Withheld(Withheld::NoCredential),
-        )) => blocked(draft, &no_credentials(reference), Requeue::After(LOOK_AGAIN)),
+        )) => blocked(project, draft, &no_credentials(reference), Requeue::After(LOOK_AGAIN)),
         Some(Ok(itself)) if itself.status == Status::Removed => {
             release(draft, Release::Remove, None)
         }
         Some(Err(Error::NotFound | Error::Removed)) => {
-            not_found(observed, inputs, draft, reference, on_list)
+            not_found(project, observed, inputs, draft, reference, on_list)
         }
         Some(Ok(itself)) if itself.status == Status::GoingDown => {
-            going_down(observed, inputs, draft)
+            going_down(project, observed, inputs, draft)
         }
         Some(Ok(_)) if observed.delete_accepted.is_some_and(|ago| ago < ASK_AGAIN) => {
             let message = "the platform has accepted the deletion";
-            going(draft, message, Requeue::After(observed.transition_interval))
+            going(project, draft, message, Requeue::After(observed.transition_interval))
         }
         Some(Ok(_)) => {
             act(Step::Delete, deleting(draft), Requeue::After(observed.transition_interval))
@@ -150,13 +148,14 @@ fn delete_project(
         Some(Err(error)) => {
             let Trouble { problem, requeue, .. } =
                 translate(error, "looking at the project to delete");
-            going(draft, &problem.message, requeue)
+            going(project, draft, &problem.message, requeue)
         }
     }
 }
 
 /// Its own address does not know it.
 fn not_found(
+    project: &SupabaseProject,
     observed: &Observed,
     inputs: &Inputs<'_>,
     draft: Draft,
@@ -169,7 +168,7 @@ fn not_found(
     }
     if may_turn_up(&draft.status, inputs.now) && !was_seen(&draft.status) {
         let message = "waiting for the platform to show the project that was created a moment ago";
-        return going(draft, message, Requeue::After(observed.transition_interval));
+        return going(project, draft, message, Requeue::After(observed.transition_interval));
     }
     match on_list {
         Some(false) => release(draft, Release::Remove, None),
@@ -185,13 +184,18 @@ fn not_found(
                     annotations::FORCE_ORPHAN
                 ),
             );
-            blocked(draft, &problem, Requeue::After(LOOK_AGAIN))
+            blocked(project, draft, &problem, Requeue::After(LOOK_AGAIN))
         }
     }
 }
 
 /// The platform is at it; too long is said.
-fn going_down(observed: &Observed, inputs: &Inputs<'_>, mut draft: Draft) -> ProjectDecision {
+fn going_down(
+    project: &SupabaseProject,
+    observed: &Observed,
+    inputs: &Inputs<'_>,
+    mut draft: Draft,
+) -> ProjectDecision {
     let word = Status::GoingDown.as_str();
     if draft.status.remote_status.as_deref() != Some(word) {
         draft.status.remote_status = Some(word.to_owned());
@@ -205,9 +209,10 @@ fn going_down(observed: &Observed, inputs: &Inputs<'_>, mut draft: Draft) -> Pro
             "the platform has been deleting the project for more than an hour; look at its dashboard or ask \
              Supabase's support",
         );
-        return blocked(draft, &problem, Requeue::After(SLOW));
+        return blocked(project, draft, &problem, Requeue::After(SLOW));
     }
     going(
+        project,
         draft,
         "the platform is deleting the project",
         Requeue::After(observed.transition_interval),

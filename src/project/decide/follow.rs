@@ -325,7 +325,6 @@ fn active(
         Password::Keep(source) => {
             return act(Step::KeepPassword(source), draft, Requeue::Now);
         }
-        Password::Reset if is_observed_only(project) => {}
         Password::Reset => return act(Step::ResetPassword, draft, Requeue::Now),
     }
     // Before anything is handed out, the doors are as they are declared.

@@ -22,12 +22,45 @@ pub(super) enum Password {
     Trouble(Problem),
 }
 
-/// Looks at the password Secret, what is recorded, and what is supplied.
+/// Looks at the password Secret, what is recorded, and what is supplied. The password of a project that is only observed
+/// is not replaced: that it would have to be is told.
 pub(super) fn password(
     project: &SupabaseProject,
     observed: &Observed,
     status: &ProjectStatus,
 ) -> Password {
+    match judge(project, observed, status) {
+        Password::Reset if is_observed_only(project) => {
+            let (reason, what) = match is_known(status) {
+                true => (Reason::PasswordLost, "is lost"),
+                false => (Reason::PasswordUnknown, "of the adopted project is not known"),
+            };
+            Password::Trouble(Problem::new(
+                reason,
+                format!(
+                    "the database password {what}, and with managementPolicy Observe no new one is set; give it with \
+                     spec.database.password.secretKeyRef, or leave database values out of the outputs' include"
+                ),
+            ))
+        }
+        judged => judged,
+    }
+}
+
+/// Whether a password of the project was ever known.
+pub(super) fn is_known(status: &ProjectStatus) -> bool {
+    let recorded = status.credentials.as_ref();
+    was_created(status) || recorded.is_some_and(|known| known.password_digest.is_some())
+}
+
+/// Whether the password is only what somebody said of a project that was adopted: the platform tells nobody whether a
+/// password is right.
+pub(super) fn is_unverified(status: &ProjectStatus) -> bool {
+    let origin = status.credentials.as_ref().map(|known| known.password);
+    !was_created(status) && origin == Some(PasswordOrigin::Supplied)
+}
+
+fn judge(project: &SupabaseProject, observed: &Observed, status: &ProjectStatus) -> Password {
     let reference = status.reference.as_deref();
     let recorded = status.credentials.as_ref();
     let digest = recorded.and_then(|credentials| credentials.password_digest.as_deref());
@@ -57,10 +90,13 @@ pub(super) fn password(
         return match supplied {
             _ if created => lost(project, status),
             Some(_) => Password::Keep(PasswordSource::Supplied),
+            // Once: the digest of what is set is recorded, and what is declared but cannot be read may come.
+            None if resets(project) && observed.supplied.is_none() => Password::Reset,
             None => Password::Trouble(Problem::new(
                 Reason::PasswordUnknown,
                 "the project was adopted and its database password is not known; give it with \
-                 spec.database.password.secretKeyRef, or leave database values out of the outputs' include",
+                 spec.database.password.secretKeyRef, set spec.database.password.onLost: Reset for a new one, or \
+                 leave database values out of the outputs' include",
             )),
         };
     };
@@ -134,7 +170,7 @@ fn lost(project: &SupabaseProject, status: &ProjectStatus) -> Password {
     let handed_out =
         conditions::find(&status.conditions, ConditionType::OutputsWritten.as_str()).is_some();
     let unused = created && !handed_out && status.outputs.is_empty();
-    if unused || project.spec.database.password.on_lost == OnLost::Reset {
+    if unused || resets(project) {
         return Password::Reset;
     }
     Password::Trouble(Problem::new(
@@ -142,6 +178,10 @@ fn lost(project: &SupabaseProject, status: &ProjectStatus) -> Password {
         "the Secret with the database password was deleted or edited, and no output holds the password; restore \
          it from a backup, or set spec.database.password.onLost: Reset for a new password",
     ))
+}
+
+fn resets(project: &SupabaseProject) -> bool {
+    project.spec.database.password.on_lost == OnLost::Reset
 }
 
 /// Whether the supplied password is another than the one that the project was created with.
@@ -167,8 +207,6 @@ pub(in crate::project) fn password_is_settled(
 ) -> bool {
     match password(project, observed, status) {
         Password::Fine | Password::Trouble(_) => true,
-        // What is only observed keeps the password that it has.
-        Password::Reset => is_observed_only(project),
-        Password::Keep(_) => false,
+        Password::Reset | Password::Keep(_) => false,
     }
 }

@@ -26,7 +26,7 @@ pub(super) fn resolve(
         Some(Ok(listing)) if deletes(project) || !listing.limited => {
             found(project, observed, draft, create_name, listing)
         }
-        _ if deletes(project) => unable_to_delete(observed, draft, create_name),
+        _ if deletes(project) => unable_to_delete(project, observed, draft, create_name),
         Some(Err(error))
             if observed.link.reachable
                 && is_passing(error)
@@ -34,7 +34,7 @@ pub(super) fn resolve(
         {
             let Trouble { problem, requeue, .. } =
                 translate(error, "finding out whether a project was created");
-            going(draft, &problem.message, requeue)
+            going(project, draft, &problem.message, requeue)
         }
         // Nobody can look, or nobody can see everything: whoever asked for Retain is told where to look.
         Some(_) | None => {
@@ -74,14 +74,21 @@ fn since_last_call(project: &SupabaseProject, draft: &Draft, inputs: &Inputs<'_>
         .unwrap_or_default()
 }
 
-fn unable_to_delete(observed: &Observed, draft: Draft, create_name: &str) -> ProjectDecision {
+fn unable_to_delete(
+    project: &SupabaseProject,
+    observed: &Observed,
+    draft: Draft,
+    create_name: &str,
+) -> ProjectDecision {
     match &observed.listing {
         Some(Err(error)) if is_passing(error) => {
             let Trouble { problem, requeue, .. } =
                 translate(error, "finding out whether a project was created");
-            going(draft, &problem.message, requeue)
+            going(project, draft, &problem.message, requeue)
         }
-        Some(_) | None => blocked(draft, &no_credentials(create_name), Requeue::After(LOOK_AGAIN)),
+        Some(_) | None => {
+            blocked(project, draft, &no_credentials(create_name), Requeue::After(LOOK_AGAIN))
+        }
     }
 }
 
@@ -114,7 +121,7 @@ fn found(
                     annotations::FORCE_ORPHAN
                 ),
             );
-            blocked(draft, &problem, Requeue::After(SLOW))
+            blocked(project, draft, &problem, Requeue::After(SLOW))
         }
         Candidate::None
         | Candidate::Adopt(_)
@@ -141,10 +148,10 @@ fn absent(
     if !wait.is_zero() {
         let message = "finding out whether the create call whose answer was lost made a project";
         let requeue = Requeue::After(wait.min(LOOK_AGAIN).max(Duration::from_secs(1)));
-        return going(draft, message, requeue);
+        return going(project, draft, message, requeue);
     }
     if listing.limited {
-        return blocked(draft, &no_credentials(create_name), Requeue::After(LOOK_AGAIN));
+        return blocked(project, draft, &no_credentials(create_name), Requeue::After(LOOK_AGAIN));
     }
     let attempts: Vec<_> = draft.status.attempts().cloned().collect();
     if let Some(entry) = doubt(&attempts, listing) {
@@ -161,7 +168,7 @@ fn absent(
                 annotations::FORCE_ORPHAN
             ),
         );
-        return blocked(draft, &problem, Requeue::After(SLOW));
+        return blocked(project, draft, &problem, Requeue::After(SLOW));
     }
     release(draft, Release::Remove, None)
 }

@@ -1,7 +1,7 @@
 //! The last word: what the outputs that were written, or found in order, make of the conditions.
 
 use super::health::sick;
-use super::password::{Password, password};
+use super::password::{Password, is_unverified, password};
 use super::record::is_waited_for;
 use super::settings::{plan_settings, record, waiting};
 use super::sync::sync;
@@ -105,6 +105,13 @@ pub fn settle(
     sync(project, observed, draft, plan.as_ref());
     let sick = sick(draft).map(str::to_owned);
     match (first, sick) {
+        (None, None) if wants_password(project) && is_unverified(&draft.status) => {
+            draft.reached(
+                Reason::PasswordUnverified,
+                "the outputs are written, with the database password that was supplied for this adopted project; \
+                 nobody has verified it: a wrong one shows at the first login",
+            );
+        }
         (None, None) => {
             draft
                 .reached(Reason::Available, "the project can be used, and its outputs are written");

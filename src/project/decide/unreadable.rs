@@ -10,6 +10,7 @@
 //!
 //! Letting go is a write of metadata alone: nothing that is not understood is written over.
 
+use super::release::wrong_orphan;
 use crate::api::{SupabaseProject, annotations};
 use crate::controller::{Note, ReleaseDecision};
 use crate::kubernetes::{Lean as _, Partly};
@@ -43,11 +44,13 @@ pub(in crate::project) fn release(
         );
         return ReleaseDecision::Release(Some(Note::normal("Retained", message)));
     }
-    ReleaseDecision::Block(format!(
-        "update the operator, or set the annotation {}: {:?} to leave the project behind",
+    let known_as = known_as.unwrap_or_default();
+    let out = format!(
+        "update the operator, or set the annotation {}: {known_as:?} to leave the project behind",
         annotations::FORCE_ORPHAN,
-        known_as.unwrap_or_default()
-    ))
+    );
+    let wrong = wrong_orphan(asked, known_as);
+    ReleaseDecision::Block(wrong.map_or_else(|| out.clone(), |wrong| format!("{out}; {wrong}")))
 }
 
 #[cfg(test)]
@@ -118,6 +121,10 @@ mod tests {
                 panic!("{policy} {fields:?}: {decided:?}");
             };
             assert!(message.contains("aaaa"), "{message}");
+            assert!(
+                message.contains("exactly \"aaaa\"") && !message.contains("other"),
+                "{message}"
+            );
         }
     }
 }

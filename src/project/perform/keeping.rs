@@ -62,8 +62,6 @@ impl Executor<'_> {
         };
         let held = self.projects.context.leadership.hold();
         let supplied = self.observed.usable_supplied();
-        let origin =
-            if supplied.is_some() { PasswordOrigin::Supplied } else { PasswordOrigin::Generated };
         let fresh = supplied.map_or_else(
             || SecretString::from(password::generate(self.projects.context.random.as_ref())),
             |supplied| supplied.password.clone(),
@@ -75,6 +73,18 @@ impl Executor<'_> {
                 "announcing a new database password",
                 reconcile.stored(),
             );
+        }
+        if !self.observed.password.is_pending() {
+            // Before anything is done, and once: what follows is noted and goes on with the same password.
+            let note = Note::warning(
+                "ResettingPassword",
+                format!(
+                    "setting a new database password, as spec.database.password allows: whoever has the old one must \
+                     take the new one from the outputs or from the Secret {}",
+                    self.project.password_secret_name()
+                ),
+            );
+            self.projects.context.reporter.tell(self.project, &note).await;
         }
         let next = match self.password_secret().note_next(fresh).await {
             Ok(next) => next,
@@ -93,6 +103,13 @@ impl Executor<'_> {
             return self.platform(&error, "setting a new database password", status);
         }
         let digest = bound(&self.projects.digest_key, self.project, next.expose_secret());
+        // What was noted before the user supplied another one goes on.
+        let origin = match supplied {
+            Some(supplied) if supplied.password.expose_secret() == next.expose_secret() => {
+                PasswordOrigin::Supplied
+            }
+            Some(_) | None => PasswordOrigin::Generated,
+        };
         let known = Credentials { password: origin, password_digest: Some(digest) };
         let stored = reconcile.insist(&self.projects.context, |there| {
             (there.credentials.as_ref() != Some(&known))
@@ -114,7 +131,7 @@ impl Executor<'_> {
         }
         drop(held);
         let note =
-            Note::warning("PasswordReset", "the lost database password was replaced by a new one");
+            Note::warning("PasswordReset", "the database password was replaced by a new one");
         Outcome::go_on(reconcile.stored()).telling(note)
     }
 }

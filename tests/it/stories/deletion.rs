@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use simulated_platform::{Config, Fault, FaultKind};
 
 use super::{connected, connected_with_token, ready_project};
-use crate::support::cluster::SOON;
 use crate::support::cluster::kinds::{CONNECTION, NAMESPACE, PROJECT, SECRET};
+use crate::support::cluster::{SOON, condition};
 use crate::support::samples::project;
 use crate::support::stage::{Reach, Stage};
 
@@ -161,6 +161,11 @@ async fn without_credentials_deletion_is_held_until_somebody_says_what_to_leave_
 
     let wrong = json!({"metadata": {"annotations": {"supabase-operator.dev/force-orphan": "yes"}}});
     stage.cluster.merge(PROJECT, "orders", wrong).await;
+    let answered = |object: &Value| {
+        let message = condition(object, "DeletionBlocked")?["message"].as_str()?;
+        message.contains(&format!("exactly {reference:?}")).then_some(())
+    };
+    stage.cluster.wait_for(PROJECT, "orders", "an answer to a wrong value", SOON, answered).await;
     stage.cluster.wait_condition(PROJECT, "orders", "DeletionBlocked", blocked).await;
     let right =
         json!({"metadata": {"annotations": {"supabase-operator.dev/force-orphan": reference}}});

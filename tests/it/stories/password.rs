@@ -84,6 +84,33 @@ async fn an_adopted_project_works_with_the_password_that_is_supplied() {
     let data = stage.cluster.data(SECRET, "legacy-supabase").await.unwrap();
     let answer = database_query::answer(&data["SUPABASE_DB_URL"], "select 1").await.unwrap();
     assert_eq!(answer, ["1"]);
+    let said = "True/PasswordUnverified";
+    let ready = stage.cluster.wait_condition(PROJECT, "legacy", "Ready", said).await;
+    let text = crate::support::cluster::conditions_of(&ready);
+    assert!(text.contains("first login"), "{text}");
+    stage.finish(vec![operator]).await;
+}
+
+/// A cluster that is rebuilt from Git: the project is there, its password is nowhere, and the user allows a new one.
+#[tokio::test]
+async fn an_adopted_project_gets_a_new_password_where_that_is_allowed() {
+    let mut stage = Stage::new(Reach::Namespace).await;
+    stage.platform.attach_databases().await;
+    let operator = stage.operator().await;
+    connected(&stage).await;
+    let (first, adopted) = adopted_without_a_password(&stage).await;
+    stage.cluster.apply(adopted.with("database/password/onLost", "Reset")).await;
+    stage.cluster.wait_condition(PROJECT, "legacy", "Ready", "True/Available").await;
+    let data = stage.cluster.data(SECRET, "legacy-supabase").await.unwrap();
+    assert_ne!(data["SUPABASE_DB_PASSWORD"], first);
+    // The pooler learns a new password with a delay.
+    eventually("an answer of the database", SOON, async || {
+        database_query::answer(&data["SUPABASE_DB_URL"], "select 1").await
+    })
+    .await;
+    let reasons = stage.cluster.event_reasons("legacy").await;
+    let at = |reason: &str| reasons.iter().position(|one| one == reason);
+    assert!(at("ResettingPassword").is_some() && at("PasswordReset").is_some(), "{reasons:?}");
     stage.finish(vec![operator]).await;
 }
 
