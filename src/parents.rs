@@ -12,6 +12,7 @@ use crate::api::project::{ConnectionKind, ConnectionRef};
 use crate::api::{ClusterSupabaseConnection, Reason, SupabaseConnection, SupabaseProject};
 use crate::controller::{Problem, Store};
 use crate::kubernetes::{self, Bare, Error, Read};
+use crate::rules::selector::selects;
 use crate::seen::SeenConnection;
 use crate::session::{ConnectionId, Session, SessionState, Sessions};
 
@@ -169,7 +170,7 @@ impl Parents {
         };
         let api: Api<Namespace> = Api::all(self.client.clone());
         let found = kubernetes::get(&api, namespace).await?;
-        Ok(found.is_some_and(|found| connection::selects(selector, found.labels())))
+        Ok(found.is_some_and(|found| selects(selector, found.labels())))
     }
 
     /// The project that an object of a namespace refers to; none where it is not there, or not wholly understood.

@@ -4,8 +4,6 @@
     reason = "every printer column has a type: the lint takes the words for attributes"
 )]
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -13,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::project::ConnectionKind;
 use super::reference::{SecretKeyRef, SecretRef};
+use super::template::SecretTemplate;
 
 /// A credential for one Supabase organization, with its own health.
 #[derive(Clone, CustomResource, Debug, Deserialize, PartialEq, Serialize, KubeSchema)]
@@ -61,6 +60,9 @@ pub struct SupabaseConnectionSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 100), regex(pattern = r"^[A-Za-z0-9_-]+$"))]
     pub organization_slug: Option<String>,
+    /// Labels and annotations of every Secret that the operator makes for this object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_template: Option<SecretTemplate>,
 }
 
 /// A credential for all namespaces that it admits.
@@ -109,6 +111,9 @@ pub struct ClusterSupabaseConnectionSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 100), regex(pattern = r"^[A-Za-z0-9_-]+$"))]
     pub organization_slug: Option<String>,
+    /// Labels and annotations of every Secret that the operator makes for this object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_template: Option<SecretTemplate>,
     /// Namespaces whose projects may use this connection: those named and those selected. Absent: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed_namespaces: Option<AllowedNamespaces>,
@@ -282,6 +287,8 @@ pub struct ConnectionView<'a> {
     pub auth: &'a Auth,
     /// The pin.
     pub organization_slug: Option<&'a str>,
+    /// What its Secrets bear.
+    pub secret_template: Option<&'a SecretTemplate>,
 }
 
 /// A connection of either kind.
@@ -339,6 +346,7 @@ impl Connection for SupabaseConnection {
         ConnectionView {
             auth: &self.spec.auth,
             organization_slug: self.spec.organization_slug.as_deref(),
+            secret_template: self.spec.secret_template.as_ref(),
         }
     }
     fn status(&self) -> Option<&ConnectionStatus> {
@@ -356,6 +364,7 @@ impl Connection for ClusterSupabaseConnection {
         ConnectionView {
             auth: &self.spec.auth,
             organization_slug: self.spec.organization_slug.as_deref(),
+            secret_template: self.spec.secret_template.as_ref(),
         }
     }
     fn status(&self) -> Option<&ConnectionStatus> {
@@ -369,25 +378,4 @@ impl Connection for ClusterSupabaseConnection {
                 .as_ref()
                 .is_none_or(|allowed| allowed.iter().any(|name| name == slug))
     }
-}
-
-/// Whether a label selector matches labels (`metav1.LabelSelector`: requirements are joined by AND; an empty
-/// selector matches everything; an unknown operator matches nothing).
-pub fn selects(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
-    let wanted = selector.match_labels.iter().flatten();
-    let expressions = selector.match_expressions.iter().flatten();
-    wanted.into_iter().all(|(key, value)| labels.get(key) == Some(value))
-        && expressions.into_iter().all(|expression| {
-            let value = labels.get(&expression.key);
-            let listed = |value: &String| {
-                expression.values.as_ref().is_some_and(|values| values.contains(value))
-            };
-            match expression.operator.as_str() {
-                "In" => value.is_some_and(listed),
-                "NotIn" => !value.is_some_and(listed),
-                "Exists" => value.is_some(),
-                "DoesNotExist" => value.is_none(),
-                _ => false,
-            }
-        })
 }

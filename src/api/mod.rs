@@ -14,6 +14,7 @@ pub mod project;
 pub mod reference;
 pub mod settings;
 pub mod status;
+pub mod template;
 mod words;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
@@ -32,6 +33,7 @@ pub use output::{
 };
 pub use project::{DeletionPolicy, ProjectStatus, SupabaseProject, SupabaseProjectSpec};
 pub use reference::ObjectKey;
+pub use template::SecretTemplate;
 
 /// API group of every kind.
 pub const GROUP: &str = "supabase-operator.dev";

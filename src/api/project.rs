@@ -6,7 +6,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::output::Output;
+use super::output::{Output, OutputKind};
 use super::reference::SecretKeyRef;
 use super::settings::{
     DataApi, DriftPolicy, ManagementPolicy, NetworkRestrictions, Parameters, ParametersRestart,
@@ -15,6 +15,7 @@ pub use super::status::{
     Attempt, AttemptOutcome, Binding, Creation, Credentials, Endpoints, OutputStatus,
     PasswordOrigin, ProjectStatus, ServiceStatus,
 };
+use super::template::SecretTemplate;
 
 /// A hosted Supabase project.
 #[derive(Clone, CustomResource, Debug, Deserialize, PartialEq, Serialize, KubeSchema)]
@@ -140,6 +141,9 @@ pub struct SupabaseProjectSpec {
     /// The REST and GraphQL interface to the database. What is absent is left as it is.
     #[serde(default, rename = "dataAPI", skip_serializing_if = "Option::is_none")]
     pub data_api: Option<DataApi>,
+    /// Labels and annotations of every Secret that the operator makes for this object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_template: Option<SecretTemplate>,
     /// The Secrets and ConfigMaps to write. Absent: one Secret, named after this object with the suffix
     /// -supabase, with the preset Env. An empty list writes none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -360,10 +364,24 @@ impl SupabaseProject {
 
     /// The outputs to write, with the default where none are declared.
     pub fn wanted_outputs(&self) -> Vec<Output> {
-        self.spec.outputs.clone().unwrap_or_else(|| {
+        let mut outputs = self.spec.outputs.clone().unwrap_or_else(|| {
             let name = self.metadata.name.as_deref().unwrap_or_default();
             vec![Output::named(&Self::default_output_of(name))]
-        })
+        });
+        let Some(template) = &self.spec.secret_template else {
+            return outputs;
+        };
+        for output in outputs.iter_mut().filter(|output| output.kind == OutputKind::Secret) {
+            for (marks, declared) in [
+                (&mut output.labels, &template.labels),
+                (&mut output.annotations, &template.annotations),
+            ] {
+                let own = marks.take().unwrap_or_default();
+                let both = declared.clone().into_iter().chain(own).collect::<BTreeMap<_, _>>();
+                *marks = Some(both).filter(|both| !both.is_empty());
+            }
+        }
+        outputs
     }
 
     /// An annotation's value.

@@ -99,6 +99,8 @@ pub struct Observed {
     pub grants: Option<Granted>,
     /// Whether the state remembers tokens by digests of another key of the operator.
     pub of_another_key: bool,
+    /// Whether the state Secret bears the labels and annotations that it shall, if it is there.
+    pub marked: bool,
     /// Whether another connection has the better right to the seed's refresh token.
     pub shared: bool,
     /// What this process remembers.
@@ -150,6 +152,8 @@ pub enum Step {
     Sweep,
     /// Remember tokens by digests of the operator's present key.
     Rekey,
+    /// Give the state Secret the labels and annotations that the connection declares.
+    Label,
     /// Close a marker whose token is nowhere any more.
     CloseMarker,
     /// Tell the session what to use, or why it cannot be used: what this report says. In memory only.
@@ -169,6 +173,7 @@ impl StepName for Step {
             Self::Discard => "discard",
             Self::Sweep => "sweep",
             Self::Rekey => "rekey",
+            Self::Label => "label",
             Self::CloseMarker => "close_marker",
             Self::Install(_) => "install",
             Self::Revoke => "revoke",

@@ -45,6 +45,10 @@ pub async fn observe<C: Connection>(room: &Connections<C>, object: &C) -> Result
         StateRead::Ours(state, _) => state.is_of_another_key(room.sessions.digest_key()),
         StateRead::Absent | StateRead::Foreign | StateRead::Damaged(_) => false,
     };
+    let marked = match &state {
+        StateRead::Ours(_, secret) => store.is_marked(secret),
+        StateRead::Absent | StateRead::Foreign | StateRead::Damaged(_) => true,
+    };
     let mut grants = None;
     if (auth.oauth.is_some() && observer.may_have_grants()) || leaving {
         grants = match observer.grants().await {
@@ -76,6 +80,7 @@ pub async fn observe<C: Connection>(room: &Connections<C>, object: &C) -> Result
         connect: observer.connect(),
         consent_url: observer.consent_url(),
         of_another_key,
+        marked,
         state,
         state_name: store.name().to_owned(),
         shared,
@@ -99,6 +104,7 @@ impl<C: Connection> Connections<C> {
             object.grants_secret_name(),
             object.uid().unwrap_or_default(),
         )
+        .bearing(object.view().secret_template)
     }
 
     /// Where an object's state is kept.
@@ -113,6 +119,7 @@ impl<C: Connection> Connections<C> {
             namespace,
             object.state_secret_name(),
         )
+        .bearing(object.view().secret_template)
     }
 }
 

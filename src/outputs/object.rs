@@ -1,16 +1,17 @@
 //! Outputs as objects of the API server: how they are labelled, whose one that is found is, and whether it is
 //! still what was written.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ObjectMeta, OwnerReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::ResourceExt as _;
 
 use super::Rendered;
 use crate::api::{FIELD_MANAGER, GROUP, Output, SupabaseProject, VERSION, labels as names};
 use crate::rules::digest::DigestKey;
+use crate::rules::marks::Marks;
 
 /// The kind that owns outputs.
 const PROJECT: &str = "SupabaseProject";
@@ -135,24 +136,24 @@ fn is_project(owner: &OwnerReference) -> bool {
     group == Some(GROUP) && owner.kind == PROJECT
 }
 
-/// The labels of what we write for a project. Ours win over the user's.
-pub fn labels(
-    project: &SupabaseProject,
-    role: &str,
-    more: Option<&BTreeMap<String, String>>,
-) -> BTreeMap<String, String> {
-    let mut labels = more.cloned().unwrap_or_default();
+/// What is written for a project bears the operator's labels, which win over the user's.
+pub fn marked(project: &SupabaseProject, role: &str, declared: Marks) -> Marks {
     let name: String = project.name_any().chars().take(63).collect();
-    for (key, value) in [
+    declared.with([
         (names::MANAGED_BY, FIELD_MANAGER),
         (names::PART_OF, "supabase"),
         (names::PROJECT, name.trim_end_matches(['-', '.'])),
         (names::OWNER_UID, project.metadata.uid.as_deref().unwrap_or_default()),
         (names::ROLE, role),
-    ] {
-        labels.insert(key.to_owned(), value.to_owned());
-    }
-    labels
+    ])
+}
+
+fn marks(project: &SupabaseProject, output: &Output) -> Marks {
+    let declared = Marks {
+        labels: output.labels.clone().unwrap_or_default(),
+        annotations: output.annotations.clone().unwrap_or_default(),
+    };
+    marked(project, names::ROLE_OUTPUT, declared)
 }
 
 /// The metadata of an output, over what was found: what others have put there stays, our own of an earlier
@@ -168,43 +169,16 @@ fn meta(project: &SupabaseProject, output: &Output, found: Option<&Found>) -> Ob
         block_owner_deletion: Some(false),
     };
     let mut meta = found.map(|found| found.meta.clone()).unwrap_or_default();
-    let kept = |there: Option<BTreeMap<String, String>>, set: &BTreeSet<String>| {
-        let mut kept = there.unwrap_or_default();
-        kept.retain(|name, _| !set.contains(name));
-        kept
-    };
-    let mut marks = kept(meta.labels.take(), &set_by_us(&meta, "f:labels"));
-    marks.extend(labels(project, names::ROLE_OUTPUT, output.labels.as_ref()));
-    let mut notes = kept(meta.annotations.take(), &set_by_us(&meta, "f:annotations"));
-    notes.extend(output.annotations.clone().unwrap_or_default());
+    marks(project, output).put_on(&mut meta, FIELD_MANAGER);
     let mut owners = meta.owner_references.take().unwrap_or_default();
     owners.retain(|owner| !is_project(owner));
     owners.push(owner);
     ObjectMeta {
         name: Some(output.name.clone()),
         namespace: project.namespace(),
-        labels: Some(marks),
-        annotations: Some(notes).filter(|notes| !notes.is_empty()),
         owner_references: Some(owners),
-        // The API server keeps these books.
-        managed_fields: None,
         ..meta
     }
-}
-
-/// The labels or annotations that the operator set last, by the books that the API server keeps.
-fn set_by_us(meta: &ObjectMeta, field: &str) -> BTreeSet<String> {
-    let entries = meta.managed_fields.iter().flatten();
-    entries
-        .filter(|entry| entry.manager.as_deref() == Some(FIELD_MANAGER))
-        .filter_map(|entry| {
-            let FieldsV1(fields) = entry.fields_v1.as_ref()?;
-            fields.get("f:metadata")?.get(field)?.as_object()
-        })
-        .flat_map(serde_json::Map::keys)
-        .filter_map(|name| name.strip_prefix("f:"))
-        .map(str::to_owned)
-        .collect()
 }
 
 /// An output as a Secret; over what was found, if anything.
@@ -286,25 +260,15 @@ fn parts<'a>(
 
 /// Whether labels, annotations and owner are as we write them. Others may have added their own.
 pub fn meta_is_current(project: &SupabaseProject, output: &Output, found: &Found) -> bool {
-    let wanted = meta(project, output, None);
-    let holds = |there: &Option<BTreeMap<String, String>>,
-                 wanted: &Option<BTreeMap<String, String>>| {
-        wanted
-            .iter()
-            .flatten()
-            .all(|(key, value)| there.as_ref().and_then(|there| there.get(key)) == Some(value))
-    };
     let owned = |references: &Option<Vec<OwnerReference>>| {
         references.iter().flatten().any(|owner| Some(&owner.uid) == project.metadata.uid.as_ref())
     };
-    holds(&found.meta.labels, &wanted.labels)
-        && holds(&found.meta.annotations, &wanted.annotations)
-        && owned(&found.meta.owner_references)
+    marks(project, output).are_on(&found.meta, FIELD_MANAGER) && owned(&found.meta.owner_references)
 }
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry};
     use serde_json::json;
 
     use super::*;
@@ -348,7 +312,7 @@ mod tests {
     fn labelled_as_ours(owners: Vec<OwnerReference>) -> ObjectMeta {
         ObjectMeta {
             name: Some("app".to_owned()),
-            labels: Some(labels(&never_written(), names::ROLE_OUTPUT, None)),
+            labels: Some(marked(&never_written(), names::ROLE_OUTPUT, Marks::default()).labels),
             owner_references: Some(owners).filter(|owners| !owners.is_empty()),
             ..ObjectMeta::default()
         }

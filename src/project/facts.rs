@@ -59,6 +59,8 @@ pub struct Kept {
     pub orphaned: bool,
     /// The ref recorded on it.
     pub reference: Option<String>,
+    /// Whether it bears the labels and annotations that it shall.
+    pub marked: bool,
     /// Digest of the password in it, if there is a usable one, in the form in which the object records digests.
     pub digest: Option<String>,
     /// The same, bound to the object.

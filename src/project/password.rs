@@ -12,10 +12,11 @@ use kube::{Api, Client, ResourceExt as _};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::facts::{FoundPassword, Kept};
-use crate::api::{ObjectKey, SupabaseProject, labels};
+use crate::api::{FIELD_MANAGER, ObjectKey, SupabaseProject, labels};
 use crate::kubernetes::{self, Bare, Error, Lean as _, Shape};
 use crate::outputs::{self, Belonging};
 use crate::rules::digest::{DigestKey, is_bound};
+use crate::rules::marks::Marks;
 use crate::rules::password;
 
 /// Key of the password that the platform has, or is about to be sent.
@@ -78,7 +79,7 @@ impl<'a> PasswordSecret<'a> {
     }
 
     async fn read(&self) -> Result<Option<Secret>, Error> {
-        kubernetes::get(&self.api, &self.project.password_secret_name()).await
+        kubernetes::get_managed(&self.api, &self.project.password_secret_name()).await
     }
 
     /// What is there.
@@ -91,7 +92,7 @@ impl<'a> PasswordSecret<'a> {
 
     async fn kept(&self, secret: &Secret) -> Result<Kept, Error> {
         let belonging = self.belonging(secret);
-        let ours = outputs::labels(self.project, labels::ROLE_PASSWORD, None);
+        let ours = self.marks(None).labels;
         let password = text(secret, PASSWORD);
         let digests = password.as_ref().map(|password| {
             let password = password.expose_secret();
@@ -108,6 +109,9 @@ impl<'a> PasswordSecret<'a> {
                 }
                 Belonging::Ours | Belonging::Foreign => false,
             },
+            marked: self
+                .marks(secret.labels().get(labels::REF).map(String::as_str))
+                .are_on(&secret.metadata, FIELD_MANAGER),
             belonging,
             reference: secret.labels().get(labels::REF).cloned(),
             digest,
@@ -211,28 +215,30 @@ impl<'a> PasswordSecret<'a> {
         self.belonging(secret) == Belonging::Ours
     }
 
+    fn marks(&self, reference: Option<&str>) -> Marks {
+        let template = self.project.spec.secret_template.clone().unwrap_or_default();
+        let declared = Marks { labels: template.labels, annotations: template.annotations };
+        let reference = reference.map(|reference| (labels::REF, reference));
+        outputs::marked(self.project, labels::ROLE_PASSWORD, declared).with(reference)
+    }
+
     fn secret(
         &self,
         there: ObjectMeta,
         password: &SecretString,
         reference: Option<&str>,
     ) -> Secret {
-        // What others have put there stays.
-        let mut marks = there.labels.clone().unwrap_or_default();
+        let mut meta = there;
         for ours in [labels::REF, labels::RETAINED] {
-            marks.remove(ours);
+            meta.labels.get_or_insert_default().remove(ours);
         }
-        marks.extend(outputs::labels(self.project, labels::ROLE_PASSWORD, None));
-        marks.extend(reference.map(|reference| (labels::REF.to_owned(), reference.to_owned())));
+        self.marks(reference).put_on(&mut meta, FIELD_MANAGER);
         let bytes = ByteString(password.expose_secret().as_bytes().to_vec());
         Secret {
             metadata: ObjectMeta {
                 name: Some(self.project.password_secret_name()),
                 namespace: self.project.namespace(),
-                labels: Some(marks),
-                // The API server keeps these books.
-                managed_fields: None,
-                ..there
+                ..meta
             },
             type_: Some("Opaque".to_owned()),
             data: Some(BTreeMap::from([(PASSWORD.to_owned(), bytes)])),

@@ -127,6 +127,7 @@ fn kept() -> Kept {
         belonging: Belonging::Ours,
         orphaned: false,
         reference: Some(REF.into()),
+        marked: true,
         digest: Some("d1".into()),
         bound: None,
         pending: false,

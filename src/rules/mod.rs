@@ -7,5 +7,7 @@ pub mod conditions;
 pub mod digest;
 pub mod lease;
 pub mod link;
+pub mod marks;
 pub mod password;
 pub mod random;
+pub mod selector;

@@ -1,9 +1,12 @@
 //! A connection of either kind as the cache holds it.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::wire::{Condition, Named};
+use crate::api::SecretTemplate;
 use crate::kubernetes::{Lean, Many, Maybe, Meta, Text};
 
 /// A connection.
@@ -23,6 +26,8 @@ pub struct SeenConnection {
     pub organization: Option<String>,
     /// Whether its status offers consent.
     pub offers_consent: bool,
+    /// What its Secrets bear.
+    pub secret_template: Option<Box<SecretTemplate>>,
     /// Status and reason of `Ready`.
     pub ready: Option<(String, String)>,
 }
@@ -60,6 +65,18 @@ struct Wire {
 struct Spec {
     auth: Maybe<Auth>,
     organization_slug: Text,
+    secret_template: Option<Maybe<Template>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Template {
+    labels: Maybe<BTreeMap<String, Text>>,
+    annotations: Maybe<BTreeMap<String, Text>>,
+}
+
+fn texts(Maybe(texts): Maybe<BTreeMap<String, Text>>) -> BTreeMap<String, String> {
+    texts.into_iter().filter_map(|(name, Text(value))| Some((name, value?))).collect()
 }
 
 #[derive(Default, Deserialize)]
@@ -104,6 +121,9 @@ impl From<Wire> for SeenConnection {
             seed_secret: oauth.token_secret_ref.0.name.0,
             token_secret: token.secret_key_ref.0.name.0,
             organization: spec.organization_slug.0,
+            secret_template: spec.secret_template.map(|Maybe(Template { labels, annotations })| {
+                Box::new(SecretTemplate { labels: texts(labels), annotations: texts(annotations) })
+            }),
             offers_consent: status.consent_url.is_some(),
             ready: ready
                 .map(|one| (one.status.0.unwrap_or_default(), one.reason.0.unwrap_or_default())),
@@ -125,6 +145,7 @@ mod tests {
             "spec": {
                 "auth": {"oauth": {"appSecretRef": {"name": "app"}, "tokenSecretRef": {"name": "seed"}, "flow": "New"}},
                 "adoption": "Sometimes", "organizationSlug": "acme",
+                "secretTemplate": {"labels": {"team": "db", "odd": 7}, "annotations": [], "newer": {}},
             },
             "status": {"consentURL": "https://c", "conditions": [
                 {"type": "Stalled", "status": "True"}, {"type": "Ready", "status": "False", "reason": "Retrying"},
@@ -133,6 +154,8 @@ mod tests {
         .unwrap();
         assert!(seen.is_oauth && seen.reads("app") && seen.reads("seed") && !seen.reads("acme"));
         assert!(seen.offers_consent && !seen.is_ready());
+        let labels = seen.secret_template.unwrap().labels;
+        assert_eq!(labels, [("team".to_owned(), "db".to_owned())].into());
         assert_eq!(seen.ready, Some(("False".to_owned(), "Retrying".to_owned())));
         let seen: SeenConnection = serde_json::from_value(json!({
             "spec": {"auth": {"personalAccessToken": {"secretKeyRef": {"name": "pat", "key": "t"}}}},

@@ -19,7 +19,7 @@ use crate::support::stage::{Reach, Stage};
 
 /// A place of a spec, or a word of a place, and the test that sees its effect: the test's text names what is after the last dot
 /// or sign, unless a third column says what it names instead.
-const PROJECT_FIELDS: [(&str, &str, &str); 96] = [
+const PROJECT_FIELDS: [(&str, &str, &str); 98] = [
     (
         "adoption.policy=AdoptOnly",
         "an_object_that_is_applied_anew_is_told_which_project_is_its_own",
@@ -211,10 +211,20 @@ const PROJECT_FIELDS: [(&str, &str, &str); 96] = [
     ("projectName", "a_new_name_renames_the_project", "called"),
     ("region", "place_and_size_reach_the_platform", "in_region"),
     ("regionGroup", "place_and_size_reach_the_platform", ""),
+    (
+        "secretTemplate.annotations",
+        "what_a_policy_asks_of_secrets_is_told_in_its_words_and_can_be_declared",
+        "",
+    ),
+    (
+        "secretTemplate.labels",
+        "what_a_policy_asks_of_secrets_is_told_in_its_words_and_can_be_declared",
+        "",
+    ),
     ("suspend", "a_suspended_object_is_left_alone", ""),
 ];
 
-const AUTH_FIELDS: [(&str, &str, &str); 6] = [
+const AUTH_FIELDS: [(&str, &str, &str); 8] = [
     (
         "auth.oauth.appSecretRef.name",
         "a_refresh_token_is_spent_once_and_what_it_bought_survives_a_crash",
@@ -237,6 +247,16 @@ const AUTH_FIELDS: [(&str, &str, &str); 6] = [
         "SecretNotFound",
     ),
     ("organizationSlug", "a_connection_to_a_foreign_organization_is_refused", ""),
+    (
+        "secretTemplate.annotations",
+        "what_a_policy_asks_of_secrets_is_told_in_its_words_and_can_be_declared",
+        "",
+    ),
+    (
+        "secretTemplate.labels",
+        "what_a_policy_asks_of_secrets_is_told_in_its_words_and_can_be_declared",
+        "",
+    ),
 ];
 
 /// The same of Auth settings.

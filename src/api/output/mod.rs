@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 mod key;
 mod words;
 
+use super::template;
 pub use key::{OutputKey, OutputTls, TlsMode};
 pub use words::{Endpoint, OutputKind, OutputValue, Preset};
 
@@ -21,13 +22,13 @@ pub use words::{Endpoint, OutputKind, OutputValue, Preset};
 #[x_kube(validation = Rule::new("!has(self.preset) || self.preset == 'Env' || ((has(self.kind) ? self.kind : 'Secret') == 'Secret' && !has(self.include) && !has(self.prefix))").message("the presets ServiceBinding and Libpq are Secrets with keys of their own: kind must be Secret, include and prefix must be absent"))]
 #[x_kube(validation = Rule::new("!has(self.keys) || (!has(self.preset) && !has(self.include) && !has(self.prefix))").message("keys name everything that the output holds: preset, include and prefix must be absent").field_path(".keys"))]
 #[x_kube(validation = Rule::new("!self.name.endsWith('-supabase-password') && !self.name.endsWith('-oauth-state') && !self.name.endsWith('-oauth-cluster-state') && !self.name.endsWith('-oauth-grants') && !self.name.endsWith('-oauth-cluster-grants')").message("this name is reserved for Secrets of the operator").field_path(".name"))]
-#[x_kube(validation = Rule::new("!has(self.annotations) || self.annotations.all(key, !key.matches('(^|[.])(kubernetes|k8s)[.]io/') && !key.startsWith('supabase-operator.dev/'))").message("annotations of kubernetes.io, k8s.io and supabase-operator.dev cannot be set on outputs").field_path(".annotations"))]
-#[x_kube(validation = Rule::new("!has(self.labels) || self.labels.all(key, !key.matches('(^|[.])(kubernetes|k8s)[.]io/') || key.startsWith('app.kubernetes.io/'))").message("labels of kubernetes.io and k8s.io cannot be set on outputs, except app.kubernetes.io/").field_path(".labels"))]
-#[x_kube(validation = Rule::new("!has(self.annotations) || self.annotations.all(key, key.size() <= 317)").message("the key of an annotation has at most 317 characters").field_path(".annotations"))]
-#[x_kube(validation = Rule::new("!has(self.labels) || self.labels.all(key, key.size() <= 317)").message("the key of a label has at most 317 characters").field_path(".labels"))]
-#[x_kube(validation = Rule::new("!has(self.labels) || self.labels.all(key, key.size() > 317 || key.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))").message("the key of a label is a name, such as team or example.com/team: letters, digits, '-', '_' and '.' (63 characters at most), after a domain and a slash if there is one").field_path(".labels"))]
-#[x_kube(validation = Rule::new("!has(self.labels) || self.labels.all(key, self.labels[key].matches('^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$'))").message("the value of a label has letters, digits, '-', '_' and '.', and begins and ends with a letter or a digit").field_path(".labels"))]
-#[x_kube(validation = Rule::new("!has(self.annotations) || self.annotations.all(key, key.size() > 317 || key.matches('^([a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?([.][a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))").message("the key of an annotation is a name, such as team or example.com/team: letters, digits, '-', '_' and '.' (63 characters at most), after a domain and a slash if there is one").field_path(".annotations"))]
+#[x_kube(validation = template::annotation_domains())]
+#[x_kube(validation = template::label_domains())]
+#[x_kube(validation = template::annotation_lengths())]
+#[x_kube(validation = template::label_lengths())]
+#[x_kube(validation = template::label_keys())]
+#[x_kube(validation = template::label_values())]
+#[x_kube(validation = template::annotation_keys())]
 pub struct Output {
     /// Name of the Secret or ConfigMap. If an object of that name is there and not ours, it is left alone and
     /// reported as Conflict.

@@ -20,6 +20,7 @@
 //! |---|---|---|
 //! | a Secret is missing or holds no credential | – | `SecretNotFound`, `SecretInvalid` |
 //! | tokens remembered with another key of the operator | rekey | as before |
+//! | a state Secret without the labels that are declared for it | label | as before |
 //! | an access token that was not tried | probe | as before |
 //! | … and is accepted, with an organization that is admitted | install | `Authenticated` |
 //! | … and sees none that is admitted | install | `OrganizationNotAllowed`, `MissingScope` |
@@ -148,12 +149,28 @@ pub fn plan(policy: &OrganizationPolicy<'_>, observed: &Observed, at: At) -> Pla
     };
     let course = held_back(observed, course, at);
     let Course { mut step, mut report, until } = course;
+    // What the API server refuses is for somebody to mend, though it is tried again.
+    if let Health::Waiting(problem) = &report.health
+        && problem.reason == Reason::Conflict
+    {
+        report.health = Health::Stalled(problem.clone());
+    }
     report.kept = forbears(observed, &report.health, at);
     if step.is_none()
         && sweep(observed, at.now).is_some()
         && held_until(observed, &Step::Sweep, at).is_none()
     {
         step = Some(Step::Sweep);
+    }
+    if step.is_none() && !observed.marked {
+        match held_until(observed, &Step::Label, at) {
+            None => step = Some(Step::Label),
+            // Tokens do not suffer from it.
+            Some(_) if matches!(report.health, Health::Usable(_)) => {
+                report.remark.get_or_insert_with(|| trouble(observed));
+            }
+            Some(_) => {}
+        }
     }
     if step.is_none() && !is_applied(observed, &report) {
         step = Some(Step::Install(Box::new(report.clone())));
@@ -210,6 +227,7 @@ pub fn subject(observed: &Observed, step: &Step) -> String {
         Step::Adopt | Step::Discard => refresh_of(observed, Source::Seed),
         Step::Sweep
         | Step::Rekey
+        | Step::Label
         | Step::CloseMarker
         | Step::Install(_)
         | Step::Revoke

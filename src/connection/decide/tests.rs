@@ -71,6 +71,7 @@ fn observed(credentials: Credentials) -> Observed {
         state: StateRead::Absent,
         state_name: "acme-oauth-state".to_owned(),
         of_another_key: false,
+        marked: true,
         shared: false,
         memory: Memory::default(),
         capabilities: Capabilities::default(),

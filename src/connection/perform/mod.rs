@@ -135,6 +135,10 @@ impl<C: Connection> Executor<'_, C> {
             Step::Discard => self.discard(observed).await,
             Step::Sweep => self.sweep(observed).await,
             Step::Rekey => self.rekey(observed).await,
+            Step::Label => {
+                let next = state(observed);
+                self.write(observed, next).await
+            }
             Step::CloseMarker => self.close_marker(observed).await,
             Step::Install(report) => {
                 self.install(observed, &report);
@@ -276,6 +280,7 @@ impl<C: Connection> Executor<'_, C> {
         match store.write(observed.state_secret(), &next).await {
             Ok(secret) => {
                 observed.state = StateRead::Ours(Box::new(next), Box::new(secret));
+                observed.marked = true;
                 Done::Learned
             }
             Err(error) => self.not_written(&error),
@@ -324,10 +329,15 @@ impl<C: Connection> Executor<'_, C> {
             "the state Secret could not be written"
         );
         let name = self.object.state_secret_name();
-        let message = format!(
-            "the Secret {name}, in which the operator keeps tokens, could not be written; it is tried again"
-        );
-        Done::Failed(Problem::new(Reason::Retrying, message), Pause::Growing)
+        let what =
+            format!("the Secret {name}, in which the operator keeps tokens, could not be written");
+        // Where somebody must do something, in the API server's own words.
+        let problem = if let kubernetes::Error::Forbidden(refusal) = error {
+            Problem::new(Reason::Conflict, format!("{what}: {refusal}; it is tried again"))
+        } else {
+            Problem::new(Reason::Retrying, format!("{what}; it is tried again"))
+        };
+        Done::Failed(problem, Pause::Growing)
     }
 }
 

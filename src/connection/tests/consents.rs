@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use simulated_platform::{Fault, FaultKind, SecondConsent, TokenMode, TokenPair};
 
 use super::stage::*;
+use crate::api::labels;
 use crate::session::token_store::{Grants, NotOpened, Pair};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -57,6 +58,18 @@ fn told(stage: &Stage, reason: &str) -> bool {
         .writes_of("events")
         .filter_map(|write| write.after.as_ref())
         .any(|event| event["reason"] == reason)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_consent_brings_bears_what_the_connection_declares() {
+    let stage = set(TokenMode::Strict);
+    let template = serde_json::from_value(json!({"labels": {"team": "db"}})).unwrap();
+    let grants = grants(&stage).bearing(Some(&template));
+    let ends_at = stage.now() + SignedDuration::from_secs(600);
+    grants.open("flow-1", ends_at, stage.now()).await.unwrap();
+    let labels = there(&stage).unwrap()["metadata"]["labels"].clone();
+    assert_eq!(labels["team"], "db");
+    assert_eq!(labels[labels::ROLE], labels::ROLE_OAUTH_GRANTS);
 }
 
 #[tokio::test(start_paused = true)]

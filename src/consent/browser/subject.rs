@@ -10,7 +10,7 @@ use tracing::warn;
 
 use crate::api::connection::Connection;
 use crate::api::project::ConnectionKind;
-use crate::api::{ClusterSupabaseConnection, SupabaseConnection};
+use crate::api::{ClusterSupabaseConnection, SecretTemplate, SupabaseConnection};
 use crate::controller::{Change, OnChange, Source, Store, sources};
 use crate::kubernetes::{self, Error, Lean as _, Shape, Stored};
 use crate::rules::link::ConsentLinks;
@@ -37,6 +37,8 @@ pub struct Subject {
     pub grants_secret: String,
     /// Whether its credentials are missing or dead.
     pub wants_consent: bool,
+    /// What its Secrets bear.
+    pub secret_template: Option<Box<SecretTemplate>>,
 }
 
 impl Subject {
@@ -52,6 +54,7 @@ impl Subject {
             organization: seen.organization.clone()?,
             uid: Some(meta.uid().to_owned()).filter(|uid| !uid.is_empty())?,
             app_secret: seen.app_secret.clone(),
+            secret_template: seen.secret_template.clone(),
             grants_secret: kind.grants_secret_of(&key.name),
             wants_consent: seen.offers_consent || !seen.is_ready(),
             namespace: key.namespace,
@@ -186,6 +189,7 @@ impl Subjects {
             subject.grants_secret.clone(),
             subject.uid.clone(),
         )
+        .bearing(subject.secret_template.as_deref())
     }
 
     /// Asks the leading operator for a look at a connection. If that does not work it looks by itself, later.

@@ -168,7 +168,8 @@ impl Terminal<'_> {
             self.namespace.to_owned(),
             object.grants_secret_name(),
             object.uid().unwrap_or_default(),
-        );
+        )
+        .bearing(view.secret_template);
         self.consent(&app, &grants, wanted.as_deref()).await?;
         self.await_ready(api).await
     }

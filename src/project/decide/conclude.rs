@@ -42,9 +42,15 @@ impl Conclusions<'_> {
             kubernetes::Error::Conflict | kubernetes::Error::Exists => {
                 Outcome::failed(status, Requeue::Backoff)
             }
+            // Somebody must do something: in the API server's own words. It is tried again all the same.
+            kubernetes::Error::Forbidden(refusal) => {
+                let message = format!("{doing}: the API server refused: {refusal}");
+                let mut draft = self.draft(status);
+                draft.stalled(&Problem::new(Reason::Conflict, message));
+                Outcome::failed(draft.finish(), Requeue::Backoff)
+            }
             kubernetes::Error::NotFound
             | kubernetes::Error::Terminating
-            | kubernetes::Error::Forbidden(_)
             | kubernetes::Error::Invalid
             | kubernetes::Error::TooLarge
             | kubernetes::Error::Unreadable(_)

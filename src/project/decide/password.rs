@@ -29,22 +29,22 @@ pub(super) fn password(
     observed: &Observed,
     status: &ProjectStatus,
 ) -> Password {
-    match judge(project, observed, status) {
-        Password::Reset if is_observed_only(project) => {
-            let (reason, what) = match is_known(status) {
-                true => (Reason::PasswordLost, "is lost"),
-                false => (Reason::PasswordUnknown, "of the adopted project is not known"),
-            };
-            Password::Trouble(Problem::new(
-                reason,
-                format!(
-                    "the database password {what}, and with managementPolicy Observe no new one is set; give it with \
-                     spec.database.password.secretKeyRef, or leave database values out of the outputs' include"
-                ),
-            ))
-        }
-        judged => judged,
+    let judged = judge(project, observed, status);
+    if !matches!(judged, Password::Reset) || !is_observed_only(project) {
+        return judged;
     }
+    let (reason, what) = if is_known(status) {
+        (Reason::PasswordLost, "is lost")
+    } else {
+        (Reason::PasswordUnknown, "of the adopted project is not known")
+    };
+    Password::Trouble(Problem::new(
+        reason,
+        format!(
+            "the database password {what}, and with managementPolicy Observe no new one is set; give it with \
+             spec.database.password.secretKeyRef, or leave database values out of the outputs' include"
+        ),
+    ))
 }
 
 /// Whether a password of the project was ever known.
@@ -109,7 +109,11 @@ fn judge(project: &SupabaseProject, observed: &Observed, status: &ProjectStatus)
     {
         let noted = kept.reference.as_deref() == reference;
         if there == digest {
-            return if noted { Password::Fine } else { Password::Keep(PasswordSource::Kept) };
+            return if noted && kept.marked {
+                Password::Fine
+            } else {
+                Password::Keep(PasswordSource::Kept)
+            };
         }
         // What is recorded was made with another key of the operator, and says nothing. The Secret does: it is ours
         // and was labelled when its password was known to be the project's, or was made for the create call.

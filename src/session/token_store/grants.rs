@@ -15,10 +15,12 @@ use kube::{Api, Client, ResourceExt as _};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
+use super::store::declared;
 use super::tokens::credential;
-use crate::api::{FIELD_MANAGER, labels};
+use crate::api::{FIELD_MANAGER, SecretTemplate, labels};
 use crate::kubernetes::{self, Error};
 use crate::management::TokenGrant;
+use crate::rules::marks::Marks;
 
 /// Flows on record at once: more are refused until some have ended.
 const FLOWS: usize = 32;
@@ -154,6 +156,7 @@ pub struct Grants {
     namespace: String,
     name: String,
     uid: String,
+    declared: Marks,
 }
 
 impl std::fmt::Debug for Grants {
@@ -169,7 +172,13 @@ impl std::fmt::Debug for Grants {
 impl Grants {
     /// The Secret `name` of the connection with this UID.
     pub fn new(client: Client, namespace: String, name: String, uid: String) -> Self {
-        Self { client, namespace, name, uid }
+        Self { client, namespace, name, uid, declared: Marks::default() }
+    }
+
+    /// The same, whose Secret bears what the connection declares.
+    #[must_use]
+    pub fn bearing(self, template: Option<&SecretTemplate>) -> Self {
+        Self { declared: declared(template), ..self }
     }
 
     fn api(&self) -> Api<Secret> {
@@ -289,8 +298,7 @@ impl Grants {
             (labels::OWNER_UID, self.uid.as_str()),
             (labels::ROLE, labels::ROLE_OAUTH_GRANTS),
         ];
-        let marks = ours.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        secret.labels_mut().extend(marks);
+        self.declared.clone().with(ours).put_on(&mut secret.metadata, FIELD_MANAGER);
         let data: BTreeMap<_, _> =
             entries.iter().map(|entry| (entry.flow.clone(), entry.bytes())).collect();
         secret.data = Some(data);

@@ -13,9 +13,12 @@ use tracing::warn;
 use super::index::Index;
 use super::tokens::TokenState;
 use crate::api::project::ConnectionKind;
-use crate::api::{ClusterSupabaseConnection, FIELD_MANAGER, FINALIZER, SupabaseConnection, labels};
+use crate::api::{
+    ClusterSupabaseConnection, FIELD_MANAGER, FINALIZER, SecretTemplate, SupabaseConnection, labels,
+};
 use crate::kubernetes::{self, Bare, Error, Lean as _};
 use crate::rules::digest::DigestKey;
+use crate::rules::marks::Marks;
 use crate::session::ConnectionId;
 
 /// Between two tries to store what must not be lost: at first, and at most.
@@ -44,6 +47,7 @@ pub struct Store {
     uid: String,
     namespace: String,
     name: String,
+    declared: Marks,
 }
 
 impl std::fmt::Debug for Store {
@@ -66,7 +70,27 @@ impl Store {
         namespace: String,
         name: String,
     ) -> Self {
-        Self { client, key, id, uid, namespace, name }
+        Self { client, key, id, uid, namespace, name, declared: Marks::default() }
+    }
+
+    /// The same, whose Secret bears what the connection declares.
+    #[must_use]
+    pub fn bearing(self, template: Option<&SecretTemplate>) -> Self {
+        Self { declared: declared(template), ..self }
+    }
+
+    /// Whether the Secret, as it was read, bears what it shall.
+    pub fn is_marked(&self, secret: &Secret) -> bool {
+        self.marks().are_on(&secret.metadata, FIELD_MANAGER)
+    }
+
+    fn marks(&self) -> Marks {
+        self.declared.clone().with([
+            (labels::MANAGED_BY, FIELD_MANAGER),
+            (labels::PART_OF, "supabase"),
+            (labels::OWNER_UID, self.uid.as_str()),
+            (labels::ROLE, labels::ROLE_OAUTH_STATE),
+        ])
     }
 
     /// The Secret's name.
@@ -86,7 +110,7 @@ impl Store {
     /// Reads the Secret. `lives` tells whether a connection with the UID that it
     /// names exists.
     pub async fn read(&self, lives: &(dyn Fn(&str) -> bool + Sync)) -> Result<StateRead, Error> {
-        let Some(secret) = kubernetes::get(&self.api(), &self.name).await? else {
+        let Some(secret) = kubernetes::get_managed(&self.api(), &self.name).await? else {
             return Ok(StateRead::Absent);
         };
         let label = |name: &str| secret.labels().get(name).map(String::as_str);
@@ -120,14 +144,7 @@ impl Store {
             type_: Some("Opaque".to_owned()),
             ..Secret::default()
         });
-        let ours = [
-            (labels::MANAGED_BY, FIELD_MANAGER),
-            (labels::PART_OF, "supabase"),
-            (labels::OWNER_UID, self.uid.as_str()),
-            (labels::ROLE, labels::ROLE_OAUTH_STATE),
-        ];
-        let stored = secret.labels_mut();
-        stored.extend(ours.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        self.marks().put_on(&mut secret.metadata, FIELD_MANAGER);
         // One that is being deleted takes no new finalizers.
         if secret.metadata.deletion_timestamp.is_none() {
             let finalizers = secret.finalizers_mut();
@@ -220,6 +237,12 @@ impl Store {
         };
         Ok(found.is_some_and(|found| found.meta().uid() == self.uid))
     }
+}
+
+/// The labels and annotations that a connection declares for its Secrets.
+pub(super) fn declared(template: Option<&SecretTemplate>) -> Marks {
+    let template = template.cloned().unwrap_or_default();
+    Marks { labels: template.labels, annotations: template.annotations }
 }
 
 /// Whether the index knows a connection of this UID.

@@ -13,6 +13,7 @@ mod neighbours;
 mod output_keys;
 mod outputs;
 mod password;
+mod policies;
 mod power;
 mod restarts;
 mod rights;

@@ -2,10 +2,11 @@
 
 mod scene;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::browser::Browser;
-use crate::support::cluster::kinds::{PROJECT, SECRET};
+use crate::support::cluster::SOON;
+use crate::support::cluster::kinds::{CLUSTER_CONNECTION, PROJECT, SECRET};
 use crate::support::platform::ORGANIZATION;
 use crate::support::samples::project;
 use crate::support::stage::Reach;
@@ -210,6 +211,12 @@ async fn a_connection_of_the_cluster_is_consented_to_as_well() {
     browser.assert_heading("Connected").await;
     scene.becomes_ready().await;
     scene.cluster().wait_condition(PROJECT, "orders", "Ready", "True").await;
+    // What it declares for its Secrets reaches the one that it has by now.
+    let template = json!({"spec": {"secretTemplate": {"labels": {"team": "db"}}}});
+    scene.cluster().merge(CLUSTER_CONNECTION, "acme", template).await;
+    let labelled = |object: &Value| (object["metadata"]["labels"]["team"] == "db").then_some(());
+    let state = "acme-oauth-cluster-state";
+    scene.stage.system.wait_for(SECRET, state, "the label", SOON, labelled).await;
     browser.close().await;
     scene.finish().await;
 }
