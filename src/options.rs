@@ -245,6 +245,11 @@ impl Options {
         }
     }
 
+    /// What this installation is known by: namespace and name of its Lease.
+    pub fn installation(&self) -> String {
+        format!("{}/{}", self.namespace, self.lease_name)
+    }
+
     /// Whether Secrets may be listed and watched: always with Roles, which name the namespaces.
     pub fn watches_secrets(&self) -> bool {
         self.secrets_watch || self.scope == Scope::Namespaced

@@ -8,6 +8,7 @@ pub mod auth_config;
 pub mod bounds;
 pub mod condition;
 pub mod connection;
+pub mod installation;
 pub mod kinds;
 pub mod output;
 pub mod project;
@@ -27,6 +28,7 @@ pub use connection::{
     ClusterSupabaseConnection, ClusterSupabaseConnectionSpec, ConnectionStatus, SupabaseConnection,
     SupabaseConnectionSpec,
 };
+pub use installation::Installation;
 pub use kinds::{Kind, ObjectRef};
 pub use output::{
     Endpoint, Output, OutputKey, OutputKind, OutputTls, OutputValue, Preset, TlsMode,

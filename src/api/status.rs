@@ -5,6 +5,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::installation::Installation;
 use super::output::OutputKind;
 use super::settings::{Applied, Drift};
 
@@ -19,6 +20,9 @@ pub struct ProjectStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub last_handled_reconcile_at: Option<String>,
+    /// The installation of the operator that looks after this object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub installation: Option<Installation>,
     /// The project's ref on the platform: 20 lowercase letters. Once it is here, no other project is ever
     /// created for this object.
     #[serde(default, rename = "ref", skip_serializing_if = "Option::is_none")]

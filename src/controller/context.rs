@@ -5,6 +5,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use k8s_openapi::jiff::Timestamp;
+
 use super::{Changes, Inputs, Reporter, Requeue};
 use crate::api::{ObjectKey, annotations};
 use crate::leader::Leadership;
@@ -26,6 +28,8 @@ pub struct ContextParts {
     pub leadership: Leadership,
     /// Events and metrics.
     pub reporter: Reporter,
+    /// The name of this installation, and since when this process leads it.
+    pub installation: (String, Timestamp),
     /// How often everything is compared again.
     pub resync: Duration,
     /// How long one reconcile may take.

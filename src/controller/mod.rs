@@ -88,6 +88,14 @@ macro_rules! has_conditions {
             fn set_observed_generation(&mut self, generation: Option<i64>) {
                 self.observed_generation = generation;
             }
+
+            fn installation(&self) -> Option<&$crate::api::Installation> {
+                self.installation.as_ref()
+            }
+
+            fn set_installation(&mut self, installation: Option<$crate::api::Installation>) {
+                self.installation = installation;
+            }
         }
     };
 }

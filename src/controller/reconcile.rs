@@ -5,14 +5,18 @@
 
 use std::time::Duration;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::{Api, Resource as _, ResourceExt as _};
 use tracing::{info, warn};
 
 use super::unreadable::{self, Handled};
-use super::{Context, Decision, HasConditions, Note, Reconciler, Requeue, StepName as _};
-use crate::api::{FINALIZER, ObjectKey};
+use super::{
+    Context, Decision, HasConditions, Note, ObjectStatus, Reconciler, Requeue, StepName as _,
+};
+use crate::api::{FINALIZER, Installation, ObjectKey};
 use crate::ending;
 use crate::kubernetes::{self, Bare, Lean as _, Read};
+use crate::rules::rival::{self, Claim, Mark};
 use crate::slots;
 
 /// Between two tries to store what must not be lost: at first, and at most.
@@ -30,12 +34,14 @@ pub struct Reconcile<O: HasConditions> {
     object: O,
     /// The status as it is stored.
     stored: Option<O::Status>,
+    /// The mark that is put on it.
+    mark: Installation,
 }
 
 impl<O: HasConditions> Reconcile<O> {
-    fn new(api: Api<O>, object: O) -> Self {
+    fn new(api: Api<O>, object: O, mark: Installation) -> Self {
         let stored = object.status().cloned();
-        Self { api, object, stored }
+        Self { api, object, stored, mark }
     }
 
     /// The object as it was last read or written, with the status that was decided since.
@@ -57,18 +63,24 @@ impl<O: HasConditions> Reconcile<O> {
         }))
     }
 
-    /// Writes a status if it differs, and only if nobody wrote the object since it was read.
+    /// Writes a status if it differs, with our mark, and only if nobody wrote the object since it was read.
     pub async fn write(&mut self, status: &O::Status) -> Result<(), kubernetes::Error> {
-        if self.stored.as_ref() != Some(status) {
+        let mut status = status.clone();
+        let nothing = self.stored.is_none() && status == O::Status::default();
+        if !nothing {
+            status.set_installation(Some(self.mark.clone()));
+        }
+        if !nothing && self.stored.as_ref() != Some(&status) {
             let name = self.object.name_any();
             let version = self.object.resource_version().unwrap_or_default();
             let old = self.stored.as_ref();
-            let written = kubernetes::write_status(&self.api, &name, &version, old, status).await?;
+            let written =
+                kubernetes::write_status(&self.api, &name, &version, old, &status).await?;
             self.object.meta_mut().resource_version = Some(written.version().to_owned());
             // Defaults and rounding of the API server must not look like a difference the next time.
             self.stored = Some(status.clone());
         }
-        self.object.set_status(status.clone());
+        self.object.set_status(status);
         Ok(())
     }
 
@@ -213,7 +225,10 @@ async fn run<K: Reconciler>(
             }
         }
     };
-    let mut reconcile = Reconcile::new(api, object);
+    let Some(mark) = claim::<K>(context, key, &object).await else {
+        return Ok(Some((object.uid().unwrap_or_default(), Requeue::OnChange)));
+    };
+    let mut reconcile = Reconcile::new(api, object, mark);
     let uid = reconcile.object.uid().unwrap_or_default();
     if !hold(kind, context, &mut reconcile).await? {
         return Ok(Some((uid, Requeue::OnChange)));
@@ -246,6 +261,38 @@ async fn run<K: Reconciler>(
         };
     }
     Ok(Some((uid, requeue)))
+}
+
+/// The mark of this installation on an object; none where a living rival looks after it, which is told once.
+async fn claim<K: Reconciler>(
+    context: &Context,
+    key: &ObjectKey,
+    object: &K::Object,
+) -> Option<Installation> {
+    let found = object.status().and_then(ObjectStatus::installation);
+    let (ours, term) = &context.installation;
+    let now = context.clock.now();
+    let mark =
+        found.map(|found| Mark { name: &found.name, term: found.term.0, since: found.since.0 });
+    match rival::judge((ours, *term), mark, now, context.resync) {
+        Claim::Keep => found.cloned(),
+        Claim::Take => {
+            Some(Installation { name: ours.clone(), term: MicroTime(*term), since: MicroTime(now) })
+        }
+        Claim::Yield => {
+            let rival = found.map(|found| found.name.as_str()).unwrap_or_default();
+            if context.is_news(K::NAME, key, (object.uid(), "rival", rival)) {
+                warn!(object = %key, kind = K::NAME, rival, "another installation looks after an object; it is left alone");
+                let message = format!(
+                    "another installation of the operator, with the Lease {rival}, looks after this object and has done so \
+                     for longer: this one, with the Lease {ours}, leaves it alone; uninstall one of the two, or let them \
+                     serve different namespaces. Where the other one is gone, restart this one"
+                );
+                context.reporter.tell(object, &Note::warning("AnotherOperator", message)).await;
+            }
+            None
+        }
+    }
 }
 
 /// How the steps of a reconcile ended.

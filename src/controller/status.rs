@@ -8,7 +8,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 
 use super::HasConditions;
-use crate::api::{ConditionType, Reason};
+use crate::api::{ConditionType, Installation, Reason};
 use crate::rules::conditions::{self, Truth};
 
 /// The status of a kind.
@@ -19,6 +19,10 @@ pub trait ObjectStatus: Clone + Debug + Default + PartialEq + Serialize + Send +
     fn conditions_mut(&mut self) -> &mut Vec<Condition>;
     /// Says which generation it speaks of.
     fn set_observed_generation(&mut self, generation: Option<i64>);
+    /// Which installation of the operator looks after the object.
+    fn installation(&self) -> Option<&Installation>;
+    /// Says so.
+    fn set_installation(&mut self, installation: Option<Installation>);
 }
 
 /// Something that stands in the way, with the words for it.

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hasher as _};
+use std::num::NonZeroU64;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -21,15 +22,25 @@ use crate::kubernetes::Lean;
 use crate::seen::significance;
 use crate::slots::{self, Place};
 
-/// The changes that ask for a reconcile: those that are significant, and that an object is gone. `also` is told of all.
-pub fn on_change<S: Lean>(requests: &ReconcileRequests, also: Option<OnChange<S>>) -> OnChange<S> {
+/// The changes that ask for a reconcile: those that are significant, that an object is gone, and that another installation
+/// than `ours` has put its mark on it. `also` is told of all.
+pub fn on_change<S: Lean>(
+    requests: &ReconcileRequests,
+    ours: NonZeroU64,
+    also: Option<OnChange<S>>,
+) -> OnChange<S> {
     let requests = requests.clone();
     Arc::new(move |change: &Change<S>| {
         if let Some(also) = &also {
             also(change);
         }
         let significance = |seen: &Option<Arc<S>>| seen.as_ref().map(|s| significance(s.meta()));
-        if significance(&change.before) != significance(&change.now) {
+        let foreign = |seen: &Option<Arc<S>>| {
+            seen.as_ref().and_then(|seen| seen.installation()).filter(|mark| *mark != ours)
+        };
+        let rival = foreign(&change.now);
+        let intrudes = rival.is_some() && rival != foreign(&change.before);
+        if intrudes || significance(&change.before) != significance(&change.now) {
             requests.add(change.key.clone());
         }
     })

@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::marker::PhantomData;
+use std::num::NonZeroU64;
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -21,6 +23,17 @@ const LONGEST: usize = 512;
 pub trait Lean: for<'de> Deserialize<'de> + Send + Sync + 'static {
     /// Its metadata.
     fn meta(&self) -> &Meta;
+    /// Which installation of the operator looks after it, as [`mark`] of its name; none where that is not said.
+    fn installation(&self) -> Option<NonZeroU64> {
+        None
+    }
+}
+
+/// What stands for the name of an installation in what is kept of every object.
+pub fn mark(name: &str) -> NonZeroU64 {
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    NonZeroU64::MIN.saturating_add(hasher.finish())
 }
 
 /// Metadata that the operator needs of objects that it does not read whole.

@@ -34,7 +34,7 @@ use serde::de::DeserializeOwned;
 
 pub use decode::{Partly, Read};
 pub use error::{Error, Refusal};
-pub use lean::{Bare, Lean, Many, Maybe, Meta, Number, Text};
+pub use lean::{Bare, Lean, Many, Maybe, Meta, Number, Text, mark};
 pub use listing::{Shape, current_version, list};
 pub use proxy::Proxy;
 pub use reading::{get, get_managed, read, see, version};

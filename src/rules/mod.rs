@@ -10,4 +10,5 @@ pub mod link;
 pub mod marks;
 pub mod password;
 pub mod random;
+pub mod rival;
 pub mod selector;

@@ -1,5 +1,6 @@
 //! The caches of one term: every kind, listed once at takeover, and followed from there.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use kube::{Api, Client};
@@ -71,9 +72,10 @@ impl<K: Stored, S: Lean> Cache<K, S> {
         self,
         requests: &ReconcileRequests,
         also: Option<OnChange<S>>,
+        ours: NonZeroU64,
         metrics: &Metrics,
     ) -> impl Future<Output = ()> + Send + use<K, S> {
-        let tell = on_change(requests, also);
+        let tell = on_change(requests, ours, also);
         let all = self.sources.into_iter().map(move |source| {
             let (tried, _) = watch::channel(false);
             source.follow(self.store.clone(), Arc::clone(&tell), metrics.clone(), tried)

@@ -75,6 +75,7 @@ impl Term {
             random: Arc::clone(&random),
             leadership: leadership.clone(),
             reporter,
+            installation: (options.installation(), clock.now()),
             resync: options.resync_interval,
             reconcile_deadline: READING,
         });

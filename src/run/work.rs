@@ -2,6 +2,8 @@
 //!
 //! Apart from [`super`], which holds the Lease around it: tests run terms in simulated time, without one.
 
+use std::num::NonZeroU64;
+
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
@@ -13,6 +15,7 @@ use crate::api::Kind;
 use crate::api::project::ConnectionKind;
 use crate::controller::{Requests, look};
 use crate::dependents::{Dependents, SecretChanges, watch_secrets};
+use crate::kubernetes::mark;
 use crate::options::Options;
 use crate::telemetry::Metrics;
 
@@ -53,7 +56,8 @@ impl Term {
             requests: requests.clone(),
         };
         // What follows never ends by itself, and is not needed once the last reconciles have ended.
-        let mut following = follow(seen, &dependents, &requests, metrics);
+        let mut following =
+            follow(seen, &dependents, &requests, mark(&context.installation.0), metrics);
         if options.watches_secrets() {
             let (client, namespaces) = (context.client.clone(), options.namespaces());
             following.spawn(watch_secrets(client, namespaces, secrets, metrics.clone()));
@@ -82,19 +86,20 @@ fn follow(
     seen: Caches,
     dependents: &Dependents,
     requests: &Requests,
+    ours: NonZeroU64,
     metrics: &Metrics,
 ) -> JoinSet<()> {
     let of = |kind| Some(dependents.clone().of(kind));
     let to = |kind| requests.of(kind);
     let mut following = JoinSet::new();
     let told = Some(dependents.clone().of_projects());
-    following.spawn(seen.projects.follow(to(Kind::SupabaseProject), told, metrics));
+    following.spawn(seen.projects.follow(to(Kind::SupabaseProject), told, ours, metrics));
     let told = Some(dependents.clone().of_auth_configs());
-    following.spawn(seen.auth_configs.follow(to(Kind::SupabaseAuthConfig), told, metrics));
+    following.spawn(seen.auth_configs.follow(to(Kind::SupabaseAuthConfig), told, ours, metrics));
     let told = of(ConnectionKind::SupabaseConnection);
-    following.spawn(seen.connections.follow(to(Kind::SupabaseConnection), told, metrics));
+    following.spawn(seen.connections.follow(to(Kind::SupabaseConnection), told, ours, metrics));
     let told = of(ConnectionKind::ClusterSupabaseConnection);
     let cluster = to(Kind::ClusterSupabaseConnection);
-    following.spawn(seen.cluster_connections.follow(cluster, told, metrics));
+    following.spawn(seen.cluster_connections.follow(cluster, told, ours, metrics));
     following
 }

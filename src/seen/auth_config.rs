@@ -1,8 +1,10 @@
 //! Auth settings of a project as the cache holds them.
 
+use std::num::NonZeroU64;
+
 use serde::Deserialize;
 
-use super::wire::Named;
+use super::wire::{Marked, Named};
 use crate::kubernetes::{Lean, Maybe, Meta};
 
 /// Auth settings.
@@ -10,6 +12,7 @@ use crate::kubernetes::{Lean, Maybe, Meta};
 #[serde(from = "Wire")]
 pub struct SeenAuthConfig {
     meta: Meta,
+    installation: Option<NonZeroU64>,
     /// The project that they are for, in the same namespace.
     pub project: Option<String>,
     /// The Secret of the mail server's password.
@@ -19,6 +22,9 @@ pub struct SeenAuthConfig {
 impl Lean for SeenAuthConfig {
     fn meta(&self) -> &Meta {
         &self.meta
+    }
+    fn installation(&self) -> Option<NonZeroU64> {
+        self.installation
     }
 }
 
@@ -39,6 +45,7 @@ impl SeenAuthConfig {
 struct Wire {
     metadata: Maybe<Meta>,
     spec: Maybe<Spec>,
+    status: Maybe<Marked>,
 }
 
 #[derive(Default, Deserialize)]
@@ -62,9 +69,10 @@ struct Source {
 
 impl From<Wire> for SeenAuthConfig {
     fn from(wire: Wire) -> Self {
-        let Wire { metadata: Maybe(meta), spec: Maybe(spec) } = wire;
+        let Wire { metadata: Maybe(meta), spec: Maybe(spec), status: Maybe(status) } = wire;
         Self {
             meta,
+            installation: status.installation.mark(),
             project: spec.project_ref.0.name.0,
             smtp_secret: spec.smtp.0.password.0.secret_key_ref.0.name.0,
         }

@@ -1,6 +1,7 @@
 //! A connection of either kind as the cache holds it.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -14,6 +15,7 @@ use crate::kubernetes::{Lean, Many, Maybe, Meta, Text};
 #[serde(from = "Wire")]
 pub struct SeenConnection {
     meta: Meta,
+    installation: Option<NonZeroU64>,
     /// Whether it has OAuth credentials.
     pub is_oauth: bool,
     /// The Secret of its app.
@@ -35,6 +37,9 @@ pub struct SeenConnection {
 impl Lean for SeenConnection {
     fn meta(&self) -> &Meta {
         &self.meta
+    }
+    fn installation(&self) -> Option<NonZeroU64> {
+        self.installation
     }
 }
 
@@ -104,6 +109,7 @@ struct Token {
 struct Status {
     #[serde(rename = "consentURL")]
     consent_url: Option<IgnoredAny>,
+    installation: Maybe<Named>,
     conditions: Many<Maybe<Condition>>,
 }
 
@@ -124,6 +130,7 @@ impl From<Wire> for SeenConnection {
             secret_template: spec.secret_template.map(|Maybe(Template { labels, annotations })| {
                 Box::new(SecretTemplate { labels: texts(labels), annotations: texts(annotations) })
             }),
+            installation: status.installation.mark(),
             offers_consent: status.consent_url.is_some(),
             ready: ready
                 .map(|one| (one.status.0.unwrap_or_default(), one.reason.0.unwrap_or_default())),

@@ -1,5 +1,7 @@
 //! A project as the cache holds it.
 
+use std::num::NonZeroU64;
+
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -13,6 +15,7 @@ use crate::kubernetes::{Lean, Many, Maybe, Meta, Number, Text};
 #[serde(from = "Wire")]
 pub struct SeenProject {
     meta: Meta,
+    installation: Option<NonZeroU64>,
     /// Kind and name of its connection, as the spec has them.
     connection: (Option<String>, String),
     /// Names of the Secrets and `ConfigMap`s that it reads or writes.
@@ -43,6 +46,9 @@ pub struct Settled {
 impl Lean for SeenProject {
     fn meta(&self) -> &Meta {
         &self.meta
+    }
+    fn installation(&self) -> Option<NonZeroU64> {
+        self.installation
     }
 }
 
@@ -120,6 +126,7 @@ struct Password {
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Status {
+    installation: Maybe<Named>,
     r#ref: Text,
     creation: Maybe<Creation>,
     observed_generation: Number,
@@ -207,6 +214,7 @@ impl From<Wire> for SeenProject {
             attempted: !creation.attempts.0.is_empty(),
             deletion_policy: spec.deletion_policy.0,
             create_name: creation.name.0.filter(|text| !text.is_empty()),
+            installation: status.installation.mark(),
             meta: metadata,
         }
     }

@@ -35,6 +35,7 @@ pub fn status<C: Connection>(
         observed_generation: generation,
         last_handled_reconcile_at: annotations::requested(object)
             .or_else(|| stored.last_handled_reconcile_at.clone()),
+        installation: stored.installation.clone(),
         auth_mode: Some(match observed.credentials {
             Credentials::Pat(_) => AuthMode::PersonalAccessToken,
             Credentials::OAuth { .. } => AuthMode::OAuth,

@@ -367,6 +367,7 @@ impl Stage {
             random,
             leadership: leadership.clone(),
             reporter: Reporter::new(client, clock.clone(), "test", Metrics::default()),
+            installation: ("operator/lease".to_owned(), clock.now()),
             resync: Duration::from_secs(600),
             reconcile_deadline: Duration::from_secs(60),
         });

@@ -1,11 +1,12 @@
 //! Several installs on one platform, and an install that goes.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use simulated_platform::Config;
 
 use super::{connected_with_token, ready_project};
-use crate::support::cluster::kinds::{CONNECTION, PROJECT, SECRET};
-use crate::support::cluster::{SOON, condition};
+use crate::support::cluster::kinds::{CONNECTION, Kind, PROJECT, SECRET};
+use crate::support::cluster::{Cluster, SOON, condition};
+use crate::support::eventually::eventually;
 use crate::support::programs::{ensure, succeed};
 use crate::support::samples::project;
 use crate::support::stage::{Reach, Stage};
@@ -70,4 +71,64 @@ async fn a_credential_without_watch_rights_is_read_again_in_time() {
     stage.cluster.wait_condition(CONNECTION, "acme", "Ready", "True").await;
     ready_project(&stage, "orders").await;
     stage.finish(vec![operator]).await;
+}
+
+/// Two releases that serve one namespace, by mistake: the one that was there first goes on, the other one leaves its objects
+/// alone and says so; when the first one goes, the other takes over.
+#[tokio::test]
+async fn of_two_installs_that_serve_the_same_objects_one_makes_way() {
+    let mut one = Stage::new(Reach::Namespace).await;
+    let first = one.operator().await;
+    connected_with_token(&one).await;
+    ready_project(&one, "orders").await;
+    let marked = async |cluster: &Cluster, kind: Kind, name: &str, by: &str| {
+        let marked = |object: &Value| {
+            let mark = object["status"]["installation"]["name"].as_str()?;
+            mark.starts_with(&format!("{by}/")).then_some(())
+        };
+        cluster.wait_for(kind, name, &format!("the mark of {by}"), SOON, marked).await;
+    };
+    let here = one.release.namespace.clone();
+    marked(&one.cluster, PROJECT, "orders", &here).await;
+
+    let same = json!({
+        "managementAPI": {"endpoint": one.platform.endpoint()},
+        "watchNamespaces": [one.cluster.namespace],
+        "fullnameOverride": "other",
+    });
+    let mut two = Stage::with(Reach::Namespace, Config::fast(), &same).await;
+    let there = two.release.namespace.clone();
+    let second = two.operator().await;
+    for (kind, name) in [(CONNECTION, "acme"), (PROJECT, "orders")] {
+        eventually("the second one to make way", SOON, async || {
+            let reasons = one.cluster.event_reasons(name).await;
+            if reasons.iter().any(|reason| reason == "AnotherOperator") {
+                Ok(())
+            } else {
+                Err(format!("{reasons:?}"))
+            }
+        })
+        .await;
+        marked(&one.cluster, kind, name, &here).await;
+    }
+    // What the first one does is not undone, and nothing is done twice.
+    ready_project(&one, "shop").await;
+    assert_eq!(one.platform.created().len(), 2);
+    let told = one.cluster.event_reasons("orders").await;
+    let told = told.iter().filter(|reason| *reason == "AnotherOperator").count();
+    assert_eq!(told, 1);
+
+    // It was a move after all: the first one goes, and the other is started anew.
+    let ended = first.terminate(SOON).await;
+    assert!(ended.success(), "{ended}");
+    let ended = second.terminate(SOON).await;
+    assert!(ended.success(), "{ended}");
+    let again = two.operator().await;
+    for (kind, name) in [(CONNECTION, "acme"), (PROJECT, "orders"), (PROJECT, "shop")] {
+        marked(&one.cluster, kind, name, &there).await;
+    }
+    one.cluster.wait_condition(PROJECT, "orders", "Ready", "True").await;
+    assert_eq!(one.platform.created().len(), 2);
+    one.finish(Vec::new()).await;
+    two.finish(vec![again]).await;
 }

@@ -64,7 +64,8 @@ impl Release {
             .arg(repository().join("charts/supabase-operator"));
         helm.args(["--namespace", &cluster.namespace, "--values"]).arg(&values_file);
         succeed(helm).await;
-        let deployment = cluster.get(("apps/v1", "Deployment"), NAME).await;
+        let name = values["fullnameOverride"].as_str().unwrap_or(NAME);
+        let deployment = cluster.get(("apps/v1", "Deployment"), name).await;
         let pod = &deployment.expect("the chart makes a Deployment")["spec"]["template"]["spec"];
         let mut release = Self {
             namespace: cluster.namespace.clone(),
