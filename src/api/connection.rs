@@ -39,11 +39,7 @@ use super::template::SecretTemplate;
         json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
     ),
     printcolumn(name = "Mode", type_ = "string", json_path = ".status.authMode"),
-    printcolumn(
-        name = "Organizations",
-        type_ = "string",
-        json_path = ".status.organizations[*].slug"
-    ),
+    printcolumn(name = "Organizations", type_ = "string", json_path = ".status.organizationList"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(
         name = "Message",
@@ -90,11 +86,7 @@ pub struct SupabaseConnectionSpec {
         json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
     ),
     printcolumn(name = "Mode", type_ = "string", json_path = ".status.authMode"),
-    printcolumn(
-        name = "Organizations",
-        type_ = "string",
-        json_path = ".status.organizations[*].slug"
-    ),
+    printcolumn(name = "Organizations", type_ = "string", json_path = ".status.organizationList"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(
         name = "Message",
@@ -229,6 +221,10 @@ pub struct ConnectionStatus {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["slug".into()]))]
     #[schemars(length(max = 256))]
     pub organizations: Vec<OrganizationStatus>,
+    /// The slugs of these organizations in one text, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub organization_list: Option<String>,
     /// What the credential may do, as far as it was tried.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]

@@ -23,7 +23,7 @@ struct Row {
     method: Method,
     path: &'static str,
     counted: Counted,
-    /// The permissions that a credential needs; none where the endpoint takes no token.
+    /// The permissions that a credential needs; none where the endpoint takes no token, or the description names none.
     permissions: &'static [&'static str],
     /// Whether it changes declared settings: a refusal speaks of their values.
     settings: bool,
@@ -60,6 +60,7 @@ macro_rules! endpoints {
 endpoints! {
     Organizations: GET "/v1/organizations", "list_organizations", Alone, ["organizations_read"];
     OrganizationProjects: GET "/v1/organizations/{slug}/projects", "list_projects", Organization, ["organization_projects_read"];
+    Regions: GET "/v1/projects/available-regions", "list_regions", Alone, [];
     CreateProject: POST "/v1/projects", "create_project", Alone, ["organization_projects_create"];
     Project: GET "/v1/projects/{ref}", "get_project", Project, ["project_admin_read"];
     RenameProject: PATCH "/v1/projects/{ref}", "rename_project", Project, ["project_admin_write"];

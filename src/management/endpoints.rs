@@ -9,7 +9,7 @@ use super::endpoint::Endpoint;
 use super::transport::Limits;
 use super::wire::{
     self, ApiKey, CreatedProject, Organization, OrganizationSlug, PoolerEntry, Project,
-    ProjectPage, ProjectRef, Service, ServiceHealth,
+    ProjectPage, ProjectRef, Regions, Service, ServiceHealth,
 };
 
 /// The most projects that one page can hold.
@@ -84,6 +84,12 @@ fn projects_of(slug: &OrganizationSlug, query: &str) -> Call<ProjectPage> {
     let path = format!("/v1/organizations/{slug}/projects?{query}");
     Call::new(Endpoint::OrganizationProjects, slug.to_string(), path, wire::project_page)
         .with_limits(Limits::LIST)
+}
+
+/// Where an organization can create projects now.
+pub fn available_regions(slug: &OrganizationSlug) -> Call<Regions> {
+    let path = format!("/v1/projects/available-regions?organization_slug={slug}");
+    Call::new(Endpoint::Regions, String::new(), path, wire::regions)
 }
 
 /// Creates a project. Not idempotent: two calls make two projects.

@@ -28,9 +28,9 @@ pub use call::Call;
 pub use client::{Answer, Client, Exchange};
 pub use endpoint::Endpoint;
 pub use endpoints::{
-    NewProject, READS_SECRET_KEYS, Region, Sort, api_keys, change_password, count_active_projects,
-    create_project, delete_project, health, organization_projects, organizations, pause_project,
-    pooler, project, rename_project, restore_project, shown_api_keys,
+    NewProject, READS_SECRET_KEYS, Region, Sort, api_keys, available_regions, change_password,
+    count_active_projects, create_project, delete_project, health, organization_projects,
+    organizations, pause_project, pooler, project, rename_project, restore_project, shown_api_keys,
 };
 pub use error::{Credential, Error, Field, Forbidden, Rejection, Remedy, Withheld};
 pub use headers::RateHeaders;
@@ -46,6 +46,6 @@ pub use transport::{Connection, Limits, Sent, Transport, TransportError, Transpo
 pub use wire::{
     ApiKey, Change, CreatedProject, DataApi, Database, Given, KeyKind, ListedProject,
     NetworkRestrictions, Organization, OrganizationSlug, PoolMode, PoolerEntry, Project,
-    ProjectPage, ProjectRef, Service, ServiceHealth, ServiceState, Setting, Settings,
+    ProjectPage, ProjectRef, Regions, Service, ServiceHealth, ServiceState, Setting, Settings,
     SslEnforcement, Status, UnreadableProject,
 };

@@ -7,6 +7,7 @@ mod names;
 mod observe;
 mod password;
 mod perform;
+mod places;
 pub mod refs;
 pub mod settings;
 #[cfg(test)]
@@ -33,6 +34,7 @@ use crate::versions::Versions;
 use facts::{Observed, Step};
 use memory::Memory;
 use names::Names;
+use places::Places;
 use refs::Refs;
 
 /// What the room needs.
@@ -69,6 +71,7 @@ pub struct Projects {
     memory: Arc<Memory>,
     names: Arc<Names>,
     refs: Arc<Refs>,
+    places: Arc<Places>,
 }
 
 impl Projects {
@@ -79,6 +82,7 @@ impl Projects {
             memory: Arc::default(),
             names: Arc::default(),
             refs: Arc::new(refs),
+            places: Arc::default(),
         }
     }
 }

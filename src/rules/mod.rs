@@ -12,3 +12,4 @@ pub mod password;
 pub mod random;
 pub mod rival;
 pub mod selector;
+pub mod suggest;

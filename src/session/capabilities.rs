@@ -40,6 +40,7 @@ impl Ability {
             Endpoint::ApiKeys => Some(Self::ReadKeys),
             Endpoint::Pooler => Some(Self::ReadPooler),
             Endpoint::Organizations
+            | Endpoint::Regions
             | Endpoint::Project
             | Endpoint::RenameProject
             | Endpoint::DeleteProject

@@ -13,6 +13,7 @@ use crate::connection::facts::{Credentials, Observed, Read, Users};
 use crate::connection::report::{Health, Report};
 use crate::controller::StatusBuilder;
 use crate::rules::conditions::Truth;
+use crate::rules::suggest::listed;
 use crate::session::Ability;
 use crate::session::token_store::StateRead;
 
@@ -31,6 +32,8 @@ pub fn status<C: Connection>(
     }
     let generation = object.meta().generation;
     let consent_url = consent_url(observed, report);
+    let organizations = organizations(&stored, report);
+    let slugs = listed(organizations.iter().map(|one| one.slug.as_str()));
     let status = ConnectionStatus {
         observed_generation: generation,
         last_handled_reconcile_at: annotations::requested(object)
@@ -40,7 +43,9 @@ pub fn status<C: Connection>(
             Credentials::Pat(_) => AuthMode::PersonalAccessToken,
             Credentials::OAuth { .. } => AuthMode::OAuth,
         }),
-        organizations: organizations(&stored, report),
+        organization_list: Some(bounds::cut(&slugs, bounds::LONGEST_NAME))
+            .filter(|slugs| !slugs.is_empty()),
+        organizations,
         capabilities: capabilities(&stored, observed),
         token_expires_at: report.expires_at.map(whole_seconds).map(Time),
         consent_url: consent_url.map(str::to_owned),

@@ -12,6 +12,7 @@ mod names;
 mod organization;
 mod pooler;
 mod project;
+mod region;
 mod settings;
 mod status;
 
@@ -23,6 +24,7 @@ pub use pooler::{PoolMode, PoolerEntry};
 pub use project::{
     CreatedProject, Database, ListedProject, Project, ProjectPage, UnreadableProject,
 };
+pub use region::Regions;
 pub use settings::{
     Change, DataApi, Given, NetworkRestrictions, Setting, Settings, SslEnforcement, is_secret,
 };
@@ -35,6 +37,7 @@ pub(super) use names::word;
 pub(super) use organization::organizations;
 pub(super) use pooler::pooler;
 pub(super) use project::{created_project, project, project_page, stub};
+pub(super) use region::regions;
 
 pub(super) use settings::{data_api, network_restrictions, settings, ssl_enforcement};
 

@@ -64,7 +64,21 @@ impl Conclusions<'_> {
 
     /// The platform said no, or nothing.
     pub fn refused(&self, error: &management::Error, doing: &str, status: ProjectStatus) -> Done {
-        let Trouble { problem, requeue, stalled } = translate(error, doing);
+        self.not_created(error, doing, None, status)
+    }
+
+    /// The same, with what could be chosen instead.
+    pub fn not_created(
+        &self,
+        error: &management::Error,
+        doing: &str,
+        choices: Option<&str>,
+        status: ProjectStatus,
+    ) -> Done {
+        let Trouble { mut problem, requeue, stalled } = translate(error, doing);
+        if let Some(choices) = choices {
+            problem.message = format!("{}; {choices}", problem.message);
+        }
         let mut draft = self.draft(status);
         if stalled {
             draft.stalled(&problem);

@@ -2,6 +2,7 @@
 
 use crate::api::{Reason, SupabaseProject};
 use crate::project::facts::Problem;
+use crate::rules::suggest::{choice, listed};
 use crate::session::Session;
 
 /// The organization: what is recorded of an attempt or a project, else what the spec and the connection give.
@@ -31,8 +32,9 @@ pub(super) fn organization(
             }
             several => {
                 let message = format!(
-                    "the connection sees {} organizations; name one in spec.organizationSlug",
-                    several.len()
+                    "the connection sees {} organizations; name one in spec.organizationSlug: {}",
+                    several.len(),
+                    listed(several.iter().map(String::as_str))
                 );
                 return Err(Problem::new(Reason::OrganizationRequired, message));
             }
@@ -41,7 +43,10 @@ pub(super) fn organization(
     if seen.contains(&one) {
         Ok(one)
     } else {
-        let message = format!("the connection does not see or admit the organization {one}");
+        let message = format!(
+            "the connection does not see or admit the organization {one}; {}",
+            choice("it admits", &one, seen.iter().map(String::as_str))
+        );
         Err(Problem::new(Reason::OrganizationNotAllowed, message))
     }
 }

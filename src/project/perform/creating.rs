@@ -172,7 +172,8 @@ impl Executor<'_> {
                     None
                 };
                 let status = self.close(reconcile, number, AttemptOutcome::Refused, http).await;
-                let done = self.platform(&error, "creating the project", status);
+                let choices = self.choices(&error, &request.organization).await;
+                let done = self.not_created(&error, choices.as_deref(), status);
                 if let Some(Requeue::After(wait)) = done.requeue {
                     let until = self.uptime() + wait.min(REFUSED_FOR);
                     let generation = self.project.metadata.generation;
@@ -188,6 +189,13 @@ impl Executor<'_> {
             }
             Some(_) | None => self.conclude().confirming(status),
         }
+    }
+
+    /// What could be chosen instead of what the platform refused.
+    async fn choices(&self, refused: &management::Error, organization: &str) -> Option<String> {
+        let (session, now) = (self.session()?, self.uptime());
+        let places = &self.projects.places;
+        places.choices(self.project, refused, &session, organization, now).await
     }
 
     /// Stores what became of an attempt, whatever else was written meanwhile; gives the status as it is then.

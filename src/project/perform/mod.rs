@@ -113,6 +113,18 @@ impl Executor<'_> {
         self.conclude().refused(error, doing, status)
     }
 
+    /// The platform did not take what the create call asked for.
+    fn not_created(
+        &self,
+        error: &management::Error,
+        choices: Option<&str>,
+        status: ProjectStatus,
+    ) -> Done {
+        const DOING: &str = "creating the project";
+        warn!(project = %ObjectKey::of(self.project), error = error as &dyn std::error::Error, "{DOING} failed");
+        self.conclude().not_created(error, DOING, choices, status)
+    }
+
     async fn rename(&self, name: &str, status: ProjectStatus) -> Done {
         let (Some(session), Some(reference)) = (self.session(), self.reference()) else {
             return Outcome::failed(status, Requeue::Backoff);

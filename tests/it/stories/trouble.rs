@@ -4,12 +4,13 @@
 use std::time::Duration;
 
 use serde_json::json;
-use simulated_platform::{Fault, FaultKind};
+use simulated_platform::{Fault, FaultKind, Plan};
 
-use super::{connected, goes, ready_project, told_calmly};
+use super::{connected, connected_with_token, goes, ready_project, told_calmly};
 use crate::support::cluster::condition;
 use crate::support::cluster::kinds::{CONNECTION, PROJECT, SECRET};
-use crate::support::samples::{oauth_connection, project, secret, token_connection};
+use crate::support::platform::ORGANIZATION;
+use crate::support::samples::{Sample, oauth_connection, project, secret, token_connection};
 use crate::support::stage::{Reach, Stage};
 
 /// Enough to outlast every test.
@@ -40,6 +41,44 @@ async fn a_refused_region_is_told() {
         "InvalidSpec",
     )
     .await;
+}
+
+#[tokio::test]
+async fn what_can_be_chosen_is_told_with_a_refusal() {
+    let mut stage = Stage::new(Reach::Namespace).await;
+    stage.platform.world().add_organization("second", "Second", Plan::Pro);
+    let operator = stage.operator().await;
+    connected_with_token(&stage).await;
+    let told = async |object: Sample, reason: &str, words: &[&str]| {
+        stage.cluster.apply(object).await;
+        let told = stage
+            .cluster
+            .wait_condition(PROJECT, "orders", "Ready", &format!("False/{reason}"))
+            .await;
+        let message = condition(&told, "Ready").unwrap()["message"].as_str().unwrap().to_owned();
+        for word in words {
+            assert!(message.contains(word), "{word}: {message}");
+        }
+    };
+    told(project("orders"), "OrganizationRequired", &[ORGANIZATION, "second"]).await;
+    let of = |slug: &str| project("orders").with("organizationSlug", slug);
+    let slip = &ORGANIZATION[..ORGANIZATION.len() - 1];
+    let meant = format!("did you mean {ORGANIZATION}?");
+    told(of(slip), "OrganizationNotAllowed", &[&meant, "second"]).await;
+    let regions = ["did you mean eu-central-1?", "ap-south-1"];
+    told(of(ORGANIZATION).in_region("eu-centrl-1"), "InvalidSpec", &regions).await;
+    let sized = of(ORGANIZATION).with("compute/size", "mediun");
+    told(sized, "InvalidSpec", &["did you mean medium?", "24xlarge_high_memory"]).await;
+    let group = of(ORGANIZATION).without("region").with("regionGroup", "emae");
+    told(group, "InvalidSpec", &["did you mean emea?", "apac"]).await;
+    // All of it could be mended in place, and regions were asked for once.
+    stage.cluster.apply(of(ORGANIZATION)).await;
+    stage.cluster.wait_condition(PROJECT, "orders", "Ready", "True").await;
+    assert_eq!(stage.platform.calls_since(0)["GET /v1/projects/available-regions"], 1);
+    let connection = stage.cluster.get(CONNECTION, "acme").await.unwrap();
+    let list = connection["status"]["organizationList"].as_str().unwrap();
+    assert_eq!(list, format!("{ORGANIZATION}, second"));
+    stage.finish(vec![operator]).await;
 }
 
 #[tokio::test]
