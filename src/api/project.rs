@@ -110,8 +110,8 @@ pub struct SupabaseProjectSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9-]+$"))]
     pub region_group: Option<String>,
-    /// Compute of the project. It is used when the project is created; later changes have no effect yet and are
-    /// reported by the condition Synced.
+    /// Compute of the project. It is used when the project is created; later changes have no effect yet. That the project,
+    /// created or adopted, has another size is reported by the condition Synced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compute: Option<Compute>,
     /// Whether the project shall run or be paused. Absent: not managed, a project that was paused by the

@@ -87,11 +87,17 @@ impl InventoryState {
         blind: bool,
     ) -> Vec<ObjectRef> {
         let mut changed = Vec::new();
+        // Its own address does not show it.
+        let size = match self.presence(reference) {
+            Presence::Present(known) => known.size,
+            Presence::Unknown | Presence::Absent { .. } | Presence::NotVisible => None,
+        };
         let presence = match project {
             Some(project) => Some(Presence::Present(ListedState {
                 name: project.name.clone(),
                 region: project.region.clone(),
                 status: project.status.clone(),
+                size,
                 elsewhere: (project.organization != self.organization)
                     .then(|| project.organization.as_str().into()),
                 begun,
@@ -129,6 +135,7 @@ impl InventoryState {
             (Some(Presence::Present(before)), Presence::Present(now)) => {
                 before.status == now.status
                     && before.name == now.name
+                    && (before.size == now.size || before.size.is_none())
                     && before.elsewhere == now.elsewhere
             }
             (Some(before), now) => before == now,

@@ -25,6 +25,8 @@ pub struct ListedState {
     pub region: Option<String>,
     /// Its status.
     pub status: Status,
+    /// The size of the instance of its primary database, as far as a list has shown it.
+    pub size: Option<Box<str>>,
     /// The slug of its organization, where that is another one than it was looked for in.
     pub elsewhere: Option<Box<str>>,
     /// Uptime at which the look that saw it began.
@@ -43,6 +45,7 @@ impl ListedState {
             name: listed.name.clone(),
             region: listed.region.clone(),
             status: listed.status.clone(),
+            size: listed.size.as_deref().map(Box::from),
             elsewhere: None,
             begun,
         }

@@ -192,6 +192,7 @@ fn seen(name: &str, status: Status) -> Observed {
         name: name.into(),
         region: None,
         status,
+        size: None,
         elsewhere: None,
         begun: Duration::ZERO,
     };

@@ -435,6 +435,18 @@ async fn place_and_size_reach_the_platform() {
         assert_eq!(ready["status"]["region"], remote.region.as_str(), "{name}");
         seen.insert(name, (remote.region.clone(), remote.size.clone()));
     }
+    // What an adopted project has is compared as well.
+    let now = stage.platform.now();
+    let foreign = stage.platform.world().add_foreign_project(ORGANIZATION, "large", now);
+    let adopted = project("large").without("region");
+    let adopted = adopted.with("adoption", json!({"policy": "AdoptOnly", "ref": foreign}));
+    let adopted = adopted.with("outputs", json!([])).with("compute", json!({"size": "medium"}));
+    stage.cluster.apply(adopted).await;
+    let said = "False/OutOfSync";
+    let synced = stage.cluster.wait_condition(PROJECT, "large", "Synced", said).await;
+    let size = stage.platform.world().project(&foreign).unwrap().size.clone();
+    let text = crate::support::cluster::conditions_of(&synced);
+    assert!(text.contains(&format!("is medium, and the project's is {size}")), "{text}");
     assert!(seen["grouped"].0.starts_with("ap-"), "{seen:?}");
     assert_eq!(seen["sized"], ("us-west-1".to_owned(), "medium".to_owned()));
     assert_eq!(seen["plain"].0, "eu-west-2");

@@ -114,16 +114,23 @@ fn lost_password(case: &Case<'_>) -> Option<(Truth, Problem)> {
 }
 
 fn size(case: &Case<'_>) -> Option<(Truth, Problem)> {
-    let created = case.draft.status.creation.as_ref()?.attempts.last()?.size.as_deref();
     let declared = case.project.spec.compute.as_ref()?.size.as_deref()?;
-    if created == Some(declared) {
+    let seen = match &case.observed.presence {
+        Presence::Present(listed) => listed.size.as_deref(),
+        Presence::Unknown | Presence::Absent { .. } | Presence::NotVisible => None,
+    };
+    // Where no list has shown it, it is what the create call asked for.
+    let attempts = case.draft.status.creation.iter().flat_map(|creation| &creation.attempts);
+    let asked = || attempts.last().map(|attempt| attempt.size.as_deref().unwrap_or("the smallest"));
+    let actual = seen.or_else(asked)?;
+    if actual == declared {
         return None;
     }
-    Some(no(
-        Reason::OutOfSync,
-        "spec.compute.size differs from the size that the project was created with; change it in the dashboard, the \
-         operator does not resize yet",
-    ))
+    let message = format!(
+        "spec.compute.size is {declared}, and the project's is {actual}; change it in the dashboard, the operator does not \
+         resize yet"
+    );
+    Some((Truth::No, Problem::new(Reason::OutOfSync, message)))
 }
 
 /// What the plan says; where settings were not read in this reconcile, what was said of them before.
