@@ -9,6 +9,7 @@ pub mod queue;
 mod reconcile;
 mod report;
 mod requests;
+mod rival;
 mod settings;
 mod status;
 mod store;

@@ -5,10 +5,11 @@
 
 use std::time::Duration;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::{Api, Resource as _, ResourceExt as _};
 use tracing::{info, warn};
 
+use super::rival;
+use super::status::say_when;
 use super::unreadable::{self, Handled};
 use super::{
     Context, Decision, HasConditions, Note, ObjectStatus, Reconciler, Requeue, StepName as _,
@@ -16,7 +17,7 @@ use super::{
 use crate::api::{FINALIZER, Installation, ObjectKey};
 use crate::ending;
 use crate::kubernetes::{self, Bare, Lean as _, Read};
-use crate::rules::rival::{self, Claim, Mark};
+use crate::rules::conditions;
 use crate::slots;
 
 /// Between two tries to store what must not be lost: at first, and at most.
@@ -225,7 +226,7 @@ async fn run<K: Reconciler>(
             }
         }
     };
-    let Some(mark) = claim::<K>(context, key, &object).await else {
+    let Some(mark) = rival::claim::<K>(context, key, &object).await else {
         return Ok(Some((object.uid().unwrap_or_default(), Requeue::OnChange)));
     };
     let mut reconcile = Reconcile::new(api, object, mark);
@@ -263,38 +264,6 @@ async fn run<K: Reconciler>(
     Ok(Some((uid, requeue)))
 }
 
-/// The mark of this installation on an object; none where a living rival looks after it, which is told once.
-async fn claim<K: Reconciler>(
-    context: &Context,
-    key: &ObjectKey,
-    object: &K::Object,
-) -> Option<Installation> {
-    let found = object.status().and_then(ObjectStatus::installation);
-    let (ours, term) = &context.installation;
-    let now = context.clock.now();
-    let mark =
-        found.map(|found| Mark { name: &found.name, term: found.term.0, since: found.since.0 });
-    match rival::judge((ours, *term), mark, now, context.resync) {
-        Claim::Keep => found.cloned(),
-        Claim::Take => {
-            Some(Installation { name: ours.clone(), term: MicroTime(*term), since: MicroTime(now) })
-        }
-        Claim::Yield => {
-            let rival = found.map(|found| found.name.as_str()).unwrap_or_default();
-            if context.is_news(K::NAME, key, (object.uid(), "rival", rival)) {
-                warn!(object = %key, kind = K::NAME, rival, "another installation looks after an object; it is left alone");
-                let message = format!(
-                    "another installation of the operator, with the Lease {rival}, looks after this object and has done so \
-                     for longer: this one, with the Lease {ours}, leaves it alone; uninstall one of the two, or let them \
-                     serve different namespaces. Where the other one is gone, restart this one"
-                );
-                context.reporter.tell(object, &Note::warning("AnotherOperator", message)).await;
-            }
-            None
-        }
-    }
-}
-
 /// How the steps of a reconcile ended.
 struct Ended {
     requeue: Requeue,
@@ -322,13 +291,18 @@ async fn steps<K: Reconciler>(
             kind.decide(object, &observed, &inputs);
         notes.extend(said);
         let Some(step) = step else {
-            store(context, reconcile, &status, release).await?;
+            store(context, reconcile, status, requeue, release).await?;
             return Ok(Ended { requeue, release });
         };
         let name = step.name();
         let outcome = kind.perform(reconcile, step, observed, status).await;
         context.reporter.performed(K::NAME, name, outcome.worked);
-        info!(object = %key, step = name, worked = outcome.worked, "step performed");
+        let reason = news(&reconcile.stored(), &outcome.status);
+        if outcome.worked || reason.is_empty() {
+            info!(object = %key, step = name, worked = outcome.worked, "step performed");
+        } else {
+            warn!(object = %key, step = name, reason, "step failed");
+        }
         notes.extend(outcome.notes);
         let requeue = outcome.requeue.unwrap_or(requeue);
         let release = release && outcome.worked;
@@ -338,21 +312,37 @@ async fn steps<K: Reconciler>(
             reconcile.object.set_status(outcome.status);
             continue;
         }
-        store(context, reconcile, &outcome.status, release).await?;
+        store(context, reconcile, outcome.status, requeue, release).await?;
         if !goes_on {
             return Ok(Ended { requeue, release });
         }
     }
 }
 
+/// What a step that failed has made of the conditions, for its line in the log.
+fn news<S: ObjectStatus>(before: &S, after: &S) -> String {
+    let before = before.conditions();
+    let changed = after.conditions().iter().filter(|now| {
+        let was = conditions::find(before, &now.type_);
+        was.is_none_or(|was| (&was.reason, &was.message) != (&now.reason, &now.message))
+    });
+    let mut said: Vec<String> =
+        changed.map(|now| format!("{}: {}", now.reason, now.message)).collect();
+    said.sort();
+    said.dedup();
+    said.join("; ")
+}
+
 /// Stores the status of a reconcile. An object that is about to go has nothing more to say.
 async fn store<O: HasConditions>(
     context: &Context,
     reconcile: &mut Reconcile<O>,
-    status: &O::Status,
+    mut status: O::Status,
+    requeue: Requeue,
     release: bool,
 ) -> Result<(), Failure> {
-    match reconcile.write(status).await {
+    say_when(&mut status, requeue);
+    match reconcile.write(&status).await {
         Ok(()) => Ok(()),
         Err(kubernetes::Error::TooLarge) if release => Ok(()),
         Err(kubernetes::Error::NotFound) => Err(Failure::Gone),

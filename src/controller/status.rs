@@ -2,14 +2,17 @@
 //! stays as it was. Only decisions use it.
 
 use std::fmt::Debug;
+use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 
-use super::HasConditions;
+use super::{HasConditions, Requeue};
 use crate::api::{ConditionType, Installation, Reason};
 use crate::rules::conditions::{self, Truth};
+
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// The status of a kind.
 pub trait ObjectStatus: Clone + Debug + Default + PartialEq + Serialize + Send + Sync {
@@ -38,6 +41,36 @@ impl Problem {
     /// A problem.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
         Self { reason, message: message.into() }
+    }
+}
+
+/// What a message says where it says itself when something is done about it.
+const SAYS_WHEN: [&str; 3] = ["tried again", "looked at again", "seen here by itself"];
+
+/// Whoever reads of trouble is told how long it takes until it is looked at again: said here for every kind, in words that
+/// stay the same while it is.
+pub fn say_when<S: ObjectStatus>(status: &mut S, requeue: Requeue) {
+    let when = match requeue {
+        Requeue::Now => return,
+        Requeue::After(wait) if wait <= MINUTE => "it is looked at again within a minute",
+        Requeue::After(_) => "it is looked at again within ten minutes",
+        Requeue::Backoff => "it is tried again, within fifteen minutes at the longest",
+        Requeue::OnChange => {
+            "it is looked at again when something changes, and now and then besides"
+        }
+    };
+    let conditions = status.conditions_mut();
+    let is = |kind: ConditionType| {
+        let there = conditions::find(conditions, kind.as_str());
+        there.filter(|one| one.status == Truth::Yes.as_str()).map(|one| one.message.clone())
+    };
+    let waits = is(ConditionType::Reconciling).filter(|_| requeue == Requeue::Backoff);
+    let Some(trouble) = is(ConditionType::Stalled).or(waits) else { return };
+    if trouble.is_empty() || SAYS_WHEN.iter().any(|words| trouble.contains(words)) {
+        return;
+    }
+    for one in conditions.iter_mut().filter(|one| one.message == trouble) {
+        one.message = format!("{trouble}; {when}");
     }
 }
 
@@ -125,5 +158,66 @@ impl<S: ObjectStatus> StatusBuilder<S> {
             self.status.set_observed_generation(self.generation);
         }
         self.status
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{ProjectStatus, SupabaseProject};
+
+    fn builder() -> StatusBuilder<ProjectStatus> {
+        let object = SupabaseProject::new(
+            "orders",
+            serde_json::from_str(r#"{"connectionRef":{"name":"acme"}}"#).unwrap(),
+        );
+        StatusBuilder::of(&object, "2026-01-01T00:00:00Z".parse().unwrap())
+    }
+
+    fn told(mut status: ProjectStatus, requeue: Requeue) -> Vec<String> {
+        say_when(&mut status, requeue);
+        let once = status.clone();
+        say_when(&mut status, requeue);
+        assert_eq!(status, once, "said once");
+        status.conditions.into_iter().map(|one| one.message).collect()
+    }
+
+    #[test]
+    fn trouble_of_every_kind_says_when_it_is_looked_at_again() {
+        let stalled = |message: &str| {
+            let mut builder = builder();
+            builder.set(ConditionType::Synced, Truth::No, Reason::OutOfSync, "another");
+            builder.stalled(&Problem::new(Reason::InvalidSpec, message));
+            builder.status
+        };
+        for (requeue, when) in [
+            (Requeue::After(Duration::from_secs(30)), "looked at again within a minute"),
+            (Requeue::After(Duration::from_secs(600)), "looked at again within ten minutes"),
+            (Requeue::Backoff, "tried again, within fifteen minutes"),
+            (Requeue::OnChange, "looked at again when something changes"),
+        ] {
+            let told = told(stalled("authorize again"), requeue);
+            let say = told.iter().filter(|message| message.contains(when)).count();
+            assert_eq!(say, 2, "Ready and Stalled, not Synced: {told:?}");
+        }
+        for requeue in [Requeue::Now, Requeue::OnChange] {
+            let before = stalled("it is tried again when the spec changes");
+            let messages =
+                before.conditions.iter().map(|one| one.message.clone()).collect::<Vec<_>>();
+            assert_eq!(told(before, requeue), messages);
+        }
+    }
+
+    #[test]
+    fn what_goes_on_says_nothing_of_it_and_what_fails_does() {
+        let going = || {
+            let mut builder = builder();
+            builder.progressing(Reason::Provisioning, "waiting for the platform");
+            builder.status
+        };
+        let quiet = told(going(), Requeue::After(Duration::from_secs(2)));
+        assert!(quiet.iter().all(|message| message == "waiting for the platform"), "{quiet:?}");
+        let failing = told(going(), Requeue::Backoff);
+        assert!(failing.iter().all(|message| message.contains("fifteen minutes")), "{failing:?}");
     }
 }

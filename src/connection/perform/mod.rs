@@ -95,6 +95,10 @@ impl<C: Connection> Executor<'_, C> {
     fn note(&self, done: Done, step: &'static str, token: String) {
         let now = self.room.clock.uptime();
         let uid = self.object.uid().unwrap_or_default();
+        if let Done::Failed(problem, _) = &done {
+            let reason = format!("{}: {}", problem.reason.as_str(), problem.message);
+            warn!(object = %self.id, step, reason, "step failed");
+        }
         self.session.remember(|memory| {
             let Done::Failed(problem, pause) = done else {
                 memory.succeed(step, &token);

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use simulated_platform::{Fault, FaultKind, Plan};
 
 use super::{connected, connected_with_token, goes, ready_project, told_calmly};
@@ -78,6 +78,18 @@ async fn what_can_be_chosen_is_told_with_a_refusal() {
     let connection = stage.cluster.get(CONNECTION, "acme").await.unwrap();
     let list = connection["status"]["organizationList"].as_str().unwrap();
     assert_eq!(list, format!("{ORGANIZATION}, second"));
+    // Whoever reads the log alone finds the reason too, on the step's own line.
+    let log = operator.printed().text();
+    let failed = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let mut failed = failed.filter(|line| line["message"] == "step failed");
+    let region = failed.find(|line| line["reason"].to_string().contains("eu-central-1"));
+    let region = region.expect("a line about the region");
+    assert_eq!((&region["level"], &region["step"]), (&json!("WARN"), &json!("create")));
+    // One transition is one event.
+    let events = stage.cluster.event_reasons("orders").await;
+    let invalid = events.iter().filter(|reason| *reason == "InvalidSpec").count();
+    assert_eq!(invalid, 1, "{events:?}");
+    assert_eq!(events.iter().filter(|reason| *reason == "Available").count(), 1, "{events:?}");
     stage.finish(vec![operator]).await;
 }
 
