@@ -6,7 +6,7 @@
 #   make bench               what it costs, beside a peer written in Go; half an hour, on a quiet machine
 #   make mutations           breaks one rule of the protocols at a time: do the tests notice? An hour
 #   make image               the image, without Docker: target/image/; with PUSH=REGISTRY/NAME:TAG pushes it too
-#   make image-check         builds the image twice: the same digest? Runs it, pushes it to loopback; a quarter of an hour
+#   make image-check         builds the image twice: the same digest? Runs it, pushes it to loopback; 20 minutes
 #   make advisories          known vulnerabilities; needs the network or ADVISORY_DB
 .DEFAULT_GOAL := help
 .PHONY: help quickstart test check bench mutations image image-check lint unit deny advisories crds chart shell dockerfile size
