@@ -5,9 +5,11 @@
 #   make check               what a change is likely to break, within two minutes once everything is built
 #   make bench               what it costs, beside a peer written in Go; half an hour, on a quiet machine
 #   make mutations           breaks one rule of the protocols at a time: do the tests notice? An hour
+#   make image               the image, without Docker: target/image/; with PUSH=REGISTRY/NAME:TAG pushes it too
+#   make image-check         builds the image twice: the same digest? Runs it, pushes it to loopback; 20 minutes
 #   make advisories          known vulnerabilities; needs the network or ADVISORY_DB
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test check bench mutations lint unit deny advisories crds chart shell dockerfile size
+.PHONY: help quickstart test check bench mutations image image-check lint unit deny advisories crds chart shell dockerfile size
 
 CARGO ?= cargo
 TOOLS := tests/tools
@@ -19,6 +21,8 @@ ONCE ?=
 BUILD ?= --bins
 # The stories mostly wait for servers: more of them than cores run at once.
 export RUST_TEST_THREADS ?= 6
+# Where make image pushes to: REGISTRY/NAME:TAG. Empty: nowhere.
+PUSH ?=
 # A local copy of the advisory database, as Git checkout.
 ADVISORY_DB ?=
 
@@ -52,6 +56,14 @@ bench:
 
 mutations:
 	@$(STEP) "mutations" $(TOOLS)/mutations
+
+image:
+	@PUSH='$(PUSH)' $(TOOLS)/preflight image
+	@$(STEP) "image" env PUSH='$(PUSH)' CARGO_TARGET_DIR='$(TARGET)' $(TOOLS)/image
+
+image-check:
+	@$(TOOLS)/preflight image-check
+	@$(STEP) "image" env PUSH= CARGO_TARGET_DIR='$(TARGET)' $(TOOLS)/image-check
 
 lint:
 	@$(STEP) "format" $(CARGO) fmt --all --check

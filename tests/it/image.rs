@@ -4,15 +4,17 @@
 //! Besides these files the build needs: `BuildKit` (the cache mounts), crates.io or a mirror of it, the two images that
 //! the Dockerfile names, and of the first one bash, a C compiler for `ring`, and readelf, all of which
 //! `rust:…-slim-bookworm` has.
+//!
+//! `make image` needs none of that and reads the last stage of the Dockerfile: that it reads all of it is held here too.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::support::programs::{repository, succeed};
+use crate::support::programs::{repository, run, succeed};
 
 /// Folders that no checkout has.
 const NOT_CHECKED_OUT: [&str; 3] = [".git", "target", ".cache"];
@@ -186,4 +188,93 @@ fn nothing_but_sources_and_manifests_is_given_away() {
         let is_golden = file.file_name().is_some_and(|name| name == "golden.txt");
         assert!(is_source || is_manifest || is_golden, "{} is let through", file.display());
     }
+}
+
+/// The instructions of the Dockerfile's last stage: name and arguments, with the values given to ARG put in.
+fn last_stage(given: &[(&str, &str)]) -> Vec<(String, String)> {
+    let dockerfile = text("Dockerfile");
+    let (_, stage) = dockerfile.rsplit_once("\nFROM ").unwrap();
+    let lines = stage.lines().skip(1).filter(|line| !line.starts_with('#'));
+    let stage = lines.collect::<Vec<_>>().join("\n").replace("\\\n", " ");
+    let instructions = stage.lines().filter_map(|line| line.split_once(' '));
+    let put_in = instructions.map(|(name, arguments)| {
+        let put_in = given.iter().fold(arguments.to_owned(), |arguments, (name, value)| {
+            arguments.replace(&format!("${{{name}}}"), value)
+        });
+        (name.to_owned(), put_in)
+    });
+    put_in.collect()
+}
+
+async fn image_config(dockerfile: &Path) -> (bool, String) {
+    let mut command = Command::new(repository().join("tests/tools/oci-image"));
+    command.args(["config", "--dockerfile"]).arg(dockerfile).args([
+        "--version=1.2.3",
+        "--revision=cafe",
+        "--epoch=86400",
+        "--architecture=amd64",
+    ]);
+    run(command).await
+}
+
+/// `make image` and `docker build .` make images that say the same of themselves.
+#[tokio::test]
+async fn both_ways_to_an_image_say_the_same_of_it() {
+    let (good, printed) = image_config(&repository().join("Dockerfile")).await;
+    assert!(good, "{printed}");
+    let image: Value = serde_json::from_str(&printed).unwrap();
+    let made = &image["config"];
+    let created = "1970-01-02T00:00:00Z";
+    assert_eq!(image["created"], created);
+    let stage = last_stage(&[("VERSION", "1.2.3"), ("REVISION", "cafe"), ("CREATED", created)]);
+    let all = |name: &str| -> Vec<&str> {
+        let those = stage.iter().filter(|(own, _)| own == name);
+        those.map(|(_, arguments)| arguments.trim()).collect()
+    };
+    assert_eq!(all("USER"), [made["User"].as_str().unwrap()]);
+    assert_eq!(all("WORKDIR"), [made["WorkingDir"].as_str().unwrap()]);
+    let ports: serde_json::Map<_, _> =
+        all("EXPOSE").iter().map(|port| (format!("{port}/tcp"), json!({}))).collect();
+    assert_eq!(made["ExposedPorts"], Value::Object(ports));
+    let [entrypoint] = all("ENTRYPOINT")[..] else { panic!("{stage:?}") };
+    assert_eq!(made["Entrypoint"], serde_json::from_str::<Value>(entrypoint).unwrap());
+    let [copied] = all("COPY")[..] else { panic!("{stage:?}") };
+    assert_eq!(made["Entrypoint"][0], copied.rsplit_once(' ').unwrap().1);
+    // The first is what the base image has.
+    let environment = &made["Env"].as_array().unwrap()[1..];
+    assert_eq!(environment, all("ENV"));
+    let labels = all("LABEL").join(" ").replace('"', "");
+    let mut labels: Vec<_> = labels.split("org.").map(str::trim).skip(1).collect();
+    labels.sort_unstable();
+    let made = made["Labels"].as_object().unwrap().iter();
+    let mut made: Vec<_> =
+        made.map(|(name, value)| format!("{name}={}", value.as_str().unwrap())).collect();
+    made.sort_unstable();
+    assert_eq!(made, labels.iter().map(|label| format!("org.{label}")).collect::<Vec<_>>());
+    for name in ["title", "description", "licenses", "url", "version", "revision", "created"] {
+        let label = format!("org.opencontainers.image.{name}=");
+        assert!(made.iter().any(|one| one.starts_with(&label)), "no {label}: {made:?}");
+    }
+}
+
+/// Nothing in the Dockerfile is passed over by `make image`.
+#[tokio::test]
+async fn what_is_not_understood_of_the_dockerfile_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let dockerfile = folder.path().join("Dockerfile");
+    std::fs::write(&dockerfile, text("Dockerfile") + "VOLUME /state\n").unwrap();
+    let (good, said) = image_config(&dockerfile).await;
+    assert!(!good && said.contains("VOLUME /state"), "{said}");
+}
+
+/// The workspace's version is the image's, whichever way it is built, and the chart's.
+#[test]
+fn the_version_is_the_same_everywhere() {
+    let version = env!("CARGO_PKG_VERSION");
+    let dockerfile = text("Dockerfile");
+    assert!(dockerfile.contains(&format!("\nARG VERSION={version}\n")), "not {version}");
+    assert!(dockerfile.contains(&format!("--tag supabase-operator:{version} ")), "not {version}");
+    let chart = text("charts/supabase-operator/Chart.yaml");
+    let application = chart.lines().find_map(|line| line.strip_prefix("appVersion:")).unwrap();
+    assert_eq!(application.trim().trim_matches('"'), version);
 }
