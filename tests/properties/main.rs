@@ -12,6 +12,7 @@
 mod auth;
 mod crashes;
 mod digests;
+mod fields;
 mod hostile;
 mod keys;
 mod life;
@@ -22,3 +23,4 @@ mod settings;
 mod sim;
 mod tenancy;
 mod traces;
+mod transitions;
