@@ -14,6 +14,8 @@ use crate::rules::conditions::Truth;
 
 /// Paths that a message names.
 const NAMED: usize = 3;
+/// Settings that cannot be sent, in a message.
+const UNUSABLE: usize = 16;
 
 /// What the condition `Synced` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,9 +94,11 @@ pub(super) fn aggregate(
     refusals: &[(String, String)],
 ) -> Synced {
     if let Some(worst) = unusable.first() {
-        let mut message = format!("{}: {}", worst.path, worst.words);
-        if unusable.len() > 1 {
-            message = format!("{message} ({} settings cannot be sent)", unusable.len());
+        // Each by its name: none of them may be looked for in vain.
+        let told = unusable.iter().take(UNUSABLE).map(|one| format!("{}: {}", one.path, one.words));
+        let mut message = told.collect::<Vec<_>>().join("; ");
+        if let Some(more) = unusable.len().checked_sub(UNUSABLE).filter(|more| *more > 0) {
+            message = format!("{message}; and {more} more that cannot be sent");
         }
         return Synced { truth: Truth::No, reason: worst.reason, message };
     }

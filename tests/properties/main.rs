@@ -24,3 +24,4 @@ mod sim;
 mod tenancy;
 mod traces;
 mod transitions;
+mod walks;
