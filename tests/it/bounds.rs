@@ -209,6 +209,7 @@ async fn the_largest_status_that_is_written_is_accepted() {
         LONGEST_NAME, LONGEST_REQUEST, LONGEST_URL, MOST_ORGANIZATIONS,
     };
     use supabase_operator::api::project::Creation;
+    use supabase_operator::api::settings::{LONGEST_PATH, LONGEST_SHOWN, MOST_APPLIED, MOST_DRIFT};
 
     let (_plane, cluster) = with_kinds().await;
     cluster.apply(project("orders")).await;
@@ -237,6 +238,11 @@ async fn the_largest_status_that_is_written_is_accepted() {
             "transactionPooler": database, "direct": database},
         "services": services, "binding": {"name": "b".repeat(253)}, "outputs": outputs,
         "credentials": {"password": "Generated", "passwordDigest": digest},
+        "installation": {"name": "i".repeat(253 + 1 + 253), "term": time, "since": time}, "driftCount": i64::MAX,
+        "applied": (0..MOST_APPLIED).map(|number| json!({"path": format!("{number:a>LONGEST_PATH$}"), "digest": digest}))
+            .collect::<Vec<_>>(),
+        "drift": (0..MOST_DRIFT).map(|number| json!({"path": format!("{number:a>LONGEST_PATH$}"), "desired": "d".repeat(LONGEST_SHOWN),
+            "observed": "o".repeat(LONGEST_SHOWN), "reason": "CapabilityUnavailable", "since": time})).collect::<Vec<_>>(),
         "creation": {"name": wide(200 + 11), "attempts": vec![attempt; 16],
             "room": ".".repeat(Creation::ROOM)}, "conditions": conditions()});
     write_status(&cluster, PROJECT, "orders", &status).await.unwrap();
@@ -247,6 +253,8 @@ async fn the_largest_status_that_is_written_is_accepted() {
         .map(|number| json!({"name": format!("Capability{number}"), "status": "Unknown"}))
         .collect();
     let status = json!({"observedGeneration": i64::MAX, "lastHandledReconcileAt": wide(LONGEST_REQUEST),
+        "installation": {"name": "i".repeat(253 + 1 + 253), "term": time, "since": time},
+        "organizationList": wide(LONGEST_NAME),
         "authMode": "PersonalAccessToken", "organizations": organizations, "capabilities": capabilities,
         "tokenExpiresAt": time, "consentURL": "u".repeat(LONGEST_URL), "conditions": conditions()});
     write_status(&cluster, CONNECTION, "acme", &status).await.unwrap();

@@ -84,6 +84,26 @@ fn failing(scene: &Scene, kind: FaultKind) {
     scene.project("orders", json!({}));
 }
 
+fn declared() -> serde_json::Value {
+    json!({"spec": {
+        "database": {
+            "sslEnforcement": true, "networkRestrictions": {"allowedCIDRs": ["203.0.113.0/24"]},
+            "parameters": {"statement_timeout": "8s"},
+        },
+        "dataAPI": {"maxRows": 500},
+    }})
+}
+
+fn reference(scene: &Scene) -> String {
+    scene.stored("orders").unwrap()["status"]["ref"].as_str().unwrap().to_owned()
+}
+
+fn max_rows(scene: &Scene) -> i64 {
+    let (reference, now) = (reference(scene), scene.clock.now());
+    let api = scene.world().setting(&reference, "postgrest", now).unwrap();
+    api["max_rows"].as_i64().unwrap()
+}
+
 fn refusal(status: u16) -> FaultKind {
     FaultKind::Status(status, r#"{"message": "no"}"#.to_owned())
 }
@@ -198,6 +218,43 @@ fn runs() -> Vec<Run> {
             "suspend",
             |scene| change(scene, &json!({"spec": {"suspend": true}})),
             |scene| reason(scene, "Ready") == "Suspended",
+        ),
+        Run::living(
+            "settings-set",
+            |scene| change(scene, &declared()),
+            |scene| reason(scene, "Synced") == "InSync" && max_rows(scene) == 500,
+        ),
+        Run::living(
+            "settings-refused",
+            |scene| {
+                scene.world().script(Fault::on("PATCH", "/v1/projects/*/postgrest", refusal(400)));
+                change(scene, &declared());
+            },
+            |scene| reason(scene, "Synced") == "Refused",
+        ),
+        Run::living(
+            "settings-drifted",
+            |scene| {
+                let (reference, now) = (reference(scene), scene.clock.now());
+                let foreign = json!({"max_rows": 7});
+                scene.world().set_by_hand(&reference, "postgrest", &foreign, now).unwrap();
+                scene.request("orders", "now");
+            },
+            |scene| max_rows(scene) == 500 && reason(scene, "Synced") == "InSync",
+        )
+        .with(|scene| scene.project("orders", declared()["spec"].clone())),
+        Run::living(
+            "auth-set",
+            |scene| {
+                let spec =
+                    json!({"projectRef": {"name": "orders"}, "siteURL": "https://shop.example"});
+                scene.make(crate::sim::AUTH_CONFIGS, "SupabaseAuthConfig", "auth", spec);
+            },
+            |scene| {
+                let stored = scene.get(&format!("{}/auth", crate::sim::AUTH_CONFIGS));
+                Scene::condition(&stored.unwrap_or_default(), "Ready")
+                    .is_some_and(|(is, _)| is == "True")
+            },
         ),
         Run::living(
             "look-on-request",
