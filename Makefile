@@ -17,6 +17,8 @@ STEP := $(TOOLS)/step
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 # Anything but empty: make quickstart exits instead of staying up.
 ONCE ?=
+# Anything but empty: make quickstart shows custom SMTP too.
+MAIL ?=
 # What make quickstart builds. After the tests everything is there already, built with them.
 BUILD ?= --bins
 # The stories mostly wait for servers: more of them than cores run at once.
@@ -30,14 +32,14 @@ help:
 	@sed -n '2,/^\.DEFAULT/{/^#/s/^#//p;}' Makefile
 
 quickstart:
-	@$(TOOLS)/preflight quickstart
+	@MAIL='$(MAIL)' $(TOOLS)/preflight quickstart
 	@$(STEP) "build" $(CARGO) build --locked --workspace $(BUILD)
-	@ONCE='$(ONCE)' CARGO_TARGET_DIR='$(TARGET)' $(TOOLS)/quickstart
+	@ONCE='$(ONCE)' MAIL='$(MAIL)' CARGO_TARGET_DIR='$(TARGET)' $(TOOLS)/quickstart
 
 test:
 	@$(TOOLS)/preflight test
 	@$(MAKE) --no-print-directory lint unit deny chart shell dockerfile
-	@$(STEP) "quickstart" $(MAKE) --no-print-directory quickstart ONCE=1 BUILD=--all-targets
+	@$(STEP) "quickstart" $(MAKE) --no-print-directory quickstart ONCE=1 MAIL=1 BUILD=--all-targets
 	@$(MAKE) --no-print-directory size
 	@printf '\nmake test: everything passed\n'
 
