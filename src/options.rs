@@ -63,6 +63,10 @@ pub struct Options {
     #[arg(long, env = "SUPABASE_OPERATOR_DATABASE_CA_FILE", value_parser = authorities)]
     pub database_ca_file: Option<Authorities>,
 
+    /// Whether workloads are restarted when an output that names them changes; needs the right to patch them
+    #[arg(long, env = "SUPABASE_OPERATOR_ROLLOUT_RESTART", default_value_t = false, action = clap::ArgAction::Set)]
+    pub rollout_restart: bool,
+
     /// Name of a Secret in the operator's own namespace with the keys `client_id` and `client_secret` of the
     /// operator's own OAuth app, for connections that name none
     #[arg(long, env = "SUPABASE_OPERATOR_OAUTH_APP_SECRET")]

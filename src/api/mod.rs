@@ -31,7 +31,8 @@ pub use connection::{
 pub use installation::Installation;
 pub use kinds::{Kind, ObjectRef};
 pub use output::{
-    Endpoint, Output, OutputKey, OutputKind, OutputTls, OutputValue, Preset, TlsMode,
+    Endpoint, Output, OutputKey, OutputKind, OutputTls, OutputValue, Preset, TlsMode, Workload,
+    WorkloadKind,
 };
 pub use project::{DeletionPolicy, ProjectStatus, SupabaseProject, SupabaseProjectSpec};
 pub use reference::ObjectKey;

@@ -6,7 +6,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::output::{Output, OutputKind};
+use super::output::Output;
 use super::reference::SecretKeyRef;
 use super::settings::{
     DataApi, DriftPolicy, ManagementPolicy, NetworkRestrictions, Parameters, ParametersRestart,
@@ -152,6 +152,7 @@ pub struct SupabaseProjectSpec {
     #[x_kube(validation = Rule::new("self.map(output, (has(output.labels) ? output.labels.map(key, key.size() + output.labels[key].size()).sum() : 0) + (has(output.annotations) ? output.annotations.map(key, key.size() + output.annotations[key].size()).sum() : 0)).sum() <= 65536").message("labels and annotations of all outputs together have at most 65536 characters"))]
     #[x_kube(validation = Rule::new("self.map(output, has(output.keys) ? output.keys.size() : 0).sum() <= 256").message("all outputs together have at most 256 keys"))]
     #[x_kube(validation = Rule::new("self.map(output, has(output.keys) ? output.keys.map(key, key.name.size() + (has(key.scheme) ? key.scheme.size() : 0) + (has(key.tls) && has(key.tls.caFile) ? key.tls.caFile.size() : 0) + (has(key.parameters) ? key.parameters.map(name, name.size() + key.parameters[name].size()).sum() : 0)).sum() : 0).sum() <= 16384").message("names, schemes, CA files and parameters of the keys of all outputs together have at most 16384 characters"))]
+    #[x_kube(validation = Rule::new("self.map(output, has(output.rolloutRestart) ? output.rolloutRestart.map(workload, 64 + workload.name.size()).sum() : 0).sum() <= 8192").message("the outputs name too many workloads: 8192 characters at most, where each takes 64 and its name"))]
     pub outputs: Option<Vec<Output>>,
 }
 
@@ -368,17 +369,9 @@ impl SupabaseProject {
             let name = self.metadata.name.as_deref().unwrap_or_default();
             vec![Output::named(&Self::default_output_of(name))]
         });
-        let Some(template) = &self.spec.secret_template else {
-            return outputs;
-        };
-        for output in outputs.iter_mut().filter(|output| output.kind == OutputKind::Secret) {
-            for (marks, declared) in [
-                (&mut output.labels, &template.labels),
-                (&mut output.annotations, &template.annotations),
-            ] {
-                let own = marks.take().unwrap_or_default();
-                let both = declared.clone().into_iter().chain(own).collect::<BTreeMap<_, _>>();
-                *marks = Some(both).filter(|both| !both.is_empty());
+        if let Some(template) = &self.spec.secret_template {
+            for output in &mut outputs {
+                template.add_to(output);
             }
         }
         outputs

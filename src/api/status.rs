@@ -158,6 +158,10 @@ pub struct OutputStatus {
     /// it tells only whether two contents of this output are equal.
     #[schemars(length(max = 512))]
     pub digest: String,
+    /// Keyed digest of the content that the workloads of rolloutRestart were given last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub rolled_out: Option<String>,
 }
 
 /// What is known of the database password.

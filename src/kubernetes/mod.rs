@@ -19,6 +19,7 @@ pub mod lean;
 mod listing;
 pub mod proxy;
 mod reading;
+mod rollout;
 mod transport;
 mod watching;
 mod words;
@@ -38,6 +39,7 @@ pub use lean::{Bare, Lean, Many, Maybe, Meta, Number, Text, mark};
 pub use listing::{Shape, current_version, list};
 pub use proxy::Proxy;
 pub use reading::{get, get_managed, read, see, version};
+pub use rollout::annotate_template;
 pub use watching::{Event, Watch};
 pub use writing::{
     Written, answered, create, delete, release, replace, request_reconcile, set_finalizers,

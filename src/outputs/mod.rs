@@ -15,7 +15,7 @@ mod tests;
 pub use authorities::{Authorities, LARGEST_AUTHORITIES, Unusable};
 pub use facts::{Database, Facts, Keys};
 pub use object::{
-    Belonging, Found, belonging, digest, labelled, marked, meta_is_current, to_config_map,
-    to_secret, unbound_digest,
+    Belonging, Found, belonging, content_digest, digest, labelled, marked, meta_is_current,
+    to_config_map, to_secret, unbound_digest,
 };
 pub use render::{Data, Missing, Rendered, authorities_are_current, password_in, render};

@@ -230,6 +230,16 @@ pub fn digest<'a>(
     })
 }
 
+/// Keyed digest of what an output holds, bound to its object, whatever it was declared as.
+pub fn content_digest<'a>(
+    key: &DigestKey,
+    object: &str,
+    entries: impl Iterator<Item = (&'a str, &'a [u8])>,
+) -> String {
+    let parts: Vec<&[u8]> = entries.flat_map(|(name, value)| [name.as_bytes(), value]).collect();
+    key.bound("content", object, parts)
+}
+
 /// The digest as earlier releases made it.
 pub fn unbound_digest<'a>(
     key: &DigestKey,

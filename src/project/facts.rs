@@ -91,6 +91,8 @@ pub struct Wanted {
     pub writable: bool,
     /// Whether it is exactly what was written last, under the same declaration.
     pub current: bool,
+    /// Whether workloads are to be restarted for what it holds, or to be noted as having it.
+    pub rolls: bool,
     /// Its digest, where what is recorded is one from before digests were bound to their object.
     pub renewed: Option<String>,
 }

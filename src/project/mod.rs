@@ -9,6 +9,7 @@ mod password;
 mod perform;
 mod places;
 pub mod refs;
+mod rollout;
 pub mod settings;
 #[cfg(test)]
 mod tests;
@@ -62,6 +63,8 @@ pub struct ProjectParts {
     pub drift_interval: Duration,
     /// The authorities of the databases, for outputs.
     pub authorities: Option<Authorities>,
+    /// Whether workloads may be restarted.
+    pub rollout_restart: bool,
 }
 
 /// All projects. Cheap to clone.

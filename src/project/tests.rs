@@ -725,6 +725,7 @@ mod follow {
                 name: "o".into(),
                 kind: crate::api::OutputKind::Secret,
                 digest: "x".into(),
+                rolled_out: None,
             }];
             let mut draft =
                 Draft::of(&with(plain(), ProjectStatus { outputs, ..created() }), now());

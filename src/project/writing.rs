@@ -9,6 +9,7 @@ use super::decide::{Draft, Written, conflict, is_waited_for, settle};
 use super::facts::{FoundPassword, Observed, Problem, Reading, Source, Wanted};
 use super::password::object;
 use super::reference_to;
+use super::rollout::{self, Rolled};
 use crate::api::project::Endpoints;
 use crate::api::{Endpoint, ObjectKey, Output, OutputKind, ProjectStatus, Reason, SupabaseProject};
 use crate::controller::{Outcome, Requeue};
@@ -34,15 +35,23 @@ pub(super) async fn write(
     let mut written = Vec::new();
     let mut retry = false;
     let mut left = Vec::new();
+    let mut news = Vec::new();
     match &observed.reading {
         Some(Ok(reading)) => {
             let facts = Facts { password: password(observed, draft), ..reading.facts.clone() };
             let before = draft.status.endpoints.take();
             draft.status.endpoints = Some(endpoints(&facts, before));
             for wanted in &observed.wanted {
-                let (one, failed) = writer.output(wanted, &facts, reading).await;
-                written.push(one);
+                let (mut one, failed) = writer.output(wanted, &facts, reading).await;
                 retry |= failed;
+                if let Some(content) = one.content.take() {
+                    let rolled = writer.roll(&wanted.output, &content).await;
+                    retry |=
+                        rolled.problem.as_ref().is_some_and(|it| it.reason == Reason::Retrying);
+                    news.extend(rolled.notes);
+                    one.rolled = Some((rolled.content, rolled.problem));
+                }
+                written.push(one);
             }
             let now = projects.context.clock.uptime();
             let uid = project.uid().unwrap_or_default();
@@ -64,7 +73,8 @@ pub(super) async fn write(
     }
     let kept: Vec<_> =
         draft.status.outputs.iter().filter(|one| left.contains(&one.name)).cloned().collect();
-    let notes = settle(project, observed, draft, &written);
+    let mut notes = settle(project, observed, draft, &written);
+    notes.extend(news);
     // What could not be removed is not forgotten.
     let wanted = |name: &String| written.iter().any(|one| one.name == *name);
     draft.status.outputs.extend(kept.into_iter().filter(|one| !wanted(&one.name)));
@@ -126,6 +136,8 @@ impl Writer<'_> {
             kind: output.kind,
             result,
             partial,
+            rolled: None,
+            content: None,
         };
         if !wanted.writable {
             return (outcome(Err(conflict(&output.name)), None), false);
@@ -165,9 +177,23 @@ impl Writer<'_> {
             return (outcome(Err(problem), None), retry);
         }
         match missing(output, &rendered.missing, reading) {
-            None => (outcome(Ok(Some(digest)), None), false),
+            None => {
+                let entries = rendered.data.entries().iter();
+                let entries = entries.map(|(key, value)| (key.as_str(), value.as_bytes()));
+                let content = Some(outputs::content_digest(key, &object, entries));
+                (Written { content, ..outcome(Ok(Some(digest)), None) }, false)
+            }
             Some(problem) => (outcome(Err(problem), Some(partial)), false),
         }
+    }
+
+    /// Restarts the workloads that an output names, if it holds something else than they were given.
+    async fn roll(&self, output: &Output, content: &str) -> Rolled {
+        let status = self.project.status.as_ref();
+        let mut recorded = status.iter().flat_map(|status| &status.outputs);
+        let recorded = recorded.find(|one| one.name == output.name);
+        let before = recorded.and_then(|one| one.rolled_out.as_deref());
+        rollout::roll(self.projects, self.project, output, (before, content)).await
     }
 
     async fn store(&self, wanted: &Wanted, rendered: &Rendered) -> Result<(), Error> {

@@ -135,6 +135,7 @@ impl Term {
                 rest_interval: options.rest_interval,
                 drift_interval: options.drift_interval,
                 authorities: options.database_ca_file.clone(),
+                rollout_restart: options.rollout_restart,
             },
             refs,
         );

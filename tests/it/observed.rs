@@ -19,7 +19,7 @@ use crate::support::stage::{Reach, Stage};
 
 /// A place of a spec, or a word of a place, and the test that sees its effect: the test's text names what is after the last dot
 /// or sign, unless a third column says what it names instead.
-const PROJECT_FIELDS: [(&str, &str, &str); 98] = [
+const PROJECT_FIELDS: [(&str, &str, &str); 102] = [
     (
         "adoption.policy=AdoptOnly",
         "an_object_that_is_applied_anew_is_told_which_project_is_its_own",
@@ -211,6 +211,26 @@ const PROJECT_FIELDS: [(&str, &str, &str); 98] = [
     ("projectName", "a_new_name_renames_the_project", "called"),
     ("region", "place_and_size_reach_the_platform", "in_region"),
     ("regionGroup", "place_and_size_reach_the_platform", ""),
+    (
+        "outputs[].rolloutRestart[].kind=DaemonSet",
+        "workloads_are_restarted_once_a_change_and_only_where_that_is_allowed",
+        "DaemonSet",
+    ),
+    (
+        "outputs[].rolloutRestart[].kind=Deployment",
+        "workloads_are_restarted_once_a_change_and_only_where_that_is_allowed",
+        "Deployment",
+    ),
+    (
+        "outputs[].rolloutRestart[].kind=StatefulSet",
+        "workloads_are_restarted_once_a_change_and_only_where_that_is_allowed",
+        "StatefulSet",
+    ),
+    (
+        "outputs[].rolloutRestart[].name",
+        "workloads_are_restarted_once_a_change_and_only_where_that_is_allowed",
+        "rolloutRestart",
+    ),
     (
         "secretTemplate.annotations",
         "what_a_policy_asks_of_secrets_is_told_in_its_words_and_can_be_declared",

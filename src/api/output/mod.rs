@@ -10,7 +10,7 @@ mod words;
 
 use super::template;
 pub use key::{OutputKey, OutputTls, TlsMode};
-pub use words::{Endpoint, OutputKind, OutputValue, Preset};
+pub use words::{Endpoint, OutputKind, OutputValue, Preset, WorkloadKind};
 
 /// A Secret or ConfigMap that the operator writes and keeps current. It belongs to the project object and goes
 /// with it; edits are undone.
@@ -71,6 +71,12 @@ pub struct Output {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64), regex(pattern = r"^[A-Za-z_][A-Za-z0-9_]*$"))]
     pub prefix: Option<String>,
+    /// Workloads of this namespace to restart when the output holds something new: once a change, and not for what it holds
+    /// first. The operator must be installed with the chart's value rolloutRestart.enabled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["kind".into(), "name".into()]))]
+    pub rollout_restart: Option<Vec<Workload>>,
     /// Labels to set. The operator's own win.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxProperties" = 32))]
@@ -79,6 +85,20 @@ pub struct Output {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxProperties" = 32))]
     pub annotations: Option<BTreeMap<String, String>>,
+}
+
+/// A workload that mounts an output.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Workload {
+    /// Deployment, StatefulSet or DaemonSet.
+    pub kind: WorkloadKind,
+    /// Its name.
+    #[schemars(
+        length(min = 1, max = 253),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
+    )]
+    pub name: String,
 }
 
 impl Output {
@@ -93,6 +113,7 @@ impl Output {
             tls: None,
             include: None,
             prefix: None,
+            rollout_restart: None,
             labels: None,
             annotations: None,
         }

@@ -26,6 +26,10 @@ pub struct Written {
     pub partial: Option<String>,
     /// Whether it holds everything all the same: what an earlier writing put there.
     pub kept: bool,
+    /// What the workloads that it names have, and why not all of them have what it holds; none where it was not looked at.
+    pub rolled: Option<(Option<String>, Option<Problem>)>,
+    /// Digest of what it holds, if all of it is known.
+    pub content: Option<String>,
 }
 
 impl Written {
@@ -42,6 +46,8 @@ impl Written {
             result,
             partial: None,
             kept: false,
+            rolled: None,
+            content: None,
         }
     }
 }
@@ -84,8 +90,17 @@ pub fn settle(
                 one.partial.clone().or_else(|| before.map(|status| status.digest.clone()))
             }
         };
+        let rolled_out = match &one.rolled {
+            None => before.and_then(|status| status.rolled_out.clone()),
+            Some((content, problem)) => {
+                // The output is right all the same.
+                harmless.extend(problem.clone());
+                content.clone()
+            }
+        };
         if let Some(digest) = digest {
-            statuses.push(OutputStatus { name: one.name.clone(), kind: one.kind, digest });
+            let name = one.name.clone();
+            statuses.push(OutputStatus { name, kind: one.kind, digest, rolled_out });
         }
     }
     draft.status.outputs = statuses;

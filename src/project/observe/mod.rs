@@ -366,7 +366,10 @@ impl Observer<'_> {
         if self.settings(observed, reference).await {
             return Ok(());
         }
-        let stale = observed.wanted.iter().any(|wanted| wanted.writable && !wanted.current);
+        let stale = observed
+            .wanted
+            .iter()
+            .any(|wanted| wanted.writable && (!wanted.current || wanted.rolls));
         let due = self.drift_due();
         if stale || due || observed.requested.is_some() {
             let all = due || observed.requested.is_some();

@@ -103,11 +103,13 @@ impl Observer<'_> {
                 let authorities = self.projects.authorities.as_ref();
                 current &= outputs::authorities_are_current(output, &found.entries, authorities);
             }
+            let rolls = self.rolls(output, found.as_ref());
             observed.wanted.push(Wanted {
                 output: output.clone(),
                 found,
                 writable,
                 current,
+                rolls,
                 renewed,
             });
         }
@@ -122,6 +124,21 @@ impl Observer<'_> {
             .map(|written| (written.kind, written.name.clone()))
             .collect();
         Ok(())
+    }
+
+    /// Whether the workloads that an output names were given something else than it holds, or nothing yet.
+    fn rolls(&self, output: &Output, found: Option<&Found>) -> bool {
+        let Some(found) =
+            found.filter(|_| output.rollout_restart.as_ref().is_some_and(|all| !all.is_empty()))
+        else {
+            return false;
+        };
+        let entries = found.entries.iter().map(|(key, value)| (key.as_str(), value.as_slice()));
+        let content =
+            outputs::content_digest(&self.projects.digest_key, &object(self.project), entries);
+        let mut written = self.project.status.iter().flat_map(|status| &status.outputs);
+        let written = written.find(|written| written.name == output.name);
+        written.is_some_and(|written| written.rolled_out.as_ref() != Some(&content))
     }
 
     /// Notes the version in which an output was found.

@@ -236,6 +236,7 @@ fn only_outputs_that_need_what_is_missing_wait_and_never_for_what_is_forbidden()
         found: None,
         writable: true,
         current: false,
+        rolls: false,
         renewed: None,
     };
     let run_with = |outputs: &[&Output]| {

@@ -17,6 +17,7 @@ mod policies;
 mod power;
 mod restarts;
 mod rights;
+mod rollout;
 mod settings;
 mod strangers;
 mod tenancy;
