@@ -11,7 +11,7 @@ use crate::api::reference::SecretKeyRef;
 use crate::api::{
     Kind, ObjectKey, ObjectRef, Reason, SupabaseAuthConfig, SupabaseProject, annotations,
 };
-use crate::controller::{Occasion, Problem};
+use crate::controller::{Occasion, Problem, compared_generation};
 use crate::kubernetes::{self, Error, Lean as _};
 use crate::management::{self, ProjectRef, Status};
 use crate::rules::digest::DigestKey;
@@ -164,7 +164,7 @@ async fn settings(
     let plan = decide::planned(object, observed, occasion.now);
     let again = plan.map_or(room.drift_interval, |plan| plan.read_again);
     observed.again = again;
-    room.memory.note(&key, &uid, |memo| memo.schedule.read(occasion.uptime, again));
+    room.memory.note(&key, &uid, |memo| memo.schedule.read(occasion, occasion.uptime, again));
     Ok(())
 }
 
@@ -182,7 +182,7 @@ pub(super) fn occasion<'a>(
         interval: room.drift_interval,
         uid,
         generation: object.metadata.generation,
-        observed_generation: status.and_then(|status| status.observed_generation),
+        compared: status.and_then(|status| compared_generation(&status.conditions)),
         settled: decide::is_settled(object)
             && status.is_some_and(|status| status.drift.is_empty() && decide::is_ready(status)),
         requested,

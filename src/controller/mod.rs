@@ -28,7 +28,7 @@ pub use context::{Context, ContextParts};
 pub use reconcile::{Reconcile, reconcile};
 pub use report::Reporter;
 pub use requests::{ReconcileRequests, Requests};
-pub use settings::{Occasion, Schedule, no_longer_managed};
+pub use settings::{Occasion, Schedule, compared_generation, no_longer_managed};
 pub use status::{ObjectStatus, Problem, StatusBuilder};
 pub use store::{Change, OnChange, Source, Store, sources};
 pub use translate::{SLOW, Trouble, translate, translate_of_credential};

@@ -5,9 +5,12 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::Note;
+use crate::api::ConditionType;
 use crate::management::Error;
+use crate::rules::conditions;
 use crate::settings::{Memory, Outcome, Plan, Write, next_read};
 
 /// When an object's settings are read, and what is remembered of its writes.
@@ -17,6 +20,8 @@ pub struct Schedule {
     pub memory: Memory,
     /// When settings are due to be read, by the monotonic clock.
     due: Option<Duration>,
+    /// The generation for which they were read last.
+    read_for: Option<i64>,
     /// The generation for which one was written last.
     written_for: Option<i64>,
 }
@@ -34,8 +39,8 @@ pub struct Occasion<'a> {
     pub uid: &'a str,
     /// The generation of the spec.
     pub generation: Option<i64>,
-    /// The generation that the status speaks of.
-    pub observed_generation: Option<i64>,
+    /// The generation for which the status compares them: that of `Synced`, since the others go on while nothing can be read.
+    pub compared: Option<i64>,
     /// Whether the status says that nothing is on its way and nothing differs.
     pub settled: bool,
     /// Whether somebody asked for a reconcile.
@@ -46,7 +51,7 @@ impl Schedule {
     /// How long until settings are read. A process that has read none yet begins at once where the status does not say that
     /// all is well; else each object has its own place within the interval.
     pub fn wait(&mut self, occasion: Occasion<'_>) -> Duration {
-        let changed = occasion.observed_generation != occasion.generation;
+        let changed = self.read_for.or(occasion.compared) != occasion.generation;
         let unknown = self.due.is_none() && (changed || !occasion.settled);
         // What was refused a moment ago, or is waited for, is not asked for at once because the spec is new.
         let held = self.written_for == occasion.generation;
@@ -58,7 +63,8 @@ impl Schedule {
     }
 
     /// Settings were read, and are read again after `wait`.
-    pub fn read(&mut self, uptime: Duration, wait: Duration) {
+    pub fn read(&mut self, occasion: Occasion<'_>, uptime: Duration, wait: Duration) {
+        self.read_for = occasion.generation;
         self.due = Some(uptime + wait);
     }
 
@@ -92,6 +98,11 @@ impl Schedule {
         };
         (outcome, note)
     }
+}
+
+/// The generation for which a status says whether what is declared is in force.
+pub fn compared_generation(conditions: &[Condition]) -> Option<i64> {
+    conditions::find(conditions, ConditionType::Synced.as_str())?.observed_generation
 }
 
 /// Tells what was declared once and is no more.

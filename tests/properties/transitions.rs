@@ -274,3 +274,62 @@ fn the_mail_servers_fields_two_by_two() {
     }
     assert_eq!(pairs, 15);
 }
+
+/// What is declared while the project is away is in force soon after it is back, for the process that saw it go and for another
+/// one: not only when settings are read anyway.
+#[test]
+fn what_is_declared_while_a_project_is_paused_is_in_force_soon_after() {
+    for (setting, anew) in settings().into_iter().flat_map(|one| [(one, false), (one, true)]) {
+        simulate(async || {
+            let scene = scene();
+            let [first, second] = (setting.values)();
+            let step = std::cell::Cell::new(0);
+            let woken = std::cell::Cell::new(None);
+            let status =
+                |scene: &Scene| stored(scene, On::Project)["status"]["remoteStatus"].clone();
+            let holds = |scene: &Scene, value: &Value| {
+                in_force(scene, setting.on) && (setting.look)(scene) == (setting.shown)(value)
+            };
+            let told = |scene: &Scene| {
+                let object = stored(scene, setting.on);
+                object["status"]["observedGeneration"] == object["metadata"]["generation"]
+            };
+            let done = |scene: &Scene| {
+                let now = scene.clock.now();
+                match step.get() {
+                    0 if scene.is_ready("orders") => {
+                        apply(scene, setting.on, &spec(&setting, &first));
+                        step.set(1);
+                    }
+                    1 if holds(scene, &first) => {
+                        scene.world().pause_by_hand(&reference(scene), now);
+                        step.set(2);
+                    }
+                    2 if status(scene) == "INACTIVE" => {
+                        apply(scene, setting.on, &spec(&setting, &second));
+                        step.set(3);
+                    }
+                    3 if told(scene) => {
+                        scene.world().set_status(&reference(scene), Status::ActiveHealthy, now);
+                        step.set(4);
+                        return anew;
+                    }
+                    4 if status(scene) == "ACTIVE_HEALTHY" => {
+                        woken.set(Some(tokio::time::Instant::now()));
+                        step.set(5);
+                    }
+                    5 => return holds(scene, &second),
+                    _ => {}
+                }
+                false
+            };
+            for _ in 0..=usize::from(anew) {
+                let ending =
+                    Driver::new(&scene).run(&Faults::new(&[]), LIMIT, &done, |_, _| {}).await;
+                assert!(matches!(ending, Ending::Done(_)), "{setting:?}: {}", step.get());
+            }
+            let took = woken.get().unwrap().elapsed();
+            assert!(took < Duration::from_secs(300), "{setting:?}: {took:?}");
+        });
+    }
+}

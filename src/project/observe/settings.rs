@@ -5,7 +5,7 @@ use kube::ResourceExt as _;
 
 use super::Observer;
 use crate::api::SupabaseProject;
-use crate::controller::Occasion;
+use crate::controller::{Occasion, compared_generation};
 use crate::management::{self, Call, Error, ProjectRef};
 use crate::project::Projects;
 use crate::project::decide;
@@ -27,7 +27,7 @@ pub(in crate::project) fn occasion<'a>(
         interval: projects.drift_interval,
         uid,
         generation: project.metadata.generation,
-        observed_generation: status.and_then(|status| status.observed_generation),
+        compared: status.and_then(|status| compared_generation(&status.conditions)),
         settled: status
             .is_some_and(|status| status.drift.is_empty() && decide::is_configured(status)),
         requested,
@@ -71,7 +71,7 @@ impl Observer<'_> {
         let again = plan.as_ref().map_or(interval, |plan| plan.read_again);
         observed.settings_again = Some(again);
         let uptime = self.projects.context.clock.uptime();
-        self.projects.memory.note(&uid, |memo| memo.schedule.read(uptime, again));
+        self.projects.memory.note(&uid, |memo| memo.schedule.read(occasion, uptime, again));
         plan.is_some_and(|plan| plan.write.is_some())
     }
 

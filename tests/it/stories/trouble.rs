@@ -71,6 +71,10 @@ async fn what_can_be_chosen_is_told_with_a_refusal() {
     told(sized, "InvalidSpec", &["did you mean medium?", "24xlarge_high_memory"]).await;
     let group = of(ORGANIZATION).without("region").with("regionGroup", "emae");
     told(group, "InvalidSpec", &["did you mean emea?", "apac"]).await;
+    // The description does not know what was written here by mistake.
+    for wrong in ["desired_instance_size", "region_selection"] {
+        stage.platform.forgive(wrong);
+    }
     // All of it could be mended in place, and regions were asked for once.
     stage.cluster.apply(of(ORGANIZATION)).await;
     stage.cluster.wait_condition(PROJECT, "orders", "Ready", "True").await;
