@@ -22,7 +22,6 @@ pub const OPERATOR: &str = "localhost/supabase-operator:it";
 /// The image of an application.
 pub const APPLICATION: &str = "localhost/application:it";
 const PAUSE: &str = "localhost/pause:it";
-const NAME: &str = "node";
 const STARTING: Duration = Duration::from_secs(60);
 /// Deployments, the Services before them, Jobs, and what Pods need to be: the certificate of the API server in their
 /// namespaces, and a node without the taint of one that is not ready. All others run in the control plane already.
@@ -76,7 +75,7 @@ impl Machine {
             "--config",
             &machine.at("kubelet.json"),
             "--hostname-override",
-            NAME,
+            &variable("NODE_NAME"),
             "--node-ip",
             &machine.address.clone(),
             "--root-dir",
@@ -90,9 +89,9 @@ impl Machine {
 
     /// Waits until Pods can be scheduled to it.
     pub async fn ready(&self, cluster: &Cluster) {
-        let what = format!("the node; see {}", self.folder.display());
-        eventually(&what, STARTING, async || {
-            let node = cluster.get(("v1", "Node"), NAME).await.ok_or_else(|| self.ends())?;
+        let name = variable("NODE_NAME");
+        eventually("the node", STARTING, async || {
+            let node = cluster.get(("v1", "Node"), &name).await.ok_or_else(|| self.ends())?;
             let ready = condition(&node, "Ready").cloned().unwrap_or_default();
             let tainted =
                 node["spec"]["taints"].as_array().is_some_and(|taints| !taints.is_empty());

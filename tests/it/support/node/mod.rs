@@ -179,6 +179,6 @@ pub fn said(what: &str, begun: Instant) {
 /// A program that was built with the operator.
 fn built(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_BIN_EXE_supabase-operator")).with_file_name(name);
-    assert!(path.exists(), "{} is missing: cargo build --workspace --bins", path.display());
+    assert!(path.exists(), "{} is missing: make node builds it", path.display());
     path
 }
