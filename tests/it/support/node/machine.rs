@@ -22,7 +22,8 @@ pub const OPERATOR: &str = "localhost/supabase-operator:it";
 /// The image of an application.
 pub const APPLICATION: &str = "localhost/application:it";
 const PAUSE: &str = "localhost/pause:it";
-const STARTING: Duration = Duration::from_secs(60);
+/// On a machine that has much else to do.
+const STARTING: Duration = Duration::from_secs(120);
 /// Deployments, the Services before them, Jobs, and what Pods need to be: the certificate of the API server in their
 /// namespaces, and a node without the taint of one that is not ready. All others run in the control plane already.
 const CONTROLLERS: &str = "deployment-controller,replicaset-controller,endpoints-controller,\
