@@ -18,7 +18,7 @@ const KEY: &str = "SUPABASE_DB_URL";
 const FOLDER: &str = "/etc/supabase";
 
 /// An application that asks its database by the URIs of these sources.
-fn application(name: &str, sources: &[&str], container: Value, volumes: Value) -> Value {
+fn application(name: &str, sources: &[&str], container: Value, volumes: &Value) -> Value {
     let labels = json!({"app": name});
     let mut container = container;
     container["name"] = json!("application");
@@ -76,8 +76,8 @@ fn applications_that_waited_for_their_secret_ask_the_database() {
         let volumes = json!([{"name": "supabase", "secret": {"secretName": secret}}]);
         let file = format!("{FOLDER}/{KEY}");
         let sources = [KEY, "DATABASE"];
-        cluster.apply(application("by-variables", &sources, by_variables, json!([]))).await;
-        cluster.apply(application("by-file", &[&file], by_file, volumes)).await;
+        cluster.apply(application("by-variables", &sources, by_variables, &json!([]))).await;
+        cluster.apply(application("by-file", &[&file], by_file, &volumes)).await;
         let waits = waits_for("CreateContainerConfigError");
         pod_when(cluster, "by-variables", "waits for the Secret", waits).await;
         pod_when(cluster, "by-file", "waits for the Secret", waits_for("ContainerCreating")).await;

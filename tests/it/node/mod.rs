@@ -2,6 +2,7 @@
 
 mod applications;
 mod leaders;
+mod leftovers;
 mod release;
 
 use std::time::Duration;

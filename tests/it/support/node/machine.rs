@@ -2,6 +2,7 @@
 //!
 //! They are started inside the namespaces that `tests/tools/in-namespaces` made, write into its folder only, and end with it.
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -36,7 +37,7 @@ pub struct Machine {
     tools: PathBuf,
     folder: PathBuf,
     address: String,
-    _running: Vec<Child>,
+    running: Vec<Child>,
 }
 
 fn variable(name: &str) -> String {
@@ -53,7 +54,7 @@ impl Machine {
             tools: ensure("node-tools").await,
             folder: PathBuf::from(variable("NODE_FOLDER")),
             address: variable("NODE_ADDRESS"),
-            _running: Vec::new(),
+            running: Vec::new(),
         };
         let server = serde_json::to_value(plane.kubeconfig()).unwrap();
         let server = server["clusters"][0]["cluster"]["server"].as_str().unwrap().to_owned();
@@ -159,7 +160,7 @@ impl Machine {
         command.stdout(log.try_clone().unwrap()).stderr(log);
         // containerd looks for its shim there, and for runc.
         command.env("PATH", format!("{}:{path}", self.tools.display()));
-        self._running.push(command.spawn().unwrap());
+        self.running.push(command.spawn().unwrap());
     }
 
     /// The last lines of all logs.
@@ -169,8 +170,8 @@ impl Machine {
             let text = std::fs::read_to_string(self.folder.join(format!("{name}.log")));
             let text = text.unwrap_or_default();
             let lines: Vec<_> = text.lines().collect();
-            ends +=
-                &format!("\n--- {name}:\n{}", lines[lines.len().saturating_sub(8)..].join("\n"));
+            let last = lines[lines.len().saturating_sub(8)..].join("\n");
+            write!(ends, "\n--- {name}:\n{last}").unwrap();
         }
         ends
     }

@@ -21,7 +21,7 @@ use super::cluster::Cluster;
 use super::control_plane::{ControlPlane, Use};
 use super::install::Release;
 use super::platform::Platform;
-use super::programs::{ensure, repository, run, succeed};
+use super::programs::{ensure, repository, succeed};
 use super::stage::{Stage, merge};
 pub use machine::APPLICATION;
 use machine::Machine;
@@ -43,38 +43,45 @@ pub struct Node {
 
 /// Plays a story on a node: `name` is the path of the calling test function. Where the machine cannot, that is said, and fails
 /// where `CI=true`.
-#[expect(clippy::print_stderr, reason = "for the person who wonders why nothing was tested")]
 pub fn on_a_node(name: &str, story: impl AsyncFnOnce()) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     if std::env::var_os("NODE_FOLDER").is_some() {
         return runtime.block_on(story());
     }
-    if std::env::var("NODE").is_ok_and(|value| value == "1") {
-        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        runtime.block_on(again_inside(name));
-    } else {
+    in_turn(name, || runtime.block_on(again_inside(name)));
+}
+
+/// Does something that needs the rights and the kernel of a node, if it is asked for and possible; one test at a time.
+#[expect(clippy::print_stderr, reason = "for the person who wonders why nothing was tested")]
+pub fn in_turn(name: &str, act: impl FnOnce()) {
+    let is = |variable: &str, wanted: &str| std::env::var(variable).is_ok_and(|is| is == wanted);
+    if !is("NODE", "1") {
         eprintln!("{name}: left out; make node runs it");
+        return;
     }
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let check = std::process::Command::new(in_namespaces()).arg("check").output().unwrap();
+    if check.status.success() {
+        return act();
+    }
+    let lacks = String::from_utf8_lossy(&check.stderr);
+    assert!(!is("CI", "true"), "{name}: {lacks}");
+    eprintln!("{name}: left out: {lacks}");
+}
+
+/// The program that makes the namespaces.
+pub fn in_namespaces() -> PathBuf {
+    repository().join("tests/tools/in-namespaces")
 }
 
 /// Runs one test of this binary in namespaces.
-#[expect(clippy::print_stderr, reason = "what the test printed, and why it was left out")]
+#[expect(clippy::print_stderr, reason = "what the test printed")]
 async fn again_inside(name: &str) {
-    let tool = repository().join("tests/tools/in-namespaces");
-    let mut check = Command::new(&tool);
-    check.arg("check");
-    let (able, lacks) = run(check).await;
-    if !able {
-        let must = std::env::var("CI").is_ok_and(|value| value == "true");
-        assert!(!must, "{name}: {lacks}");
-        eprintln!("{name}: left out: {lacks}");
-        return;
-    }
     // Inside there is no network to fetch them from.
     for program in ["node-tools", "controlplane", "kubectl", "helm4", "ca-bundle", "postgres"] {
         ensure(program).await;
     }
-    let mut command = Command::new(tool);
+    let mut command = Command::new(in_namespaces());
     command.arg("run").arg(std::env::current_exe().unwrap());
     command.args([name, "--exact", "--nocapture", "--test-threads=1"]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
