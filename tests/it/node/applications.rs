@@ -101,6 +101,8 @@ fn applications_that_waited_for_their_secret_ask_the_database() {
         let operators = node.operators().await;
         assert_eq!(operators.len(), 1);
         assert_eq!(operators[0]["status"]["containerStatuses"][0]["restartCount"], 0);
+        let container = &operators[0]["spec"]["containers"][0];
+        assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
         let operator = operators[0]["metadata"]["name"].as_str().unwrap();
         let log = node.log(&node.stage.system, operator, false).await;
         assert_no_leaks(&node.stage.platform.canaries(), &[Text::new("log of the operator", log)]);

@@ -47,8 +47,11 @@ fn a_killed_run_leaves_nothing_behind() {
         let freed =
             Command::new("flock").args(["--timeout", "20"]).arg(&folder).arg("true").status();
         assert!(freed.unwrap().success());
-        let next = Command::new(in_namespaces()).args(["run", "true"]).status().unwrap();
-        assert!(next.success());
+        let mut next = Command::new(in_namespaces());
+        let mut next = next.args(["run", "true"]).stdin(Stdio::piped()).spawn().unwrap();
+        let input = next.stdin.take();
+        assert!(next.wait().unwrap().success());
+        drop(input);
         assert!(!folder.exists() && cgroups(&folder).is_empty());
     });
 }

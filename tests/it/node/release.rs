@@ -1,4 +1,4 @@
-//! The life of a release whose operator runs as Pods: restarted amid work, and uninstalled.
+//! The life of a release whose operator runs as Pods: restarted amid work, upgraded, and uninstalled.
 
 use serde_json::{Value, json};
 use simulated_platform::Config;
@@ -11,7 +11,7 @@ use crate::support::cluster::kinds::{CONNECTION, PROJECT, SECRET};
 use crate::support::eventually::eventually;
 use crate::support::leaks::assert_no_leaks;
 use crate::support::node::{Node, on_a_node, said};
-use crate::support::programs::{ensure, succeed};
+use crate::support::programs::{ensure, repository, succeed};
 use crate::support::samples::{oauth_connection, project};
 
 const NAME: &str = "supabase-operator";
@@ -27,7 +27,9 @@ async fn command(node: &Node, program: &str, arguments: &[&str]) -> Command {
 fn a_restart_amid_work_makes_nothing_twice_and_an_uninstall_takes_nothing_away() {
     let name = "node::release::a_restart_amid_work_makes_nothing_twice_and_an_uninstall_takes_nothing_away";
     on_a_node(name, async || {
-        let values = json!({"replicas": 2});
+        // A user whom the image does not know, as OpenShift gives each namespace one.
+        let security = json!({"runAsUser": 1_000_670_000, "runAsGroup": 0});
+        let values = json!({"replicas": 2, "podSecurityContext": security});
         let node = Node::with(Config::fast(), &values).await;
         let cluster = &node.stage.cluster;
         cluster.apply(oauth_connection("acme")).await;
@@ -48,6 +50,18 @@ fn a_restart_amid_work_makes_nothing_twice_and_an_uninstall_takes_nothing_away()
             cluster.wait_for(PROJECT, name, "Ready", PATIENCE, ready).await;
         }
         said("all projects are Ready", begun);
+        assert_eq!(node.stage.platform.created().len(), PROJECTS);
+
+        let begun = Instant::now();
+        let chart = repository().join("charts/supabase-operator").display().to_string();
+        let upgrade = ["upgrade", NAME, &chart, "--reuse-values", "--set", "logging.level=debug"];
+        let upgrade = [&upgrade[..], &["--wait", "--timeout", "55s"]].concat();
+        succeed(command(&node, "helm4", &upgrade).await).await;
+        said("helm upgrade --wait has ended", begun);
+        for name in &names {
+            let object = cluster.get(PROJECT, name).await.unwrap();
+            assert!(ready(&object).is_some(), "{name} was ready before the upgrade");
+        }
         assert_eq!(node.stage.platform.created().len(), PROJECTS);
 
         let begun = Instant::now();
