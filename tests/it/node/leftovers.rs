@@ -11,7 +11,7 @@ use crate::support::node::{in_namespaces, in_turn};
 fn begun() -> (Child, PathBuf) {
     let mut command = Command::new(in_namespaces());
     command.args(["run", "sh", "-c", "echo \"$NODE_FOLDER\"; exec tail -f /dev/null"]);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     let mut child = command.spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -32,8 +32,9 @@ fn cgroups(folder: &Path) -> Vec<PathBuf> {
 #[test]
 fn a_killed_run_leaves_nothing_behind() {
     in_turn("node::leftovers::a_killed_run_leaves_nothing_behind", || {
-        // Whoever waited for it is gone, and standard input with it.
+        // Whoever waited for it is gone: nobody reads what it says, and its standard input ends.
         let (mut waiting, folder) = begun();
+        drop(waiting.stderr.take());
         drop(waiting.stdin.take());
         assert!(!waiting.wait().unwrap().success());
         assert!(!folder.exists() && cgroups(&folder).is_empty());
