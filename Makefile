@@ -4,12 +4,13 @@
 #   make test                every check; stops at the first that fails
 #   make check               what a change is likely to break, within two minutes once everything is built
 #   make bench               what it costs, beside a peer written in Go; half an hour, on a quiet machine
+#   make node                the chart and applications as Pods on a real node, without Docker; root on Linux; 5 minutes
 #   make mutations           breaks one rule of the protocols at a time: do the tests notice? An hour
 #   make image               the image, without Docker: target/image/; with PUSH=REGISTRY/NAME:TAG pushes it too
 #   make image-check         builds the image twice: the same digest? Runs it, pushes it to loopback; 20 minutes
 #   make advisories          known vulnerabilities; needs the network or ADVISORY_DB
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test check bench mutations image image-check lint unit deny advisories crds chart shell dockerfile size
+.PHONY: help quickstart test check bench node mutations image image-check lint unit deny advisories crds chart shell dockerfile size
 
 CARGO ?= cargo
 TOOLS := tests/tools
@@ -55,6 +56,13 @@ N ?= 50 200 1000
 bench:
 	@$(TOOLS)/preflight bench
 	@tests/bench/run $(N)
+
+# In one go, so that the programs that become images are built with the same features as the tests.
+NODE_TESTS := --locked --package supabase-operator --package database-query --test it --test application
+node:
+	@$(TOOLS)/preflight node
+	@$(STEP) "build" $(CARGO) test $(NODE_TESTS) --no-run
+	@$(STEP) "stories on a node" env NODE=1 $(CARGO) test $(NODE_TESTS) -- node:: --nocapture
 
 mutations:
 	@$(STEP) "mutations" $(TOOLS)/mutations

@@ -28,6 +28,8 @@ mod installation;
 #[cfg(test)]
 mod networks;
 #[cfg(test)]
+mod node;
+#[cfg(test)]
 mod observed;
 #[cfg(test)]
 mod process;

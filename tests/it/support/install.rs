@@ -56,13 +56,23 @@ pub struct Release {
 impl Release {
     /// Installs the chart with these values into a namespace.
     pub async fn install(plane: &ControlPlane, cluster: &Cluster, values: &Value) -> Self {
+        Self::install_with(plane, cluster, values, &[]).await
+    }
+
+    /// The same with further arguments of helm.
+    pub async fn install_with(
+        plane: &ControlPlane,
+        cluster: &Cluster,
+        values: &Value,
+        more: &[&str],
+    ) -> Self {
         let files = tempfile::Builder::new().prefix("supabase-operator-it-").tempdir().unwrap();
         let values_file = files.path().join("values.json");
         std::fs::write(&values_file, values.to_string()).unwrap();
         let mut helm = plane.command(&ensure("helm4").await);
         helm.args(["upgrade", "--install", NAME])
             .arg(repository().join("charts/supabase-operator"));
-        helm.args(["--namespace", &cluster.namespace, "--values"]).arg(&values_file);
+        helm.args(["--namespace", &cluster.namespace, "--values"]).arg(&values_file).args(more);
         succeed(helm).await;
         let name = values["fullnameOverride"].as_str().unwrap_or(NAME);
         let deployment = cluster.get(("apps/v1", "Deployment"), name).await;

@@ -12,6 +12,7 @@ pub mod hostile;
 pub mod install;
 pub mod leaks;
 pub mod mail;
+pub mod node;
 pub mod operator;
 pub mod platform;
 pub mod programs;

@@ -94,6 +94,17 @@ impl Stage {
         Self { plane, cluster, system, platform, release, printed: Vec::new() }
     }
 
+    /// A stage of parts that are there already.
+    pub const fn of(
+        plane: Use,
+        cluster: Cluster,
+        system: Cluster,
+        platform: Platform,
+        release: Release,
+    ) -> Self {
+        Self { plane, cluster, system, platform, release, printed: Vec::new() }
+    }
+
     /// Starts an operator and waits until it is ready.
     pub async fn operator(&mut self) -> Operator {
         let identity = format!("operator-{}", self.printed.len());
@@ -233,7 +244,7 @@ async fn remove_leftovers(plane: &ControlPlane) {
 }
 
 /// Puts the fields of `change` into `value`, objects into objects.
-fn merge(value: &mut Value, change: &Value) {
+pub fn merge(value: &mut Value, change: &Value) {
     match (value, change) {
         (Value::Object(value), Value::Object(change)) => {
             for (name, change) in change {

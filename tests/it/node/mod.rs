@@ -1,0 +1,51 @@
+//! Stories on a real node: the chart's own Deployment runs as Pods, and applications mount what the operator writes.
+
+mod applications;
+mod leaders;
+mod leftovers;
+mod release;
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::cluster::Cluster;
+use crate::support::eventually::eventually;
+
+/// Longer than a kubelet waits between two tries.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a Pod needs to be let into a namespace for restricted Pods.
+fn restricted() -> Value {
+    json!({
+        "runAsNonRoot": true,
+        "allowPrivilegeEscalation": false,
+        "capabilities": {"drop": ["ALL"]},
+        "seccompProfile": {"type": "RuntimeDefault"},
+    })
+}
+
+/// The only Pod of an application.
+async fn pod_of(cluster: &Cluster, application: &str) -> Option<Value> {
+    let mut pods = cluster.list(("v1", "Pod")).await;
+    pods.retain(|pod| pod["metadata"]["labels"]["app"] == application);
+    pods.pop()
+}
+
+/// Waits until the application's Pod is as wanted, and returns its name.
+async fn pod_when(
+    cluster: &Cluster,
+    application: &str,
+    what: &str,
+    wanted: impl Fn(&Value) -> bool,
+) -> String {
+    eventually(&format!("{application}: {what}"), PATIENCE, async || {
+        let pod = pod_of(cluster, application).await.ok_or("it has no Pod")?;
+        if wanted(&pod) {
+            Ok(pod["metadata"]["name"].as_str().unwrap().to_owned())
+        } else {
+            Err(pod["status"].to_string())
+        }
+    })
+    .await
+}
