@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 
-use super::{HasConditions, Requeue};
+use super::{HasConditions, Requeue, SLOW};
 use crate::api::{ConditionType, Installation, Reason};
 use crate::rules::conditions::{self, Truth};
 
@@ -53,9 +53,9 @@ pub fn say_when<S: ObjectStatus>(status: &mut S, requeue: Requeue) {
     let when = match requeue {
         Requeue::Now => return,
         Requeue::After(wait) if wait <= MINUTE => "it is looked at again within a minute",
-        Requeue::After(_) => "it is looked at again within ten minutes",
+        Requeue::After(wait) if wait <= SLOW => "it is looked at again within ten minutes",
         Requeue::Backoff => "it is tried again, within fifteen minutes at the longest",
-        Requeue::OnChange => {
+        Requeue::After(_) | Requeue::OnChange => {
             "it is looked at again when something changes, and now and then besides"
         }
     };
@@ -194,6 +194,7 @@ mod tests {
             (Requeue::After(Duration::from_secs(30)), "looked at again within a minute"),
             (Requeue::After(Duration::from_secs(600)), "looked at again within ten minutes"),
             (Requeue::Backoff, "tried again, within fifteen minutes"),
+            (Requeue::After(Duration::from_secs(3600)), "looked at again when something changes"),
             (Requeue::OnChange, "looked at again when something changes"),
         ] {
             let told = told(stalled("authorize again"), requeue);

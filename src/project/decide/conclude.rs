@@ -64,11 +64,11 @@ impl Conclusions<'_> {
 
     /// The platform said no, or nothing.
     pub fn refused(&self, error: &management::Error, doing: &str, status: ProjectStatus) -> Done {
-        self.not_created(error, doing, None, status)
+        self.refused_with(error, doing, None, status)
     }
 
     /// The same, with what could be chosen instead.
-    pub fn not_created(
+    pub fn refused_with(
         &self,
         error: &management::Error,
         doing: &str,

@@ -122,7 +122,7 @@ impl Executor<'_> {
     ) -> Done {
         const DOING: &str = "creating the project";
         warn!(project = %ObjectKey::of(self.project), error = error as &dyn std::error::Error, "{DOING} failed");
-        self.conclude().not_created(error, DOING, choices, status)
+        self.conclude().refused_with(error, DOING, choices, status)
     }
 
     async fn rename(&self, name: &str, status: ProjectStatus) -> Done {
