@@ -267,6 +267,11 @@ impl Attempt {
 }
 
 impl ProjectStatus {
+    /// The record of an output that was written.
+    pub fn output(&self, name: &str) -> Option<&OutputStatus> {
+        self.outputs.iter().find(|output| output.name == name)
+    }
+
     /// The create calls on record, oldest first.
     pub fn attempts(&self) -> impl Iterator<Item = &Attempt> {
         self.creation.iter().flat_map(|creation| &creation.attempts)

@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use super::settings::Answers;
 use crate::api::{Endpoint, ObjectKey, Output, OutputKind, OutputValue};
 pub use crate::controller::Problem;
-use crate::controller::StepName;
+use crate::controller::{Note, StepName};
 pub use crate::inventory::{ListedState, Presence, ProjectList, Unreadable};
 use crate::management::{Error, Project, ServiceHealth};
 use crate::outputs::{self, Belonging, Facts, Found, Missing};
@@ -95,6 +95,17 @@ pub struct Wanted {
     pub rolls: bool,
     /// Its digest, where what is recorded is one from before digests were bound to their object.
     pub renewed: Option<String>,
+}
+
+/// What became of the workloads that an output names.
+#[derive(Clone, Debug, Default)]
+pub struct Rolled {
+    /// Digest of the content that the workloads have by now.
+    pub content: Option<String>,
+    /// Why not all of them have the present one.
+    pub problem: Option<Problem>,
+    /// What is worth an event.
+    pub notes: Vec<Note>,
 }
 
 /// Keys and endpoints, just read from the platform.

@@ -6,24 +6,13 @@
 use kube::ResourceExt as _;
 
 use super::Projects;
-use super::facts::Problem;
+use super::facts::{Problem, Rolled};
 use crate::api::{Output, Reason, SupabaseProject};
 use crate::controller::Note;
 use crate::kubernetes::{Error, annotate_template};
 
 /// The longest name after the slash of an annotation's key.
 const LONGEST: usize = 63;
-
-/// What became of it.
-#[derive(Debug, Default)]
-pub struct Rolled {
-    /// Digest of the content that the workloads have by now.
-    pub content: Option<String>,
-    /// Why not all of them have the present one.
-    pub problem: Option<Problem>,
-    /// What is worth an event.
-    pub notes: Vec<Note>,
-}
 
 /// The annotation of Pod templates that bears an output's digest.
 fn annotation(output: &str) -> String {

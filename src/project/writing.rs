@@ -9,7 +9,7 @@ use super::decide::{Draft, Written, conflict, is_waited_for, settle};
 use super::facts::{FoundPassword, Observed, Problem, Reading, Source, Wanted};
 use super::password::object;
 use super::reference_to;
-use super::rollout::{self, Rolled};
+use super::rollout;
 use crate::api::project::Endpoints;
 use crate::api::{Endpoint, ObjectKey, Output, OutputKind, ProjectStatus, Reason, SupabaseProject};
 use crate::controller::{Outcome, Requeue};
@@ -35,23 +35,15 @@ pub(super) async fn write(
     let mut written = Vec::new();
     let mut retry = false;
     let mut left = Vec::new();
-    let mut news = Vec::new();
     match &observed.reading {
         Some(Ok(reading)) => {
             let facts = Facts { password: password(observed, draft), ..reading.facts.clone() };
             let before = draft.status.endpoints.take();
             draft.status.endpoints = Some(endpoints(&facts, before));
             for wanted in &observed.wanted {
-                let (mut one, failed) = writer.output(wanted, &facts, reading).await;
-                retry |= failed;
-                if let Some(content) = one.content.take() {
-                    let rolled = writer.roll(&wanted.output, &content).await;
-                    retry |=
-                        rolled.problem.as_ref().is_some_and(|it| it.reason == Reason::Retrying);
-                    news.extend(rolled.notes);
-                    one.rolled = Some((rolled.content, rolled.problem));
-                }
+                let (one, failed) = writer.output(wanted, &facts, reading).await;
                 written.push(one);
+                retry |= failed;
             }
             let now = projects.context.clock.uptime();
             let uid = project.uid().unwrap_or_default();
@@ -73,8 +65,7 @@ pub(super) async fn write(
     }
     let kept: Vec<_> =
         draft.status.outputs.iter().filter(|one| left.contains(&one.name)).cloned().collect();
-    let mut notes = settle(project, observed, draft, &written);
-    notes.extend(news);
+    let notes = settle(project, observed, draft, &written);
     // What could not be removed is not forgotten.
     let wanted = |name: &String| written.iter().any(|one| one.name == *name);
     draft.status.outputs.extend(kept.into_iter().filter(|one| !wanted(&one.name)));
@@ -137,7 +128,6 @@ impl Writer<'_> {
             result,
             partial,
             rolled: None,
-            content: None,
         };
         if !wanted.writable {
             return (outcome(Err(conflict(&output.name)), None), false);
@@ -152,8 +142,7 @@ impl Writer<'_> {
         let status = self.project.status.as_ref();
         let (key, object) = (&self.projects.digest_key, object(self.project));
         let mark = self.mark.as_deref();
-        let recorded =
-            status.and_then(|status| status.outputs.iter().find(|one| one.name == output.name));
+        let recorded = status.and_then(|status| status.output(&output.name));
         let mut rendered = outputs::render(output, facts);
         if let Some(found) = &wanted.found {
             rendered.keep(&found.entries);
@@ -180,20 +169,16 @@ impl Writer<'_> {
             None => {
                 let entries = rendered.data.entries().iter();
                 let entries = entries.map(|(key, value)| (key.as_str(), value.as_bytes()));
-                let content = Some(outputs::content_digest(key, &object, entries));
-                (Written { content, ..outcome(Ok(Some(digest)), None) }, false)
+                let content = outputs::content_digest(key, &object, entries);
+                let before = recorded.and_then(|one| one.rolled_out.as_deref());
+                let given = (before, content.as_str());
+                let rolled = rollout::roll(self.projects, self.project, output, given).await;
+                let problem = rolled.problem.as_ref();
+                let retry = problem.is_some_and(|problem| problem.reason == Reason::Retrying);
+                (Written { rolled: Some(rolled), ..outcome(Ok(Some(digest)), None) }, retry)
             }
             Some(problem) => (outcome(Err(problem), Some(partial)), false),
         }
-    }
-
-    /// Restarts the workloads that an output names, if it holds something else than they were given.
-    async fn roll(&self, output: &Output, content: &str) -> Rolled {
-        let status = self.project.status.as_ref();
-        let mut recorded = status.iter().flat_map(|status| &status.outputs);
-        let recorded = recorded.find(|one| one.name == output.name);
-        let before = recorded.and_then(|one| one.rolled_out.as_deref());
-        rollout::roll(self.projects, self.project, output, (before, content)).await
     }
 
     async fn store(&self, wanted: &Wanted, rendered: &Rendered) -> Result<(), Error> {

@@ -49,6 +49,18 @@ pub struct Setting {
     pub part: &'static str,
 }
 
+impl Setting {
+    /// Method and path of the call that writes it, for any project.
+    pub fn written_by(&self) -> (&'static str, String) {
+        let (method, end) = match self.at {
+            SSL | PARAMETERS => ("PUT", ""),
+            RESTRICTIONS => ("POST", "/apply"),
+            _ => ("PATCH", ""),
+        };
+        (method, format!("/v1/projects/*/{}{end}", self.at))
+    }
+}
+
 impl std::fmt::Debug for Setting {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(self.path)

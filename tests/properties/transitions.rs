@@ -8,8 +8,7 @@ use simulated_platform::{Config, Fault, FaultKind, Plan as Subscription, Status}
 use supabase_operator::rules::clock::Clock as _;
 
 use crate::fields::{
-    On, PARAMETERS, PASSWORDS, RESTRICTIONS, SSL, Setting, apply, by_hand, in_force, put,
-    reference, settings, smtp, stored,
+    On, PASSWORDS, Setting, apply, by_hand, in_force, put, reference, settings, smtp, stored,
 };
 use crate::sim::{Driver, Ending, Faults, Scene, Seed, simulate};
 
@@ -59,12 +58,7 @@ fn writes(scene: &Scene, setting: &Setting) -> usize {
 
 fn script(scene: &Scene, setting: &Setting, status: u16, times: u32) {
     let body = json!({"message": "the value is invalid"}).to_string();
-    let (method, end) = match setting.at {
-        SSL | PARAMETERS => ("PUT", ""),
-        RESTRICTIONS => ("POST", "/apply"),
-        _ => ("PATCH", ""),
-    };
-    let path = format!("/v1/projects/*/{}{end}", setting.at);
+    let (method, path) = setting.written_by();
     scene.world().script(Fault::on(method, &path, FaultKind::Status(status, body)).times(times));
 }
 

@@ -10,10 +10,7 @@ use serde_json::{Value, json};
 use simulated_platform::{Config, Fault, FaultKind, Plan as Subscription, Status};
 use supabase_operator::rules::clock::Clock as _;
 
-use crate::fields::{
-    On, PARAMETERS, PASSWORDS, RESTRICTIONS, SSL, Setting, in_force, put, reference, settings,
-    smtp, stored,
-};
+use crate::fields::{On, PASSWORDS, Setting, in_force, put, reference, settings, smtp, stored};
 use crate::sim::{
     AUTH_CONFIGS, Driver, Ending, Faults, PROJECTS, Phase, Plan, Scene, Seed, simulate,
 };
@@ -79,15 +76,6 @@ struct Walk {
 
 fn at<'a>(spec: &'a Value, path: &str) -> Option<&'a Value> {
     spec.pointer(&format!("/{}", path.replace('.', "/"))).filter(|value| !value.is_null())
-}
-
-fn write_path(setting: &Setting) -> (&'static str, String) {
-    let (method, end) = match setting.at {
-        SSL | PARAMETERS => ("PUT", ""),
-        RESTRICTIONS => ("POST", "/apply"),
-        _ => ("PATCH", ""),
-    };
-    (method, format!("/v1/projects/*/{}{end}", setting.at))
 }
 
 impl Walk {
@@ -265,7 +253,7 @@ impl Walk {
                 let which = self.dice.roll(2);
                 let value = (setting.values)()[which].clone();
                 self.log.push(format!("refused: {} as {value}", setting.path));
-                let (method, path) = write_path(&setting);
+                let (method, path) = setting.written_by();
                 let kind =
                     FaultKind::Status(400, r#"{"message":"the value is invalid"}"#.to_owned());
                 self.scene.world().script(Fault::on(method, &path, kind));
@@ -277,7 +265,7 @@ impl Walk {
                 let status = [500, 502, 429][self.dice.roll(3)];
                 let times = 1 + u32::try_from(self.dice.roll(4)).unwrap();
                 self.log.push(format!("{} answers {status}, {times} times", setting.at));
-                let (method, path) = write_path(&setting);
+                let (method, path) = setting.written_by();
                 let broken = FaultKind::Status(status, "{}".to_owned());
                 for method in [method, "GET"] {
                     let fault = Fault::on(method, &path, broken.clone()).times(times);

@@ -72,6 +72,11 @@ pub async fn perform<C: Room>(
     let at = At { now: room.clock.now(), uptime: room.clock.uptime() };
     let plan = decide::plan(&OrganizationPolicy::of(&object), &observed, at);
     if plan.step.is_some() {
+        // Nothing is said of it in the status, so its line in the log is written here.
+        if let Some(failure) = observed.memory.last_failure().filter(|_| !worked) {
+            let reason = format!("{}: {}", failure.reason.as_str(), failure.message);
+            warn!(object = %executor.id, step = name, reason, "step failed");
+        }
         return Outcome { notes, worked, ..Outcome::go_on(stored) };
     }
     if !worked && !plan.report.kept {
@@ -95,10 +100,6 @@ impl<C: Connection> Executor<'_, C> {
     fn note(&self, done: Done, step: &'static str, token: String) {
         let now = self.room.clock.uptime();
         let uid = self.object.uid().unwrap_or_default();
-        if let Done::Failed(problem, _) = &done {
-            let reason = format!("{}: {}", problem.reason.as_str(), problem.message);
-            warn!(object = %self.id, step, reason, "step failed");
-        }
         self.session.remember(|memory| {
             let Done::Failed(problem, pause) = done else {
                 memory.succeed(step, &token);

@@ -10,7 +10,7 @@ use crate::api::project::{Binding, OutputStatus};
 use crate::api::{ConditionType, OutputKind, Preset, Reason, SupabaseProject};
 use crate::controller::{Inputs, Note, Requeue, Trouble, translate};
 use crate::management::Error;
-use crate::project::facts::{Observed, Problem, Wanted};
+use crate::project::facts::{Observed, Problem, Rolled, Wanted};
 use crate::rules::conditions::Truth;
 
 /// What became of one output.
@@ -26,10 +26,8 @@ pub struct Written {
     pub partial: Option<String>,
     /// Whether it holds everything all the same: what an earlier writing put there.
     pub kept: bool,
-    /// What the workloads that it names have, and why not all of them have what it holds; none where it was not looked at.
-    pub rolled: Option<(Option<String>, Option<Problem>)>,
-    /// Digest of what it holds, if all of it is known.
-    pub content: Option<String>,
+    /// What became of the workloads that it names; none where that was not looked at.
+    pub rolled: Option<Rolled>,
 }
 
 impl Written {
@@ -47,7 +45,6 @@ impl Written {
             partial: None,
             kept: false,
             rolled: None,
-            content: None,
         }
     }
 }
@@ -70,7 +67,7 @@ pub fn settle(
     written: &[Written],
 ) -> Vec<Note> {
     let plan = plan_settings(project, observed, draft.now());
-    let notes = plan.as_ref().map(|plan| record(plan, draft)).unwrap_or_default();
+    let mut notes = plan.as_ref().map(|plan| record(plan, draft)).unwrap_or_default();
     let configuring = draft.find(ConditionType::Reconciling).cloned();
     let configuring = configuring.filter(|one| one.reason == Reason::Configuring.as_str());
     let mut statuses = Vec::new();
@@ -80,7 +77,7 @@ pub fn settle(
         problems.extend(password_trouble(project, observed, draft));
     }
     for one in written {
-        let before = draft.status.outputs.iter().find(|status| status.name == one.name);
+        let before = draft.status.output(&one.name);
         let digest = match &one.result {
             Ok(Some(digest)) => Some(digest.clone()),
             Ok(None) => before.map(|status| status.digest.clone()),
@@ -92,10 +89,11 @@ pub fn settle(
         };
         let rolled_out = match &one.rolled {
             None => before.and_then(|status| status.rolled_out.clone()),
-            Some((content, problem)) => {
+            Some(rolled) => {
                 // The output is right all the same.
-                harmless.extend(problem.clone());
-                content.clone()
+                harmless.extend(rolled.problem.clone());
+                notes.extend(rolled.notes.clone());
+                rolled.content.clone()
             }
         };
         if let Some(digest) = digest {

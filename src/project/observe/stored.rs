@@ -85,8 +85,7 @@ impl Observer<'_> {
                 let object = object(self.project);
                 let digest =
                     outputs::digest(key, &object, output, mark.as_deref(), kind, entries());
-                let mut written = status.outputs.iter();
-                if let Some(written) = written.find(|written| written.name == output.name) {
+                if let Some(written) = status.output(&output.name) {
                     current = written.digest == digest;
                     if !current && !is_bound(&written.digest) {
                         let old = outputs::unbound_digest(
@@ -136,8 +135,8 @@ impl Observer<'_> {
         let entries = found.entries.iter().map(|(key, value)| (key.as_str(), value.as_slice()));
         let content =
             outputs::content_digest(&self.projects.digest_key, &object(self.project), entries);
-        let mut written = self.project.status.iter().flat_map(|status| &status.outputs);
-        let written = written.find(|written| written.name == output.name);
+        let status = self.project.status.as_ref();
+        let written = status.and_then(|status| status.output(&output.name));
         written.is_some_and(|written| written.rolled_out.as_ref() != Some(&content))
     }
 

@@ -173,7 +173,8 @@ impl Executor<'_> {
                 };
                 let status = self.close(reconcile, number, AttemptOutcome::Refused, http).await;
                 let choices = self.choices(&error, &request.organization).await;
-                let done = self.not_created(&error, choices.as_deref(), status);
+                let done =
+                    self.refused_with(&error, "creating the project", choices.as_deref(), status);
                 if let Some(Requeue::After(wait)) = done.requeue {
                     let until = self.uptime() + wait.min(REFUSED_FOR);
                     let generation = self.project.metadata.generation;

@@ -109,20 +109,19 @@ impl Executor<'_> {
 
     /// The platform said no, or nothing.
     fn platform(&self, error: &management::Error, doing: &str, status: ProjectStatus) -> Done {
-        warn!(project = %ObjectKey::of(self.project), error = error as &dyn std::error::Error, "{doing} failed");
-        self.conclude().refused(error, doing, status)
+        self.refused_with(error, doing, None, status)
     }
 
-    /// The platform did not take what the create call asked for.
-    fn not_created(
+    /// The same, with what could be chosen instead.
+    fn refused_with(
         &self,
         error: &management::Error,
+        doing: &str,
         choices: Option<&str>,
         status: ProjectStatus,
     ) -> Done {
-        const DOING: &str = "creating the project";
-        warn!(project = %ObjectKey::of(self.project), error = error as &dyn std::error::Error, "{DOING} failed");
-        self.conclude().refused_with(error, DOING, choices, status)
+        warn!(project = %ObjectKey::of(self.project), error = error as &dyn std::error::Error, "{doing} failed");
+        self.conclude().refused_with(error, doing, choices, status)
     }
 
     async fn rename(&self, name: &str, status: ProjectStatus) -> Done {
