@@ -21,6 +21,18 @@ pub struct Memo {
 pub struct Memory(Mutex<HashMap<ObjectKey, Memo>>);
 
 impl Memory {
+    /// What is remembered of an object; nothing of an earlier one of its name.
+    pub fn recall(&self, key: &ObjectKey, uid: &str) -> Memo {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = all.get(key).filter(|memo| memo.uid == uid).cloned();
+        known.unwrap_or_else(|| Memo { uid: uid.to_owned(), ..Memo::default() })
+    }
+
+    /// What is remembered of an object from now on.
+    pub fn keep(&self, key: &ObjectKey, memo: Memo) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), memo);
+    }
+
     /// Changes what is remembered of an object. What was remembered of an earlier one of its name is forgotten.
     pub fn note<T>(&self, key: &ObjectKey, uid: &str, change: impl FnOnce(&mut Memo) -> T) -> T {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -12,6 +12,7 @@ pub mod fields;
 mod memory;
 mod observe;
 mod perform;
+mod remember;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -92,6 +93,10 @@ impl Reconciler for AuthConfigs {
 
     async fn observe(&self, object: &SupabaseAuthConfig) -> Result<Observed, kubernetes::Error> {
         observe::observe(self, object).await
+    }
+
+    fn remember(&self, object: &SupabaseAuthConfig, observed: &Observed) {
+        remember::remember(self, object, observed);
     }
 
     fn decide(

@@ -4,7 +4,7 @@ use kube::ResourceExt as _;
 use tracing::{info, warn};
 
 use super::facts::{Observed, Parent, Step};
-use super::observe::occasion;
+use super::remember::occasion;
 use super::{AuthConfigs, change};
 use crate::api::{AuthConfigStatus, ObjectKey, SupabaseAuthConfig};
 use crate::controller::{Outcome, Reconcile, Requeue};

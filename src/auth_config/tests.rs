@@ -5,9 +5,12 @@ use std::time::Duration;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value as Json, json};
 
+use super::facts::{Observed, Parent};
+use super::memory::Memo;
 use super::values::shown_digest;
 use super::{Resolved, change, groups, secret_refs};
-use crate::api::SupabaseAuthConfigSpec;
+use crate::api::{Reason, SupabaseAuthConfigSpec, SupabaseProject};
+use crate::controller::Problem;
 use crate::management::{Change, Given, ProjectRef, Setting, Settings};
 use crate::rules::digest::DigestKey;
 use crate::settings::{Digester, Input, Memory, Plan, Policy, Reading, plan};
@@ -26,6 +29,33 @@ fn smtp() -> Json {
         "host": "smtp.example", "port": 587, "username": "apikey", "senderEmail": "no-reply@shop.example",
         "senderName": "Shop", "password": {"secretKeyRef": {"name": "smtp", "key": "password"}},
     })
+}
+
+/// Nothing is known yet.
+pub(super) fn observed() -> Observed {
+    Observed {
+        done: Vec::new(),
+        memo: Memo::default(),
+        holder: None,
+        project: None,
+        parent: Parent::NotReady(Problem::new(Reason::ProjectNotReady, "")),
+        unsettled: false,
+        policy: Policy::Correct,
+        secrets: Resolved::new(),
+        versions: Vec::new(),
+        settings: None,
+        again: Duration::ZERO,
+        requested: None,
+    }
+}
+
+/// A project that settings can be read of.
+pub(super) fn active() -> SupabaseProject {
+    serde_json::from_value(json!({
+        "apiVersion": "supabase-operator.dev/v1alpha1", "kind": "SupabaseProject", "metadata": {"name": "orders"},
+        "spec": {"connectionRef": {"name": "acme"}, "region": "eu-central-1"},
+    }))
+    .unwrap()
 }
 
 fn reference() -> ProjectRef {

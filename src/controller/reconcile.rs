@@ -286,6 +286,7 @@ async fn steps<K: Reconciler>(
         // Only the reads are cut short: what a step began must be recorded, however long that takes.
         let observed =
             tokio::time::timeout(context.reconcile_deadline, kind.observe(object)).await??;
+        kind.remember(object, &observed);
         let inputs = context.inputs(K::NAME, key);
         let Decision { step, status, requeue, notes: said, release } =
             kind.decide(object, &observed, &inputs);

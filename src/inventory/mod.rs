@@ -145,6 +145,15 @@ impl Inventory {
         self.state().presence(reference)
     }
 
+    /// The same for an object that has just looked: one that saw nothing looks again if something is known by now, since what
+    /// came in between has woken nobody.
+    pub fn keep_following(&self, reference: &str, object: &ObjectRef, pace: Pace, seen: &Presence) {
+        let known = self.follow(reference, object, pace);
+        if *seen == Presence::Unknown && known != Presence::Unknown {
+            self.0.shared.requests.add(object.clone());
+        }
+    }
+
     /// An object follows a project from now on, and knows its name and status by its own word.
     fn expect(&self, reference: &str, object: &ObjectRef, known: (String, Status)) {
         let Ok(session) = self.session() else {
@@ -204,9 +213,10 @@ impl Inventory {
             .unwrap_or(known)
     }
 
-    /// Waits until a project that an object follows was seen at rest, at most for so long: much is done within a moment
+    /// Looks at a project that is on its way until it was seen at rest, at most for so long: much is done within a moment
     /// of the call that asked for it. The object is not woken by what is seen meanwhile: it is about to look.
     pub async fn settles(&self, reference: &str, object: &ObjectRef, at_most: Duration) {
+        self.follow(reference, object, Pace::Moving);
         let mut learned = self.0.learned.subscribe();
         self.state().waits(object, true);
         let _waiting = Waiting { inventory: self, object };

@@ -7,12 +7,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 use secrecy::SecretString;
 
+use super::memory::Memo;
 use super::settings::Answers;
 use crate::api::{Endpoint, ObjectKey, Output, OutputKind, OutputValue};
+use crate::controller::Note;
 pub use crate::controller::Problem;
-use crate::controller::{Note, StepName};
 pub use crate::inventory::{ListedState, Presence, ProjectList, Unreadable};
-use crate::management::{Error, Project, ServiceHealth};
+use crate::management::{Error, Project, ProjectRef, ServiceHealth};
 use crate::outputs::{self, Belonging, Facts, Found, Missing};
 pub use crate::parents::Link;
 use crate::settings;
@@ -206,17 +207,54 @@ pub struct SettingsRead {
     pub interval: Duration,
 }
 
+/// Something that is read for a decision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// The connection, and the organization that it leads to.
+    Connection,
+    /// The password Secret.
+    Password,
+    /// The password that the spec names.
+    SuppliedPassword,
+    /// The last list of an organization, if it is of the last minute.
+    RecentList { organization: String },
+    /// A whole list of an organization that began after the object asked for one.
+    WholeList { organization: String },
+    /// Which other object carries a ref.
+    Holder(ProjectRef),
+    /// What the shared list says of a project.
+    Presence { organization: String, reference: ProjectRef },
+    /// The project itself.
+    Project(ProjectRef),
+    /// What stands where outputs belong.
+    Outputs,
+    /// Health of the services.
+    Health(ProjectRef),
+    /// The declared settings, if they are due.
+    Settings(ProjectRef),
+    /// Keys and endpoints; `all` adds the database's own host.
+    Keys { reference: ProjectRef, all: bool },
+}
+
 /// Everything that a reconcile of a project has read.
 #[derive(Debug)]
 pub struct Observed {
+    /// What was read, in this order.
+    pub done: Vec<Read>,
+    /// What this process remembers of the object, and will once this is observed.
+    pub memo: Memo,
     /// This process.
     pub process: String,
     /// The connection.
     pub link: Link,
+    /// Whether there is a session to call the platform with.
+    pub connected: bool,
     /// The organization: the recorded one, else the one that spec and connection give.
     pub organization: Result<String, Problem>,
-    /// A whole list, begun after the object was read; only while there is no ref.
+    /// A list; only while there is no ref, or where the project is gone.
     pub listing: Option<Result<Listing, Error>>,
+    /// Whether this operator has given the wanted name away since that list began.
+    pub name_given: bool,
     /// Who else carries the ref that this object would take.
     pub holder: Option<ObjectKey>,
     /// Until when no create call is made after a refusal, as long as nothing changes.
@@ -255,8 +293,10 @@ pub struct Observed {
     pub obsolete: Vec<(OutputKind, String)>,
     /// Declared settings; only where they were read in this reconcile.
     pub settings: Option<SettingsRead>,
-    /// How long until they are read again; none where none is declared.
+    /// How long until they are due, where they were not read; none where none is declared.
     pub settings_again: Option<Duration>,
+    /// Whether keys and endpoints are due to be compared with the outputs.
+    pub keys_due: bool,
     /// How long ago this process's own DELETE was accepted.
     pub delete_accepted: Option<Duration>,
     /// Whether a reconcile was asked for by annotation, and has not been acknowledged.
@@ -281,105 +321,4 @@ impl Observed {
     pub fn usable_supplied(&self) -> Option<&Supplied> {
         self.supplied.as_ref()?.as_ref().ok()
     }
-}
-
-/// What a reconcile may do.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Step {
-    /// Make the password Secret, record the attempt, send the create call, store the ref.
-    Create(CreateRequest),
-    /// Store a ref: of an attempt of ours, or of a project that is adopted.
-    Claim(Claim),
-    /// Give the project another name.
-    Rename(String),
-    /// Wake it.
-    Restore,
-    /// Pause it.
-    Pause,
-    /// Put the password back into its Secret; the platform has it already.
-    KeepPassword(PasswordSource),
-    /// Give the database a new password.
-    ResetPassword,
-    /// Write declared settings.
-    ApplySettings(settings::Write),
-    /// Write and prune outputs.
-    WriteOutputs,
-    /// Delete the project on the platform.
-    Delete,
-    /// Leave the password Secret behind, labelled, or remove it; then let the object go.
-    Release(Release),
-}
-
-impl StepName for Step {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Create(_) => "create",
-            Self::Claim(_) => "claim",
-            Self::Rename(_) => "rename",
-            Self::Restore => "restore",
-            Self::Pause => "pause",
-            Self::KeepPassword(_) => "keep_password",
-            Self::ResetPassword => "reset_password",
-            Self::ApplySettings(_) => "apply_settings",
-            Self::WriteOutputs => "write_outputs",
-            Self::Delete => "delete",
-            Self::Release(_) => "let_go",
-        }
-    }
-}
-
-/// A create call to be made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CreateRequest {
-    /// The name it carries.
-    pub name: String,
-    /// The organization.
-    pub organization: String,
-    /// The number of the attempt.
-    pub number: i64,
-    /// The platform's clock when the list without the name began.
-    pub listed_at: Timestamp,
-    /// How long ago that was when the call was decided.
-    pub age: Duration,
-    /// Our uptime at that decision.
-    pub decided: Duration,
-}
-
-/// A ref to be stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Claim {
-    /// The ref.
-    pub reference: String,
-    /// The organization.
-    pub organization: String,
-    /// The name it has now.
-    pub name: String,
-    /// The region, if it is known.
-    pub region: Option<String>,
-    /// Whether it comes from an attempt of this object; otherwise it is adopted.
-    pub own: bool,
-}
-
-/// Where a password that is put back comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PasswordSource {
-    /// One of our outputs, or the supplied Secret, with the digest that is recorded.
-    Recovered,
-    /// The supplied Secret, for a project that was adopted.
-    Supplied,
-    /// A password Secret of an earlier object of the same project.
-    Retained,
-    /// It is in its Secret; only the ref is not recorded there yet.
-    Kept,
-}
-
-/// What becomes of the password Secret when the object goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Release {
-    /// It stays, labelled with the ref.
-    Keep(String),
-    /// It goes: the project is gone or never was.
-    Remove,
-    /// It stays as it is: something may have been left behind.
-    LeaveAlone,
 }

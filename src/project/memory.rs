@@ -25,6 +25,8 @@ pub struct Memo {
     pub delete_accepted: Option<Duration>,
     /// Since when a whole list is waited for.
     pub lists_since: Option<Duration>,
+    /// Whether a password Secret stood in the way of making one, so that it is read.
+    pub password_is_there: bool,
     /// When our last create call was over.
     pub posted_at: Option<Duration>,
     /// An attempt that was recorded, perhaps, and certainly not sent.
@@ -50,9 +52,10 @@ impl Memory {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An object is about to be looked at. What was remembered of an earlier one of its name is forgotten.
-    pub fn meet(&self, key: &ObjectKey, uid: &str) {
+    /// What is remembered of an object from now on. What was remembered of an earlier one of its name is forgotten.
+    pub fn keep(&self, key: &ObjectKey, uid: &str, memo: Memo) {
         let mut memos = self.lock();
+        memos.by_uid.insert(uid.to_owned(), memo);
         let before = memos.uids.insert(key.clone(), uid.to_owned());
         if let Some(before) = before.filter(|before| before != uid) {
             memos.by_uid.remove(&before);
@@ -91,7 +94,7 @@ mod tests {
         };
         for number in 0..1000 {
             let uid = number.to_string();
-            memory.meet(&key(number), &uid);
+            memory.keep(&key(number), &uid, Memo::default());
             memory.note(&uid, |memo| memo.posted_at = Some(Duration::ZERO));
             assert!(memory.recall(&uid).posted_at.is_some());
         }

@@ -9,8 +9,10 @@ mod password;
 mod perform;
 mod places;
 pub mod refs;
+mod remember;
 mod rollout;
 pub mod settings;
+mod step;
 #[cfg(test)]
 mod tests;
 mod writing;
@@ -20,6 +22,7 @@ use std::time::Duration;
 
 use kube::Api;
 
+use crate::api::project::ConnectionRef;
 use crate::api::{Kind, ObjectKey, ObjectRef, ProjectStatus, SupabaseProject};
 use crate::controller::{
     Context, Decision, Inputs, Outcome, Reconcile, Reconciler, ReleaseDecision, has_conditions,
@@ -30,13 +33,14 @@ use crate::outputs::Authorities;
 use crate::parents::Parents;
 use crate::rules::digest::DigestKey;
 use crate::seen::SeenProject;
-use crate::session::Sessions;
+use crate::session::{ConnectionId, Session, Sessions};
 use crate::versions::Versions;
-use facts::{Observed, Step};
+use facts::Observed;
 use memory::Memory;
 use names::Names;
 use places::Places;
 use refs::Refs;
+use step::Step;
 
 /// What the room needs.
 #[derive(Clone, Debug)]
@@ -91,6 +95,11 @@ impl Projects {
 }
 
 impl Projects {
+    /// The session through which an object reaches the platform.
+    fn session(&self, tenant: &str, wanted: &ConnectionRef) -> Option<Session> {
+        self.sessions.find(&ConnectionId::named(tenant, wanted))
+    }
+
     /// An object follows nothing on the platform any more.
     fn unfollow(&self, key: &ObjectKey) {
         self.inventories.unfollow(&reference_to(key));
@@ -129,6 +138,10 @@ impl Reconciler for Projects {
 
     async fn observe(&self, object: &SupabaseProject) -> Result<Observed, kubernetes::Error> {
         observe::observe(self, object).await
+    }
+
+    fn remember(&self, object: &SupabaseProject, observed: &Observed) {
+        remember::remember(self, object, observed);
     }
 
     fn decide(

@@ -1,6 +1,7 @@
 //! The rows of the tables in `decide`, one by one. The protocol as a whole is played through elsewhere, on the
 //! simulated platform with crashes at every effect.
 
+mod needs;
 mod platform;
 
 use std::sync::Arc;
@@ -13,6 +14,8 @@ use serde_json::{Value, json};
 use super::decide::Draft;
 use super::decide::{GRACE, decide};
 use super::facts::*;
+use super::memory::Memo;
+use super::step::*;
 use crate::api::project::{Attempt, AttemptOutcome, Creation, Credentials, PasswordOrigin};
 use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject};
 use crate::controller::{Decision, Inputs, Requeue, Trouble, translate};
@@ -137,9 +140,13 @@ fn kept() -> Kept {
 
 fn observed() -> Observed {
     Observed {
+        done: Vec::new(),
+        memo: Memo::default(),
         process: "p1".into(),
         link: Link { problem: None, reachable: true, adoption: true, limited: false },
+        connected: true,
         organization: Ok("acme".into()),
+        name_given: false,
         listing: Some(Ok(Listing {
             date: now(),
             begun: Duration::ZERO,
@@ -167,6 +174,7 @@ fn observed() -> Observed {
         obsolete: Vec::new(),
         settings: None,
         settings_again: None,
+        keys_due: false,
         delete_accepted: None,
         requested: None,
         transition_interval: Duration::from_secs(5),

@@ -14,6 +14,10 @@
 //!
 //! Drift by somebody else flips Synced only.
 
+mod needs;
+
+pub use needs::next as needs;
+
 use k8s_openapi::jiff::Timestamp;
 
 use super::facts::{Observed, Parent, Step};
@@ -125,7 +129,7 @@ fn settle(
     } else {
         draft.reached(Reason::Available, ready(observed.policy));
     }
-    let requeue = if plan.write.is_some() { Requeue::Now } else { Requeue::After(observed.again) };
+    let requeue = if plan.write.is_some() { Requeue::Now } else { Requeue::After(plan.read_again) };
     Decision {
         step: plan.write.map(Step::Apply),
         status: draft.finish(),

@@ -12,7 +12,8 @@ use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject, bounds};
 use crate::controller::{Outcome, Problem, Requeue, Trouble, translate};
 use crate::kubernetes;
 use crate::management;
-use crate::project::facts::{Claim, Observed};
+use crate::project::facts::Observed;
+use crate::project::step::Claim;
 use crate::rules::conditions::{self, Truth};
 
 type Done = Outcome<ProjectStatus>;

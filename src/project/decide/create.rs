@@ -23,7 +23,8 @@ use crate::api::project::{AdoptionPolicy, Attempt, AttemptOutcome};
 use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject};
 use crate::controller::{Inputs, Requeue, Trouble, translate};
 use crate::management::{ListedProject, Status};
-use crate::project::facts::{Claim, CreateRequest, Listing, Observed, Problem, Step, Unreadable};
+use crate::project::facts::{Listing, Observed, Problem, Unreadable};
+use crate::project::step::{Claim, CreateRequest, Step};
 use crate::rules::conditions::Truth;
 use crate::rules::random;
 

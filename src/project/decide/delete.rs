@@ -20,7 +20,8 @@ use super::{Draft, ProjectDecision, SLOW, act, deletes, resolve};
 use crate::api::{ConditionType, Reason, SupabaseProject, annotations};
 use crate::controller::{Inputs, Note, Requeue, Trouble, translate};
 use crate::management::{Error, Status, Withheld};
-use crate::project::facts::{Observed, Problem, Release, Step};
+use crate::project::facts::{Observed, Problem};
+use crate::project::step::{Release, Step};
 
 /// How long the platform may take to delete a project.
 const DELETING: Duration = Duration::from_secs(3600);

@@ -30,7 +30,8 @@ use crate::api::project::PowerState;
 use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject, annotations, bounds};
 use crate::controller::{Inputs, Requeue, Trouble, translate};
 use crate::management::{Error, Status};
-use crate::project::facts::{ListedState, Observed, Presence, Problem, Step};
+use crate::project::facts::{ListedState, Observed, Presence, Problem};
+use crate::project::step::Step;
 use crate::rules::conditions::Truth;
 
 /// How long most passing states may last.
@@ -328,12 +329,14 @@ fn active(
         Password::Reset => return act(Step::ResetPassword, draft, Requeue::Now),
     }
     // Before anything is handed out, the doors are as they are declared.
-    if let Some(plan) = plan_settings(project, observed, inputs.now)
-        && let Some(decision) = settings::write(project, observed, &plan, draft.clone())
+    let plan = plan_settings(project, observed, inputs.now);
+    if let Some(plan) = &plan
+        && let Some(decision) = settings::write(project, observed, plan, draft.clone())
     {
         return decision;
     }
-    let requeue = match (observed.settings_again, requeue) {
+    let again = plan.map(|plan| plan.read_again).or(observed.settings_again);
+    let requeue = match (again, requeue) {
         (Some(again), Requeue::After(wait)) => Requeue::After(wait.min(again)),
         (Some(again), _) => Requeue::After(again),
         (None, requeue) => requeue,

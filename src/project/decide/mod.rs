@@ -20,6 +20,7 @@ mod create;
 mod delete;
 mod follow;
 mod health;
+mod needs;
 mod obstacles;
 mod password;
 mod record;
@@ -33,18 +34,15 @@ mod unreadable;
 use std::time::Duration;
 
 pub(super) use conclude::Conclusions;
-pub use create::{Candidate, candidate};
-pub(super) use delete::goes_without_looking;
-pub(super) use follow::renames;
-pub(super) use health::{all_well, asks_health};
-pub(super) use obstacles::needs_no_list;
-pub(super) use password::password_is_settled;
+pub use needs::next as needs;
 pub(super) use record::is_waited_for;
-pub(super) use settings::{is_configured, is_observed_only, pauses, plan_settings, policy};
+pub(super) use settings::{is_configured, is_observed_only, plan_settings};
 pub use settle::{Written, conflict, settle};
 pub(super) use unreadable::release as release_decision;
 
-use super::facts::{Observed, Step};
+use self::delete::goes_without_looking;
+use super::facts::Observed;
+use super::step::Step;
 use crate::api::project::{AttemptOutcome, DeletionPolicy};
 use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject};
 use crate::controller::{Decision, Inputs, Requeue, SLOW, StatusBuilder};
@@ -76,7 +74,7 @@ pub fn decide(
     if let Some(creation) = &mut draft.status.creation {
         creation.keep_room();
     }
-    let needs_link = !(project.spec.suspend || delete::goes_without_looking(project));
+    let needs_link = !(project.spec.suspend || goes_without_looking(project));
     if observed.unsettled && needs_link {
         // Nothing is said of a connection before it is known.
         return unchanged(project, Requeue::After(observed.transition_interval));

@@ -5,7 +5,8 @@ use super::settings::is_observed_only;
 use crate::api::project::{OnLost, PasswordOrigin};
 use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject};
 use crate::outputs::Belonging;
-use crate::project::facts::{FoundPassword, Observed, PasswordSource, Problem};
+use crate::project::facts::{FoundPassword, Observed, Problem};
+use crate::project::step::PasswordSource;
 use crate::rules::conditions;
 use crate::rules::digest::comparable;
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::{Draft, ProjectDecision, rest};
 use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject, annotations};
 use crate::controller::{Decision, Note, Requeue};
-use crate::project::facts::{Problem, Release, Step};
+use crate::project::facts::Problem;
+use crate::project::step::{Release, Step};
 use crate::rules::conditions::Truth;
 
 /// Between looks at what somebody must do.

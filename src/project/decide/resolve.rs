@@ -9,7 +9,8 @@ use crate::api::project::AttemptOutcome;
 use crate::api::{Reason, SupabaseProject, annotations};
 use crate::controller::{Inputs, Note, Requeue, Trouble, translate};
 use crate::management::{Error, Withheld};
-use crate::project::facts::{Claim, Listing, Observed, Problem, Release, Step};
+use crate::project::facts::{Listing, Observed, Problem};
+use crate::project::step::{Claim, Release, Step};
 
 /// How long a Retain waits for a platform that does not answer.
 const PATIENCE: Duration = Duration::from_secs(600);

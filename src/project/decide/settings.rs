@@ -11,12 +11,13 @@ use crate::api::project::PowerState;
 use crate::api::settings::ManagementPolicy;
 use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject};
 use crate::controller::{Note, Requeue, no_longer_managed};
-use crate::project::facts::{Observed, Step};
+use crate::project::facts::Observed;
+use crate::project::step::Step;
 use crate::rules::conditions::{self, Truth};
 use crate::settings::{Input, Plan, Policy, plan};
 
 /// What may be done about differences.
-pub(in crate::project) fn policy(project: &SupabaseProject) -> Policy {
+fn policy(project: &SupabaseProject) -> Policy {
     let spec = &project.spec;
     Policy::of(spec.suspend, spec.management_policy, spec.drift_policy)
 }

@@ -5,6 +5,7 @@ use crate::api::Endpoint;
 use crate::management::{self, ApiKey, Error, KeyKind, PoolMode, PoolerEntry, ProjectRef};
 use crate::outputs::{Database, Facts, Keys};
 use crate::project::facts::{Lacking, Observed, Reading, Source};
+use crate::session::Session;
 
 /// Whether an error is about what was asked for, so that the rest can be read all the same.
 const fn is_about_this(error: &Error) -> bool {
@@ -42,16 +43,17 @@ impl Gaps {
 
 impl Observer<'_> {
     /// Keys and endpoints, each by itself: what cannot be read takes nothing else with it.
-    pub(super) async fn read(
+    pub(super) async fn keys_and_endpoints(
         &self,
+        session: &Session,
         reference: &ProjectRef,
         observed: &Observed,
         all: bool,
     ) -> Result<Reading, Error> {
         let tenant = self.tenant();
         let mut gaps = Gaps::default();
-        let keys = self.keys(reference, &mut gaps).await?;
-        let pooler = self.session.send(&tenant, &management::pooler(reference)).await;
+        let keys = self.keys(session, reference, &mut gaps).await?;
+        let pooler = session.send(&tenant, &management::pooler(reference)).await;
         let pooler = match pooler {
             Ok(answer) => answer.value,
             Err(error) => {
@@ -61,7 +63,7 @@ impl Observer<'_> {
         };
         let direct = observed.wanted.iter().any(|wanted| wanted.output.leads(Endpoint::Direct));
         let itself = if all || direct {
-            let answer = self.session.send(&tenant, &management::project(reference)).await;
+            let answer = session.send(&tenant, &management::project(reference)).await;
             match answer {
                 Ok(answer) => answer.value.database,
                 Err(error) => {
@@ -102,11 +104,12 @@ impl Observer<'_> {
     /// The API keys: secret ones in clear if the credential may see them, else what everybody sees who may list them.
     async fn keys(
         &self,
+        session: &Session,
         reference: &ProjectRef,
         gaps: &mut Gaps,
     ) -> Result<Option<Vec<ApiKey>>, Error> {
         let tenant = self.tenant();
-        let revealed = self.session.send(&tenant, &management::api_keys(reference)).await;
+        let revealed = session.send(&tenant, &management::api_keys(reference)).await;
         let refusal = match revealed {
             Ok(answer) => return Ok(Some(answer.value)),
             Err(refusal @ Error::Forbidden { .. }) => refusal,
@@ -115,7 +118,7 @@ impl Observer<'_> {
                 return Ok(None);
             }
         };
-        let shown = self.session.send(&tenant, &management::shown_api_keys(reference)).await;
+        let shown = session.send(&tenant, &management::shown_api_keys(reference)).await;
         match shown {
             Ok(answer) => {
                 let permission = management::READS_SECRET_KEYS;

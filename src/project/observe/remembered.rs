@@ -28,7 +28,11 @@ pub(super) fn hold_off(
 }
 
 /// For how long an open attempt of another process has been known to this one.
-pub(super) fn foreign_for(projects: &Projects, project: &SupabaseProject, uid: &str) -> Duration {
+pub(super) fn foreign_for(
+    projects: &Projects,
+    project: &SupabaseProject,
+    memo: &mut Memo,
+) -> Duration {
     let attempts = project.status.iter().flat_map(ProjectStatus::attempts);
     let foreign = attempts.into_iter().any(|attempt| {
         attempt.outcome == AttemptOutcome::Pending && attempt.process != projects.process
@@ -37,6 +41,5 @@ pub(super) fn foreign_for(projects: &Projects, project: &SupabaseProject, uid: &
         return Duration::ZERO;
     }
     let now = projects.context.clock.uptime();
-    let since = projects.memory.note(uid, |memo| *memo.foreign_since.get_or_insert(now));
-    now.saturating_sub(since)
+    now.saturating_sub(*memo.foreign_since.get_or_insert(now))
 }

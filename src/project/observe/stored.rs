@@ -7,15 +7,13 @@ use kube::{Api, ResourceExt as _};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::Observer;
-use crate::api::{ObjectKey, Output, OutputKind, ProjectStatus, Reason, SupabaseProject};
+use crate::api::{Output, OutputKind, Reason, SupabaseProject};
 use crate::kubernetes::{self, Bare, Error, Lean as _};
 use crate::outputs::{self, Belonging, Found};
 use crate::project::facts::{FoundPassword, Observed, Problem, Supplied, Wanted};
 use crate::project::password::{digest, object, unbound};
-use crate::project::reference_to;
 use crate::rules::digest::is_bound;
 use crate::rules::password;
-use crate::versions::Item;
 
 impl Observer<'_> {
     pub(super) async fn supplied(&self) -> Result<Option<Result<Supplied, Problem>>, Error> {
@@ -61,12 +59,8 @@ impl Observer<'_> {
             .map(|password| unbound(&self.projects.digest_key, password.expose_secret()))
             .or_else(|| recorded.map(str::to_owned));
         let wanted = self.project.wanted_outputs();
-        let names: Vec<_> = wanted.iter().map(|output| output.name.as_str()).collect();
-        let versions = &self.projects.versions;
-        versions.keep(&reference_to(&ObjectKey::of(self.project)), &names);
         for output in &wanted {
             let found = self.find(output.kind, &output.name).await?;
-            self.note_version(output, found.as_ref());
             let writable = match &found {
                 None => true,
                 Some(found) => self.may_write(found).await?,
@@ -140,14 +134,6 @@ impl Observer<'_> {
         written.is_some_and(|written| written.rolled_out.as_ref() != Some(&content))
     }
 
-    /// Notes the version in which an output was found.
-    fn note_version(&self, output: &Output, found: Option<&Found>) {
-        let version = found.and_then(|found| found.meta.resource_version.as_deref());
-        let (key, item) = (ObjectKey::of(self.project), Item::Output(output.kind));
-        let versions = &self.projects.versions;
-        versions.note(&reference_to(&key), item, &output.name, version);
-    }
-
     /// What stands under a name, with the books of who set which label: what we set and declare no more goes.
     pub(super) async fn find(&self, kind: OutputKind, name: &str) -> Result<Option<Found>, Error> {
         let client = self.projects.context.client.clone();
@@ -179,9 +165,9 @@ impl Observer<'_> {
     }
 
     /// Looks for a lost password in our outputs and in the supplied Secret.
-    pub(super) fn recover(&self, observed: &mut Observed, status: &ProjectStatus) {
-        let recorded =
-            status.credentials.as_ref().and_then(|known| known.password_digest.as_deref());
+    pub(super) fn recover(&self, observed: &mut Observed) {
+        let known = self.project.status.as_ref().and_then(|status| status.credentials.as_ref());
+        let recorded = known.and_then(|known| known.password_digest.as_deref());
         let Some(recorded) = recorded else { return };
         if let FoundPassword::There(kept) = &observed.password
             && kept.digest.as_deref() == Some(recorded)

@@ -13,7 +13,8 @@ use crate::controller::{Note, Outcome, Reconcile, Requeue};
 use crate::kubernetes;
 use crate::management::{self, NewProject, OrganizationSlug, Region, Rejection};
 use crate::outputs::Belonging;
-use crate::project::facts::{Claim, CreateRequest, FoundPassword, Kept};
+use crate::project::facts::{FoundPassword, Kept};
+use crate::project::step::{Claim, CreateRequest};
 use crate::rules::password;
 
 /// How long an accepted refusal keeps further create calls away, unless the spec changes.
@@ -44,6 +45,11 @@ impl Executor<'_> {
         }
         let sent = match self.ensure_password(&status).await {
             Ok(password) => password,
+            // It was not read, since nothing was ever made for the object: it is now, before anything else.
+            Err(kubernetes::Error::Exists) => {
+                self.projects.memory.note(&self.uid(), |memo| memo.password_is_there = true);
+                return Outcome::failed(reconcile.stored(), Requeue::Now);
+            }
             Err(error) => {
                 return self.kubernetes(&error, "making the password Secret", reconcile.stored());
             }

@@ -8,7 +8,7 @@ use crate::controller::{Note, Outcome, Reconcile, Requeue};
 use crate::ending;
 use crate::kubernetes;
 use crate::management::{self};
-use crate::project::facts::Release;
+use crate::project::step::Release;
 
 impl Executor<'_> {
     pub(super) async fn delete(

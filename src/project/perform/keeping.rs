@@ -7,8 +7,9 @@ use crate::api::project::{Credentials, PasswordOrigin};
 use crate::api::{ProjectStatus, SupabaseProject};
 use crate::controller::{Note, Outcome, Reconcile, Requeue};
 use crate::management;
-use crate::project::facts::{FoundPassword, PasswordSource};
+use crate::project::facts::FoundPassword;
 use crate::project::password::bound;
+use crate::project::step::PasswordSource;
 use crate::rules::password;
 
 impl Executor<'_> {

@@ -13,14 +13,15 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tracing::warn;
 
 use super::decide::{Conclusions, Draft};
-use super::facts::{Observed, Step};
+use super::facts::Observed;
 use super::password::{self, PasswordSecret};
+use super::step::Step;
 use super::{Projects, writing};
 use crate::api::{ObjectKey, ProjectStatus, Reason, SupabaseProject};
 use crate::controller::{Note, Outcome, Reconcile, Requeue};
 use crate::kubernetes;
 use crate::management::{self, ProjectRef, Rejection};
-use crate::session::{ConnectionId, Session};
+use crate::session::Session;
 
 /// How long a taken name keeps further renames away, unless the spec changes.
 const NAME_TAKEN_FOR: Duration = Duration::from_secs(1800);
@@ -93,8 +94,7 @@ impl Executor<'_> {
     }
 
     fn session(&self) -> Option<Session> {
-        let wanted = &self.project.spec.connection_ref;
-        self.projects.sessions.find(&ConnectionId::named(&self.tenant(), wanted))
+        self.projects.session(&self.tenant(), &self.project.spec.connection_ref)
     }
 
     fn reference(&self) -> Option<ProjectRef> {

@@ -5,7 +5,7 @@ use tracing::{info, warn};
 use super::{Done, Executor};
 use crate::api::{ObjectKey, ProjectStatus};
 use crate::controller::{Outcome, Requeue};
-use crate::project::observe::occasion;
+use crate::project::remember::occasion;
 use crate::project::settings::call;
 use crate::settings::{self, Write};
 
