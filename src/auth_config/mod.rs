@@ -95,7 +95,7 @@ impl Reconciler for AuthConfigs {
         observe::observe(self, object).await
     }
 
-    fn remember(&self, object: &SupabaseAuthConfig, observed: &Observed) {
+    fn remember(&self, object: &SupabaseAuthConfig, observed: &mut Observed) {
         remember::remember(self, object, observed);
     }
 

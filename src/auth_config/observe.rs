@@ -24,16 +24,16 @@ pub(super) async fn observe(
     room: &AuthConfigs,
     object: &SupabaseAuthConfig,
 ) -> Result<Observed, Error> {
-    let mut observer = Observer { room, object, session: None };
-    let mut observed = observer.nothing();
+    let mut reads = Observer { room, object, session: None };
+    let mut observed = reads.nothing();
     while let Some(read) = decide::needs(&observed) {
         observed.done.push(read);
         match read {
             Read::Holder => observed.holder = holder(room, object),
-            Read::Project => observer.project(&mut observed).await?,
-            Read::Connection => observer.connection(&mut observed).await?,
-            Read::Secrets => observer.secrets(&mut observed).await?,
-            Read::Settings => observer.settings(&mut observed).await,
+            Read::Project => reads.project(&mut observed).await?,
+            Read::Connection => reads.connection(&mut observed).await?,
+            Read::Secrets => reads.secrets(&mut observed).await?,
+            Read::Settings => reads.settings(&mut observed).await,
         }
     }
     Ok(observed)
@@ -123,7 +123,7 @@ impl Observer<'_> {
         let api: Api<Secret> = Api::namespaced(client, &self.namespace());
         for (path, wanted) in &secret_refs(&self.object.spec) {
             let secret = kubernetes::get(&api, &wanted.name).await?;
-            let version = secret.as_ref().and_then(|secret| secret.resource_version());
+            let version = secret.as_ref().and_then(kube::ResourceExt::resource_version);
             observed.versions.push((wanted.name.clone(), version));
             observed.secrets.insert(path, value(secret, wanted));
         }

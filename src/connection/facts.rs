@@ -10,7 +10,7 @@ use super::report::Report;
 pub use crate::controller::Problem;
 use crate::controller::StepName;
 use crate::session::Capabilities;
-use crate::session::token_store::{App, GrantsRead, Memory, StateRead, Token};
+use crate::session::token_store::{App, Entry, GrantsRead, Memory, StateRead, Token, TokenState};
 
 /// Something that was read, or what to do about its absence.
 #[derive(Clone, Debug)]
@@ -45,6 +45,22 @@ pub struct Granted {
     pub read: GrantsRead,
     /// Digests of the refresh tokens, by flow.
     pub refresh: BTreeMap<String, String>,
+}
+
+impl Granted {
+    /// The newest pair that is not in the token store yet.
+    pub fn offered(&self, state: &TokenState) -> Option<&Entry> {
+        let entries = self.read.entries.iter();
+        entries
+            .filter(|entry| entry.pair.is_some() && !self.is_held(entry, state))
+            .max_by_key(|entry| entry.ends_at)
+    }
+
+    /// Whether a pair has come into the token store: it is in use, or was used up.
+    pub fn is_held(&self, entry: &Entry, state: &TokenState) -> bool {
+        let digest = self.refresh.get(&entry.flow);
+        digest.is_some_and(|digest| state.digests().any(|known| known == digest))
+    }
 }
 
 /// Who brought the tokens of a seed.
@@ -97,11 +113,14 @@ pub struct Observed {
     /// What consents have given and what is on record of them; read while there is no usable credential, and as
     /// long as there is something to sweep.
     pub grants: Option<Granted>,
+    /// Whether they were looked for.
+    pub looked_for_grants: bool,
     /// Whether the state remembers tokens by digests of another key of the operator.
     pub of_another_key: bool,
     /// Whether the state Secret bears the labels and annotations that it shall, if it is there.
     pub marked: bool,
-    /// Whether another connection has the better right to the seed's refresh token.
+    /// Whether another connection has the better right to the seed's refresh token: known once it is remembered what this
+    /// one holds.
     pub shared: bool,
     /// What this process remembers.
     pub memory: Memory,

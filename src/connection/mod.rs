@@ -5,6 +5,7 @@ mod decide;
 mod facts;
 mod observe;
 mod perform;
+mod remember;
 mod report;
 mod secrets;
 mod users;
@@ -103,6 +104,10 @@ impl<C: Room> Reconciler for Connections<C> {
 
     async fn observe(&self, object: &C) -> Result<Observed, kubernetes::Error> {
         observe::observe(self, object).await
+    }
+
+    fn remember(&self, object: &C, observed: &mut Observed) {
+        remember::remember(self, object, observed);
     }
 
     fn decide(

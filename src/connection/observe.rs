@@ -1,7 +1,4 @@
-//! What a reconcile reads: Secrets, live, and who uses the connection. No effects; the memory of this process is
-//! brought up to date.
-
-use std::collections::BTreeSet;
+//! What a reconcile reads: Secrets, live, and who uses the connection. No effects.
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt as _};
@@ -9,7 +6,7 @@ use secrecy::ExposeSecret as _;
 
 use super::facts::{Credentials, Granted, Observed, Origin, Problem, Read, Seed, Users};
 use super::secrets::{Data, malformed, moment, text};
-use super::{Connections, decide, users};
+use super::{Connections, users};
 use crate::api::connection::{Connection, OAuth, PersonalAccessToken};
 use crate::api::project::ConnectionKind;
 use crate::api::reference::SecretRef;
@@ -18,7 +15,7 @@ use crate::ending;
 use crate::kubernetes::{self, Error};
 use crate::management::OAuthApp;
 use crate::rules::conditions::{self, Truth};
-use crate::session::token_store::{App, Grants, Holder, StateRead, Store, Token, TokenState};
+use crate::session::token_store::{App, Grants, StateRead, Store, Token, TokenState};
 use crate::session::{ConnectionId, Session, SessionState};
 
 /// Scoped personal access tokens begin like this, and may be limited to projects.
@@ -49,15 +46,14 @@ pub async fn observe<C: Connection>(room: &Connections<C>, object: &C) -> Result
         StateRead::Ours(_, secret) => store.is_marked(secret),
         StateRead::Absent | StateRead::Foreign | StateRead::Damaged(_) => true,
     };
-    let mut grants = None;
+    let (mut grants, mut looked_for_grants) = (None, false);
     if (auth.oauth.is_some() && observer.may_have_grants()) || leaving {
+        looked_for_grants = true;
         grants = match observer.grants().await {
             Err(error) if observer.is_without_rights(&error).await => None,
             read => read?,
         };
-        session.remember(|memory| memory.has_grants = grants.is_some());
     }
-    let mut shared = false;
     let credentials = match (&auth.personal_access_token, &auth.oauth) {
         (Some(pat), _) => Credentials::Pat(observer.pat(pat).await?),
         (None, None) => Credentials::Pat(Read::NotNamed),
@@ -67,15 +63,14 @@ pub async fn observe<C: Connection>(room: &Connections<C>, object: &C) -> Result
             if let Some(granted) = grants.as_ref().filter(|_| !of_another_key) {
                 seed = observer.consented(granted, &state).unwrap_or(seed);
             }
-            shared = observer.note(&state, &seed);
             Credentials::OAuth { app, seed }
         }
     };
-    observer.remember(&credentials, &state);
     let revokes = leaving && observer.revokes(&credentials, users.as_ref());
     Ok(Observed {
         credentials,
         grants,
+        looked_for_grants,
         revokes,
         connect: observer.connect(),
         consent_url: observer.consent_url(),
@@ -83,7 +78,7 @@ pub async fn observe<C: Connection>(room: &Connections<C>, object: &C) -> Result
         marked,
         state,
         state_name: store.name().to_owned(),
-        shared,
+        shared: false,
         memory: session.memory(),
         capabilities: session.capabilities(),
         replaced: session.was_replaced(),
@@ -195,10 +190,7 @@ impl<C: Connection> Observer<'_, C> {
             Ok(App { app: OAuthApp { client_id, client_secret }, digest })
         });
         Ok(match read {
-            Ok(app) => {
-                self.session.remember_app(&app);
-                Read::There(app)
-            }
+            Ok(app) => Read::There(app),
             // While projects still have to be deleted, the app that was known last must do.
             Err(problem) => self
                 .session
@@ -322,7 +314,7 @@ impl<C: Connection> Observer<'_, C> {
             StateRead::Absent => &empty,
             StateRead::Foreign | StateRead::Damaged(_) => return None,
         };
-        let entry = decide::offered(granted, state)?;
+        let entry = granted.offered(state)?;
         let pair = entry.pair.as_ref()?;
         let key = self.room.sessions.digest_key();
         Some(Read::There(Seed {
@@ -332,56 +324,6 @@ impl<C: Connection> Observer<'_, C> {
             expires_at: pair.expires_at,
             origin: Origin::Consent { flow: entry.flow.clone(), limited: pair.limited },
         }))
-    }
-
-    /// Notes what the connection holds, and tells whether another one has the better right to its seed.
-    fn note(&self, state: &StateRead, seed: &Read<Seed>) -> bool {
-        let stored = match state {
-            StateRead::Ours(state, _) => state.digests().map(str::to_owned).collect(),
-            StateRead::Absent | StateRead::Foreign | StateRead::Damaged(_) => BTreeSet::new(),
-        };
-        let seed = match seed {
-            Read::There(seed) => seed.refresh.as_ref().map(|token| token.digest.clone()),
-            Read::NotNamed | Read::Bad(_) => None,
-        };
-        let holder = Holder {
-            uid: self.object.uid().unwrap_or_default(),
-            created: self.object.creation_timestamp().map(|time| time.0),
-            stored,
-            seed: seed.clone(),
-            ..Holder::default()
-        };
-        let mut index = self.room.sessions.index();
-        index.note(self.id, holder);
-        // Before the index is complete, nothing is safe to be sent.
-        seed.is_some_and(|seed| {
-            index.has_rival(self.id, &seed) || !self.room.sessions.has_taken_over()
-        })
-    }
-
-    fn remember(&self, credentials: &Credentials, state: &StateRead) {
-        let now = self.room.sessions.gateway().uptime();
-        let marker = match state {
-            StateRead::Ours(state, _) => state.marker.clone(),
-            StateRead::Absent | StateRead::Foreign | StateRead::Damaged(_) => None,
-        };
-        let missing = match credentials {
-            Credentials::Pat(read) => matches!(read, Read::Bad(_)),
-            Credentials::OAuth { app, seed } => {
-                matches!(app, Read::Bad(_)) || matches!(seed, Read::Bad(_))
-            }
-        };
-        let asked = annotations::requested(self.object);
-        let handled = Connection::status(self.object)
-            .and_then(|status| status.last_handled_reconcile_at.as_ref());
-        self.session.remember(|memory| {
-            memory.saw_marker(marker.as_ref(), now);
-            memory.missing_since = missing.then(|| memory.missing_since.unwrap_or(now));
-            if asked.is_some() && asked.as_ref() != handled && asked != memory.requested {
-                memory.requested = asked;
-                memory.doubt();
-            }
-        });
     }
 }
 

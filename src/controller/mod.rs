@@ -132,10 +132,9 @@ pub trait Reconciler: Send + Sync + 'static {
         object: &Self::Object,
     ) -> impl Future<Output = Result<Self::Observed, kubernetes::Error>> + Send;
 
-    /// Remembers in this process what was observed. Nothing waits, no call is made, nothing is written.
-    fn remember(&self, object: &Self::Object, observed: &Self::Observed) {
-        let _ = (object, observed);
-    }
+    /// Remembers in this process what was observed, and adds to it what that teaches. Nothing waits, no call is made, nothing
+    /// is written.
+    fn remember(&self, object: &Self::Object, observed: &mut Self::Observed);
 
     /// PURE: what to do, and what to say.
     fn decide(

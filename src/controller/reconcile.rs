@@ -284,9 +284,9 @@ async fn steps<K: Reconciler>(
         number += 1;
         let object = &reconcile.object;
         // Only the reads are cut short: what a step began must be recorded, however long that takes.
-        let observed =
+        let mut observed =
             tokio::time::timeout(context.reconcile_deadline, kind.observe(object)).await??;
-        kind.remember(object, &observed);
+        kind.remember(object, &mut observed);
         let inputs = context.inputs(K::NAME, key);
         let Decision { step, status, requeue, notes: said, release } =
             kind.decide(object, &observed, &inputs);

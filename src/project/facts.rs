@@ -238,6 +238,7 @@ pub enum Read {
 
 /// Everything that a reconcile of a project has read.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each with its own name")]
 pub struct Observed {
     /// What was read, in this order.
     pub done: Vec<Read>,

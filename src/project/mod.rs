@@ -140,7 +140,7 @@ impl Reconciler for Projects {
         observe::observe(self, object).await
     }
 
-    fn remember(&self, object: &SupabaseProject, observed: &Observed) {
+    fn remember(&self, object: &SupabaseProject, observed: &mut Observed) {
         remember::remember(self, object, observed);
     }
 

@@ -38,13 +38,12 @@ pub(super) fn remember(projects: &Projects, project: &SupabaseProject, observed:
         projects.refs.enter(reference, &key, &uid);
     }
     for read in &observed.done {
-        match read {
-            Read::Presence { organization, reference } => {
-                follow(projects, project, observed, organization, reference.as_str());
-            }
-            Read::Outputs => note_versions(projects, &key, project, observed),
-            _ => {}
+        if let Read::Presence { organization, reference } = read {
+            follow(projects, project, observed, organization, reference.as_str());
         }
+    }
+    if observed.done.contains(&Read::Outputs) {
+        note_versions(projects, &key, project, observed);
     }
 }
 

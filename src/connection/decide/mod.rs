@@ -56,7 +56,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 pub use describe::status;
-pub use grants::{offered, sweep};
+pub use grants::sweep;
 pub use policy::OrganizationPolicy;
 
 use super::facts::{Credentials, Observed, Problem, Read, Source, Step};

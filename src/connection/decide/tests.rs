@@ -66,6 +66,7 @@ fn observed(credentials: Credentials) -> Observed {
         connect: "supabase-operator connect acme --namespace team".to_owned(),
         consent_url: None,
         grants: None,
+        looked_for_grants: false,
         revokes: false,
         credentials,
         state: StateRead::Absent,

@@ -93,12 +93,11 @@ impl Needs<'_> {
         let listing = match &observed.listing {
             Some(Ok(listing)) if self.suffices(listing) => listing,
             Some(Err(_)) => return None,
-            Some(Ok(_)) => return whole(),
             None if self.recent_may_do(creates, open) => {
                 let recent = Read::RecentList { organization: organization.clone() };
                 return self.once(recent).or_else(whole);
             }
-            None => return whole(),
+            Some(Ok(_)) | None => return whole(),
         };
         let found = candidate(self.project, listing, observed.link.adoption);
         let holder = match &found {

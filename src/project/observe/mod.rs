@@ -37,11 +37,11 @@ pub(super) async fn observe(
     projects: &Projects,
     project: &SupabaseProject,
 ) -> Result<Observed, Error> {
-    let mut observer = Observer { projects, project, session: None };
-    let mut observed = observer.nothing();
+    let mut reads = Observer { projects, project, session: None };
+    let mut observed = reads.nothing();
     while let Some(read) = decide::needs(project, &observed, projects.context.clock.now()) {
         observed.done.push(read.clone());
-        observer.read(&mut observed, read).await?;
+        reads.read(&mut observed, read).await?;
     }
     Ok(observed)
 }

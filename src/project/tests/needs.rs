@@ -104,6 +104,7 @@ fn nothing_is_read_for_what_is_held_off_suspended_or_without_a_session() {
 }
 
 #[test]
+#[expect(clippy::wildcard_enum_match_arm, reason = "the others bring nothing")]
 fn a_project_that_can_be_used_is_asked_for_what_is_due_in_this_order() {
     let active = |read: &Read, observed: &mut Observed| match read {
         Read::Presence { .. } => {
