@@ -49,8 +49,8 @@ impl Tracked {
 #[derive(Clone, Debug, Default)]
 pub struct InventoryState {
     pub(super) organization: String,
-    /// By ref.
-    pub(super) projects: HashMap<String, Tracked>,
+    /// By ref. Boxed: a table has room for twice as many.
+    pub(super) projects: HashMap<String, Box<Tracked>>,
     /// What each object follows.
     followed: HashMap<ObjectRef, String>,
     /// The refs that somebody expects to change, and the uptime since when.

@@ -43,7 +43,8 @@ pub struct Memory(Mutex<Memos>);
 
 #[derive(Debug, Default)]
 struct Memos {
-    by_uid: HashMap<String, Memo>,
+    /// Boxed: a table has room for twice as many, and a memo is large.
+    by_uid: HashMap<String, Box<Memo>>,
     uids: HashMap<ObjectKey, String>,
 }
 
@@ -55,7 +56,7 @@ impl Memory {
     /// What is remembered of an object from now on. What was remembered of an earlier one of its name is forgotten.
     pub fn keep(&self, key: &ObjectKey, uid: &str, memo: Memo) {
         let mut memos = self.lock();
-        memos.by_uid.insert(uid.to_owned(), memo);
+        memos.by_uid.insert(uid.to_owned(), Box::new(memo));
         let before = memos.uids.insert(key.clone(), uid.to_owned());
         if let Some(before) = before.filter(|before| before != uid) {
             memos.by_uid.remove(&before);
@@ -64,7 +65,7 @@ impl Memory {
 
     /// What is remembered of an object.
     pub fn recall(&self, uid: &str) -> Memo {
-        self.lock().by_uid.get(uid).cloned().unwrap_or_default()
+        self.lock().by_uid.get(uid).map(|memo| (**memo).clone()).unwrap_or_default()
     }
 
     /// Changes what is remembered.

@@ -4,6 +4,7 @@
 //! Only what this process did counts: one that begins to lead makes a list of its own first.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,7 +19,9 @@ pub struct Names(Mutex<Taken>);
 
 #[derive(Debug, Default)]
 struct Taken {
-    at: HashMap<(String, String), Duration>,
+    /// By hash: two names that share one cost a list, and nothing else.
+    at: HashMap<u64, Duration>,
+    hasher: RandomState,
     left: usize,
 }
 
@@ -26,7 +29,7 @@ impl Names {
     /// A name is about to be given, or was given.
     pub fn take(&self, organization: &str, name: &str, now: Duration) {
         let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (organization.to_owned(), name.to_owned());
+        let key = taken.hasher.hash_one((organization, name));
         taken.at.insert(key, now);
         if taken.at.len() >= CROWD.max(taken.left * 2) {
             taken.at.retain(|_, at| *at + KEPT > now);
@@ -37,7 +40,7 @@ impl Names {
     /// Whether a name was taken since a moment.
     pub fn is_taken_since(&self, organization: &str, name: &str, moment: Duration) -> bool {
         let taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (organization.to_owned(), name.to_owned());
+        let key = taken.hasher.hash_one((organization, name));
         taken.at.get(&key).is_some_and(|at| *at >= moment)
     }
 }
