@@ -1,6 +1,6 @@
 //! All sessions, for as long as this process leads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -16,13 +16,11 @@ use super::live::Session;
 use super::shared::{Progress, SessionOptions, Shared};
 use super::token_store::{self, App, Index, RefreshOutcome, RefreshRequest};
 use crate::controller::Requests;
-use crate::kubernetes;
 use crate::leader::Leadership;
 use crate::management;
 use crate::rules::clock::Clock;
 use crate::rules::digest::DigestKey;
 use crate::rules::random::Random;
-use crate::seen::SeenConnection;
 use crate::slots;
 use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
@@ -157,22 +155,12 @@ impl Sessions {
         slots::waiting(timeout(at_most, settled)).await == Ok(true)
     }
 
-    /// Reads which of the connections that exist holds which tokens. Must have ended before any reconcile: until then no
-    /// refresh token is sent.
-    ///
-    /// # Errors
-    /// Where nothing can be read.
-    pub async fn takeover(
-        &self,
-        connections: Vec<(ConnectionId, Arc<SeenConnection>)>,
-    ) -> Result<(), kubernetes::Error> {
-        let known = connections.iter().map(|(id, _)| id.clone()).collect();
-        token_store::index_all(self, connections).await?;
+    /// What these connections hold is known. Whoever waits for the first look at one of them goes on waiting.
+    pub(super) fn taken_over(&self, known: BTreeSet<ConnectionId>) {
         self.0.shared.progress.send_modify(|progress| {
             progress.known = known;
             progress.taken_over = true;
         });
-        Ok(())
     }
 
     /// Whether [`Sessions::takeover`] has ended.

@@ -18,4 +18,3 @@ pub use store::{StateRead, Store};
 pub use tokens::{App, Consumed, Damaged, Marker, Token, TokenState, credential};
 
 pub(super) use refresh::{Refresher, run};
-pub(super) use takeover::index_all;
