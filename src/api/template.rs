@@ -7,8 +7,6 @@ use kube::KubeSchema;
 use kube::core::cel::Rule;
 use serde::{Deserialize, Serialize};
 
-use super::output::{Output, OutputKind};
-
 /// What every Secret that the operator makes for an object bears, beside the operator's own labels.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
@@ -31,22 +29,6 @@ pub struct SecretTemplate {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 32))]
     pub annotations: BTreeMap<String, String>,
-}
-
-impl SecretTemplate {
-    /// Adds what is declared here to an output that is a Secret; the output's own win.
-    pub(super) fn add_to(&self, output: &mut Output) {
-        if output.kind != OutputKind::Secret {
-            return;
-        }
-        for (marks, declared) in
-            [(&mut output.labels, &self.labels), (&mut output.annotations, &self.annotations)]
-        {
-            let own = marks.take().unwrap_or_default();
-            let both = declared.clone().into_iter().chain(own).collect::<BTreeMap<_, _>>();
-            *marks = Some(both).filter(|both| !both.is_empty());
-        }
-    }
 }
 
 pub(super) fn annotation_domains() -> Rule {

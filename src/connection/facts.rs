@@ -6,9 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 
-use super::report::Report;
-pub use crate::controller::Problem;
-use crate::controller::StepName;
+use super::report::{Report, Source};
+use crate::controller::{Problem, StepName};
 use crate::session::Capabilities;
 use crate::session::token_store::{App, Entry, GrantsRead, Memory, StateRead, Token, TokenState};
 
@@ -143,17 +142,6 @@ pub struct Observed {
     pub revokes: bool,
     /// Between two looks at Secrets.
     pub interval: Duration,
-}
-
-/// Where a token comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// The Secret with the personal access token.
-    Pat,
-    /// The seed Secret.
-    Seed,
-    /// The state Secret.
-    State,
 }
 
 /// What a reconcile may do.

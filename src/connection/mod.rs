@@ -145,6 +145,3 @@ impl<C: Room> Reconciler for Connections<C> {
         self.sessions.close(&id);
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -4,13 +4,14 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt as _};
 use secrecy::ExposeSecret as _;
 
-use super::facts::{Credentials, Granted, Observed, Origin, Problem, Read, Seed, Users};
+use super::facts::{Credentials, Granted, Observed, Origin, Read, Seed, Users};
 use super::secrets::{Data, malformed, moment, text};
 use super::{Connections, users};
 use crate::api::connection::{Connection, OAuth, PersonalAccessToken};
 use crate::api::project::ConnectionKind;
 use crate::api::reference::SecretRef;
 use crate::api::{ConditionType, ObjectKey, Reason, annotations};
+use crate::controller::Problem;
 use crate::ending;
 use crate::kubernetes::{self, Error};
 use crate::management::OAuthApp;

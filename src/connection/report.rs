@@ -2,8 +2,19 @@
 
 use jiff::Timestamp;
 
-use super::facts::{Problem, Source};
+use crate::controller::Problem;
 use crate::management::Organization;
+
+/// Where a token comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The Secret with the personal access token.
+    Pat,
+    /// The seed Secret.
+    Seed,
+    /// The state Secret.
+    State,
+}
 
 /// How the credential stands.
 #[derive(Clone, Debug, PartialEq, Eq)]

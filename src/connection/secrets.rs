@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use k8s_openapi::ByteString;
 use secrecy::SecretString;
 
-use super::facts::Problem;
 use crate::api::Reason;
+use crate::controller::Problem;
 use crate::session::token_store::credential;
 
 /// The data of a Secret.

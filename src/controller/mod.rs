@@ -29,11 +29,11 @@ pub use reconcile::{Reconcile, reconcile};
 pub use report::Reporter;
 pub use requests::{ReconcileRequests, Requests};
 pub use settings::{Occasion, Schedule, compared_generation, no_longer_managed};
-pub use status::{ObjectStatus, Problem, StatusBuilder};
+pub use status::{ObjectStatus, Problem, SLOW, StatusBuilder};
 pub use store::{Change, OnChange, Source, Store, sources};
-pub use translate::{SLOW, Trouble, translate, translate_of_credential};
+pub use translate::{Trouble, translate, translate_of_credential};
 pub use unreadable::ReleaseDecision;
-pub use watch::{Changes, look, on_change};
+pub use watch::{look, on_change};
 
 use crate::api::Kind;
 use crate::kubernetes::{self, Lean, Partly, Stored};

@@ -8,11 +8,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 
-use super::{HasConditions, Requeue, SLOW};
+use super::{HasConditions, Requeue};
 use crate::api::{ConditionType, Installation, Reason};
 use crate::rules::conditions::{self, Truth};
 
 const MINUTE: Duration = Duration::from_secs(60);
+/// Between looks at what only a person can change.
+pub const SLOW: Duration = Duration::from_secs(600);
 
 /// The status of a kind.
 pub trait ObjectStatus: Clone + Debug + Default + PartialEq + Serialize + Send + Sync {

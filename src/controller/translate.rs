@@ -16,14 +16,12 @@
 
 use std::time::Duration;
 
-use super::{Problem, Requeue};
+use super::{Problem, Requeue, SLOW};
 use crate::api::Reason;
 use crate::management::{Error, Rejection, Withheld};
 
 /// A minute: what the platform's rate limits count in.
 const WINDOW: Duration = Duration::from_secs(60);
-/// Between looks at what only a person can change.
-pub const SLOW: Duration = Duration::from_secs(600);
 
 /// What an error means for an object.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,7 +2,6 @@
 //! every reconcile asks for.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hasher as _};
 use std::num::NonZeroU64;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -188,52 +187,5 @@ impl Place for Seat {
     fn come_back_at_once(&self) {
         self.hall.queue().is_back(&self.key);
         self.hall.returning.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
-    }
-}
-
-/// Remembers one value an object of a kind, and says when it changed.
-#[derive(Debug, Default)]
-pub struct Changes(Mutex<HashMap<(&'static str, ObjectKey), u64>>);
-
-impl Changes {
-    /// Whether this is another value than the last one; the first one is a change.
-    pub fn is_new(&self, kind: &'static str, key: &ObjectKey, value: impl std::hash::Hash) -> bool {
-        let mut hasher = DefaultHasher::new();
-        value.hash(&mut hasher);
-        let hash = hasher.finish();
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.insert((kind, key.clone()), hash) != Some(hash)
-    }
-
-    /// The object is gone, or has nothing to remember any more.
-    pub fn forget(&self, kind: &'static str, key: &ObjectKey) {
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.remove(&(kind, key.clone()));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_project_and_a_connection_of_one_name_do_not_undo_each_others_memory() {
-        let (changes, orders) = (Changes::default(), key("team-a", "orders"));
-        let (project, connection) = ("SupabaseProject", "SupabaseConnection");
-        assert!(changes.is_new(project, &orders, "about the project"));
-        assert!(changes.is_new(connection, &orders, "about the connection"));
-        assert!(!changes.is_new(project, &orders, "about the project"));
-        assert!(!changes.is_new(connection, &orders, "about the connection"));
-        // The same words about another kind, or an object of another namespace, are news.
-        assert!(changes.is_new("ClusterSupabaseConnection", &orders, "about the project"));
-        assert!(changes.is_new(project, &key("team-b", "orders"), "about the project"));
-
-        changes.forget(project, &orders);
-        assert!(!changes.is_new(connection, &orders, "about the connection"));
-        assert!(changes.is_new(project, &orders, "about the project"));
-    }
-
-    fn key(namespace: &str, name: &str) -> ObjectKey {
-        ObjectKey { namespace: Some(namespace.to_owned()), name: name.to_owned() }
     }
 }

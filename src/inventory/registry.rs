@@ -11,7 +11,7 @@ use super::following::Following;
 use super::ticks::Sharing;
 use crate::api::ObjectRef;
 use crate::controller::Requests;
-use crate::management::Status;
+use crate::management::{Organization, Status};
 use crate::seen::Settled;
 use crate::session::{ConnectionId, Listener, Session};
 use crate::tasks::{Spawner, Tasks};
@@ -134,14 +134,13 @@ impl Listener for Registry {
         }
     }
 
-    fn learned(&self, session: &Session, changed: bool) {
-        let seen = session.organizations();
+    fn learned(&self, id: &ConnectionId, seen: &[Organization], changed: bool) {
         let is_seen = |slug: &String| seen.iter().any(|one| one.slug.as_str() == slug);
         // Those of organizations that are not seen any more are forgotten, unless somebody follows something there.
-        if let Some(inventories) = self.all().get_mut(session.id()) {
+        if let Some(inventories) = self.all().get_mut(id) {
             inventories.retain(|slug, inventory| !inventory.is_idle() || is_seen(slug));
         }
-        for inventory in self.of(session.id()) {
+        for inventory in self.of(id) {
             if changed {
                 inventory.wake_all();
             }

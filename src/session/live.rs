@@ -14,7 +14,7 @@ use super::credential::Credential;
 use super::gateway::Gateway;
 use super::id::ConnectionId;
 use super::identity::Identity;
-use super::registry::Shared;
+use super::shared::Shared;
 use super::token_store::{App, Applied, Index, Memory, TokenState};
 use crate::api::Reason;
 use crate::management::Organization;
@@ -245,7 +245,7 @@ impl Session {
         self.change();
         self.shared().settle(self.id());
         if let Some(listener) = self.shared().listener.upgrade() {
-            listener.learned(self, changed);
+            listener.learned(self.id(), &self.organizations(), changed);
         }
     }
 

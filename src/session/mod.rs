@@ -16,6 +16,7 @@ mod live;
 mod refusals;
 mod registry;
 mod sending;
+mod shared;
 pub mod token_store;
 
 pub use capabilities::{Ability, Capabilities};
@@ -25,4 +26,5 @@ pub use id::ConnectionId;
 pub use identity::Identity;
 pub use listener::Listener;
 pub use live::{Session, SessionState};
-pub use registry::{SessionOptions, Sessions, SessionsParts};
+pub use registry::{Sessions, SessionsParts};
+pub use shared::SessionOptions;

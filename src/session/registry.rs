@@ -13,34 +13,17 @@ use super::gateway::Gateway;
 use super::id::ConnectionId;
 use super::listener::Listener;
 use super::live::Session;
+use super::shared::{Progress, SessionOptions, Shared};
 use super::token_store::{self, App, Index, RefreshOutcome, RefreshRequest};
-use crate::api::ObjectRef;
 use crate::controller::Requests;
-use crate::kubernetes;
 use crate::leader::Leadership;
 use crate::management;
 use crate::rules::clock::Clock;
 use crate::rules::digest::DigestKey;
 use crate::rules::random::Random;
-use crate::seen::SeenConnection;
 use crate::slots;
-use crate::tasks::{Spawner, Tasks};
+use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
-
-/// Tunables.
-#[derive(Clone, Debug)]
-pub struct SessionOptions {
-    /// Between two looks at credential Secrets.
-    pub credentials_interval: Duration,
-    /// The namespaces that are looked after; none for the whole cluster, cluster-wide connections included.
-    pub namespaces: Option<Vec<String>>,
-}
-
-impl Default for SessionOptions {
-    fn default() -> Self {
-        Self { credentials_interval: Duration::from_secs(30), namespaces: None }
-    }
-}
 
 /// The parts of [`Sessions`].
 #[expect(missing_debug_implementations, reason = "a client has none worth reading")]
@@ -69,56 +52,6 @@ pub struct SessionsParts {
     pub requests: Requests,
     /// Who is told what becomes of sessions.
     pub listener: Weak<dyn Listener>,
-}
-
-/// What all sessions share.
-pub(super) struct Shared {
-    pub(super) gateway: Arc<Gateway>,
-    pub(super) index: Mutex<Index>,
-    pub(super) options: SessionOptions,
-    pub(super) requests: Requests,
-    pub(super) spawner: Spawner,
-    pub(super) listener: Weak<dyn Listener>,
-    progress: watch::Sender<Progress>,
-}
-
-/// How far the first look at connections has come.
-#[derive(Debug, Default)]
-struct Progress {
-    taken_over: bool,
-    known: BTreeSet<ConnectionId>,
-    settled: BTreeSet<ConnectionId>,
-}
-
-impl Progress {
-    fn is_settled(&self, id: &ConnectionId) -> bool {
-        self.settled.contains(id) || (self.taken_over && !self.known.contains(id))
-    }
-}
-
-impl Shared {
-    pub(super) fn wake_connection(&self, id: &ConnectionId) {
-        self.requests.add(ObjectRef { kind: id.kind.into(), key: id.key() });
-    }
-
-    /// The first look at a connection has come to an end, whatever it found.
-    pub(super) fn settle(&self, id: &ConnectionId) {
-        // Of others it is not waited for.
-        self.progress.send_if_modified(|progress| {
-            !progress.is_settled(id) && progress.settled.insert(id.clone())
-        });
-    }
-
-    /// A connection is gone: nobody waits for it any more.
-    fn settle_for_good(&self, id: &ConnectionId) {
-        self.progress.send_if_modified(|progress| {
-            if !progress.taken_over {
-                return progress.settled.insert(id.clone());
-            }
-            let known = progress.known.remove(id);
-            progress.settled.remove(id) || known
-        });
-    }
 }
 
 /// All sessions. Cheap to clone; all clones are one. Dropping the last one ends every task.
@@ -222,22 +155,12 @@ impl Sessions {
         slots::waiting(timeout(at_most, settled)).await == Ok(true)
     }
 
-    /// Reads which of the connections that exist holds which tokens. Must have ended before any reconcile: until then no
-    /// refresh token is sent.
-    ///
-    /// # Errors
-    /// Where nothing can be read.
-    pub async fn takeover(
-        &self,
-        connections: Vec<(ConnectionId, Arc<SeenConnection>)>,
-    ) -> Result<(), kubernetes::Error> {
-        let known = connections.iter().map(|(id, _)| id.clone()).collect();
-        token_store::index_all(self, connections).await?;
+    /// What these connections hold is known. Whoever waits for the first look at one of them goes on waiting.
+    pub(super) fn taken_over(&self, known: BTreeSet<ConnectionId>) {
         self.0.shared.progress.send_modify(|progress| {
             progress.known = known;
             progress.taken_over = true;
         });
-        Ok(())
     }
 
     /// Whether [`Sessions::takeover`] has ended.

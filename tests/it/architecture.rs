@@ -1,5 +1,7 @@
 //! Which room may import what, and which may have effects: the arrows of the house, checked on its sources.
 
+mod circles;
+
 use std::path::{Path, PathBuf};
 
 use crate::support::programs::repository;

@@ -10,6 +10,7 @@
 )]
 
 mod auth;
+mod connections;
 mod crashes;
 mod digests;
 mod fields;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 mod key;
 mod words;
 
-use super::template;
+use super::template::{self, SecretTemplate};
 pub use key::{OutputKey, OutputTls, TlsMode};
 pub use words::{Endpoint, OutputKind, OutputValue, Preset, WorkloadKind};
 
@@ -116,6 +116,22 @@ impl Output {
             rollout_restart: None,
             labels: None,
             annotations: None,
+        }
+    }
+}
+
+impl SecretTemplate {
+    /// Adds what is declared here to an output that is a Secret; the output's own win.
+    pub(super) fn add_to(&self, output: &mut Output) {
+        if output.kind != OutputKind::Secret {
+            return;
+        }
+        for (marks, declared) in
+            [(&mut output.labels, &self.labels), (&mut output.annotations, &self.annotations)]
+        {
+            let own = marks.take().unwrap_or_default();
+            let both = declared.clone().into_iter().chain(own).collect::<BTreeMap<_, _>>();
+            *marks = Some(both).filter(|both| !both.is_empty());
         }
     }
 }

@@ -44,6 +44,7 @@
 //! is known to be dead: where a platform grants a grace to replayed tokens, it is short. Tokens that nothing vouches for
 //! are tried at a growing distance while the platform refuses them (`session::refusals`).
 
+mod case;
 mod describe;
 mod grants;
 mod policy;
@@ -59,11 +60,11 @@ pub use describe::status;
 pub use grants::sweep;
 pub use policy::OrganizationPolicy;
 
-use super::facts::{Credentials, Observed, Problem, Read, Source, Step};
-use super::report::{Health, Report};
+use super::facts::{Credentials, Observed, Read, Step};
+use super::report::{Health, Report, Source};
 use crate::api::connection::Connection;
 use crate::api::{ConnectionStatus, Reason};
-use crate::controller::{Decision, Inputs, Requeue, StepName as _};
+use crate::controller::{Decision, Inputs, Problem, Requeue, StepName as _};
 use crate::session::token_store::{Applied, StateRead, Token, Verdict};
 
 /// An accepted token is asked for its organizations again after so long.

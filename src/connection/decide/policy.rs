@@ -3,7 +3,7 @@
 use super::Health;
 use crate::api::Reason;
 use crate::api::connection::Connection;
-use crate::connection::facts::Problem;
+use crate::controller::Problem;
 use crate::management::Organization;
 
 /// The most organizations that are shown and used.

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use super::tokens::{Case, Offer, is_over, with_hold};
+use super::case::{Case, Offer};
+use super::tokens::{is_over, with_hold};
 use super::{Course, Report, try_access};
 use crate::api::Reason;
-use crate::connection::facts::{Problem, Source, Step};
+use crate::connection::facts::Step;
+use crate::connection::report::Source;
+use crate::controller::Problem;
 use crate::session::token_store::{CallEnd, Marker, Verdict};
 
 /// How long a token call under a marker may still have an effect: its deadline, and what a request may be late.

@@ -1,8 +1,8 @@
 //! What to tell people of a connection's tokens: what to do, and why. PURE.
 
-use super::tokens::{Case, Offer};
+use super::case::{Case, Offer};
 use crate::api::Reason;
-use crate::connection::facts::Problem;
+use crate::controller::Problem;
 
 impl Case<'_> {
     pub(super) fn reauthorize(&self, why: &str) -> Problem {

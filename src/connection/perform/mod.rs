@@ -11,12 +11,14 @@ use tracing::warn;
 use spending::THROTTLED;
 
 use super::decide::{self, At, OrganizationPolicy};
-use super::facts::{Credentials, Observed, Origin, Problem, Read, Source, Step};
-use super::report::{Health, Report};
+use super::facts::{Credentials, Observed, Origin, Read, Step};
+use super::report::{Health, Report, Source};
 use super::{Connections, Room};
 use crate::api::connection::Connection;
 use crate::api::{ConnectionStatus, ObjectKey, Reason};
-use crate::controller::{Note, Outcome, Reconcile, StepName as _, translate_of_credential};
+use crate::controller::{
+    Note, Outcome, Problem, Reconcile, StepName as _, translate_of_credential,
+};
 use crate::kubernetes;
 use crate::management::{Error, Remedy, organizations};
 use crate::rules::backoff;

@@ -6,8 +6,9 @@ use super::{Done, Executor, Pause, failed, state};
 use crate::api::Reason;
 use crate::api::connection::Connection;
 use crate::connection::decide;
-use crate::connection::facts::{Credentials, Observed, Problem, Read, Source};
-use crate::controller::{Note, translate_of_credential};
+use crate::connection::facts::{Credentials, Observed, Read};
+use crate::connection::report::Source;
+use crate::controller::{Note, Problem, translate_of_credential};
 use crate::session::token_store::{RefreshOutcome, RefreshRequest};
 
 /// How long an app that the platform does not know is left alone.

@@ -13,9 +13,8 @@ mod tokens;
 pub use grants::{Entry, Grants, GrantsRead, NotOpened, Pair};
 pub use index::{Holder, Index};
 pub use memory::{Applied, CallEnd, Failure, Memory, Verdict};
-pub use refresh::{App, RefreshOutcome, RefreshRequest, adopted};
+pub use refresh::{RefreshOutcome, RefreshRequest, adopted};
 pub use store::{StateRead, Store};
-pub use tokens::{Consumed, Damaged, Marker, Token, TokenState, credential};
+pub use tokens::{App, Consumed, Damaged, Marker, Token, TokenState, credential};
 
 pub(super) use refresh::{Refresher, run};
-pub(super) use takeover::index_all;

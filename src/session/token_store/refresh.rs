@@ -17,10 +17,10 @@ use tracing::{info, warn};
 
 use super::memory::CallEnd;
 use super::store::Store;
-use super::tokens::{Consumed, Marker, Token, TokenState, proof};
+use super::tokens::{App, Consumed, Marker, Token, TokenState, proof};
 use crate::kubernetes;
 use crate::leader::Leadership;
-use crate::management::{Endpoint, Error, OAuthApp, Rejection, TokenGrant, refresh_token};
+use crate::management::{Endpoint, Error, Rejection, TokenGrant, refresh_token};
 use crate::rules::backoff;
 use crate::rules::digest::DigestKey;
 use crate::session::{Identity, Session};
@@ -29,15 +29,6 @@ use crate::session::{Identity, Session};
 const LIFETIME: Duration = Duration::from_secs(3600);
 /// The shortest life that is believed.
 const LIFETIME_LEAST: Duration = Duration::from_secs(120);
-
-/// The OAuth app and how it is recognized.
-#[derive(Clone, Debug)]
-pub struct App {
-    /// The app.
-    pub app: OAuthApp,
-    /// Its keyed digest.
-    pub digest: String,
-}
 
 /// A refresh to be made.
 #[derive(Debug)]

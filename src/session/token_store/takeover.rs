@@ -24,12 +24,26 @@ const AT_A_TIME: usize = 8;
 const TRIES: u32 = 10;
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Fills the index with what these connections hold. One whose Secrets cannot be read is named, and keeps nobody from
-/// the others: nothing is sent for it before its own reconcile has read them.
-///
-/// # Errors
-/// Where nothing at all can be read.
-pub(in crate::session) async fn index_all(
+impl Sessions {
+    /// Reads which of the connections that exist holds which tokens. Must have ended before any reconcile: until then no
+    /// refresh token is sent. A connection whose Secrets cannot be read is named, and keeps nobody from the others:
+    /// nothing is sent for it before its own reconcile has read them.
+    ///
+    /// # Errors
+    /// Where nothing at all can be read.
+    pub async fn takeover(
+        &self,
+        connections: Vec<(ConnectionId, Arc<SeenConnection>)>,
+    ) -> Result<(), Error> {
+        let known = connections.iter().map(|(id, _)| id.clone()).collect();
+        index_all(self, connections).await?;
+        self.taken_over(known);
+        Ok(())
+    }
+}
+
+/// Fills the index with what these connections hold.
+async fn index_all(
     sessions: &Sessions,
     connections: Vec<(ConnectionId, Arc<SeenConnection>)>,
 ) -> Result<(), Error> {

@@ -10,7 +10,7 @@ use k8s_openapi::ByteString;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use super::refresh::App;
+use crate::management::OAuthApp;
 use crate::rules::digest::DigestKey;
 
 /// Digests of refresh tokens that a chain has left behind; those of seeds that were spent are kept for ever.
@@ -45,6 +45,15 @@ impl PartialEq for Token {
     fn eq(&self, other: &Self) -> bool {
         self.digest == other.digest
     }
+}
+
+/// The OAuth app and how it is recognized.
+#[derive(Clone, Debug)]
+pub struct App {
+    /// The app.
+    pub app: OAuthApp,
+    /// Its keyed digest.
+    pub digest: String,
 }
 
 /// A refresh token that must not be sent again.

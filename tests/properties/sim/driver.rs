@@ -74,8 +74,7 @@ impl Driver {
         let begun = Instant::now();
         let deadline = begun + limit;
         for crashes in 1.. {
-            let metrics = Metrics::default();
-            let process = Process::new(self, faults, &metrics, self.seed + crashes as u64);
+            let process = Process::new(self, faults, self.seed + crashes as u64);
             let finished = tokio::select! {
                 biased;
                 () = faults.death() => None,
@@ -97,8 +96,7 @@ impl Driver {
 
     /// A process by itself, for runs with more than one at a time. It renews its claim until it is frozen.
     pub async fn alone(&self, faults: &Faults, seed: u64, done: impl Fn(&Scene) -> bool) {
-        let metrics = Metrics::default();
-        let process = Process::new(self, faults, &metrics, seed);
+        let process = Process::new(self, faults, seed);
         let renewing = async {
             while let Some(claim) = self.claim.filter(|_| !faults.has_held()) {
                 let now = process.environment.clock.uptime();
@@ -114,15 +112,15 @@ impl Driver {
     }
 }
 
-struct Process<'a> {
-    driver: &'a Driver,
+pub(super) struct Process {
+    scene: Scene,
+    options: Options,
     environment: Environment,
-    leadership: Leadership,
-    metrics: &'a Metrics,
+    pub leadership: Leadership,
 }
 
-impl<'a> Process<'a> {
-    fn new(driver: &'a Driver, faults: &Faults, metrics: &'a Metrics, seed: u64) -> Self {
+impl Process {
+    pub fn new(driver: &Driver, faults: &Faults, seed: u64) -> Self {
         let clock = Arc::new(driver.scene.clock.of_a_process());
         let leadership = Leadership::new(clock.clone());
         leadership
@@ -133,30 +131,15 @@ impl<'a> Process<'a> {
             clock,
             random: Arc::new(SimRandom::new(seed)),
         };
-        Self { driver, environment, leadership, metrics }
+        let (scene, options) = (driver.scene.clone(), driver.options.clone());
+        Self { scene, options, environment, leadership }
     }
 
     /// Lives until `done`, which is asked whenever something may have changed, and now and then: time and hands move
     /// things too.
     async fn live(&self, done: &impl Fn(&Scene) -> bool) {
-        let scene = &self.driver.scene;
+        let scene = &self.scene;
         let mut changes = scene.changes();
-        let working = async {
-            let term = loop {
-                let begun = Term::begin(
-                    &self.environment,
-                    &self.driver.options,
-                    self.leadership.clone(),
-                    self.metrics,
-                );
-                match begun.await {
-                    Ok(term) => break term,
-                    Err(_) => tokio::time::sleep(Duration::from_secs(2)).await,
-                }
-            };
-            let (_never, stop) = watch::channel(false);
-            term.work(&self.driver.options, self.metrics, stop).await;
-        };
         let finished = async {
             loop {
                 if done(scene) {
@@ -171,8 +154,23 @@ impl<'a> Process<'a> {
         };
         tokio::select! {
             biased;
-            () = working => {}
+            () = self.work(|_| ()) => {}
             () = finished => {}
         }
+    }
+
+    /// Works for ever. `begun` is told when it has taken over.
+    pub async fn work(&self, begun: impl FnOnce(&Term)) {
+        let metrics = Metrics::default();
+        let term = loop {
+            let leadership = self.leadership.clone();
+            match Term::begin(&self.environment, &self.options, leadership, &metrics).await {
+                Ok(term) => break term,
+                Err(_) => tokio::time::sleep(Duration::from_secs(2)).await,
+            }
+        };
+        begun(&term);
+        let (_never, stop) = watch::channel(false);
+        term.work(&self.options, &metrics, stop).await;
     }
 }

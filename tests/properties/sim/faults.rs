@@ -75,6 +75,14 @@ impl Faults {
         Self { state: Arc::new(Mutex::new(state)), died: Arc::default() }
     }
 
+    /// One more interruption: so many effects from now, or none any more.
+    pub fn interrupt(&self, next: Option<Plan>) {
+        let mut state = self.state.lock().unwrap();
+        let count = state.count;
+        state.plans =
+            next.map(|plan| Plan { effect: count + plan.effect, ..plan }).into_iter().collect();
+    }
+
     /// Says what becomes of a request.
     pub fn judge(&self, is_effect: bool, name: &str) -> Verdict {
         let mut state = self.state.lock().unwrap();

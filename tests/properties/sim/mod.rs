@@ -3,10 +3,14 @@
 mod clock;
 mod driver;
 mod faults;
+mod play;
 mod scene;
+mod tokens;
+mod transport;
 
 pub use driver::{Driver, Ending};
 pub use faults::{Faults, Phase, Plan};
+pub use play::{Living, Play, follower, id, id_in};
 pub use scene::{
     AUTH_CONFIGS, CLUSTER_CONNECTIONS, CONNECTIONS, Hand, PROJECTS, SECRETS, Scene, Seed, complete,
 };

@@ -3,14 +3,11 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures::FutureExt as _;
-use futures::future::BoxFuture;
-use http::{Method, Request, Response};
+use http::{Method, Request};
 use serde_json::{Value, json};
-use simulated_apiserver::{ApiServer, Resource, Service};
-use simulated_platform::{ALL_SCOPES, App, Config, Delivery, Pat, Plan as Subscription, World};
-use supabase_operator::management::{self, Limits, Sent, Transport, TransportError, TransportKind};
+use simulated_apiserver::{ApiServer, Resource, Script, Service};
+use simulated_platform::{ALL_SCOPES, App, Config, Pat, Plan as Subscription, World};
+use supabase_operator::management;
 use supabase_operator::rules::clock::Clock as _;
 use supabase_operator::session::token_store::{Grants, Pair};
 
@@ -18,6 +15,8 @@ use tokio::sync::watch;
 
 use super::clock::SimClock;
 use super::faults::{Faults, Verdict};
+use super::tokens::{Tokens, Watched};
+use super::transport::WorldTransport;
 
 /// What a scene begins with.
 #[derive(Clone, Debug)]
@@ -49,13 +48,17 @@ pub fn complete() -> Config {
 pub struct Scene {
     pub clock: SimClock,
     api: Service,
-    world: Arc<Mutex<World>>,
+    pub(super) world: Arc<Mutex<World>>,
+    pat: String,
     app: App,
     hands: Arc<Mutex<Vec<Hand>>>,
     /// Counts the requests that may have changed something, on either side.
-    changed: watch::Sender<u64>,
+    pub(super) changed: watch::Sender<u64>,
     /// Every request, in order.
     trace: Arc<Mutex<Vec<String>>>,
+    tokens: Arc<Mutex<Tokens>>,
+    /// How long a request to the platform is under way.
+    pub(super) travel: Arc<Mutex<Duration>>,
 }
 
 /// When a hand comes in, and what it does.
@@ -74,11 +77,31 @@ pub const SECRETS: &str = "/api/v1/namespaces/team-a/secrets";
 impl Scene {
     /// An organization `acme`, a namespace `team-a`, and a connection `acme`.
     pub fn new(seed: &Seed) -> Self {
+        let scene = Self::without_connections(seed.platform.clone(), seed.random);
+        let auth = if seed.oauth {
+            let app = &scene.app;
+            let entries = [
+                ("client_id", app.client_id.as_str()),
+                ("client_secret", app.client_secret.as_str()),
+            ];
+            scene.secret("app", &entries);
+            scene.authorize();
+            json!({"oauth": {"appSecretRef": {"name": "app"}, "tokenSecretRef": {"name": "seed"}}})
+        } else {
+            scene.secret("pat", &[("token", &scene.pat)]);
+            json!({"personalAccessToken": {"secretKeyRef": {"name": "pat", "key": "token"}}})
+        };
+        scene.make(CONNECTIONS, "SupabaseConnection", "acme", json!({"auth": auth}));
+        scene
+    }
+
+    /// An organization `acme`, and a namespace `team-a` with nothing in it.
+    pub fn without_connections(platform: Config, random: u64) -> Self {
         let clock = SimClock::of_the_world();
-        let mut world = World::new(seed.platform.clone(), seed.random);
+        let mut world = World::new(platform, random);
         world.tick(clock.now());
         world.add_organization("acme", "Acme", Subscription::Pro);
-        let token = world.add_pat(Pat::classic());
+        let pat = world.add_pat(Pat::classic());
         let app = world.register_app(&[], ALL_SCOPES);
         let group = |plural: &str, kind: &str| {
             Resource::custom("supabase-operator.dev", "v1alpha1", plural, kind)
@@ -95,30 +118,18 @@ impl Scene {
         }
         let now = clock.clone();
         let api = Service::new(server, move || now.now());
-        let scene = Self {
+        Self {
             clock,
             api,
             world: Arc::new(Mutex::new(world)),
+            pat,
             app,
             hands: Arc::default(),
             changed: watch::Sender::default(),
             trace: Arc::default(),
-        };
-        let auth = if seed.oauth {
-            let app = &scene.app;
-            let entries = [
-                ("client_id", app.client_id.as_str()),
-                ("client_secret", app.client_secret.as_str()),
-            ];
-            scene.secret("app", &entries);
-            scene.authorize();
-            json!({"oauth": {"appSecretRef": {"name": "app"}, "tokenSecretRef": {"name": "seed"}}})
-        } else {
-            scene.secret("pat", &[("token", &token)]);
-            json!({"personalAccessToken": {"secretKeyRef": {"name": "pat", "key": "token"}}})
-        };
-        scene.make(CONNECTIONS, "SupabaseConnection", "acme", json!({"auth": auth}));
-        scene
+            tokens: Arc::default(),
+            travel: Arc::default(),
+        }
     }
 
     /// Somebody consents, perhaps once more, and puts the refresh token into the Secret `seed`.
@@ -228,7 +239,7 @@ impl Scene {
         }
     }
 
-    fn note(&self, to: &str, method: &Method, uri: &http::Uri) {
+    pub(super) fn note(&self, to: &str, method: &Method, uri: &http::Uri) {
         self.trace.lock().unwrap().push(format!("{to} {method} {uri}"));
     }
 
@@ -240,6 +251,26 @@ impl Scene {
     /// Told of every request that may have changed something.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
+    }
+
+    /// The OAuth app.
+    pub fn app(&self) -> App {
+        self.app.clone()
+    }
+
+    /// What becomes of refresh tokens.
+    pub fn tokens(&self) -> Watched<'_> {
+        Watched { scene: self, state: &self.tokens }
+    }
+
+    /// How long requests to the platform are under way from now on.
+    pub fn set_travel(&self, time: Duration) {
+        *self.travel.lock().unwrap() = time;
+    }
+
+    /// Faults of the API server.
+    pub fn script(&self) -> MutexGuard<'_, Script> {
+        self.api.script()
     }
 
     /// The API server.
@@ -326,67 +357,5 @@ impl Scene {
     pub fn management(&self, faults: &Faults) -> management::Client {
         let transport = WorldTransport { scene: self.clone(), faults: faults.clone() };
         management::Client::new("https://api.supabase.com".parse().unwrap(), Arc::new(transport))
-    }
-}
-
-/// The platform as one process reaches it.
-#[derive(Debug)]
-struct WorldTransport {
-    scene: Scene,
-    faults: Faults,
-}
-
-impl Transport for WorldTransport {
-    fn exchange(
-        &self,
-        request: Request<Bytes>,
-        limits: Limits,
-    ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
-        async move {
-            self.scene.note("supabase", request.method(), request.uri());
-            let effect = *request.method() != Method::GET;
-            let name = format!("{} {}", request.method(), request.uri().path());
-            let verdict = self.faults.judge(effect, &name);
-            match verdict {
-                Verdict::DieBefore => return std::future::pending().await,
-                Verdict::HeldBefore(time) => tokio::time::sleep(time).await,
-                Verdict::Through | Verdict::DieAfterEffect | Verdict::HeldAfter(_) => {}
-            }
-            let answer = {
-                let mut world = self.scene.world.lock().unwrap();
-                world.handle(&request, self.scene.clock.now())
-            };
-            if effect {
-                self.scene.changed.send_modify(|count| *count += 1);
-            }
-            match verdict {
-                Verdict::DieAfterEffect => return std::future::pending().await,
-                Verdict::HeldAfter(time) => tokio::time::sleep(time).await,
-                Verdict::Through | Verdict::DieBefore | Verdict::HeldBefore(_) => {}
-            }
-            let failed = |kind| Err(TransportError { sent: Sent::Perhaps, kind });
-            match answer.delivery {
-                Delivery::Now | Delivery::Padded { .. } | Delivery::Trickle { .. } => {
-                    Ok(answer.response)
-                }
-                Delivery::After(wait) if wait < limits.whole => {
-                    tokio::time::sleep(wait).await;
-                    Ok(answer.response)
-                }
-                Delivery::After(_) | Delivery::Stall => {
-                    tokio::time::sleep(limits.whole).await;
-                    failed(TransportKind::TimedOut)
-                }
-                Delivery::DropAfterEffect
-                | Delivery::DropBeforeEffect
-                | Delivery::Reset
-                | Delivery::ResetMidBody { .. }
-                | Delivery::Truncated { .. } => {
-                    tokio::time::sleep(Duration::from_millis(10)).await;
-                    failed(TransportKind::Broken)
-                }
-            }
-        }
-        .boxed()
     }
 }
