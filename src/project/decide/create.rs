@@ -18,7 +18,8 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 
 use super::obstacles::{in_the_way, is_foreign, unpostable};
-use super::{Draft, GRACE, ProjectDecision, SLOW, act, is_observed_only, rest};
+use super::spec::is_observed_only;
+use super::{Draft, GRACE, ProjectDecision, SLOW, act, rest};
 use crate::api::project::{AdoptionPolicy, Attempt, AttemptOutcome};
 use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject};
 use crate::controller::{Inputs, Requeue, Trouble, translate};

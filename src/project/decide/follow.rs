@@ -23,8 +23,10 @@ use super::password::{Password, password, rebind};
 use super::record::{
     has_its_name, is_guarded, is_waited_for, lasted, may_turn_up, was_created, was_seen,
 };
-use super::settings::{self, is_observed_only, plan_settings};
-use super::settle::{Written, not_read, settle, stale};
+use super::settings::{self, plan_settings};
+use super::settle::{Written, not_read, settle};
+use super::spec::is_observed_only;
+use super::sync::stale;
 use super::{Draft, ProjectDecision, SLOW, act, rest, unchanged};
 use crate::api::project::PowerState;
 use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject, annotations, bounds};

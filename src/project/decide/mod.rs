@@ -28,6 +28,7 @@ mod release;
 mod resolve;
 mod settings;
 mod settle;
+mod spec;
 mod sync;
 mod unreadable;
 
@@ -36,7 +37,7 @@ use std::time::Duration;
 pub(super) use conclude::Conclusions;
 pub use needs::next as needs;
 pub(super) use record::is_waited_for;
-pub(super) use settings::{is_configured, is_observed_only, plan_settings};
+pub(super) use settings::{is_configured, plan_settings};
 pub use settle::{Written, conflict, settle};
 pub(super) use unreadable::release as release_decision;
 

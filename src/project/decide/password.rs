@@ -1,7 +1,8 @@
 //! How the database password stands: known, kept, to be put back, to be replaced, or not known.
 
+use super::Draft;
 use super::record::was_created;
-use super::settings::is_observed_only;
+use super::spec::is_observed_only;
 use crate::api::project::{OnLost, PasswordOrigin};
 use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject};
 use crate::outputs::Belonging;
@@ -214,4 +215,32 @@ pub(in crate::project) fn password_is_settled(
         Password::Fine | Password::Trouble(_) => true,
         Password::Reset | Password::Keep(_) => false,
     }
+}
+
+/// A password that was lost although nobody is waiting for it: told before somebody does.
+pub(super) fn unnoticed(
+    project: &SupabaseProject,
+    observed: &Observed,
+    draft: &Draft,
+) -> Option<Problem> {
+    let problem = password_trouble(project, observed, draft)?;
+    // Not to know an adopted project's password is in order as long as no output wants it.
+    (!wants_password(project) && problem.reason != Reason::PasswordUnknown).then_some(problem)
+}
+
+/// Why the password cannot be handed out.
+pub(super) fn password_trouble(
+    project: &SupabaseProject,
+    observed: &Observed,
+    draft: &Draft,
+) -> Option<Problem> {
+    match password(project, observed, &draft.status) {
+        Password::Trouble(problem) => Some(problem),
+        Password::Fine | Password::Keep(_) | Password::Reset => None,
+    }
+}
+
+/// Whether an output needs the password.
+pub(super) fn wants_password(project: &SupabaseProject) -> bool {
+    project.wanted_outputs().iter().any(crate::api::Output::needs_password)
 }

@@ -5,32 +5,15 @@
 
 use k8s_openapi::jiff::Timestamp;
 
+use super::spec::policy;
 use super::sync::sync;
 use super::{Draft, ProjectDecision, act};
-use crate::api::project::PowerState;
-use crate::api::settings::ManagementPolicy;
 use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject};
 use crate::controller::{Note, Requeue, no_longer_managed};
 use crate::project::facts::Observed;
 use crate::project::step::Step;
 use crate::rules::conditions::{self, Truth};
-use crate::settings::{Input, Plan, Policy, plan};
-
-/// What may be done about differences.
-fn policy(project: &SupabaseProject) -> Policy {
-    let spec = &project.spec;
-    Policy::of(spec.suspend, spec.management_policy, spec.drift_policy)
-}
-
-/// Whether the project is only looked at: nothing of it is changed.
-pub(in crate::project) fn is_observed_only(project: &SupabaseProject) -> bool {
-    project.spec.management_policy == ManagementPolicy::Observe
-}
-
-/// Whether the project shall be paused.
-pub(in crate::project) fn pauses(project: &SupabaseProject) -> bool {
-    project.spec.power_state == Some(PowerState::Paused) && !is_observed_only(project)
-}
+use crate::settings::{Input, Plan, plan};
 
 /// Whether nothing declared is on its way, as the status says.
 pub(in crate::project) fn is_configured(status: &ProjectStatus) -> bool {

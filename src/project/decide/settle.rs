@@ -1,7 +1,7 @@
 //! The last word: what the outputs that were written, or found in order, make of the conditions.
 
 use super::health::sick;
-use super::password::{Password, is_unverified, password};
+use super::password::{is_unverified, password_trouble, wants_password};
 use super::record::is_waited_for;
 use super::settings::{plan_settings, record, waiting};
 use super::sync::sync;
@@ -144,39 +144,6 @@ pub fn settle(
         (None, _) => {}
     }
     notes
-}
-
-fn password_trouble(
-    project: &SupabaseProject,
-    observed: &Observed,
-    draft: &Draft,
-) -> Option<Problem> {
-    match password(project, observed, &draft.status) {
-        Password::Trouble(problem) => Some(problem),
-        Password::Fine | Password::Keep(_) | Password::Reset => None,
-    }
-}
-
-fn wants_password(project: &SupabaseProject) -> bool {
-    project.wanted_outputs().iter().any(crate::api::Output::needs_password)
-}
-
-/// What to say while the shared list fails.
-pub(super) fn stale(error: &Error) -> Problem {
-    let Trouble { problem, .. } = translate(error, "listing the organization's projects");
-    let message = format!("what is known of the project is old: {}", problem.message);
-    Problem::new(problem.reason, message)
-}
-
-/// A password that was lost although nobody is waiting for it: told before somebody does.
-pub(super) fn unnoticed(
-    project: &SupabaseProject,
-    observed: &Observed,
-    draft: &Draft,
-) -> Option<Problem> {
-    let problem = password_trouble(project, observed, draft)?;
-    // Not to know an adopted project's password is in order as long as no output wants it.
-    (!wants_password(project) && problem.reason != Reason::PasswordUnknown).then_some(problem)
 }
 
 /// Keys and pooler come a moment after the project (platform.md §5.1): refusals are waited out.

@@ -2,11 +2,12 @@
 //! `Synced` says. The project works all the same. PURE.
 
 use super::Draft;
-use super::password::password_differs;
+use super::password::{password_differs, unnoticed};
 use super::record::{has_its_name, is_guarded};
-use super::settle::{stale, unnoticed};
+use super::spec::is_observed_only;
 use crate::api::{ConditionType, Reason, SupabaseProject};
-use crate::controller::Problem;
+use crate::controller::{Problem, Trouble, translate};
+use crate::management::Error;
 use crate::project::facts::{Observed, Presence};
 use crate::project::settings::notes;
 use crate::rules::conditions::Truth;
@@ -72,7 +73,7 @@ fn name(case: &Case<'_>) -> Option<(Truth, Problem)> {
              one of them was lost, and while the name is taken it cannot make a second project",
         ));
     }
-    if super::is_observed_only(case.project) {
+    if is_observed_only(case.project) {
         return Some(no(
             Reason::OutOfSync,
             "the project has another name than spec.projectName says; with managementPolicy Observe it is left so",
@@ -155,4 +156,11 @@ fn settings(case: &Case<'_>) -> Option<(Truth, Problem)> {
     let reason = about_settings.into_iter().find(|reason| reason.as_str() == said.reason)?;
     let truth = if said.status == Truth::Unknown.as_str() { Truth::Unknown } else { Truth::No };
     Some((truth, Problem::new(reason, said.message.clone())))
+}
+
+/// What to say while the shared list fails.
+pub(super) fn stale(error: &Error) -> Problem {
+    let Trouble { problem, .. } = translate(error, "listing the organization's projects");
+    let message = format!("what is known of the project is old: {}", problem.message);
+    Problem::new(problem.reason, message)
 }
