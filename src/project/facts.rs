@@ -37,7 +37,7 @@ pub struct Listing {
 pub enum FoundPassword {
     /// Not there.
     Missing,
-    /// There.
+    /// A Secret of its name was read, whoever made it.
     There(Kept),
 }
 
@@ -53,7 +53,7 @@ impl FoundPassword {
 pub struct Kept {
     /// Its metadata, as it was read.
     pub meta: Box<ObjectMeta>,
-    /// Whose it is.
+    /// Whether it is this object's, an earlier one's, or a stranger's.
     pub belonging: Belonging,
     /// Whether the object it belongs to is certainly gone: a live look finds no object of the namespace with its UID.
     pub orphaned: bool,
@@ -67,16 +67,16 @@ pub struct Kept {
     pub bound: Option<String>,
     /// Whether a new password is noted in it that the platform has not confirmed.
     pub pending: bool,
-    /// The password.
+    /// What is under its key, if a password can be that.
     pub password: Option<SecretString>,
 }
 
 /// The password that the user supplies.
 #[derive(Clone, Debug)]
 pub struct Supplied {
-    /// Its digest.
+    /// By which a change of it is noticed.
     pub digest: String,
-    /// The password.
+    /// What is under the key that the spec names.
     pub password: SecretString,
 }
 
@@ -126,7 +126,7 @@ pub struct Reading {
 /// Something that the credential may not read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lacking {
-    /// What.
+    /// What was asked for.
     pub source: Source,
     /// The permissions that it lacks, as the platform calls them.
     pub permissions: Vec<String>,
@@ -196,7 +196,7 @@ impl Reading {
 /// Declared settings as they were read.
 #[derive(Debug)]
 pub struct SettingsRead {
-    /// The answers.
+    /// What the platform said to each read.
     pub answers: Answers,
     /// What is declared, beside what was read.
     pub groups: Vec<settings::Group>,
@@ -209,7 +209,7 @@ pub struct SettingsRead {
 /// Everything that a reconcile of a project has read.
 #[derive(Debug)]
 pub struct Observed {
-    /// This process.
+    /// A random name of this process, by which it knows its own create calls.
     pub process: String,
     /// The connection.
     pub link: Link,
@@ -294,7 +294,7 @@ pub enum Step {
     Rename(String),
     /// Wake it.
     Restore,
-    /// Pause it.
+    /// The project is put to sleep; its data stays.
     Pause,
     /// Put the password back into its Secret; the platform has it already.
     KeepPassword(PasswordSource),
@@ -333,7 +333,7 @@ impl StepName for Step {
 pub struct CreateRequest {
     /// The name it carries.
     pub name: String,
-    /// The organization.
+    /// The slug of the organization.
     pub organization: String,
     /// The number of the attempt.
     pub number: i64,
@@ -350,7 +350,7 @@ pub struct CreateRequest {
 pub struct Claim {
     /// The ref.
     pub reference: String,
-    /// The organization.
+    /// The slug of the organization.
     pub organization: String,
     /// The name it has now.
     pub name: String,
