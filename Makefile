@@ -48,7 +48,7 @@ check:
 	@$(STEP) "format" $(CARGO) fmt --all --check
 	@$(STEP) "clippy" $(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	@$(STEP) "unit tests" $(CARGO) test --locked --lib
-	@$(STEP) "costs, traces, races" $(CARGO) test --locked --test properties -- traces rest races ready tenancy
+	@$(STEP) "costs, traces, races, connections" $(CARGO) test --locked --test properties -- traces rest races ready tenancy connections
 	@$(STEP) "architecture, documents" $(CARGO) test --locked --test it -- architecture documents readme schema
 
 # Numbers of projects that are applied at once.

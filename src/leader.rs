@@ -102,7 +102,7 @@ pub async fn last_words(
 pub struct LeaseOptions {
     /// The operator's namespace.
     pub namespace: String,
-    /// Its name.
+    /// `metadata.name` of the Lease.
     pub name: String,
     /// This process.
     pub identity: String,

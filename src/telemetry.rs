@@ -28,7 +28,7 @@ pub struct PassLabels {
     outcome: &'static str,
 }
 
-/// Labels of steps.
+/// By what steps are counted: few values each, and none that a user chooses.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct StepLabels {
     kind: &'static str,

@@ -14,7 +14,7 @@ use crate::settings::{Group, Memory, Policy, Write};
 pub enum Parent {
     /// It cannot be written to now.
     NotReady(Problem),
-    /// It is active.
+    /// Settings can be written to it.
     Active(ProjectRef),
 }
 

@@ -3,7 +3,7 @@
 //! PURE. A new field is a row here and a field in `api::auth_config`. What no row names yet is in [`NOT_TYPED`]; together they are
 //! all settings that the platform has (platform.md does not list them: its OpenAPI document does).
 
-/// One field.
+/// One field of the spec, and what of the platform it stands for.
 #[derive(Clone, Copy, Debug)]
 pub struct Field {
     /// Its place in the spec.
@@ -55,9 +55,9 @@ pub enum Step {
     Providers,
     /// Text messages.
     Sms,
-    /// Captchas.
+    /// Protection against robots: the provider and its secret.
     Captcha,
-    /// Hooks.
+    /// What Auth calls on its way, over HTTP or in Postgres.
     Hooks,
     /// Second factors that cost.
     PaidMfa,
@@ -99,7 +99,7 @@ const fn field(
     Field { path, key, kind, group, gate }
 }
 
-/// The fields.
+/// Every setting that has a field in the spec.
 pub const FIELDS: &[Field] = &[
     field("siteURL", "site_url", Kind::Plain, Step::Plain, Gate::None),
     field("redirectURLs", "uri_allow_list", Kind::Set, Step::Plain, Gate::None),

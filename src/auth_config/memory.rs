@@ -16,7 +16,7 @@ pub struct Memo {
     pub secrets: Option<String>,
 }
 
-/// All memos.
+/// A memo for each object until that is gone.
 #[derive(Debug, Default)]
 pub struct Memory(Mutex<HashMap<ObjectKey, Memo>>);
 

@@ -39,7 +39,7 @@ use memory::Memory;
 /// What the room needs.
 #[derive(Clone, Debug)]
 pub struct AuthConfigParts {
-    /// The context.
+    /// What every reconcile is given.
     pub context: Context,
     /// Where projects and connections are looked up.
     pub parents: Parents,

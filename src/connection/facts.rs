@@ -18,7 +18,7 @@ pub enum Read<T> {
     NotNamed,
     /// It cannot be used.
     Bad(Problem),
-    /// It is there.
+    /// It was read, and can be used.
     There(T),
 }
 
@@ -69,7 +69,7 @@ pub enum Origin {
     Secret,
     /// Somebody consented.
     Consent {
-        /// The flow.
+        /// The key of the grants Secret that the tokens lie under.
         flow: String,
         /// Whether the tokens reach only some projects of the organization.
         limited: bool,
@@ -81,11 +81,11 @@ pub enum Origin {
 pub enum Credentials {
     /// A personal access token, and whether it is a scoped one.
     Pat(Read<(Token, bool)>),
-    /// OAuth.
+    /// Tokens that an app was given, and renews.
     OAuth {
-        /// The app.
+        /// Who renews them: its client ID and secret.
         app: Read<App>,
-        /// The seed.
+        /// The tokens to begin with.
         seed: Read<Seed>,
     },
 }
@@ -130,7 +130,7 @@ pub struct Observed {
     pub replaced: bool,
     /// Whether the status says that the connection as it is declared now is ready.
     pub was_ready: bool,
-    /// This process.
+    /// The name that markers of this process carry.
     pub process: String,
     /// Who uses the connection; read only when it is leaving.
     pub users: Option<Users>,

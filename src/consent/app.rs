@@ -27,7 +27,7 @@ pub enum NoApp {
     Key {
         /// Its name.
         secret: String,
-        /// The key.
+        /// The key within the Secret that is missing or holds no credential.
         key: &'static str,
     },
     /// The API server refused, or did not answer.

@@ -15,7 +15,7 @@ use crate::session::token_store::{Grants, NotOpened, Pair};
 /// A flow at its callback.
 #[derive(Debug)]
 pub struct Flow<'a> {
-    /// Its name.
+    /// The key under which the grants Secret keeps it.
     pub name: &'a str,
     /// When it ends.
     pub ends_at: Timestamp,

@@ -61,7 +61,7 @@ impl std::ops::Deref for Context {
 }
 
 impl Context {
-    /// A context of these parts.
+    /// Nothing has failed yet, and nothing was told.
     pub fn new(parts: ContextParts) -> Self {
         Self {
             parts: Arc::new(parts),

@@ -41,12 +41,12 @@ use crate::rules::random::Random;
 
 /// An object of ours: it has a status with conditions.
 pub trait HasConditions: Stored {
-    /// Which kind it is.
+    /// Its place in the list of kinds that watches and wiring follow.
     const KIND: Kind;
     /// The kind's name, for logs and metrics.
     const NAME: &'static str = Self::KIND.as_str();
 
-    /// Its status.
+    /// What is written under `status`.
     type Status: ObjectStatus;
 
     /// The status that was read.
@@ -184,7 +184,7 @@ pub struct Inputs<'a> {
 /// What a reconcile does and says.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decision<Step, Status> {
-    /// The one step.
+    /// What is performed now, before anything is observed again; none to rest.
     pub step: Option<Step>,
     /// The whole next status, written after the step, if it differs from what is stored.
     pub status: Status,

@@ -18,7 +18,7 @@ pub const SLOW: Duration = Duration::from_secs(600);
 
 /// The status of a kind.
 pub trait ObjectStatus: Clone + Debug + Default + PartialEq + Serialize + Send + Sync {
-    /// Its conditions.
+    /// One of a type at most.
     fn conditions(&self) -> &Vec<Condition>;
     /// The same, to be changed.
     fn conditions_mut(&mut self) -> &mut Vec<Condition>;
@@ -79,7 +79,7 @@ pub fn say_when<S: ObjectStatus>(status: &mut S, requeue: Requeue) {
 /// A status in the making.
 #[derive(Clone, Debug)]
 pub struct StatusBuilder<S> {
-    /// The status.
+    /// What is written, with what was not touched.
     pub status: S,
     generation: Option<i64>,
     now: Timestamp,
@@ -101,7 +101,7 @@ impl<S: ObjectStatus> StatusBuilder<S> {
         self.now
     }
 
-    /// Sets a condition.
+    /// Sets a condition, for the generation that is decided about.
     pub fn set(&mut self, kind: ConditionType, truth: Truth, reason: Reason, message: &str) {
         let (kind, reason) = (kind.as_str(), reason.as_str());
         let (generation, now) = (self.generation, self.now);
@@ -109,7 +109,7 @@ impl<S: ObjectStatus> StatusBuilder<S> {
         conditions::set(list, kind, truth, reason, message, generation, now);
     }
 
-    /// Removes a condition.
+    /// Nothing is said by a condition of this type any more.
     pub fn remove(&mut self, kind: ConditionType) {
         conditions::remove(self.status.conditions_mut(), kind.as_str());
     }

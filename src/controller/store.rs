@@ -119,7 +119,7 @@ impl<S> Store<S> {
 /// What changed of an object.
 #[derive(Debug)]
 pub struct Change<S> {
-    /// Which.
+    /// The object's namespace and name.
     pub key: ObjectKey,
     /// How it was last; none if it is new.
     pub before: Option<Arc<S>>,

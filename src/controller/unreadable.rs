@@ -28,9 +28,9 @@ pub enum ReleaseDecision {
 pub(super) enum Handled<O> {
     /// Go on with what is understood of it.
     Proceed(Box<O>),
-    /// It was told, and that is all.
+    /// Nothing more can be done for the object of this UID.
     Told(String),
-    /// It is gone.
+    /// It was not found, or was let go.
     Gone,
 }
 

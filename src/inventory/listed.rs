@@ -21,9 +21,9 @@ pub enum Pace {
 pub struct ListedState {
     /// Its name, as it is.
     pub name: String,
-    /// Its region.
+    /// The region as the platform calls it; none where it says none.
     pub region: Option<String>,
-    /// Its status.
+    /// The status as the platform gave it, known to us or not.
     pub status: Status,
     /// The size of the instance of its primary database, as far as a list has shown it.
     pub size: Option<Box<str>>,

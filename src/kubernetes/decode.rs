@@ -20,7 +20,7 @@ const DEEPEST: usize = 100;
 /// An object as it was read.
 #[derive(Debug)]
 pub enum Read<K> {
-    /// All of it.
+    /// Every field could be read.
     Whole(K),
     /// As far as it is understood.
     Partly(Partly<K>),

@@ -40,11 +40,11 @@ pub fn mark(name: &str) -> NonZeroU64 {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Meta {
-    /// Its name.
+    /// Absent where what stands there is no text.
     pub name: Text,
     /// Its namespace; absent for cluster-wide kinds.
     pub namespace: Text,
-    /// Its UID.
+    /// Which object of that name it is.
     pub uid: Text,
     /// The version that was seen.
     pub resource_version: Text,
@@ -90,7 +90,7 @@ impl Meta {
         self.deletion_timestamp.0.is_some()
     }
 
-    /// Its finalizers.
+    /// Those that can be read as texts.
     pub fn finalizers(&self) -> impl Iterator<Item = &str> {
         let all = self.finalizers.0.iter();
         all.filter_map(|Text(finalizer)| finalizer.as_deref())

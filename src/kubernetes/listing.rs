@@ -21,9 +21,9 @@ const SMALL_BYTES: usize = 1024 * 1024;
 /// What is asked for of each object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
-    /// All of it.
+    /// The whole object, status included.
     Whole,
-    /// Its metadata.
+    /// A `PartialObjectMetadata`: neither spec nor status.
     Metadata,
 }
 

@@ -25,7 +25,7 @@ const LARGEST_REFUSAL: usize = 256 * 1024;
 
 /// An answer that is no refusal.
 pub(super) enum Answer {
-    /// All of it.
+    /// The bytes, up to the last one.
     Whole(Bytes),
     /// It has more bytes than were asked for.
     TooLong,

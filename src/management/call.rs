@@ -76,7 +76,7 @@ impl<T> Call<T> {
         self.tentative
     }
 
-    /// The endpoint.
+    /// Its row of the table: method, path, and what is counted.
     pub const fn endpoint(&self) -> Endpoint {
         self.endpoint
     }

@@ -16,7 +16,6 @@ pub enum Counted {
     Project,
 }
 
-/// One row.
 #[derive(Clone, Debug)]
 struct Row {
     name: &'static str,

@@ -21,7 +21,7 @@ pub enum Sort {
     /// Oldest first: what comes meanwhile is added at the end, so that paging by offset misses nothing that comes. What
     /// is deleted meanwhile shifts pages, which the reader must notice.
     OldestFirst,
-    /// Newest first.
+    /// By creation: what was made last is on the first page.
     NewestFirst,
 }
 
@@ -34,12 +34,12 @@ pub enum Region {
     Group(String),
 }
 
-/// A project to be created.
+/// What a create call asks for.
 #[derive(Clone, Debug)]
 pub struct NewProject {
     /// Its name, without dots.
     pub name: String,
-    /// Its organization.
+    /// Where it is made and paid for.
     pub organization: OrganizationSlug,
     /// Where it shall run.
     pub region: Region,

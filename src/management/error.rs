@@ -48,7 +48,7 @@ pub enum Error {
     /// Another 4xx.
     #[error("the Management API refused the request with status {status}: {because}")]
     Rejected {
-        /// The status.
+        /// HTTP, 400 to 499.
         status: u16,
         /// Why, as far as the text is known.
         because: Rejection,
@@ -56,7 +56,7 @@ pub enum Error {
     /// A redirect, 408, 5xx, or a gateway's page instead of an answer.
     #[error("the Management API is not available (status {status}); the call is repeated")]
     Unavailable {
-        /// The status.
+        /// HTTP, of the platform or of a gateway before it.
         status: u16,
     },
     /// A success whose body is not what it must be, or speaks of something else than asked.
@@ -64,7 +64,7 @@ pub enum Error {
         "the answer of the Management API (status {status}) cannot be understood; look for a newer version of the operator"
     )]
     Undecodable {
-        /// The status.
+        /// HTTP, 200 to 299.
         status: u16,
     },
     /// Nothing was sent, since the credential cannot be put into a header.
@@ -169,7 +169,7 @@ pub enum Rejection {
 pub enum Field {
     /// The project's name.
     Name,
-    /// The organization.
+    /// The slug of the organization.
     Organization,
     /// The region or region group.
     Region,

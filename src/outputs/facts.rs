@@ -36,13 +36,13 @@ pub struct Keys {
 /// One way to the database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Database {
-    /// Which.
+    /// Which of the ways that outputs can name.
     pub endpoint: Endpoint,
     /// Host name or address.
     pub host: String,
-    /// Port.
+    /// TCP.
     pub port: u16,
-    /// User.
+    /// Whom clients sign in as; `postgres.<ref>` through the shared pooler.
     pub user: String,
     /// Name of the database.
     pub name: String,

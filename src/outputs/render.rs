@@ -46,7 +46,7 @@ pub struct Rendered {
 /// A value that is not known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Missing {
-    /// The value.
+    /// What the output asks for.
     pub value: OutputValue,
     /// The key that it would have.
     pub key: String,
@@ -66,7 +66,7 @@ impl Rendered {
     }
 }
 
-/// Renders an output.
+/// What an output shall hold, or which values it waits for.
 pub fn render(output: &Output, facts: &Facts) -> Rendered {
     let mut data = BTreeMap::new();
     let mut missing = Vec::new();

@@ -38,7 +38,7 @@ pub struct Listing {
 pub enum FoundPassword {
     /// Not there.
     Missing,
-    /// There.
+    /// A Secret of its name was read, whoever made it.
     There(Kept),
 }
 
@@ -54,7 +54,7 @@ impl FoundPassword {
 pub struct Kept {
     /// Its metadata, as it was read.
     pub meta: Box<ObjectMeta>,
-    /// Whose it is.
+    /// Whether it is this object's, an earlier one's, or a stranger's.
     pub belonging: Belonging,
     /// Whether the object it belongs to is certainly gone: a live look finds no object of the namespace with its UID.
     pub orphaned: bool,
@@ -68,16 +68,16 @@ pub struct Kept {
     pub bound: Option<String>,
     /// Whether a new password is noted in it that the platform has not confirmed.
     pub pending: bool,
-    /// The password.
+    /// What is under its key, if a password can be that.
     pub password: Option<SecretString>,
 }
 
 /// The password that the user supplies.
 #[derive(Clone, Debug)]
 pub struct Supplied {
-    /// Its digest.
+    /// By which a change of it is noticed.
     pub digest: String,
-    /// The password.
+    /// What is under the key that the spec names.
     pub password: SecretString,
 }
 
@@ -127,7 +127,7 @@ pub struct Reading {
 /// Something that the credential may not read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lacking {
-    /// What.
+    /// What was asked for.
     pub source: Source,
     /// The permissions that it lacks, as the platform calls them.
     pub permissions: Vec<String>,
@@ -197,7 +197,7 @@ impl Reading {
 /// Declared settings as they were read.
 #[derive(Debug)]
 pub struct SettingsRead {
-    /// The answers.
+    /// What the platform said to each read.
     pub answers: Answers,
     /// What is declared, beside what was read.
     pub groups: Vec<settings::Group>,
@@ -244,7 +244,7 @@ pub struct Observed {
     pub done: Vec<Read>,
     /// What this process remembers of the object, and will once this is observed.
     pub memo: Memo,
-    /// This process.
+    /// A random name of this process, by which it knows its own create calls.
     pub process: String,
     /// The connection.
     pub link: Link,

@@ -18,7 +18,7 @@ pub enum Step {
     Rename(String),
     /// Wake it.
     Restore,
-    /// Pause it.
+    /// The project is put to sleep; its data stays.
     Pause,
     /// Put the password back into its Secret; the platform has it already.
     KeepPassword(PasswordSource),
@@ -57,7 +57,7 @@ impl StepName for Step {
 pub struct CreateRequest {
     /// The name it carries.
     pub name: String,
-    /// The organization.
+    /// The slug of the organization.
     pub organization: String,
     /// The number of the attempt.
     pub number: i64,
@@ -74,7 +74,7 @@ pub struct CreateRequest {
 pub struct Claim {
     /// The ref.
     pub reference: String,
-    /// The organization.
+    /// The slug of the organization.
     pub organization: String,
     /// The name it has now.
     pub name: String,

@@ -10,9 +10,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ObjectMeta};
 /// What an object of ours bears.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Marks {
-    /// The labels.
+    /// `metadata.labels`.
     pub labels: BTreeMap<String, String>,
-    /// The annotations.
+    /// `metadata.annotations`.
     pub annotations: BTreeMap<String, String>,
 }
 

@@ -32,21 +32,21 @@ const READING: Duration = Duration::from_secs(90);
 /// Everything that lives for as long as this process leads.
 #[derive(Clone, Debug)]
 pub struct Term {
-    /// The context.
+    /// What every reconcile is given.
     pub context: Context,
     /// The live credentials.
     pub sessions: Sessions,
-    /// Projects.
+    /// What reconciles projects.
     pub projects: Projects,
     /// The shared lists.
     pub inventories: Inventories,
     /// Objects that somebody inside wants looked at.
     pub requests: Requests,
-    /// Auth settings.
+    /// What reconciles Auth settings.
     pub auth_configs: AuthConfigs,
     /// The versions in which Secrets were left.
     pub versions: Arc<Versions>,
-    /// Connections of namespaces.
+    /// What reconciles connections of namespaces.
     pub connections: Connections<SupabaseConnection>,
     /// Connections of the cluster; none in a namespaced install.
     pub cluster_connections: Option<Connections<ClusterSupabaseConnection>>,

@@ -10,7 +10,7 @@ use super::wire::{Condition, Named};
 use crate::api::SecretTemplate;
 use crate::kubernetes::{Lean, Many, Maybe, Meta, Text};
 
-/// A connection.
+/// What others must know of a connection, of a namespace or of the cluster.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(from = "Wire")]
 pub struct SeenConnection {
@@ -18,9 +18,9 @@ pub struct SeenConnection {
     installation: Option<NonZeroU64>,
     /// Whether it has OAuth credentials.
     pub is_oauth: bool,
-    /// The Secret of its app.
+    /// The Secret with client ID and client secret, by name.
     pub app_secret: Option<String>,
-    /// The Secret of its seed.
+    /// The Secret with the tokens to begin with, by name.
     pub seed_secret: Option<String>,
     /// The Secret of its personal access token.
     pub token_secret: Option<String>,
@@ -51,7 +51,7 @@ impl SeenConnection {
             .any(|known| known.as_deref() == Some(name))
     }
 
-    /// Whether it is ready.
+    /// Whether its status says `Ready`, for whatever generation.
     pub fn is_ready(&self) -> bool {
         self.ready.as_ref().is_some_and(|(status, _)| status == "True")
     }

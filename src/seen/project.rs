@@ -10,7 +10,7 @@ use crate::api::project::ConnectionKind;
 use crate::api::{ConditionType, ObjectKey, Reason, SupabaseProject, annotations};
 use crate::kubernetes::{Lean, Many, Maybe, Meta, Number, Text};
 
-/// A project.
+/// What others must know of a project.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(from = "Wire")]
 pub struct SeenProject {
@@ -35,7 +35,7 @@ pub struct SeenProject {
 /// A project that is as it shall be, by the word of its own status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settled {
-    /// Its organization.
+    /// The slug of the organization that it is in.
     pub organization: String,
     /// The name that it has on the platform.
     pub name: String,

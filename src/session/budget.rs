@@ -36,7 +36,7 @@ pub struct Key {
     pub identity: String,
     /// A ref, a slug, or nothing.
     pub scope: String,
-    /// The endpoint.
+    /// What is called: each has a bucket of its own.
     pub endpoint: Endpoint,
 }
 

@@ -228,7 +228,7 @@ impl Gateway {
         self.clock.uptime()
     }
 
-    /// The clocks.
+    /// Wall and monotonic time, as this process has them.
     pub fn clock(&self) -> &dyn Clock {
         self.clock.as_ref()
     }

@@ -8,16 +8,16 @@ use crate::api::project::{ConnectionKind, ConnectionRef};
 /// A connection object.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectionId {
-    /// Its kind.
+    /// Whether it is of a namespace or of the cluster.
     pub kind: ConnectionKind,
     /// Its namespace; none for the cluster-wide kind.
     pub namespace: Option<String>,
-    /// Its name.
+    /// `metadata.name`.
     pub name: String,
 }
 
 impl ConnectionId {
-    /// The connection of this kind and key.
+    /// The object need not exist.
     pub fn new(kind: ConnectionKind, key: &ObjectKey) -> Self {
         Self { kind, namespace: key.namespace.clone(), name: key.name.clone() }
     }

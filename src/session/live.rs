@@ -127,7 +127,7 @@ impl Session {
         &self.0.shared.index
     }
 
-    /// The connection.
+    /// Whose credential it is.
     pub fn id(&self) -> &ConnectionId {
         &self.0.id
     }

@@ -46,7 +46,7 @@ pub struct SessionsParts {
     pub namespace: String,
     /// Tunables.
     pub options: SessionOptions,
-    /// Metrics.
+    /// Where calls, waits and refreshes are counted.
     pub metrics: Metrics,
     /// Where connections to look at are told.
     pub requests: Requests,

@@ -29,7 +29,7 @@ pub enum Declared {
     Secret(SecretString, String),
 }
 
-/// One group.
+/// Settings that are read, compared and written together.
 #[derive(Clone, Debug)]
 pub struct Group {
     /// Its place in the spec: what it is remembered by.
@@ -40,7 +40,7 @@ pub struct Group {
     pub after: Option<&'static str>,
     /// What is declared.
     pub wanted: Wanted,
-    /// What was read.
+    /// What the platform has, or why that is not known.
     pub reading: Reading,
 }
 
@@ -101,7 +101,7 @@ impl Reading {
 pub(super) enum Record {
     /// Nothing.
     None,
-    /// It is this one.
+    /// The value that is declared now.
     Same,
     /// It is another one.
     Other,

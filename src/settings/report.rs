@@ -22,9 +22,9 @@ const UNUSABLE: usize = 16;
 pub struct Synced {
     /// Its status.
     pub truth: Truth,
-    /// Its reason.
+    /// Of several that apply, the worst.
     pub reason: Reason,
-    /// Its message.
+    /// Empty where everything is in sync.
     pub message: String,
 }
 

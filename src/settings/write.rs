@@ -7,7 +7,7 @@ use crate::api::settings::{Applied, LONGEST_PATH, MOST_APPLIED};
 pub struct Write {
     /// The order that its groups have.
     pub order: u8,
-    /// The groups.
+    /// Those of this order that can go now.
     pub groups: Vec<Piece>,
 }
 

@@ -31,7 +31,7 @@ use crate::settings::{Input, Plan, Policy, plan};
 type AuthDecision = Decision<Step, AuthConfigStatus>;
 type Draft = StatusBuilder<AuthConfigStatus>;
 
-/// Decides.
+/// What to do and to say about the declared settings of a project.
 pub fn decide(
     object: &SupabaseAuthConfig,
     observed: &Observed,

@@ -88,7 +88,7 @@ pub struct At {
 /// What to do and to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// The step.
+    /// What is done now, if anything.
     pub step: Option<Step>,
     /// How things are before it.
     pub report: Report,
@@ -359,7 +359,7 @@ pub fn token_in_use<'a>(observed: &'a Observed, report: &Report) -> Option<&'a T
     access_of(observed, report.in_use?)
 }
 
-/// The access token of a source.
+/// The access token there; none where that was not read, or holds none.
 pub fn access_of(observed: &Observed, source: Source) -> Option<&Token> {
     match (source, &observed.credentials, &observed.state) {
         (Source::Pat, Credentials::Pat(Read::There((token, _))), _) => Some(token),
@@ -373,7 +373,7 @@ pub fn access_of(observed: &Observed, source: Source) -> Option<&Token> {
     }
 }
 
-/// The refresh token of a source.
+/// The refresh token there; a personal access token has none.
 pub fn refresh_of(observed: &Observed, source: Source) -> Option<&Token> {
     match (source, &observed.credentials, &observed.state) {
         (Source::Seed, Credentials::OAuth { seed: Read::There(seed), .. }, _) => {

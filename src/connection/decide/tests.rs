@@ -1,4 +1,4 @@
-//! The rows of the table, one by one. What comes of them over time is played through in `connection::tests`.
+//! The rows of the table, one by one. What comes of them over time is played through in `tests/properties/connections/`.
 
 use std::time::Duration;
 

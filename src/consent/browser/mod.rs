@@ -65,7 +65,7 @@ pub struct SiteParts {
     pub namespaces: Option<Vec<String>>,
     /// The operator's key, on which links hang.
     pub digest_key: DigestKey,
-    /// Metrics.
+    /// Where flows are counted by how they ended.
     pub metrics: Metrics,
 }
 

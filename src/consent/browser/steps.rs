@@ -23,7 +23,7 @@ use crate::session::token_store::credential;
 /// A flow that stopped.
 #[derive(Debug)]
 pub struct Stopped {
-    /// Why.
+    /// What the page says to the person.
     pub why: Why,
     /// The connection, where it is known.
     pub about: Option<About>,

@@ -21,11 +21,11 @@ use crate::telemetry::Metrics;
 /// A connection, as far as the consent flow is concerned with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subject {
-    /// Its kind.
+    /// Whether it is of a namespace or of the cluster.
     pub kind: ConnectionKind,
     /// Its namespace; none for the cluster's.
     pub namespace: Option<String>,
-    /// Its name.
+    /// The name of the object.
     pub name: String,
     /// Its UID, which its link hangs on.
     pub uid: String,

@@ -94,7 +94,7 @@ pub struct Arguments {
 pub struct AppSecret {
     /// Where it is.
     pub namespace: String,
-    /// Its name.
+    /// `metadata.name` of the Secret.
     pub name: String,
 }
 

@@ -14,19 +14,19 @@ use super::loose::Loose;
 /// A service of a project.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Service {
-    /// Auth.
+    /// `auth`: signing in.
     Auth,
-    /// The database.
+    /// `db`: Postgres itself.
     Database,
     /// The database, seen by the user `postgres`.
     DatabaseUser,
     /// The shared pooler.
     Pooler,
-    /// Realtime.
+    /// `realtime`: changes, told as they happen.
     Realtime,
     /// The Data API.
     Rest,
-    /// Storage.
+    /// `storage`: files.
     Storage,
     /// The dedicated pooler.
     PgBouncer,
@@ -78,7 +78,7 @@ pub enum ServiceState {
 /// One service and how it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServiceHealth {
-    /// The service.
+    /// Whose health it is.
     pub service: Service,
     /// How it is.
     pub state: ServiceState,

@@ -12,9 +12,9 @@ use super::names::{shown, word};
 /// An API key. Names are unique per kind only.
 #[derive(Clone, Debug)]
 pub struct ApiKey {
-    /// Its name.
+    /// What it is called on the dashboard, such as `default` or `anon`.
     pub name: String,
-    /// Its kind.
+    /// Of which generation it is, and whether it may be public.
     pub kind: KeyKind,
     /// Its value; absent where the platform hides it from this token, or shows it masked.
     pub value: Option<SecretString>,

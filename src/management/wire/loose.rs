@@ -11,17 +11,17 @@ use serde::{Deserialize, Deserializer};
 /// Whatever stands at a place; `T` is what an object there is read as, `S` what a text is.
 #[derive(Default)]
 pub(super) enum Loose<T = IgnoredAny, S = String> {
-    /// A text.
+    /// Between quotes.
     Text(S),
     /// A whole number.
     Number(u64),
     /// A truth value.
     Flag(bool),
-    /// An object.
+    /// Between braces.
     Object(T),
-    /// A list.
+    /// Between brackets.
     List(Vec<Self>),
-    /// Nothing.
+    /// `null`, or no entry at all.
     #[default]
     Nothing,
     /// Something else.

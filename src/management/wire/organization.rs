@@ -9,7 +9,7 @@ use super::names::{OrganizationSlug, shown};
 /// An organization that the token reaches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Organization {
-    /// Its slug.
+    /// What it is called in paths.
     pub slug: OrganizationSlug,
     /// What people call it; cut, and without control characters.
     pub name: String,

@@ -11,13 +11,13 @@ use super::names::{host, word};
 pub struct PoolerEntry {
     /// Whether it leads to the primary database, not to a replica.
     pub primary: bool,
-    /// Its mode.
+    /// Whether a client keeps its connection for a session or for a transaction.
     pub mode: PoolMode,
     /// The user to connect as, `postgres.<ref>`.
     pub user: String,
-    /// Its host.
+    /// As the platform gives it.
     pub host: String,
-    /// Its port.
+    /// TCP.
     pub port: u16,
     /// The database's name.
     pub database: String,

@@ -12,19 +12,19 @@ use super::status::Status;
 /// A project as its own address shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Project {
-    /// Its ref.
+    /// What it is called in paths and host names: twenty lower-case letters.
     pub reference: ProjectRef,
     /// Its name, as it is: to be compared, not shown.
     pub name: String,
     /// The slug of its organization, as it is.
     pub organization: String,
-    /// Its region.
+    /// The region as the platform calls it; none where it says none.
     pub region: Option<String>,
-    /// Its status.
+    /// As the platform gave it, known to us or not.
     pub status: Status,
     /// When it was created, by the platform's clock.
     pub created_at: Option<Timestamp>,
-    /// Its database.
+    /// Where Postgres is reached directly; none while there is no database yet.
     pub database: Option<Database>,
 }
 
@@ -40,13 +40,13 @@ pub struct Database {
 /// A project as the list of its organization shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedProject {
-    /// Its ref.
+    /// What it is called in paths and host names: twenty lower-case letters.
     pub reference: ProjectRef,
     /// Its name, as it is: to be compared, not shown.
     pub name: String,
-    /// Its region.
+    /// The region as the platform calls it; none where it says none.
     pub region: Option<String>,
-    /// Its status.
+    /// As the platform gave it, known to us or not.
     pub status: Status,
     /// Whether it is a branch of another project.
     pub is_branch: bool,
@@ -105,7 +105,7 @@ impl ProjectPage {
 /// status proves nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CreatedProject {
-    /// Its ref.
+    /// What it is called in paths and host names: twenty lower-case letters.
     pub reference: ProjectRef,
     /// Its name, as it is.
     pub name: String,
@@ -113,7 +113,7 @@ pub struct CreatedProject {
     pub organization: String,
     /// Its region, as far as it is decided.
     pub region: Option<String>,
-    /// Its status.
+    /// Proves nothing: the project is only about to be made.
     pub status: Status,
 }
 

@@ -48,7 +48,7 @@ impl Answers {
     }
 }
 
-/// A block.
+/// Settings that one endpoint reads and writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Block {
     /// From where the database can be reached.

@@ -24,7 +24,7 @@ enum Kind {
     Number(i64, i64),
     /// A truth value.
     Flag,
-    /// One of these.
+    /// A word of this list, letter by letter.
     Word(&'static [&'static str]),
 }
 

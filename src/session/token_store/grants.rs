@@ -65,7 +65,7 @@ impl Pair {
 /// One flow on record.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// The flow.
+    /// The key in the Secret: one of a flow.
     pub flow: String,
     /// When the flow ends.
     pub ends_at: Timestamp,

@@ -31,7 +31,7 @@ impl Holder {
     }
 }
 
-/// All holders.
+/// What every connection holds, by connection: grows with their number, and by a bounded number of digests each.
 #[derive(Clone, Debug, Default)]
 pub struct Index(BTreeMap<ConnectionId, Holder>);
 

@@ -73,7 +73,7 @@ pub struct Applied {
     pub kept: bool,
 }
 
-/// The memory.
+/// What is remembered of one connection; bounded.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Memory {
     verdicts: Vec<(String, Verdict)>,

@@ -45,7 +45,7 @@ pub struct RefreshRequest {
     pub from_seed: bool,
     /// Who spends it.
     pub app: App,
-    /// This process.
+    /// The name that the marker carries.
     pub process: String,
 }
 

@@ -34,7 +34,7 @@ pub enum StateRead {
     Foreign,
     /// What protects tokens from being sent twice cannot be read.
     Damaged(Box<Secret>),
-    /// Ours.
+    /// Made for this connection: what it holds, and the Secret to be written over.
     Ours(Box<TokenState>, Box<Secret>),
 }
 

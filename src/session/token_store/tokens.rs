@@ -50,7 +50,7 @@ impl PartialEq for Token {
 /// The OAuth app and how it is recognized.
 #[derive(Clone, Debug)]
 pub struct App {
-    /// The app.
+    /// Client ID and client secret.
     pub app: OAuthApp,
     /// Its keyed digest.
     pub digest: String,
@@ -79,7 +79,7 @@ impl Consumed {
 /// Written before a refresh token is sent: who sends which.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Marker {
-    /// The process.
+    /// The random name of the process that sends it.
     pub process: String,
     /// When, by that process's wall clock. For people.
     pub at: Timestamp,

@@ -25,4 +25,4 @@ pub use fate::{Fate, Fault, Script};
 pub use ledger::{Ledger, Seen, Verb, Write};
 pub use resource::Resource;
 pub use server::ApiServer;
-pub use service::{Hook, Lost, Service};
+pub use service::{Lost, Service};

@@ -17,9 +17,6 @@ use crate::fate::{Fate, Script};
 use crate::server::ApiServer;
 use crate::status::Refusal;
 
-/// Decides what becomes of a request, before the script is asked.
-pub type Hook = Arc<dyn Fn(&Request<Bytes>) -> Fate + Send + Sync>;
-
 /// The connection broke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lost;
@@ -38,7 +35,6 @@ pub struct Service {
     server: Arc<Mutex<ApiServer>>,
     script: Arc<Mutex<Script>>,
     clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
-    hook: Option<Hook>,
 }
 
 impl fmt::Debug for Service {
@@ -54,15 +50,7 @@ impl Service {
             server: Arc::new(Mutex::new(server)),
             script: Arc::default(),
             clock: Arc::new(clock),
-            hook: None,
         }
-    }
-
-    /// The same server, with a hook of this clone's own.
-    #[must_use]
-    pub fn with_hook(mut self, hook: Hook) -> Self {
-        self.hook = Some(hook);
-        self
     }
 
     /// The server, for a look or a hand.
@@ -75,20 +63,8 @@ impl Service {
         self.script.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn fate(&self, request: &Request<Bytes>) -> Fate {
-        let hooked = self.hook.as_ref().map_or(Fate::Answered, |hook| hook(request));
-        match hooked {
-            Fate::Answered => self.script().strike(request.method(), request.uri().path()),
-            Fate::Refused(_)
-            | Fate::LostBefore
-            | Fate::LostAfter
-            | Fate::StalledBefore
-            | Fate::StalledAfter => hooked,
-        }
-    }
-
     async fn answer(self, request: Request<Bytes>) -> Result<Response<Bytes>, Lost> {
-        let fate = self.fate(&request);
+        let fate = self.script().strike(request.method(), request.uri().path());
         let answered = match fate {
             Fate::Answered | Fate::LostAfter | Fate::StalledAfter => {
                 let now = (self.clock)();

@@ -3,11 +3,11 @@
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use simulated_platform::{Fault, FaultKind, SecondConsent, TokenMode, TokenPair};
+use supabase_operator::api::labels;
+use supabase_operator::session::token_store::{Grants, NotOpened, Pair};
 
 use super::{HOUR, MINUTE};
 use crate::sim::{CONNECTIONS, Faults, Phase, Plan, Play, SECRETS, simulate};
-use supabase_operator::api::labels;
-use supabase_operator::session::token_store::{Grants, NotOpened, Pair};
 
 const NAME: &str = "acme-oauth-grants";
 

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use http::Method;
 use serde_json::json;
 use simulated_platform::{Fault, FaultKind, Pat, Permissions, TokenMode};
+use supabase_operator::inventory::{Pace, Presence};
 
 use super::{MINUTE, SECOND};
 use crate::sim::{Play, follower, simulate};
-use supabase_operator::inventory::{Pace, Presence};
 
 const LIST: &str = "/v1/organizations/acme/projects";
 

@@ -6,12 +6,12 @@ use std::time::Duration;
 use http::Method;
 use serde_json::json;
 use simulated_platform::{Config, Fault, FaultKind, Limiter, Pat, Status};
-
-use super::{HOUR, MINUTE, SECOND};
-use crate::sim::{Living, Play, SECRETS, follower, simulate};
 use supabase_operator::inventory::{Inventory, Pace, Presence};
 use supabase_operator::management::{self, Error};
 use supabase_operator::session::Session;
+
+use super::{HOUR, MINUTE, SECOND};
+use crate::sim::{Living, Play, SECRETS, follower, simulate};
 
 const LIST: &str = "/v1/organizations/{slug}/projects";
 const ONE: &str = "/v1/projects/{ref}";

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use simulated_apiserver::{Fate, Fault as ApiFault};
 use simulated_platform::{Fault, FaultKind, TokenMode};
+use supabase_operator::management::organizations;
 
 use super::{HOUR, MINUTE, SECOND};
 use crate::sim::{Living, Phase, Plan, Play, SECRETS, simulate};
@@ -98,9 +99,7 @@ fn a_late_answer_is_taken_as_long_as_it_comes_in_time() {
         let _process = play.live(process, MINUTE * 50).await.unwrap();
         assert_eq!(play.ready("acme"), "True/Authenticated");
         assert_eq!(play.token_calls(), 2);
-        assert!(
-            session.send("team-a", &supabase_operator::management::organizations()).await.is_ok()
-        );
+        assert!(session.send("team-a", &organizations()).await.is_ok());
     });
 }
 
@@ -231,7 +230,7 @@ fn while_another_process_may_be_refreshing_the_old_token_is_used() {
         assert_eq!(play.faults.names().iter().nth_back(1).unwrap(), "POST /v1/oauth/token");
         let process = play.live(play.start(), SECOND * 5).await.unwrap();
         let session = process.session("acme");
-        let sent = session.send("team-a", &supabase_operator::management::organizations()).await;
+        let sent = session.send("team-a", &organizations()).await;
         assert!(sent.is_ok(), "{sent:?}");
         assert_eq!(play.token_calls(), 1);
         let process = play.live(process, SECOND * 50).await.unwrap();
@@ -278,7 +277,7 @@ fn nobody_uses_a_new_token_before_it_is_stored() {
         let session = process.session("acme");
         let before = play.secret_value("acme-oauth-state", "access_token");
         let seen = play.world().ledger().seen().len();
-        let organizations = supabase_operator::management::organizations();
+        let organizations = organizations();
         let early = tokio::time::timeout(SECOND * 5, session.send("team-a", &organizations)).await;
         assert!(early.is_err(), "{early:?}");
         assert_eq!(play.secret_value("acme-oauth-state", "access_token"), before);

@@ -2,13 +2,13 @@
 
 use serde_json::json;
 use simulated_platform::{Config, Pat, Permissions, TokenMode};
-
-use super::{HOUR, MINUTE, SECOND};
-use crate::sim::{Play, simulate};
 use supabase_operator::management::{
     Error, READS_SECRET_KEYS, api_keys, organizations, shown_api_keys,
 };
 use supabase_operator::session::Ability;
+
+use super::{HOUR, MINUTE, SECOND};
+use crate::sim::{Play, simulate};
 
 #[test]
 fn that_secret_keys_are_forbidden_says_nothing_about_the_list_of_keys() {

@@ -3,15 +3,15 @@
 use http::Method;
 use serde_json::json;
 use simulated_platform::{Config, Fault, FaultKind, Limiter, Pat, TokenMode};
-
-use super::{HOUR, MINUTE, SECOND};
-use crate::sim::{Living, Play, follower, simulate};
 use supabase_operator::inventory::Pace;
 use supabase_operator::management::{
     Call, Error, NewProject, OrganizationSlug, ProjectPage, Region, Sent, Sort, Withheld,
     create_project, organization_projects, organizations,
 };
 use supabase_operator::session::Session;
+
+use super::{HOUR, MINUTE, SECOND};
+use crate::sim::{Living, Play, follower, simulate};
 
 async fn open(config: Config) -> (Play, Living, Session) {
     let play = Play::new(config);

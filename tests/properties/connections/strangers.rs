@@ -6,12 +6,12 @@ use std::time::Duration;
 use http::Method;
 use serde_json::json;
 use simulated_platform::{Fault, FaultKind, Pat, TokenMode};
-
-use super::{HOUR, MINUTE, SECOND};
-use crate::sim::{CONNECTIONS, Living, Play, SECRETS, follower, id_in, simulate};
 use supabase_operator::inventory::Pace;
 use supabase_operator::management::{self, Error};
 use supabase_operator::session::{Session, SessionState};
+
+use super::{HOUR, MINUTE, SECOND};
+use crate::sim::{CONNECTIONS, Living, Play, SECRETS, follower, id_in, simulate};
 
 const OTHER_SECRETS: &str = "/api/v1/namespaces/team-b/secrets";
 const OTHER_CONNECTIONS: &str =
