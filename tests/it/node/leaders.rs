@@ -190,8 +190,14 @@ fn a_leader_that_reaches_the_platform_only_stops_before_another_leads() {
         let second = holder(&node).await;
         node.heal().await;
         let begun = Instant::now();
+        eventually("the end of the process that has lost its claim", PATIENCE, async || {
+            let pod = system.get(POD, name_of(&first)).await.ok_or("its Pod is gone")?;
+            let status = pod["status"]["containerStatuses"][0].clone();
+            if status["restartCount"] == 1 { Ok(()) } else { Err(status.to_string()) }
+        })
+        .await;
         let leading = leader(&node).await;
-        said("both Pods are Ready again", begun);
+        said("the process was started again, and both Pods are Ready", begun);
         assert_eq!(holder(&node).await, second, "whoever comes back only waits");
         cluster.apply(project("late")).await;
         another_project(&node, "late").await;
@@ -224,22 +230,21 @@ fn a_leader_that_runs_out_of_memory_is_started_again_and_the_work_goes_on() {
         let first = leader(&node).await;
         let held = holder(&node).await;
 
-        // It gets no more than it has; the projects make it ask for more.
+        // Amid work.
         let projects = ["shop", "stock"];
         for name in projects {
             cluster.apply(project(name)).await;
         }
-        let memory = node.memory_of(&first);
         let begun = Instant::now();
+        node.memory_of(&first).exhaust().await;
         let ended = eventually("the end for lack of memory", PATIENCE, async || {
-            let squeezed = memory.squeeze();
             let pod = system.get(POD, name_of(&first)).await.ok_or("the Pod is gone")?;
             let status = &pod["status"]["containerStatuses"][0];
             let ended = &status["lastState"]["terminated"];
             if status["restartCount"] == 1 && ended.is_object() {
                 Ok(ended.clone())
             } else {
-                Err(format!("{squeezed:?}: {status}"))
+                Err(status.to_string())
             }
         })
         .await;

@@ -5,6 +5,7 @@ mod leaders;
 mod leftovers;
 mod release;
 mod scale;
+mod size;
 
 use std::time::Duration;
 

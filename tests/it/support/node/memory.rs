@@ -1,7 +1,11 @@
-//! The memory of one container, as its cgroup counts and limits it. Touches files of that cgroup only, of either version.
+//! The memory of one container, as its cgroup counts and limits it. Touches that cgroup only, of either version.
 
 use std::io;
 use std::path::{Path, PathBuf};
+
+use tokio::process::Command;
+
+use super::super::programs::run;
 
 const CGROUPS: &str = "/sys/fs/cgroup";
 
@@ -15,17 +19,12 @@ pub struct Memory {
 /// How one version of cgroups calls its files.
 #[derive(Debug)]
 struct Names {
-    used: &'static str,
     peak: &'static str,
     limit: &'static str,
 }
 
-static FIRST: Names = Names {
-    used: "memory.usage_in_bytes",
-    peak: "memory.max_usage_in_bytes",
-    limit: "memory.limit_in_bytes",
-};
-static SECOND: Names = Names { used: "memory.current", peak: "memory.peak", limit: "memory.max" };
+static FIRST: Names = Names { peak: "memory.max_usage_in_bytes", limit: "memory.limit_in_bytes" };
+static SECOND: Names = Names { peak: "memory.peak", limit: "memory.max" };
 
 impl Memory {
     /// That of a container somewhere below a cgroup.
@@ -48,11 +47,17 @@ impl Memory {
         self.read(self.names.limit).unwrap()
     }
 
-    /// Lets it use no more than now, and less if the kernel finds some to give back. It may be gone, or need all that it has.
-    pub fn squeeze(&self) -> io::Result<()> {
-        const STEP: u64 = 1 << 20;
-        let wanted = self.read(self.names.used)?.saturating_sub(STEP);
-        std::fs::write(self.folder.join(self.names.limit), wanted.to_string())
+    /// Takes all that is left of it, and more: the kernel ends the container's largest process. What it is taken with is a file
+    /// in memory, which counts for the cgroup and for no process.
+    pub async fn exhaust(&self) {
+        const FILE: &str = "/run/exhausted";
+        let mut fill = Command::new("sh");
+        let script = "echo $$ >\"$1\" && exec dd if=/dev/zero of=\"$2\" bs=1M count=\"$3\"";
+        fill.args(["-c", script, "sh"]).arg(self.folder.join("cgroup.procs")).arg(FILE);
+        fill.arg((self.limit() >> 20).to_string());
+        // It does not get that far, or is ended itself.
+        let _ = run(fill).await;
+        std::fs::remove_file(FILE).unwrap();
     }
 
     fn read(&self, name: &str) -> io::Result<u64> {
