@@ -24,6 +24,8 @@ MAIL ?=
 BUILD ?= --bins
 # The stories mostly wait for servers: more of them than cores run at once.
 export RUST_TEST_THREADS ?= 6
+# Anything but empty: make node builds the image too, and plays the story of a large cluster with it; 20 minutes more.
+IMAGE ?=
 # Where make image pushes to: REGISTRY/NAME:TAG. Empty: nowhere.
 PUSH ?=
 # A local copy of the advisory database, as Git checkout.
@@ -61,8 +63,10 @@ bench:
 NODE_TESTS := --locked --package supabase-operator --package database-query --test it --test application
 node:
 	@$(TOOLS)/preflight node
+	@if [ -n '$(IMAGE)' ]; then $(MAKE) --no-print-directory image PUSH=; fi
 	@$(STEP) "build" $(CARGO) test $(NODE_TESTS) --no-run
-	@$(STEP) "stories on a node" env NODE=1 $(CARGO) test $(NODE_TESTS) -- node:: --nocapture
+	@$(STEP) "stories on a node" env NODE=1 $(if $(IMAGE),NODE_IMAGE="$$(echo $(abspath $(TARGET))/image/*.tar)") \
+		$(CARGO) test $(NODE_TESTS) -- node:: --nocapture
 
 mutations:
 	@$(STEP) "mutations" $(TOOLS)/mutations

@@ -4,6 +4,8 @@ mod applications;
 mod leaders;
 mod leftovers;
 mod release;
+mod scale;
+mod size;
 
 use std::time::Duration;
 
@@ -11,6 +13,8 @@ use serde_json::{Value, json};
 
 use crate::support::cluster::Cluster;
 use crate::support::eventually::eventually;
+use crate::support::node::Node;
+use crate::support::programs::{ensure, succeed};
 
 /// Longer than a kubelet waits between two tries.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -48,4 +52,12 @@ async fn pod_when(
         }
     })
     .await
+}
+
+/// What `kubectl rollout` does with the operator's Deployment.
+async fn rollout(node: &Node, what: &[&str]) {
+    let mut command = node.stage.plane.command(&ensure("kubectl").await);
+    command.arg("rollout").args(what).arg("deployment/supabase-operator");
+    command.args(["--namespace", &node.stage.system.namespace]);
+    succeed(command).await;
 }

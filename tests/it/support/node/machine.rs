@@ -36,7 +36,9 @@ const CONTROLLERS: &str = "deployment-controller,replicaset-controller,endpoints
 pub struct Machine {
     tools: PathBuf,
     folder: PathBuf,
+    api: String,
     address: String,
+    cgroup: String,
     running: Vec<Child>,
 }
 
@@ -45,21 +47,24 @@ fn variable(name: &str) -> String {
 }
 
 impl Machine {
-    /// Starts all of it and waits for nothing but containerd.
-    pub async fn start(plane: &ControlPlane) -> Self {
+    /// Starts all of it and waits for nothing but containerd. The operator's image is what the tests were built with, or an
+    /// archive.
+    pub async fn start(plane: &ControlPlane, operator: Option<&Path>) -> Self {
         let ControlPlane::Started { folder: plane_folder, .. } = plane else {
             panic!("a node needs a control plane of its own");
         };
         let mut machine = Self {
             tools: ensure("node-tools").await,
             folder: PathBuf::from(variable("NODE_FOLDER")),
+            api: variable("NODE_API"),
             address: variable("NODE_ADDRESS"),
+            cgroup: variable("NODE_CGROUP"),
             running: Vec::new(),
         };
         let server = serde_json::to_value(plane.kubeconfig()).unwrap();
         let server = server["clusters"][0]["cluster"]["server"].as_str().unwrap().to_owned();
         let server: SocketAddr = server.strip_prefix("https://").unwrap().parse().unwrap();
-        network::forward(&variable("NODE_API"), 443, server.port()).await;
+        network::forward(&machine.api, 443, server.port()).await;
         machine.write("containerd.toml", &machine.containerd());
         machine.write("cni/10-pods.conflist", &pods_network().to_string());
         machine.write("kubelet.json", &machine.kubelet().to_string());
@@ -72,7 +77,7 @@ impl Machine {
         machine.launch("kube-scheduler", &[&kubeconfig[..], &[elected]].concat());
         let controllers = ["--controllers", CONTROLLERS, "--root-ca-file", &authority, elected];
         machine.launch("kube-controller-manager", &[&kubeconfig[..], &controllers].concat());
-        machine.images().await;
+        machine.images(operator).await;
         let own = [
             "--config",
             &machine.at("kubelet.json"),
@@ -107,6 +112,16 @@ impl Machine {
         &self.address
     }
 
+    /// The address under which Pods reach the API server.
+    pub fn api(&self) -> &str {
+        &self.api
+    }
+
+    /// The cgroup of all Pods, in each hierarchy.
+    pub fn cgroup(&self) -> &str {
+        &self.cgroup
+    }
+
     /// containerd's client, in the namespace of the kubelet.
     pub fn ctr(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(self.tools.join("ctr"));
@@ -116,29 +131,35 @@ impl Machine {
     }
 
     /// Makes the images, and hands them to containerd as soon as that serves.
-    async fn images(&self) {
-        let operator = built("supabase-operator");
-        let authorities = ensure("ca-bundle").await;
-        let dockerfile = repository().join("Dockerfile");
-        let of_release =
-            [Path::new("--dockerfile"), &dockerfile, Path::new("--authorities"), &authorities];
-        for (name, program, more) in [
-            (PAUSE, self.tools.join("pause"), &[][..]),
-            (OPERATOR, operator, &of_release),
-            (APPLICATION, built("application"), &[]),
-        ] {
+    async fn images(&self, operator: Option<&Path>) {
+        let pause = self.tools.join("pause");
+        let mut images = vec![(PAUSE, pause, vec![]), (APPLICATION, built("application"), vec![])];
+        if let Some(archive) = operator {
+            self.import(archive).await;
+        } else {
+            let (authorities, dockerfile) =
+                (ensure("ca-bundle").await, repository().join("Dockerfile"));
+            let of_release =
+                vec!["--dockerfile".into(), dockerfile, "--authorities".into(), authorities];
+            images.push((OPERATOR, built("supabase-operator"), of_release));
+        }
+        for (name, program, more) in images {
             let archive = self.folder.join("image.tar");
             let mut pack = Command::new(repository().join("tests/tools/oci-image"));
             pack.args(["plain", "--name", name, "--program"]).arg(program).args(more);
             pack.arg("--output").arg(&archive);
             succeed(pack).await;
-            eventually("containerd", STARTING, async || {
-                let (serves, said) = run(self.ctr(&["version"])).await;
-                if serves { Ok(()) } else { Err(format!("{said} {}", self.ends())) }
-            })
-            .await;
-            succeed(self.ctr(&["images", "import", &archive.display().to_string()])).await;
+            self.import(&archive).await;
         }
+    }
+
+    async fn import(&self, archive: &Path) {
+        eventually("containerd", STARTING, async || {
+            let (serves, said) = run(self.ctr(&["version"])).await;
+            if serves { Ok(()) } else { Err(format!("{said} {}", self.ends())) }
+        })
+        .await;
+        succeed(self.ctr(&["images", "import", &archive.display().to_string()])).await;
     }
 
     fn at(&self, file: &str) -> String {
@@ -206,7 +227,7 @@ conf_dir = '{folder}/cni'
             "authentication": {"anonymous": {"enabled": true}, "webhook": {"enabled": false}},
             "authorization": {"mode": "AlwaysAllow"},
             "cgroupDriver": "cgroupfs",
-            "cgroupRoot": variable("NODE_CGROUP"),
+            "cgroupRoot": self.cgroup,
             "containerRuntimeEndpoint": format!("unix://{}", self.at("containerd.sock")),
             "failCgroupV1": false,
             "failSwapOn": false,

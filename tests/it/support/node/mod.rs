@@ -5,8 +5,10 @@
 //! the namespaces. Runs with `NODE=1` only, which `make node` sets.
 
 mod machine;
+mod memory;
 mod network;
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Mutex, PoisonError};
@@ -25,9 +27,14 @@ use super::programs::{ensure, repository, succeed};
 use super::stage::{Stage, merge};
 pub use machine::APPLICATION;
 use machine::Machine;
+pub use memory::Memory;
+pub use network::Call;
+use network::Calls;
 
 /// Everything that a story does, starting the node included.
 const STORY: Duration = Duration::from_secs(9 * 60);
+/// For the answer of a Pod.
+const METRICS: Duration = Duration::from_secs(5);
 /// The ConfigMap with the authority of the platform's certificate.
 const AUTHORITY: &str = "platform-authority";
 /// One node at a time: more would only wait for the machine's cores.
@@ -39,6 +46,7 @@ pub struct Node {
     /// The control plane, platform and release. No operator is started on it: they are Pods.
     pub stage: Stage,
     machine: Machine,
+    calls: Calls,
 }
 
 /// Plays a story on a node: `name` is the path of the calling test function. Where the machine cannot, that is said, and fails
@@ -100,11 +108,23 @@ async fn again_inside(name: &str) {
 }
 
 impl Node {
-    /// A node with the chart on it, installed with these values and waited for.
+    /// A node with the chart on it, installed with these values and waited for. The operator is what the tests were built with.
     pub async fn with(config: Config, values: &Value) -> Self {
+        let (repository, tag) = machine::OPERATOR.rsplit_once(':').unwrap();
+        let mut all = json!({"image": {"repository": repository, "tag": tag}});
+        merge(&mut all, values);
+        Self::start(config, &all, None).await
+    }
+
+    /// The same with the image of a release, as the chart names it.
+    pub async fn of_release(config: Config, values: &Value, archive: &Path) -> Self {
+        Self::start(config, values, Some(archive)).await
+    }
+
+    async fn start(config: Config, values: &Value, operator: Option<&Path>) -> Self {
         let begun = Instant::now();
         let plane = ControlPlane::own().await;
-        let machine = Machine::start(&plane).await;
+        let machine = Machine::start(&plane, operator).await;
         let cluster = Cluster::new(plane.client().await);
         machine.ready(&cluster).await;
         said("the node is Ready", begun);
@@ -115,9 +135,10 @@ impl Node {
         network::forward(&address, pooler.session_port, pooler.session_port).await;
         platform.world().config_mut().pooler =
             Some(PoolerAddress { host: address.clone(), ..pooler });
-        let authority = network::serve_tls(&address, platform.address()).await;
+        let calls = Calls::default();
+        let authority = network::serve_tls(&address, platform.address(), &calls).await;
         let stage = Self::stage(plane, &cluster, platform, &address, &authority, values).await;
-        Self { stage, machine }
+        Self { stage, machine, calls }
     }
 
     async fn stage(
@@ -135,9 +156,8 @@ impl Node {
         system
             .apply(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}))
             .await;
-        let (repository, tag) = machine::OPERATOR.rsplit_once(':').unwrap();
         let mut all = json!({
-            "image": {"repository": repository, "tag": tag, "pullPolicy": "Never"},
+            "image": {"pullPolicy": "Never"},
             "managementAPI": {
                 "endpoint": format!("https://{address}"),
                 "caBundle": {"configMapName": AUTHORITY},
@@ -171,16 +191,59 @@ impl Node {
 
     /// Ends the first process of a Pod's only container with SIGKILL.
     pub async fn kill(&self, pod: &Value) {
-        let id = pod["status"]["containerStatuses"][0]["containerID"].as_str().unwrap();
-        let id = id.strip_prefix("containerd://").unwrap();
+        let id = container(pod);
         succeed(self.machine.ctr(&["tasks", "kill", "--signal", "SIGKILL", id])).await;
     }
+
+    /// Lets nothing through between a Pod and the API server any more.
+    pub async fn cut_off(&self, pod: &Value) {
+        network::cut_off(address(pod), self.machine.api()).await;
+    }
+
+    /// Lets it through again.
+    pub async fn heal(&self) {
+        network::heal().await;
+    }
+
+    /// What a Pod asked of the platform since a moment.
+    pub fn calls_of(&self, pod: &Value, since: Instant) -> Vec<Call> {
+        self.calls.of(address(pod), since)
+    }
+
+    /// The metrics of a Pod of the operator.
+    pub async fn metrics_of(&self, pod: &Value) -> Result<String, reqwest::Error> {
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let client = reqwest::Client::builder().timeout(METRICS).no_proxy().build()?;
+        let answer = client.get(format!("http://{}:8080/metrics", address(pod))).send().await?;
+        answer.error_for_status()?.text().await
+    }
+
+    /// The memory of a Pod's only container as it runs now.
+    pub fn memory_of(&self, pod: &Value) -> Memory {
+        Memory::of(self.machine.cgroup(), container(pod))
+    }
+}
+
+/// The id of a Pod's only container.
+fn container(pod: &Value) -> &str {
+    let id = pod["status"]["containerStatuses"][0]["containerID"].as_str().unwrap();
+    id.strip_prefix("containerd://").unwrap()
+}
+
+/// The address of a Pod.
+fn address(pod: &Value) -> IpAddr {
+    pod["status"]["podIP"].as_str().unwrap().parse().unwrap()
+}
+
+/// Says how long something took that has just ended.
+pub fn said(what: &str, begun: Instant) {
+    said_until(what, begun, Instant::now());
 }
 
 /// Says how long something took.
 #[expect(clippy::print_stderr, reason = "figures for the person who runs it")]
-pub fn said(what: &str, begun: Instant) {
-    eprintln!("node: {what} after {:.1} s", begun.elapsed().as_secs_f64());
+pub fn said_until(what: &str, begun: Instant, ended: Instant) {
+    eprintln!("node: {what} after {:.1} s", (ended - begun).as_secs_f64());
 }
 
 /// A program that was built with the operator.
