@@ -156,16 +156,18 @@ impl Holder {
     /// Renews until the claim is lost.
     pub async fn keep(&mut self) {
         while !self.leadership.remaining().is_zero() {
-            tokio::time::sleep(self.options.retry_period).await;
-            match self.step().await {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(error) => {
+            tokio::time::sleep(self.options.retry_period.min(self.leadership.remaining())).await;
+            // An answer that comes after the claim has run out changes nothing: not even looks go on without one.
+            match tokio::time::timeout(self.leadership.remaining(), self.step()).await {
+                Ok(Ok(true)) => {}
+                Ok(Ok(false)) => break,
+                Ok(Err(error)) => {
                     warn!(
                         error = &error as &dyn std::error::Error,
                         "the lease could not be renewed"
                     );
                 }
+                Err(_) => warn!("the lease was not renewed in time"),
             }
         }
         self.leadership.claim_until(Duration::ZERO);
@@ -278,7 +280,45 @@ impl Holder {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::jiff::Timestamp;
+
     use super::*;
+
+    #[derive(Debug)]
+    struct Paused(tokio::time::Instant);
+
+    impl Clock for Paused {
+        fn now(&self) -> Timestamp {
+            Timestamp::UNIX_EPOCH
+        }
+
+        fn uptime(&self) -> Duration {
+            self.0.elapsed()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_claim_ends_on_time_when_the_api_server_does_not_answer() {
+        let second = Duration::from_secs(1);
+        let silent = tower::service_fn(|_: http::Request<kube::client::Body>| {
+            std::future::pending::<Result<http::Response<kube::client::Body>, std::io::Error>>()
+        });
+        let options = LeaseOptions {
+            namespace: "system".to_owned(),
+            name: "operator".to_owned(),
+            identity: "me".to_owned(),
+            duration: second * 15,
+            renew_deadline: second * 10,
+            retry_period: second * 2,
+        };
+        let clock: Arc<dyn Clock> = Arc::new(Paused(tokio::time::Instant::now()));
+        let leadership = Leadership::new(Arc::clone(&clock));
+        leadership.claim_until(second * 10);
+        let client = Client::new(silent, "system");
+        Holder::new(client, options, Arc::clone(&clock), leadership).keep().await;
+        let late = clock.uptime().saturating_sub(second * 10);
+        assert!(late < Duration::from_millis(10), "{late:?} after the claim had run out");
+    }
 
     #[tokio::test(start_paused = true)]
     async fn answers_in_flight_are_stored_even_if_the_lease_is_lost_meanwhile() {
