@@ -4,6 +4,7 @@ mod applications;
 mod leaders;
 mod leftovers;
 mod release;
+mod upgrade;
 
 use std::time::Duration;
 

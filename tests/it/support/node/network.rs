@@ -23,15 +23,17 @@ pub async fn forward(address: &str, port: u16, to: u16) {
     });
 }
 
-/// Serves what a server without TLS serves, at `https://ADDRESS`. Returns the authority (PEM) of its certificate.
-pub async fn serve_tls(address: &str, server: SocketAddr) -> String {
+/// Serves what a server without TLS serves, at `https://ADDRESS`, the first of the names that it proves to have. Returns where
+/// it listens, and the authority (PEM) of its certificate.
+pub async fn serve_tls(names: &[&str], server: SocketAddr) -> (SocketAddr, String) {
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
     authority.distinguished_name.push(DnType::CommonName, "authority of the tests");
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority_key = KeyPair::generate().unwrap();
     let pem = authority.self_signed(&authority_key).unwrap().pem();
     let key = KeyPair::generate().unwrap();
-    let mut named = CertificateParams::new(vec![address.to_owned()]).unwrap();
+    let owned: Vec<_> = names.iter().map(ToString::to_string).collect();
+    let mut named = CertificateParams::new(owned).unwrap();
     named.distinguished_name.push(DnType::CommonName, "the platform");
     let certificate = named.signed_by(&key, &Issuer::new(authority, authority_key)).unwrap();
     let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
@@ -42,7 +44,8 @@ pub async fn serve_tls(address: &str, server: SocketAddr) -> String {
         .with_single_cert(vec![certificate.der().clone()], key)
         .unwrap();
     let acceptor = TlsAcceptor::from(Arc::new(config));
-    let listener = TcpListener::bind((address, 443)).await.unwrap();
+    let listener = TcpListener::bind((names[0], 443)).await.unwrap();
+    let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let acceptor = acceptor.clone();
@@ -53,7 +56,7 @@ pub async fn serve_tls(address: &str, server: SocketAddr) -> String {
             });
         }
     });
-    pem
+    (address, pem)
 }
 
 /// Until one of both hangs up.
