@@ -32,7 +32,7 @@ pub async fn serve_tls(names: &[&str], server: SocketAddr) -> (SocketAddr, Strin
     let authority_key = KeyPair::generate().unwrap();
     let pem = authority.self_signed(&authority_key).unwrap().pem();
     let key = KeyPair::generate().unwrap();
-    let owned: Vec<_> = names.iter().map(ToString::to_string).collect();
+    let owned: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
     let mut named = CertificateParams::new(owned).unwrap();
     named.distinguished_name.push(DnType::CommonName, "the platform");
     let certificate = named.signed_by(&key, &Issuer::new(authority, authority_key)).unwrap();

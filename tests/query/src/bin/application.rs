@@ -25,8 +25,7 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     let mut arguments = std::env::args().skip(1);
     let sql = arguments.next().ok_or("usage: application SQL SOURCE...")?;
     for source in arguments {
-        let variable =
-            |name: &str| std::env::var(name).map_err(|error| format!("{name}: {error}"));
+        let variable = |name: &str| std::env::var(name).map_err(|error| format!("{name}: {error}"));
         let rows = if let Some(name) = source.strip_prefix("binding:") {
             let folder = Path::new(&variable("SERVICE_BINDING_ROOT")?).join(name);
             database_query::bound_answer(&folder, &sql).await?
