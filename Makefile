@@ -1,6 +1,6 @@
 # What people and CI type. Each target does its own set-up and says in one line what is missing.
 #
-#   make quickstart          a control plane, a simulated platform and the operator, to watch and play with
+#   make quickstart          a control plane, a simulated platform and the operator, to watch and play with; NODE=1: as Pods
 #   make test                every check; stops at the first that fails
 #   make check               what a change is likely to break, within two minutes once everything is built
 #   make bench               what it costs, beside a peer written in Go; half an hour, on a quiet machine
@@ -20,6 +20,8 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 ONCE ?=
 # Anything but empty: make quickstart shows custom SMTP too.
 MAIL ?=
+# Anything but empty: make quickstart runs operator and application as Pods on a node.
+NODE ?=
 # What make quickstart builds. After the tests everything is there already, built with them.
 BUILD ?= --bins
 # The stories mostly wait for servers: more of them than cores run at once.
@@ -35,9 +37,9 @@ help:
 	@sed -n '2,/^\.DEFAULT/{/^#/s/^#//p;}' Makefile
 
 quickstart:
-	@MAIL='$(MAIL)' $(TOOLS)/preflight quickstart
+	@MAIL='$(MAIL)' NODE='$(NODE)' $(TOOLS)/preflight quickstart
 	@$(STEP) "build" $(CARGO) build --locked --workspace $(BUILD)
-	@ONCE='$(ONCE)' MAIL='$(MAIL)' CARGO_TARGET_DIR='$(TARGET)' $(TOOLS)/quickstart
+	@ONCE='$(ONCE)' MAIL='$(MAIL)' NODE='$(NODE)' CARGO_TARGET_DIR='$(TARGET)' $(TOOLS)/quickstart
 
 test:
 	@$(TOOLS)/preflight test

@@ -460,7 +460,7 @@ async fn it_listens_where_pods_are_reached_by_either_family() {
 #[tokio::test]
 async fn values_of_an_earlier_release_can_be_reused() {
     let without = json!({
-        "managementAPI": {"caBundle": null}, "databaseCA": null, "consent": {"httpRoute": null}, "revisionHistoryLimit": null,
+        "managementAPI": {"caBundle": null}, "databaseCA": null, "rolloutRestart": null, "consent": {"httpRoute": null}, "revisionHistoryLimit": null,
         "deploymentAnnotations": null, "namespaceOverride": null, "extraEnvFrom": null, "extraVolumes": null,
         "extraVolumeMounts": null, "extraObjects": null,
         "metrics": {"serviceMonitor": {"enabled": true, "relabelings": null, "metricRelabelings": null}},

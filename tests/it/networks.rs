@@ -2,63 +2,18 @@
 
 use std::net::{SocketAddr, TcpListener as Listener};
 use std::process::Stdio;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
-use tokio::io::{
-    AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, copy_bidirectional,
-};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 
 use crate::support::cluster::SOON;
 use crate::support::control_plane::ControlPlane;
 use crate::support::programs::run;
+use crate::support::proxy::Proxy;
 
 /// A name that no resolver knows (RFC 6761): only a proxy can lead there.
 const SOMEWHERE: &str = "api.cluster.invalid";
-
-/// A proxy that leads every tunnel to one server, and counts them.
-struct Proxy {
-    address: String,
-    tunnels: Arc<AtomicUsize>,
-}
-
-impl Proxy {
-    async fn before(server: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
-        let tunnels = Arc::<AtomicUsize>::default();
-        let count = Arc::clone(&tunnels);
-        tokio::spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                let count = Arc::clone(&count);
-                tokio::spawn(async move {
-                    let mut head = Vec::new();
-                    while !head.ends_with(b"\r\n\r\n") {
-                        let Ok(byte) = stream.read_u8().await else {
-                            return;
-                        };
-                        head.push(byte);
-                    }
-                    if !head.starts_with(b"CONNECT ") {
-                        return;
-                    }
-                    count.fetch_add(1, Ordering::SeqCst);
-                    let mut server = TcpStream::connect(server).await.unwrap();
-                    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
-                    let _ = copy_bidirectional(&mut stream, &mut server).await;
-                });
-            }
-        });
-        Self { address, tunnels }
-    }
-
-    fn tunnels(&self) -> usize {
-        self.tunnels.load(Ordering::SeqCst)
-    }
-}
 
 struct Setting {
     kubeconfig: Value,
@@ -118,8 +73,8 @@ fn nobody() -> String {
 async fn a_kubeconfigs_own_proxy_is_used_whatever_the_variables_say() {
     let plane = ControlPlane::shared().await;
     let setting = Setting::new(&plane);
-    let proxy = Proxy::before(setting.server).await;
-    let kubeconfig = setting.with(&json!({"proxy-url": proxy.address}));
+    let proxy = Proxy::before("127.0.0.1", setting.server).await;
+    let kubeconfig = setting.with(&json!({"proxy-url": proxy.address()}));
     let nobody = nobody();
     let variables = [("NO_PROXY", "127.0.0.1"), ("HTTPS_PROXY", nobody.as_str())];
     let (worked, said) = apply(&kubeconfig, &variables).await;
@@ -131,8 +86,8 @@ async fn a_kubeconfigs_own_proxy_is_used_whatever_the_variables_say() {
 async fn the_variables_count_as_for_kubectl() {
     let plane = ControlPlane::shared().await;
     let setting = Setting::new(&plane);
-    let proxy = Proxy::before(setting.server).await;
-    let address = proxy.address.as_str();
+    let proxy = Proxy::before("127.0.0.1", setting.server).await;
+    let address = proxy.address();
     let without_scheme = address.strip_prefix("http://").unwrap();
     let far = setting.far_away();
     for variables in [

@@ -33,7 +33,7 @@ What the operator needs wherever it serves objects. Scope "cluster" puts it into
 - apiGroups: [""]
   resources: [configmaps]
   verbs: [get, create, update, delete]
-{{- if .Values.rolloutRestart.enabled }}
+{{- if (default dict .Values.rolloutRestart).enabled }}
 # Whoever may patch a workload can run what he likes in its place: see the values.
 - apiGroups: [apps]
   resources: [deployments, statefulsets, daemonsets]

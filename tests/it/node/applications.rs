@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 use simulated_platform::Config;
 use tokio::time::Instant;
 
-use super::{PATIENCE, pod_when, restricted};
+use super::{PATIENCE, pod_of, pod_when, restricted};
 use crate::support::cluster::Cluster;
-use crate::support::cluster::kinds::{CONNECTION, PROJECT};
+use crate::support::cluster::kinds::{CONNECTION, PROJECT, SECRET};
 use crate::support::eventually::eventually;
 use crate::support::leaks::{Text, assert_no_leaks};
 use crate::support::node::{APPLICATION, Node, on_a_node, said};
@@ -16,6 +16,7 @@ const QUERY: &str =
     "select current_user, (select ssl from pg_stat_ssl where pid = pg_backend_pid())";
 const KEY: &str = "SUPABASE_DB_URL";
 const FOLDER: &str = "/etc/supabase";
+const BINDINGS: &str = "/bindings";
 
 /// An application that asks its database by the URIs of these sources.
 fn application(name: &str, sources: &[&str], container: Value, volumes: &Value) -> Value {
@@ -106,6 +107,42 @@ fn applications_that_waited_for_their_secret_ask_the_database() {
         let operator = operators[0]["metadata"]["name"].as_str().unwrap();
         let log = node.log(&node.stage.system, operator, false).await;
         assert_no_leaks(&node.stage.platform.canaries(), &[Text::new("log of the operator", log)]);
+        node.stage.finish(vec![]).await;
+    });
+}
+
+#[test]
+fn an_application_takes_its_database_from_a_service_binding() {
+    let name = "node::applications::an_application_takes_its_database_from_a_service_binding";
+    on_a_node(name, async || {
+        let node = Node::with(Config::fast(), &json!({})).await;
+        let cluster = &node.stage.cluster;
+        cluster.apply(oauth_connection("acme")).await;
+        cluster.wait_condition(CONNECTION, "acme", "Ready", "True").await;
+        // As an implementation of the Service Binding specification changes a workload.
+        let path = format!("{BINDINGS}/database");
+        let container = json!({
+            "env": [{"name": "SERVICE_BINDING_ROOT", "value": BINDINGS}],
+            "volumeMounts": [{"name": "binding", "mountPath": path, "readOnly": true}],
+        });
+        let volumes = json!([{"name": "binding", "secret": {"secretName": "orders-binding"}}]);
+        let source = "binding:database";
+        cluster.apply(application("bound", &[source], container, &volumes)).await;
+        pod_when(cluster, "bound", "waits for the Secret", waits_for("ContainerCreating")).await;
+
+        let output = json!({"name": "orders-binding", "preset": "ServiceBinding"});
+        cluster.apply(project("orders").with("outputs", json!([output]))).await;
+        let begun = Instant::now();
+        let ready = cluster.wait_condition(PROJECT, "orders", "Ready", "True").await;
+        said("the project is Ready", begun);
+        assert_eq!(ready["status"]["binding"], json!({"name": "orders-binding"}));
+        let secret = cluster.get(SECRET, "orders-binding").await.unwrap();
+        assert_eq!(secret["type"], "servicebinding.io/postgresql");
+        let answer = format!("postgres.{}|t", ready["status"]["ref"].as_str().unwrap());
+        says(&node, cluster, "bound", &[format!("{source}: {answer}")]).await;
+        said("the application has its answer", begun);
+        let bound = pod_of(cluster, "bound").await.unwrap();
+        assert_eq!(bound["status"]["containerStatuses"][0]["restartCount"], 0);
         node.stage.finish(vec![]).await;
     });
 }

@@ -6,6 +6,7 @@ mod leftovers;
 mod release;
 mod scale;
 mod size;
+mod upgrade;
 
 use std::time::Duration;
 

@@ -17,7 +17,8 @@ use crate::support::samples::{oauth_connection, project};
 const NAME: &str = "supabase-operator";
 const PROJECTS: usize = 8;
 
-async fn command(node: &Node, program: &str, arguments: &[&str]) -> Command {
+/// A program that acts on the release.
+pub(super) async fn command(node: &Node, program: &str, arguments: &[&str]) -> Command {
     let mut command = node.stage.plane.command(&ensure(program).await);
     command.args(arguments).args(["--namespace", &node.stage.system.namespace]);
     command

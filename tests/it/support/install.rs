@@ -3,7 +3,7 @@
 //! that every test proves the chart.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
@@ -56,22 +56,24 @@ pub struct Release {
 impl Release {
     /// Installs the chart with these values into a namespace.
     pub async fn install(plane: &ControlPlane, cluster: &Cluster, values: &Value) -> Self {
-        Self::install_with(plane, cluster, values, &[]).await
+        let chart = repository().join("charts/supabase-operator");
+        Self::install_chart(plane, cluster, "helm4", &chart, values, &[]).await
     }
 
-    /// The same with further arguments of helm.
-    pub async fn install_with(
+    /// The same with another Helm, another chart, or further arguments of Helm.
+    pub async fn install_chart(
         plane: &ControlPlane,
         cluster: &Cluster,
+        helm: &str,
+        chart: &Path,
         values: &Value,
         more: &[&str],
     ) -> Self {
         let files = tempfile::Builder::new().prefix("supabase-operator-it-").tempdir().unwrap();
         let values_file = files.path().join("values.json");
         std::fs::write(&values_file, values.to_string()).unwrap();
-        let mut helm = plane.command(&ensure("helm4").await);
-        helm.args(["upgrade", "--install", NAME])
-            .arg(repository().join("charts/supabase-operator"));
+        let mut helm = plane.command(&ensure(helm).await);
+        helm.args(["upgrade", "--install", NAME]).arg(chart);
         helm.args(["--namespace", &cluster.namespace, "--values"]).arg(&values_file).args(more);
         succeed(helm).await;
         let name = values["fullnameOverride"].as_str().unwrap_or(NAME);

@@ -16,6 +16,7 @@ pub mod node;
 pub mod operator;
 pub mod platform;
 pub mod programs;
+pub mod proxy;
 pub mod samples;
 pub mod stage;
 pub mod terminal;

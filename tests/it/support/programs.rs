@@ -10,6 +10,8 @@ use tokio::process::Command;
 
 /// Long enough to build the control plane from nothing on a slow machine.
 const BUILDING: Duration = Duration::from_secs(45 * 60);
+/// With this status `ensure` says that something is missing.
+const MISSING: i32 = 3;
 const RUNNING: Duration = Duration::from_secs(60);
 
 static FOUND: LazyLock<Mutex<BTreeMap<String, PathBuf>>> = LazyLock::new(Mutex::default);
@@ -33,6 +35,17 @@ pub async fn ensure(name: &str) -> PathBuf {
     path
 }
 
+/// The same of a program that not every machine or clone can have: none where something is missing, which `ensure` says.
+pub async fn at_hand(name: &str) -> Option<PathBuf> {
+    let mut command = Command::new(repository().join("tests/tools/ensure"));
+    command.arg(name).stderr(std::process::Stdio::inherit());
+    let output = finish(command, BUILDING).await;
+    if output.status.code() == Some(MISSING) {
+        return None;
+    }
+    Some(ensure(name).await)
+}
+
 /// Runs a program to its end and returns its output, both kinds together, and whether it succeeded.
 pub async fn run(command: Command) -> (bool, String) {
     let output = finish(command, RUNNING).await;
@@ -42,8 +55,13 @@ pub async fn run(command: Command) -> (bool, String) {
 
 /// Runs a program that must succeed and returns its standard output.
 pub async fn succeed(command: Command) -> String {
+    succeed_within(command, RUNNING).await
+}
+
+/// The same of a program that may take longer.
+pub async fn succeed_within(command: Command, within: Duration) -> String {
     let what = format!("{:?}", command.as_std());
-    let output = finish(command, RUNNING).await;
+    let output = finish(command, within).await;
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{what}: {}: {complaint}", output.status);
     String::from_utf8(output.stdout).unwrap()

@@ -40,6 +40,9 @@ struct Options {
     /// Put a real PostgreSQL server on loopback behind the projects.
     #[arg(long)]
     postgres: bool,
+    /// The host under which clients reach that server, where something passes its port on to loopback.
+    #[arg(long, requires = "postgres")]
+    pooler_host: Option<String>,
     /// A redirect URI of the OAuth app, for consent in a browser on the simulated consent page. May be repeated.
     #[arg(long = "redirect-uri")]
     redirect_uris: Vec<String>,
@@ -129,6 +132,11 @@ fn run(options: &Options) -> io::Result<()> {
     }
     if let Some(postgres) = postgres {
         server.attach(Arc::new(postgres));
+    }
+    if let Some(host) = &options.pooler_host
+        && let Some(pooler) = &mut server.world().config_mut().pooler
+    {
+        pooler.host.clone_from(host);
     }
     if let Some(path) = &options.credentials_file {
         let endpoint = server.endpoint();

@@ -1,19 +1,40 @@
 //! The application is built for the stories on a node, and says what it lacks.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
+
+/// What the application says, which fails, with bindings in this folder.
+fn said(arguments: &[&str], bindings: Option<&Path>) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_application"));
+    command.args(arguments).env_clear();
+    command.envs(bindings.map(|folder| ("SERVICE_BINDING_ROOT", folder)));
+    let output = command.output().unwrap();
+    assert!(!output.status.success());
+    String::from_utf8(output.stderr).unwrap()
+}
 
 #[test]
 fn a_source_that_is_not_there_is_named() {
-    let application = || Command::new(env!("CARGO_BIN_EXE_application"));
-    let said = |mut command: Command| {
-        let output = command.env_clear().output().unwrap();
-        assert!(!output.status.success());
-        String::from_utf8(output.stderr).unwrap()
-    };
-    assert!(said(application()).contains("usage: application SQL SOURCE..."));
+    assert!(said(&[], None).contains("usage: application SQL SOURCE..."));
     for source in ["DATABASE", "/nonexistent/uri"] {
-        let mut command = application();
-        command.args(["select 1", source]);
-        assert!(said(command).contains(source));
+        assert!(said(&["select 1", source], None).contains(source));
     }
+    assert!(said(&["select 1", "binding:orders"], None).contains("SERVICE_BINDING_ROOT"));
+}
+
+#[test]
+fn a_binding_that_is_none_of_a_database_over_tls_is_refused() {
+    let root = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("bindings");
+    let binding = root.join("orders");
+    std::fs::create_dir_all(&binding).unwrap();
+    let said = || said(&["select 1", "binding:orders"], Some(&root));
+    for (kind, mode) in [("mysql", "require"), ("postgresql", "disable")] {
+        std::fs::write(binding.join("type"), kind).unwrap();
+        std::fs::write(binding.join("sslmode"), mode).unwrap();
+        let said = said();
+        assert!(said.contains(kind) && said.contains(mode), "{said}");
+    }
+    std::fs::write(binding.join("sslmode"), "require").unwrap();
+    let said = said();
+    assert!(said.contains("orders/host"), "{said}");
 }

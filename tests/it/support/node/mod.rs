@@ -7,6 +7,7 @@
 mod machine;
 mod memory;
 mod network;
+mod setup;
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -14,29 +15,30 @@ use std::process::Stdio;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use simulated_platform::{Config, PoolerAddress};
 use tokio::process::Command;
 use tokio::time::Instant;
 
 use super::cluster::Cluster;
-use super::control_plane::{ControlPlane, Use};
-use super::install::Release;
+use super::control_plane::ControlPlane;
 use super::platform::Platform;
-use super::programs::{ensure, repository, succeed};
-use super::stage::{Stage, merge};
-pub use machine::APPLICATION;
+use super::programs::{at_hand, ensure, repository, succeed};
+use super::proxy::Proxy;
+use super::stage::Stage;
 use machine::Machine;
+pub use machine::{APPLICATION, OPERATOR};
 pub use memory::Memory;
 pub use network::Call;
 use network::Calls;
+pub use setup::Setup;
 
 /// Everything that a story does, starting the node included.
 const STORY: Duration = Duration::from_secs(9 * 60);
 /// For the answer of a Pod.
 const METRICS: Duration = Duration::from_secs(5);
-/// The ConfigMap with the authority of the platform's certificate.
-const AUTHORITY: &str = "platform-authority";
+/// A name of the platform that no resolver knows (RFC 6761): only a proxy leads there.
+const FAR_AWAY: &str = "platform.invalid";
 /// One node at a time: more would only wait for the machine's cores.
 static TURN: Mutex<()> = Mutex::new(());
 
@@ -45,6 +47,8 @@ static TURN: Mutex<()> = Mutex::new(());
 pub struct Node {
     /// The control plane, platform and release. No operator is started on it: they are Pods.
     pub stage: Stage,
+    /// The proxy that leads to the platform, where there is one.
+    pub proxy: Option<Proxy>,
     machine: Machine,
     calls: Calls,
 }
@@ -52,29 +56,58 @@ pub struct Node {
 /// Plays a story on a node: `name` is the path of the calling test function. Where the machine cannot, that is said, and fails
 /// where `CI=true`.
 pub fn on_a_node(name: &str, story: impl AsyncFnOnce()) {
+    on_a_node_with(name, &[], story);
+}
+
+/// The same with programs that not every story needs, and not every machine or clone has.
+pub fn on_a_node_with(name: &str, programs: &[&str], story: impl AsyncFnOnce()) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     if std::env::var_os("NODE_FOLDER").is_some() {
         return runtime.block_on(story());
     }
-    in_turn(name, || runtime.block_on(again_inside(name)));
+    in_turn(name, || {
+        let missing = runtime.block_on(async {
+            for program in programs {
+                if at_hand(program).await.is_none() {
+                    return Some(program);
+                }
+            }
+            again_inside(name).await;
+            None
+        });
+        if let Some(program) = missing {
+            left_out(name, &format!("tests/tools/ensure {program} says what is missing"));
+        }
+    });
 }
 
 /// Does something that needs the rights and the kernel of a node, if it is asked for and possible; one test at a time.
-#[expect(clippy::print_stderr, reason = "for the person who wonders why nothing was tested")]
 pub fn in_turn(name: &str, act: impl FnOnce()) {
-    let is = |variable: &str, wanted: &str| std::env::var(variable).is_ok_and(|is| is == wanted);
     if !is("NODE", "1") {
-        eprintln!("{name}: left out; make node runs it");
-        return;
+        return say(&format!("{name}: left out; make node runs it"));
     }
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let check = std::process::Command::new(in_namespaces()).arg("check").output().unwrap();
     if check.status.success() {
         return act();
     }
-    let lacks = String::from_utf8_lossy(&check.stderr);
+    left_out(name, &String::from_utf8_lossy(&check.stderr));
+}
+
+fn is(variable: &str, wanted: &str) -> bool {
+    std::env::var(variable).is_ok_and(|is| is == wanted)
+}
+
+/// Says what this machine lacks for a story.
+fn left_out(name: &str, lacks: &str) {
     assert!(!is("CI", "true"), "{name}: {lacks}");
-    eprintln!("{name}: left out: {lacks}");
+    say(&format!("{name}: left out: {lacks}"));
+}
+
+/// For the person who runs it and wonders.
+#[expect(clippy::print_stderr, reason = "there is nobody else to tell")]
+fn say(text: &str) {
+    eprintln!("{text}");
 }
 
 /// The program that makes the namespaces.
@@ -83,7 +116,6 @@ pub fn in_namespaces() -> PathBuf {
 }
 
 /// Runs one test of this binary in namespaces.
-#[expect(clippy::print_stderr, reason = "what the test printed")]
 async fn again_inside(name: &str) {
     // Inside there is no network to fetch them from.
     for program in ["node-tools", "controlplane", "kubectl", "helm4", "ca-bundle", "postgres"] {
@@ -102,7 +134,7 @@ async fn again_inside(name: &str) {
     let output = ended.unwrap_or_else(|_| panic!("{name}: not finished within {STORY:?}")).unwrap();
     let printed = [output.stdout, output.stderr].concat();
     let printed = String::from_utf8_lossy(&printed);
-    eprintln!("{printed}");
+    say(&printed);
     let passed = output.status.success() && printed.contains("test result: ok. 1 passed");
     assert!(passed, "{name} failed on the node: {}", output.status);
 }
@@ -110,25 +142,30 @@ async fn again_inside(name: &str) {
 impl Node {
     /// A node with the chart on it, installed with these values and waited for. The operator is what the tests were built with.
     pub async fn with(config: Config, values: &Value) -> Self {
-        let (repository, tag) = machine::OPERATOR.rsplit_once(':').unwrap();
-        let mut all = json!({"image": {"repository": repository, "tag": tag}});
-        merge(&mut all, values);
-        Self::start(config, &all, None).await
+        Self::set_up(Setup { config, values: values.clone(), ..Setup::default() }).await
     }
 
     /// The same with the image of a release, as the chart names it.
     pub async fn of_release(config: Config, values: &Value, archive: &Path) -> Self {
-        Self::start(config, values, Some(archive)).await
+        let archive = Some(archive.to_owned());
+        Self::set_up(Setup { config, values: values.clone(), archive, ..Setup::default() }).await
     }
 
-    async fn start(config: Config, values: &Value, operator: Option<&Path>) -> Self {
+    /// A node with a chart on it, installed as told and waited for.
+    pub async fn set_up(setup: Setup) -> Self {
         let begun = Instant::now();
         let plane = ControlPlane::own().await;
-        let machine = Machine::start(&plane, operator).await;
+        let machine = Machine::start(&plane).await;
+        if let Some(archive) = &setup.archive {
+            machine.import(archive).await;
+        }
+        if let Some((name, program)) = &setup.operator {
+            machine.image(name, program, true).await;
+        }
         let cluster = Cluster::new(plane.client().await);
         machine.ready(&cluster).await;
         said("the node is Ready", begun);
-        let platform = Platform::start(config);
+        let platform = Platform::start(setup.config.clone());
         platform.attach_databases().await;
         let address = machine.address().to_owned();
         let pooler = platform.world().config().pooler.clone().expect("databases are attached");
@@ -136,40 +173,13 @@ impl Node {
         platform.world().config_mut().pooler =
             Some(PoolerAddress { host: address.clone(), ..pooler });
         let calls = Calls::default();
-        let authority = network::serve_tls(&address, platform.address(), &calls).await;
-        let stage = Self::stage(plane, &cluster, platform, &address, &authority, values).await;
-        Self { stage, machine, calls }
-    }
-
-    async fn stage(
-        plane: Use,
-        cluster: &Cluster,
-        platform: Platform,
-        address: &str,
-        authority: &str,
-        values: &Value,
-    ) -> Stage {
-        let system = cluster.in_namespace(&cluster.new_namespace("it-system").await);
-        let cluster = cluster.in_namespace(&cluster.new_namespace("it-story").await);
-        let metadata = json!({"name": AUTHORITY});
-        let data = json!({"ca.crt": authority});
-        system
-            .apply(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}))
-            .await;
-        let mut all = json!({
-            "image": {"pullPolicy": "Never"},
-            "managementAPI": {
-                "endpoint": format!("https://{address}"),
-                "caBundle": {"configMapName": AUTHORITY},
-            },
-        });
-        merge(&mut all, values);
-        let begun = Instant::now();
-        let release =
-            Release::install_with(&plane, &system, &all, &["--wait", "--timeout", "50s"]).await;
-        said("helm install --wait has ended", begun);
-        platform.provide_secrets(&cluster).await;
-        Stage::of(plane, cluster, system, platform, release)
+        let names = [address.as_str(), FAR_AWAY];
+        let (server, authority) = network::serve_tls(&names, platform.address(), &calls).await;
+        let proxy = if setup.by_proxy { Some(Proxy::before(&address, server).await) } else { None };
+        let endpoint = if setup.by_proxy { FAR_AWAY } else { &address };
+        let platform_values = setup.platform(endpoint, proxy.as_ref());
+        let stage = setup.install(plane, &cluster, platform, &authority, platform_values).await;
+        Self { stage, proxy, machine, calls }
     }
 
     /// The Pods of the operator that are not about to go, by name.
@@ -235,15 +245,14 @@ fn address(pod: &Value) -> IpAddr {
     pod["status"]["podIP"].as_str().unwrap().parse().unwrap()
 }
 
-/// Says how long something took that has just ended.
+/// Says how long something took.
 pub fn said(what: &str, begun: Instant) {
     said_until(what, begun, Instant::now());
 }
 
-/// Says how long something took.
-#[expect(clippy::print_stderr, reason = "figures for the person who runs it")]
+/// Says how long something took that has ended before now.
 pub fn said_until(what: &str, begun: Instant, ended: Instant) {
-    eprintln!("node: {what} after {:.1} s", (ended - begun).as_secs_f64());
+    say(&format!("node: {what} after {:.1} s", (ended - begun).as_secs_f64()));
 }
 
 /// A program that was built with the operator.

@@ -96,16 +96,17 @@ pub async fn forward(address: &str, port: u16, to: u16) {
     });
 }
 
-/// Serves what a server without TLS serves, at `https://ADDRESS`, and notes each request. Returns the authority (PEM) of its
-/// certificate.
-pub async fn serve_tls(address: &str, server: SocketAddr, calls: &Calls) -> String {
+/// Serves what a server without TLS serves, at `https://ADDRESS`, the first of the names that it proves to have, and notes each
+/// request. Returns where it listens, and the authority (PEM) of its certificate.
+pub async fn serve_tls(names: &[&str], server: SocketAddr, calls: &Calls) -> (SocketAddr, String) {
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
     authority.distinguished_name.push(DnType::CommonName, "authority of the tests");
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority_key = KeyPair::generate().unwrap();
     let pem = authority.self_signed(&authority_key).unwrap().pem();
     let key = KeyPair::generate().unwrap();
-    let mut named = CertificateParams::new(vec![address.to_owned()]).unwrap();
+    let owned: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+    let mut named = CertificateParams::new(owned).unwrap();
     named.distinguished_name.push(DnType::CommonName, "the platform");
     let certificate = named.signed_by(&key, &Issuer::new(authority, authority_key)).unwrap();
     let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
@@ -116,7 +117,8 @@ pub async fn serve_tls(address: &str, server: SocketAddr, calls: &Calls) -> Stri
         .with_single_cert(vec![certificate.der().clone()], key)
         .unwrap();
     let acceptor = TlsAcceptor::from(Arc::new(config));
-    let listener = TcpListener::bind((address, 443)).await.unwrap();
+    let listener = TcpListener::bind((names[0], 443)).await.unwrap();
+    let address = listener.local_addr().unwrap();
     let calls = calls.clone();
     tokio::spawn(async move {
         while let Ok((stream, from)) = listener.accept().await {
@@ -129,7 +131,7 @@ pub async fn serve_tls(address: &str, server: SocketAddr, calls: &Calls) -> Stri
             });
         }
     });
-    pem
+    (address, pem)
 }
 
 /// Until one of both hangs up.
