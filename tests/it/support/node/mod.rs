@@ -177,8 +177,8 @@ impl Node {
         let (server, authority) = network::serve_tls(&names, platform.address(), &calls).await;
         let proxy = if setup.by_proxy { Some(Proxy::before(&address, server).await) } else { None };
         let endpoint = if setup.by_proxy { FAR_AWAY } else { &address };
-        let platform_values = setup.platform(endpoint, proxy.as_ref());
-        let stage = setup.install(plane, &cluster, platform, &authority, platform_values).await;
+        let way = setup::way(endpoint, proxy.as_ref());
+        let stage = setup.install(plane, &cluster, platform, &authority, way).await;
         Self { stage, proxy, machine, calls }
     }
 

@@ -106,9 +106,9 @@ pub async fn serve_tls(names: &[&str], server: SocketAddr, calls: &Calls) -> (So
     let pem = authority.self_signed(&authority_key).unwrap().pem();
     let key = KeyPair::generate().unwrap();
     let owned: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
-    let mut named = CertificateParams::new(owned).unwrap();
-    named.distinguished_name.push(DnType::CommonName, "the platform");
-    let certificate = named.signed_by(&key, &Issuer::new(authority, authority_key)).unwrap();
+    let mut own = CertificateParams::new(owned).unwrap();
+    own.distinguished_name.push(DnType::CommonName, "the platform");
+    let certificate = own.signed_by(&key, &Issuer::new(authority, authority_key)).unwrap();
     let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()

@@ -56,16 +56,16 @@ impl Default for Setup {
     }
 }
 
-impl Setup {
-    /// What the chart is told of the way to the platform.
-    pub(super) fn platform(&self, host: &str, proxy: Option<&Proxy>) -> Value {
-        json!({
-            "endpoint": format!("https://{host}"),
-            "proxy": proxy.map_or("", Proxy::address),
-            "caBundle": {"configMapName": AUTHORITY},
-        })
-    }
+/// What the chart is told of the way to the platform.
+pub(super) fn way(host: &str, proxy: Option<&Proxy>) -> Value {
+    json!({
+        "endpoint": format!("https://{host}"),
+        "proxy": proxy.map_or("", Proxy::address),
+        "caBundle": {"configMapName": AUTHORITY},
+    })
+}
 
+impl Setup {
     /// Installs the chart, waits for it, and gives the story what it needs.
     pub(super) async fn install(
         &self,
