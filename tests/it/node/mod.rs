@@ -1,6 +1,7 @@
 //! Stories on a real node: the chart's own Deployment runs as Pods, and applications mount what the operator writes.
 
 mod applications;
+mod installation;
 mod leaders;
 mod leftovers;
 mod release;
