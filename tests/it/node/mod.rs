@@ -4,6 +4,7 @@ mod applications;
 mod installation;
 mod leaders;
 mod leftovers;
+mod probes;
 mod release;
 mod scale;
 mod size;
