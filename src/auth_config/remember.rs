@@ -17,7 +17,7 @@ pub(super) fn remember(room: &AuthConfigs, object: &SupabaseAuthConfig, observed
         let occasion = occasion(room, object, &uid, observed.requested.is_some());
         let plan = decide::planned(object, observed, occasion.now);
         let again = plan.map_or(room.drift_interval, |plan| plan.read_again);
-        memo.schedule.read(occasion, occasion.uptime, again);
+        memo.schedule.read(occasion, again);
     }
     room.memory.keep(&key, memo);
     if observed.done.contains(&Read::Secrets) {

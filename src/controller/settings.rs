@@ -63,9 +63,9 @@ impl Schedule {
     }
 
     /// Settings were read, and are read again after `wait`.
-    pub fn read(&mut self, occasion: Occasion<'_>, uptime: Duration, wait: Duration) {
+    pub fn read(&mut self, occasion: Occasion<'_>, wait: Duration) {
         self.read_for = occasion.generation;
-        self.due = Some(uptime + wait);
+        self.due = Some(occasion.uptime + wait);
     }
 
     /// What a setting takes its value from has changed: it is due.

@@ -18,11 +18,10 @@ pub(super) fn remember(projects: &Projects, project: &SupabaseProject, observed:
     let uid = project.uid().unwrap_or_default();
     let mut memo = observed.memo.clone();
     if observed.settings.is_some() {
-        let clock = &projects.context.clock;
         let occasion = occasion(projects, project, &uid, observed.requested.is_some());
-        let plan = decide::plan_settings(project, observed, clock.now());
+        let plan = decide::plan_settings(project, observed, occasion.now);
         let again = plan.map_or(projects.drift_interval, |plan| plan.read_again);
-        memo.schedule.read(occasion, clock.uptime(), again);
+        memo.schedule.read(occasion, again);
     }
     projects.memory.keep(&key, &uid, memo);
     if project.metadata.deletion_timestamp.is_some() {
