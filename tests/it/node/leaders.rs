@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use simulated_platform::{Config, Limiter};
 use tokio::time::Instant;
 
-use super::PATIENCE;
+use super::{PATIENCE, readiness};
+use crate::support::cluster::condition;
 use crate::support::cluster::kinds::{CONNECTION, Kind, LEASE, PROJECT};
-use crate::support::cluster::{Cluster, condition};
 use crate::support::eventually::eventually;
 use crate::support::leaks::{Text, assert_no_leaks};
 use crate::support::node::{Call, Node, on_a_node, said, said_until};
@@ -61,12 +61,6 @@ async fn another_leads(node: &Node, than: &str, within: Duration) {
     .await;
 }
 
-async fn ready_since(cluster: &Cluster, kind: Kind, name: &str) -> Value {
-    let object = cluster.get(kind, name).await.unwrap();
-    let ready = condition(&object, "Ready").cloned().unwrap();
-    json!([ready["status"], ready["lastTransitionTime"]])
-}
-
 /// Applies a project, and waits for it for as long as a change of leader may take.
 async fn another_project(node: &Node, name: &str) {
     let what = "Ready";
@@ -100,10 +94,7 @@ fn whenever_the_leading_pod_goes_the_other_goes_on() {
         cluster.wait_condition(CONNECTION, "acme", "Ready", "True").await;
         cluster.apply(project("orders")).await;
         cluster.wait_condition(PROJECT, "orders", "Ready", "True").await;
-        let before = (
-            ready_since(cluster, CONNECTION, "acme").await,
-            ready_since(cluster, PROJECT, "orders").await,
-        );
+        let before = readiness(cluster, &["orders"]).await;
 
         // Deleted, as by a drain: it gives the Lease away.
         let first = leader(&node).await;
@@ -129,10 +120,7 @@ fn whenever_the_leading_pod_goes_the_other_goes_on() {
         logs.push(node.log(system, name_of(&second), true).await);
         logs.push(node.log(system, name_of(&third), false).await);
 
-        let after = (
-            ready_since(cluster, CONNECTION, "acme").await,
-            ready_since(cluster, PROJECT, "orders").await,
-        );
+        let after = readiness(cluster, &["orders"]).await;
         assert_eq!(before, after, "a change of leader is nothing that a user notices");
         made_once(node, &["orders", "shop", "stock"], logs).await;
     });
@@ -151,10 +139,7 @@ fn a_leader_that_reaches_the_platform_only_stops_before_another_leads() {
         cluster.wait_condition(CONNECTION, "acme", "Ready", "True").await;
         cluster.apply(project("orders")).await;
         cluster.wait_condition(PROJECT, "orders", "Ready", "True").await;
-        let before = (
-            ready_since(cluster, CONNECTION, "acme").await,
-            ready_since(cluster, PROJECT, "orders").await,
-        );
+        let before = readiness(cluster, &["orders"]).await;
         let first = leader(&node).await;
         let held = holder(&node).await;
 
@@ -201,10 +186,7 @@ fn a_leader_that_reaches_the_platform_only_stops_before_another_leads() {
         assert_eq!(holder(&node).await, second, "whoever comes back only waits");
         cluster.apply(project("late")).await;
         another_project(&node, "late").await;
-        let after = (
-            ready_since(cluster, CONNECTION, "acme").await,
-            ready_since(cluster, PROJECT, "orders").await,
-        );
+        let after = readiness(cluster, &["orders"]).await;
         assert_eq!(before, after, "a change of leader is nothing that a user notices");
         let logs = vec![
             node.log(system, name_of(&first), true).await,
@@ -226,7 +208,7 @@ fn a_leader_that_runs_out_of_memory_is_started_again_and_the_work_goes_on() {
         cluster.wait_condition(CONNECTION, "acme", "Ready", "True").await;
         cluster.apply(project("orders")).await;
         cluster.wait_condition(PROJECT, "orders", "Ready", "True").await;
-        let before = ready_since(cluster, PROJECT, "orders").await;
+        let before = readiness(cluster, &["orders"]).await;
         let first = leader(&node).await;
         let held = holder(&node).await;
 
@@ -257,7 +239,7 @@ fn a_leader_that_runs_out_of_memory_is_started_again_and_the_work_goes_on() {
         }
         said("the projects are Ready", begun);
         let leading = leader(&node).await;
-        assert_eq!(before, ready_since(cluster, PROJECT, "orders").await);
+        assert_eq!(before, readiness(cluster, &["orders"]).await);
         let logs = vec![
             node.log(system, name_of(&first), true).await,
             node.log(system, name_of(&leading), false).await,

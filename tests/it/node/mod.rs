@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::cluster::Cluster;
+use crate::support::cluster::kinds::{CONNECTION, PROJECT};
+use crate::support::cluster::{Cluster, condition};
 use crate::support::eventually::eventually;
 use crate::support::node::Node;
 use crate::support::programs::{ensure, succeed};
@@ -63,4 +64,16 @@ async fn rollout(node: &Node, what: &[&str]) {
     command.arg("rollout").args(what).arg("deployment/supabase-operator");
     command.args(["--namespace", &node.stage.system.namespace]);
     succeed(command).await;
+}
+
+/// Since when these projects and the connection are as Ready as they are.
+async fn readiness(cluster: &Cluster, names: &[impl AsRef<str>]) -> Vec<Value> {
+    let mut all = Vec::new();
+    let projects = names.iter().map(|name| (PROJECT, name.as_ref()));
+    for (kind, name) in projects.chain([(CONNECTION, "acme")]) {
+        let object = cluster.get(kind, name).await.unwrap();
+        let ready = condition(&object, "Ready").unwrap();
+        all.push(json!([name, ready["status"], ready["lastTransitionTime"]]));
+    }
+    all
 }

@@ -6,12 +6,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use simulated_platform::Config;
 use tokio::time::Instant;
 
-use super::PATIENCE;
 use super::release::command;
+use super::{PATIENCE, readiness};
 use crate::support::cluster::kinds::{AUTH_CONFIG, CONNECTION, Kind, PROJECT, SECRET};
 use crate::support::cluster::{Cluster, condition};
 use crate::support::eventually::eventually;
@@ -40,18 +40,6 @@ async fn all_ready(cluster: &Cluster, names: &[String]) {
         let ready = |object: &Value| is_ready(object).then_some(());
         cluster.wait_for(PROJECT, name, "Ready", COMING_UP + PATIENCE, ready).await;
     }
-}
-
-/// Since when these projects and the connection are as Ready as they are.
-async fn readiness(cluster: &Cluster, names: &[String]) -> Vec<Value> {
-    let mut all = Vec::new();
-    let projects = names.iter().map(|name| (PROJECT, name.as_str()));
-    for (kind, name) in projects.chain([(CONNECTION, "acme")]) {
-        let object = cluster.get(kind, name).await.unwrap();
-        let ready = condition(&object, "Ready").unwrap();
-        all.push(json!([name, ready["status"], ready["lastTransitionTime"]]));
-    }
-    all
 }
 
 /// The passwords in the outputs of these projects.
