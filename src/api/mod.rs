@@ -116,6 +116,9 @@ fn crd(kind: Kind) -> CustomResourceDefinition {
         if let Some(status) = schema.properties.get_or_insert_default().get_mut("status") {
             // Until we have looked, kstatus must not take the object for current.
             status.default = Some(JSON(serde_json::json!({"observedGeneration": -1})));
+            // One writer has all of it: who wrote which field need not be kept, which is half of what is stored of an
+            // object otherwise, and read and merged by the API server with each write.
+            status.x_kubernetes_map_type = Some("atomic".to_owned());
         }
         drop_integer_formats(schema);
         bounds::set(schema);
@@ -255,6 +258,18 @@ mod tests {
         });
         assert!(sets >= 3);
         assert!(found.is_empty(), "{found:#?}");
+    }
+
+    #[test]
+    fn the_status_has_one_owner() {
+        let mut kinds = 0;
+        for crd in crds() {
+            let schema = crd.spec.versions[0].schema.clone().unwrap().open_api_v3_schema.unwrap();
+            let status = &schema.properties.as_ref().unwrap()["status"];
+            assert_eq!(status.x_kubernetes_map_type.as_deref(), Some("atomic"));
+            kinds += 1;
+        }
+        assert_eq!(kinds, Kind::ALL.len());
     }
 
     #[test]

@@ -25,8 +25,8 @@ pub struct Memo {
     pub delete_accepted: Option<Duration>,
     /// Since when a whole list is waited for.
     pub lists_since: Option<Duration>,
-    /// Whether a password Secret stood in the way of making one, so that it is read.
-    pub password_is_there: bool,
+    /// Whether something stood where a Secret was to be made that had not been read, so that all are read from now on.
+    pub in_the_way: bool,
     /// When our last create call was over.
     pub posted_at: Option<Duration>,
     /// An attempt that was recorded, perhaps, and certainly not sent.

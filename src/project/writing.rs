@@ -31,6 +31,7 @@ pub(super) async fn write(
         projects,
         project,
         mark: observed.password_mark(recorded).map(str::to_owned),
+        unread: !observed.memo.in_the_way,
     };
     let mut written = Vec::new();
     let mut retry = false;
@@ -41,7 +42,12 @@ pub(super) async fn write(
             let before = draft.status.endpoints.take();
             draft.status.endpoints = Some(endpoints(&facts, before));
             for wanted in &observed.wanted {
-                let (one, failed) = writer.output(wanted, &facts, reading).await;
+                let Ok((one, failed)) = writer.output(wanted, &facts, reading).await else {
+                    let uid = project.uid().unwrap_or_default();
+                    projects.memory.note(&uid, |memo| memo.in_the_way = true);
+                    let stored = project.status.clone().unwrap_or_default();
+                    return Outcome::failed(stored, Requeue::Now);
+                };
                 written.push(one);
                 retry |= failed;
             }
@@ -111,11 +117,21 @@ struct Writer<'a> {
     mark: Option<String>,
     /// Whether what is missing may come in a moment.
     waits: bool,
+    /// Whether an output that was not found may stand there all the same, since it was not read.
+    unread: bool,
 }
+
+/// Something stands where an output was to be made that had not been read: nothing is said of it before it is.
+struct InTheWay;
 
 impl Writer<'_> {
     /// Writes one output, if it is not in order. The flag says whether trying again helps.
-    async fn output(&self, wanted: &Wanted, facts: &Facts, reading: &Reading) -> (Written, bool) {
+    async fn output(
+        &self,
+        wanted: &Wanted,
+        facts: &Facts,
+        reading: &Reading,
+    ) -> Result<(Written, bool), InTheWay> {
         let output = &wanted.output;
         let kept = wanted.found.as_ref().is_some_and(|found| {
             let missing = outputs::render(output, facts).missing;
@@ -130,14 +146,14 @@ impl Writer<'_> {
             rolled: None,
         };
         if !wanted.writable {
-            return (outcome(Err(conflict(&output.name)), None), false);
+            return Ok((outcome(Err(conflict(&output.name)), None), false));
         }
         if output.needs_authorities() && facts.authorities.is_none() {
-            return (outcome(Err(no_authorities(&output.name)), None), false);
+            return Ok((outcome(Err(no_authorities(&output.name)), None), false));
         }
         // Its keys or its way to the database come in a moment.
         if self.waits && reading.is_waiting(output) {
-            return (outcome(Err(waiting(&output.name)), None), false);
+            return Ok((outcome(Err(waiting(&output.name)), None), false));
         }
         let status = self.project.status.as_ref();
         let (key, object) = (&self.projects.digest_key, object(self.project));
@@ -162,10 +178,13 @@ impl Writer<'_> {
             known && there == digest && outputs::meta_is_current(self.project, output, found)
         });
         if !in_order && let Err(error) = self.store(wanted, &rendered).await {
+            if matches!(error, Error::Exists) && self.unread {
+                return Err(InTheWay);
+            }
             let (problem, retry) = refused(&output.name, &error);
-            return (outcome(Err(problem), None), retry);
+            return Ok((outcome(Err(problem), None), retry));
         }
-        match missing(output, &rendered.missing, reading) {
+        Ok(match missing(output, &rendered.missing, reading) {
             None => {
                 let entries = rendered.data.entries().iter();
                 let entries = entries.map(|(key, value)| (key.as_str(), value.as_bytes()));
@@ -178,7 +197,7 @@ impl Writer<'_> {
                 (Written { rolled: Some(rolled), ..outcome(Ok(Some(digest)), None) }, retry)
             }
             Some(problem) => (outcome(Err(problem), Some(partial)), false),
-        }
+        })
     }
 
     async fn store(&self, wanted: &Wanted, rendered: &Rendered) -> Result<(), Error> {

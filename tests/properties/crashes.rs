@@ -574,3 +574,32 @@ fn a_create_without_a_crash_makes_one_call() {
     let calls = names.iter().filter(|name| *name == "POST /v1/projects").count();
     assert_eq!(calls, 1, "{names:#?}");
 }
+
+#[test]
+fn a_lost_password_comes_back_from_an_output_that_no_status_speaks_of() {
+    let (_, names) = run(CREATE, PLAIN, &[]);
+    let mut secrets = names
+        .iter()
+        .enumerate()
+        .filter(|(_, name)| name.contains("POST") && name.contains("/secrets"));
+    let (effect, _) = secrets.next_back().unwrap();
+    simulate(async || {
+        let scene = Scene::new(&seed(PLAIN));
+        (CREATE.begin)(&scene);
+        let faults = Faults::new(&[Plan { effect, phase: Phase::After }]);
+        let lose = |scene: &Scene, _| {
+            let stored = scene.stored("orders").unwrap();
+            assert!(stored["status"]["outputs"].is_null(), "{stored:#}");
+            assert!(scene.secret_value("orders-supabase", "SUPABASE_DB_PASSWORD").is_some());
+            assert!(scene.api().delete_by_hand(&format!("{SECRETS}/orders-supabase-password")));
+        };
+        let ending = Driver::new(&scene).run(&faults, LIMIT, is_ready, lose).await;
+        assert!(matches!(ending, Ending::Done(_)), "it never ended");
+        assert!(faults.names().len() > faults.count(), "it went down");
+        one_project(&scene).unwrap();
+        let world = scene.world();
+        let mut accepted = world.ledger().accepted().iter();
+        let changed = |effect: &Effect| matches!(effect, Effect::PasswordChanged { .. });
+        assert!(!accepted.any(|one| changed(&one.effect)), "somebody may have the old one");
+    });
+}

@@ -75,7 +75,7 @@ impl Needs<'_> {
             // is made, which replaces nothing.
             let status = self.project.status.as_ref();
             let began = status.is_some_and(|status| status.creation.is_some());
-            if began || !creates || observed.memo.password_is_there {
+            if began || !creates || observed.memo.in_the_way {
                 let password = self.once(Read::Password);
                 if password.is_some() {
                     return password;

@@ -51,6 +51,7 @@ impl Observer<'_> {
         let recorded =
             status.credentials.as_ref().and_then(|known| known.password_digest.as_deref());
         let mark = observed.password_mark(recorded).map(str::to_owned);
+        let made_unread = may_be_made_unread(observed, recorded);
         let former = match &observed.password {
             FoundPassword::There(kept) => kept.password.as_ref(),
             FoundPassword::Missing => None,
@@ -60,7 +61,8 @@ impl Observer<'_> {
             .or_else(|| recorded.map(str::to_owned));
         let wanted = self.project.wanted_outputs();
         for output in &wanted {
-            let found = self.find(output.kind, &output.name).await?;
+            let unread = made_unread && status.output(&output.name).is_none();
+            let found = if unread { None } else { self.find(output.kind, &output.name).await? };
             let writable = match &found {
                 None => true,
                 Some(found) => self.may_write(found).await?,
@@ -190,4 +192,14 @@ impl Observer<'_> {
             })
         });
     }
+}
+
+/// Whether outputs that were never written are taken to be missing, which saves a read of each: making one replaces
+/// nothing, and what stands there is read once that was refused. A password that is not at hand may lie in one of them.
+fn may_be_made_unread(observed: &Observed, recorded: Option<&str>) -> bool {
+    let at_hand = match &observed.password {
+        FoundPassword::There(kept) => recorded.is_some() && kept.digest.as_deref() == recorded,
+        FoundPassword::Missing => false,
+    };
+    at_hand && !observed.memo.in_the_way
 }

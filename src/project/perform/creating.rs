@@ -47,7 +47,7 @@ impl Executor<'_> {
             Ok(password) => password,
             // It was not read, since nothing was ever made for the object: it is now, before anything else.
             Err(kubernetes::Error::Exists) => {
-                self.projects.memory.note(&self.uid(), |memo| memo.password_is_there = true);
+                self.projects.memory.note(&self.uid(), |memo| memo.in_the_way = true);
                 return Outcome::failed(reconcile.stored(), Requeue::Now);
             }
             Err(error) => {

@@ -80,7 +80,7 @@ fn after_an_attempt_the_password_is_read_and_only_a_fresh_list_counts() {
 #[test]
 fn a_secret_that_stood_in_the_way_is_read_before_the_list() {
     let mut observed = blank();
-    observed.memo.password_is_there = true;
+    observed.memo.in_the_way = true;
     let foreign = |read: &Read, observed: &mut Observed| {
         if *read == Read::Password {
             let kept = Kept { belonging: Belonging::Foreign, ..kept() };
