@@ -33,7 +33,7 @@ pub use network::Call;
 use network::Calls;
 pub use setup::Setup;
 
-/// Everything that a story does, starting the node included.
+/// Everything that most stories do, starting the node included.
 const STORY: Duration = Duration::from_secs(9 * 60);
 /// For the answer of a Pod.
 const METRICS: Duration = Duration::from_secs(5);
@@ -56,11 +56,20 @@ pub struct Node {
 /// Plays a story on a node: `name` is the path of the calling test function. Where the machine cannot, that is said, and fails
 /// where `CI=true`.
 pub fn on_a_node(name: &str, story: impl AsyncFnOnce()) {
-    on_a_node_with(name, &[], story);
+    play(name, &[], STORY, story);
 }
 
 /// The same with programs that not every story needs, and not every machine or clone has.
 pub fn on_a_node_with(name: &str, programs: &[&str], story: impl AsyncFnOnce()) {
+    play(name, programs, STORY, story);
+}
+
+/// The same with so much more time than other stories have.
+pub fn on_a_node_for_longer(name: &str, more: Duration, story: impl AsyncFnOnce()) {
+    play(name, &[], STORY + more, story);
+}
+
+fn play(name: &str, programs: &[&str], limit: Duration, story: impl AsyncFnOnce()) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     if std::env::var_os("NODE_FOLDER").is_some() {
         return runtime.block_on(story());
@@ -72,7 +81,7 @@ pub fn on_a_node_with(name: &str, programs: &[&str], story: impl AsyncFnOnce()) 
                     return Some(program);
                 }
             }
-            again_inside(name).await;
+            again_inside(name, limit).await;
             None
         });
         if let Some(program) = missing {
@@ -116,7 +125,7 @@ pub fn in_namespaces() -> PathBuf {
 }
 
 /// Runs one test of this binary in namespaces.
-async fn again_inside(name: &str) {
+async fn again_inside(name: &str, limit: Duration) {
     // Inside there is no network to fetch them from.
     for program in ["node-tools", "controlplane", "kubectl", "helm4", "ca-bundle", "postgres"] {
         ensure(program).await;
@@ -129,9 +138,9 @@ async fn again_inside(name: &str) {
     command.process_group(0);
     let mut child = command.spawn().unwrap();
     let input = child.stdin.take();
-    let ended = tokio::time::timeout(STORY, child.wait_with_output()).await;
+    let ended = tokio::time::timeout(limit, child.wait_with_output()).await;
     drop(input);
-    let output = ended.unwrap_or_else(|_| panic!("{name}: not finished within {STORY:?}")).unwrap();
+    let output = ended.unwrap_or_else(|_| panic!("{name}: not finished within {limit:?}")).unwrap();
     let printed = [output.stdout, output.stderr].concat();
     let printed = String::from_utf8_lossy(&printed);
     say(&printed);
