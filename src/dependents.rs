@@ -54,7 +54,7 @@ impl Dependents {
                 })
             };
             if state(&change.before) != state(&change.now) {
-                self.wake_auth_configs(change.key.namespace.as_deref(), &change.key.name);
+                self.wake_auth_configs(change.key.namespace(), change.key.name());
             }
         })
     }
@@ -71,7 +71,7 @@ impl Dependents {
             }
             let project = change.before.as_ref().and_then(|seen| seen.project.clone());
             if let Some(project) = project {
-                self.wake_auth_configs(change.key.namespace.as_deref(), &project);
+                self.wake_auth_configs(change.key.namespace(), &project);
             }
         })
     }
@@ -101,27 +101,27 @@ impl SecretChanges {
         let key = &change.key;
         let owners = [&change.before, &change.now]
             .map(|seen| seen.as_ref().and_then(|seen| seen.meta().owner().map(str::to_owned)));
-        let namespace = key.namespace.as_deref();
+        let namespace = key.namespace();
         for project in self.projects.of_namespace(namespace) {
             let meta = project.meta();
             let owned = owners.iter().flatten().any(|owner| owner == meta.uid());
-            if owned || project.cares_for(&key.name) {
+            if owned || project.cares_for(key.name()) {
                 self.requests.of(Kind::SupabaseProject).add(meta.key());
             }
         }
         for seen in self.auth_configs.of_namespace(namespace) {
-            if seen.reads(&key.name) {
+            if seen.reads(key.name()) {
                 self.requests.of(Kind::SupabaseAuthConfig).add(seen.meta().key());
             }
         }
         for connection in self.connections.of_namespace(namespace) {
-            if connection.reads(&key.name) {
+            if connection.reads(key.name()) {
                 self.requests.of(Kind::SupabaseConnection).add(connection.meta().key());
             }
         }
-        if key.namespace.as_deref() == Some(&self.namespace) {
+        if key.namespace() == Some(&self.namespace) {
             for connection in self.cluster_connections.all() {
-                if connection.reads(&key.name) {
+                if connection.reads(key.name()) {
                     self.requests.of(Kind::ClusterSupabaseConnection).add(connection.meta().key());
                 }
             }

@@ -1,7 +1,7 @@
 //! Whether Secrets and `ConfigMap`s are still as they were left: where they may not be watched, each is looked at now and
 //! then, by its version alone.
 //!
-//! Evenly, so many a second in all and each at most once a minute: what that costs the API server has a bound, whatever the
+//! So many a second in all, on average, and each at most once a minute: what that costs the API server has a bound, whatever the
 //! number of objects. A version that is not the one that was left asks for a reconcile, which reads and decides.
 
 use std::collections::BTreeMap;
@@ -18,12 +18,15 @@ use crate::api::{ObjectRef, OutputKind};
 use crate::controller::Requests;
 use crate::kubernetes::{self, Error};
 
-/// At most so many looks a second: fewer than three an hour for each of ten thousand.
+/// At most so many looks a second, on average: fewer than three an hour for each of ten thousand.
 const PER_SECOND: u32 = 8;
 /// Between two looks at one object, at least.
 const EACH: Duration = Duration::from_secs(60);
 /// The password Secret is looked at in one round of so many: nothing mounts it.
 const PASSWORD_ROUNDS: u64 = 10;
+/// Looks follow each other at once until their pauses have come to so much, and all of it is waited then: to wake up for each
+/// takes four times the processor time.
+const ROW: Duration = Duration::from_secs(5);
 /// The pause where there is nothing to look at.
 const IDLE: Duration = Duration::from_secs(5);
 
@@ -94,6 +97,7 @@ impl Versions {
     pub async fn look(self: Arc<Self>, client: Client, requests: Requests) {
         let mut cursor = None;
         let mut round = 0;
+        let mut pauses = Pauses::default();
         loop {
             let (next, many) = self.after(cursor.as_ref());
             let Some(object) = next else {
@@ -111,7 +115,7 @@ impl Versions {
                     continue;
                 }
                 looked = true;
-                tokio::time::sleep(pause).await;
+                pauses.add(pause).await;
                 match version(&client, &object, &left).await {
                     Ok(version) if hash(version.as_deref()) == left.hash => {}
                     Ok(_) => requests.add(object.clone()),
@@ -122,7 +126,7 @@ impl Versions {
                 }
             }
             if !looked {
-                tokio::time::sleep(pause).await;
+                pauses.add(pause).await;
             }
             cursor = Some(object);
         }
@@ -137,19 +141,32 @@ impl Versions {
     }
 }
 
+/// Pauses that are not waited yet.
+#[derive(Default)]
+struct Pauses(Duration);
+
+impl Pauses {
+    async fn add(&mut self, pause: Duration) {
+        self.0 += pause;
+        if self.0 >= ROW {
+            tokio::time::sleep(std::mem::take(&mut self.0)).await;
+        }
+    }
+}
+
 async fn version(
     client: &Client,
     object: &ObjectRef,
     left: &Left,
 ) -> Result<Option<String>, Error> {
-    let namespace = object.key.namespace.clone().unwrap_or_default();
+    let namespace = object.key.namespace().unwrap_or_default();
     match left.item {
         Item::Output(OutputKind::Secret) | Item::Password | Item::Input => {
-            let api: Api<Secret> = Api::namespaced(client.clone(), &namespace);
+            let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
             kubernetes::version(&api, &left.name).await
         }
         Item::Output(OutputKind::ConfigMap) => {
-            let api: Api<ConfigMap> = Api::namespaced(client.clone(), &namespace);
+            let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
             kubernetes::version(&api, &left.name).await
         }
     }
@@ -162,8 +179,7 @@ mod tests {
     #[test]
     fn what_was_left_is_known_until_it_is_wanted_no_more() {
         let versions = Versions::default();
-        let key =
-            crate::api::ObjectKey { namespace: Some("team".to_owned()), name: "orders".to_owned() };
+        let key = crate::api::ObjectKey::new(Some("team"), "orders");
         let key = ObjectRef { kind: crate::api::Kind::SupabaseProject, key };
         let output = Item::Output(OutputKind::Secret);
         versions.note(&key, output, "a", Some("1"));

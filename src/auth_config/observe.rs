@@ -181,7 +181,7 @@ fn holder(room: &AuthConfigs, object: &SupabaseAuthConfig) -> Option<String> {
             && seen.meta().uid() != uid
             && seen.seniority() < ours
     });
-    older.map(|seen| seen.meta().key().name)
+    older.map(|seen| seen.meta().key().name().to_owned())
 }
 
 /// The ref of a project that settings can be read of.

@@ -39,7 +39,7 @@ pub(super) async fn of<C: Connection>(
             users.count += 1;
             // Other namespaces are nobody's business.
             if id.kind == ConnectionKind::SupabaseConnection && users.names.len() < NAMED {
-                users.names.push(project.meta().key().name);
+                users.names.push(project.meta().key().name().to_owned());
             }
         })
         .await?;

@@ -196,6 +196,6 @@ mod tests {
     }
 
     fn key(namespace: &str, name: &str) -> ObjectKey {
-        ObjectKey { namespace: Some(namespace.to_owned()), name: name.to_owned() }
+        ObjectKey::new(Some(namespace), name)
     }
 }

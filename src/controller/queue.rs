@@ -92,9 +92,9 @@ impl Queue {
             return;
         }
         if self.queued.insert(key.clone()) {
-            let lane = self.waiting.entry(key.namespace.clone()).or_default();
+            let lane = self.waiting.entry(key.namespace().map(str::to_owned)).or_default();
             let first = lane.is_empty();
-            let namespace = key.namespace.clone();
+            let namespace = key.namespace().map(str::to_owned);
             lane.push_back(key);
             if first {
                 self.takes_turns(namespace);
@@ -197,7 +197,7 @@ impl Queue {
             return;
         };
         self.working = self.working.saturating_sub(1);
-        let namespace = key.namespace.clone();
+        let namespace = key.namespace().map(str::to_owned);
         if let Some(count) = self.under_way.get_mut(&namespace) {
             *count -= 1;
             if *count == 0 {
@@ -231,8 +231,8 @@ mod tests {
 
     const LIMITS: Limits = Limits { slots: 2, of_a_namespace: 4, in_all: 6 };
 
-    fn key(namespace: &str, name: impl Into<String>) -> ObjectKey {
-        ObjectKey { namespace: Some(namespace.to_owned()), name: name.into() }
+    fn key(namespace: &str, name: impl AsRef<str>) -> ObjectKey {
+        ObjectKey::new(Some(namespace), name.as_ref())
     }
 
     const fn second(seconds: u64) -> Duration {

@@ -201,7 +201,7 @@ pub async fn reconcile<K: Reconciler>(
             warn!(object = %key, error = &error as &dyn std::error::Error, "reconcile failed");
             if let Failure::Kubernetes(error) = &error {
                 // Says what to do where a namespace took the operator's rights with it.
-                ending::took_rights(&context.client, key.namespace.as_deref(), error).await;
+                ending::took_rights(&context.client, key.namespace(), error).await;
             }
             context.reporter.reconciled(K::NAME, "failed", took);
             Some(context.next(K::NAME, key, &key.to_string(), Requeue::Backoff))
@@ -214,8 +214,8 @@ async fn run<K: Reconciler>(
     context: &Context,
     key: &ObjectKey,
 ) -> Result<Option<(String, Requeue)>, Failure> {
-    let api = kind.api(key.namespace.as_deref());
-    let object = match kubernetes::read(&api, &key.name).await? {
+    let api = kind.api(key.namespace());
+    let object = match kubernetes::read(&api, key.name()).await? {
         None => return Ok(None),
         Some(Read::Whole(object)) => object,
         Some(Read::Partly(partly)) => {

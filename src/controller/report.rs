@@ -83,8 +83,8 @@ impl Reporter {
         let object = ObjectReference {
             api_version: Some(O::api_version(&()).into_owned()),
             kind: Some(O::kind(&()).into_owned()),
-            name: Some(key.name),
-            namespace: key.namespace,
+            name: Some(key.name().to_owned()),
+            namespace: key.namespace().map(str::to_owned),
             uid: Some(meta.uid().to_owned()),
             ..ObjectReference::default()
         };

@@ -55,9 +55,9 @@ impl<S> Store<S> {
 
     /// Every object of a namespace.
     pub fn of_namespace(&self, namespace: Option<&str>) -> Vec<Arc<S>> {
-        let first = ObjectKey { namespace: namespace.map(str::to_owned), name: String::new() };
+        let first = ObjectKey::new(namespace, "");
         let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let there = all.range(first..).take_while(|(key, _)| key.namespace.as_deref() == namespace);
+        let there = all.range(first..).take_while(|(key, _)| key.namespace() == namespace);
         there.map(|(_, object)| Arc::clone(object)).collect()
     }
 
@@ -112,7 +112,7 @@ impl<S> Store<S> {
     fn keys_of(&self, namespace: Option<&str>) -> BTreeSet<ObjectKey> {
         let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let keys = all.keys().cloned();
-        keys.filter(|key| namespace.is_none() || key.namespace.as_deref() == namespace).collect()
+        keys.filter(|key| namespace.is_none() || key.namespace() == namespace).collect()
     }
 }
 

@@ -41,7 +41,7 @@ pub(super) async fn handle<K: Reconciler>(
     key: &ObjectKey,
     partly: Partly<K::Object>,
 ) -> Result<Handled<K::Object>, Error> {
-    let Some(seen) = kubernetes::see::<K::Object, K::Seen>(api, &key.name).await? else {
+    let Some(seen) = kubernetes::see::<K::Object, K::Seen>(api, key.name()).await? else {
         return Ok(Handled::Gone);
     };
     let meta = seen.meta();
@@ -139,7 +139,7 @@ async fn tell<K: Reconciler>(
     let conditions = builder.status.conditions();
     let status = json!({"observedGeneration": generation, "conditions": conditions});
     let version = version.unwrap_or_default();
-    let written = kubernetes::write_status(api, &key.name, &version, None, &status).await;
+    let written = kubernetes::write_status(api, key.name(), &version, None, &status).await;
     if let Err(error) = written {
         // The event has said it; the next change or resync says it once more.
         context.forget_news(K::NAME, key);

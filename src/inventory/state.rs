@@ -265,7 +265,7 @@ mod tests {
     const AT: Duration = Duration::from_secs(1);
 
     fn object(name: &str) -> ObjectRef {
-        let key = ObjectKey { namespace: Some("team".to_owned()), name: name.to_owned() };
+        let key = ObjectKey::new(Some("team"), name);
         ObjectRef { kind: Kind::SupabaseProject, key }
     }
 

@@ -36,18 +36,28 @@ pub fn mark(name: &str) -> NonZeroU64 {
     NonZeroU64::MIN.saturating_add(hasher.finish())
 }
 
-/// Metadata that the operator needs of objects that it does not read whole.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+/// Metadata that the operator needs of objects that it does not read whole. There is one for each object, so it is small.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "Wire")]
 pub struct Meta {
-    /// Absent where what stands there is no text.
-    pub name: Text,
-    /// Its namespace; absent for cluster-wide kinds.
-    pub namespace: Text,
-    /// Which object of that name it is.
-    pub uid: Text,
-    /// The version that was seen.
-    pub resource_version: Text,
+    key: ObjectKey,
+    uid: Box<str>,
+    version: Box<str>,
+    generation: Option<i64>,
+    created: Option<Timestamp>,
+    leaving: bool,
+    finalizers: Box<[Box<str>]>,
+    annotations: BTreeMap<String, String>,
+    owner: Option<Box<str>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Wire {
+    name: Text,
+    namespace: Text,
+    uid: Text,
+    resource_version: Text,
     generation: Number,
     creation_timestamp: Text,
     deletion_timestamp: Text,
@@ -56,44 +66,64 @@ pub struct Meta {
     labels: Entries<Owner>,
 }
 
+impl From<Wire> for Meta {
+    fn from(wire: Wire) -> Self {
+        let boxed = |Text(text): Text| text.map(String::into_boxed_str);
+        let name = wire.name.0.as_deref().unwrap_or_default();
+        Self {
+            key: ObjectKey::new(wire.namespace.0.as_deref(), name),
+            uid: boxed(wire.uid).unwrap_or_default(),
+            version: boxed(wire.resource_version).unwrap_or_default(),
+            generation: wire.generation.0,
+            created: wire.creation_timestamp.0.and_then(|text| text.parse().ok()),
+            leaving: wire.deletion_timestamp.0.is_some(),
+            finalizers: wire.finalizers.0.into_iter().filter_map(boxed).collect(),
+            annotations: wire.annotations.0,
+            owner: wire.labels.0.into_values().next().map(String::into_boxed_str),
+        }
+    }
+}
+
+impl Default for Meta {
+    fn default() -> Self {
+        Self::from(Wire::default())
+    }
+}
+
 impl Meta {
     /// Namespace and name.
     pub fn key(&self) -> ObjectKey {
-        ObjectKey {
-            namespace: self.namespace.0.clone(),
-            name: self.name.0.clone().unwrap_or_default(),
-        }
+        self.key.clone()
     }
 
     /// Its UID; empty if it has none, as no stored object.
     pub fn uid(&self) -> &str {
-        self.uid.0.as_deref().unwrap_or_default()
+        &self.uid
     }
 
     /// The version that was seen.
     pub fn version(&self) -> &str {
-        self.resource_version.0.as_deref().unwrap_or_default()
+        &self.version
     }
 
     /// Counts changes of the spec.
     pub const fn generation(&self) -> Option<i64> {
-        self.generation.0
+        self.generation
     }
 
     /// When it was created.
-    pub fn created(&self) -> Option<Timestamp> {
-        self.creation_timestamp.0.as_deref()?.parse().ok()
+    pub const fn created(&self) -> Option<Timestamp> {
+        self.created
     }
 
     /// Whether its deletion was asked for.
     pub const fn is_leaving(&self) -> bool {
-        self.deletion_timestamp.0.is_some()
+        self.leaving
     }
 
     /// Those that can be read as texts.
     pub fn finalizers(&self) -> impl Iterator<Item = &str> {
-        let all = self.finalizers.0.iter();
-        all.filter_map(|Text(finalizer)| finalizer.as_deref())
+        self.finalizers.iter().map(|finalizer| &**finalizer)
     }
 
     /// Whether our finalizer holds it.
@@ -103,17 +133,17 @@ impl Meta {
 
     /// The value of an annotation under our prefix.
     pub fn annotation(&self, name: &str) -> Option<&str> {
-        self.annotations.0.get(name).map(String::as_str)
+        self.annotations.get(name).map(String::as_str)
     }
 
     /// Every annotation under our prefix.
     pub const fn annotations(&self) -> &BTreeMap<String, String> {
-        &self.annotations.0
+        &self.annotations
     }
 
     /// The UID that our label names as owner.
     pub fn owner(&self) -> Option<&str> {
-        self.labels.0.values().next().map(String::as_str)
+        self.owner.as_deref()
     }
 }
 

@@ -119,7 +119,7 @@ pub async fn release<K: Stored>(api: &Api<K>, seen: &Meta) -> Result<(), Error> 
         "finalizers": others, "uid": seen.uid(), "resourceVersion": seen.version(),
     }});
     let request = Request::new(api.resource_url()).patch(
-        &seen.key().name,
+        seen.key().name(),
         &patched_by_us(),
         &Patch::Merge(patch),
     );

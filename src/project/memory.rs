@@ -89,10 +89,7 @@ mod tests {
     #[test]
     fn nothing_is_remembered_of_objects_that_are_gone_however_they_went() {
         let memory = Memory::default();
-        let key = |number: u32| ObjectKey {
-            namespace: Some("team".to_owned()),
-            name: format!("p{}", number % 10),
-        };
+        let key = |number: u32| ObjectKey::new(Some("team"), &format!("p{}", number % 10));
         for number in 0..1000 {
             let uid = number.to_string();
             memory.keep(&key(number), &uid, Memo::default());

@@ -404,7 +404,7 @@ mod create {
     #[test]
     fn a_ref_that_another_object_holds_is_not_taken() {
         let held = Observed {
-            holder: Some(crate::api::ObjectKey { namespace: Some("b".into()), name: "x".into() }),
+            holder: Some(crate::api::ObjectKey::new(Some("b"), "x")),
             ..listing(vec![listed(OTHER, "team-a-orders")])
         };
         let adopting = project(json!({"adoption": {"policy": "AdoptOrCreate"}}));

@@ -17,17 +17,17 @@ pub struct SeenProject {
     meta: Meta,
     installation: Option<NonZeroU64>,
     /// Kind and name of its connection, as the spec has them.
-    connection: (Option<String>, String),
+    connection: (Option<Box<str>>, Box<str>),
     /// Names of the Secrets and `ConfigMap`s that it reads or writes.
-    names: Vec<String>,
+    names: Box<[Box<str>]>,
     /// Its ref.
-    pub reference: Option<String>,
+    pub reference: Option<Box<str>>,
     /// Whether a create call was recorded.
     pub attempted: bool,
     /// What happens to its project when it goes, as the spec has it.
-    pub deletion_policy: Option<String>,
+    pub deletion_policy: Option<Box<str>>,
     /// The name of its create calls.
-    pub create_name: Option<String>,
+    pub create_name: Option<Box<str>>,
     /// What its status says of a project that is as it shall be; none where anything is left to do, or not known.
     pub settled: Option<Box<Settled>>,
 }
@@ -58,13 +58,13 @@ impl SeenProject {
         let (named, name) = &self.connection;
         let named = named.as_deref().unwrap_or(ConnectionKind::SupabaseConnection.as_str());
         let near = kind == ConnectionKind::ClusterSupabaseConnection
-            || self.meta.key().namespace == connection.namespace;
-        named == kind.as_str() && *name == connection.name && near
+            || self.meta.key().namespace() == connection.namespace();
+        named == kind.as_str() && **name == *connection.name() && near
     }
 
     /// Whether it reads or writes a Secret or `ConfigMap` of this name.
     pub fn cares_for(&self, name: &str) -> bool {
-        self.names.iter().any(|known| known == name)
+        self.names.iter().any(|known| **known == *name)
     }
 
     /// Kind and key of its connection; none where the kind is not known.
@@ -74,11 +74,9 @@ impl SeenProject {
         let kind = [near, ConnectionKind::ClusterSupabaseConnection]
             .into_iter()
             .find(|kind| named.as_deref().unwrap_or(near.as_str()) == kind.as_str())?;
-        let key = ObjectKey {
-            namespace: self.meta.key().namespace.filter(|_| kind == near),
-            name: name.clone(),
-        };
-        Some((kind, key))
+        let own = self.meta.key();
+        let namespace = own.namespace().filter(|_| kind == near);
+        Some((kind, ObjectKey::new(namespace, name)))
     }
 
     /// Whether it has, or may have, something on the platform.
@@ -194,26 +192,27 @@ struct Creation {
 impl From<Wire> for SeenProject {
     fn from(wire: Wire) -> Self {
         let Wire { metadata: Maybe(metadata), spec: Maybe(spec), status: Maybe(status) } = wire;
-        let name = metadata.key().name;
-        let mut names = vec![SupabaseProject::password_secret_of(&name)];
+        let key = metadata.key();
+        let mut names = vec![SupabaseProject::password_secret_of(key.name())];
         names.extend(spec.database.0.password.0.secret_key_ref.0.name.0);
         match spec.outputs {
             Some(Many(outputs)) => names.extend(outputs.into_iter().filter_map(|one| one.0.name.0)),
-            None => names.push(SupabaseProject::default_output_of(&name)),
+            None => names.push(SupabaseProject::default_output_of(key.name())),
         }
         let settled = status.settled(&metadata);
         let Maybe(creation) = status.creation;
+        let boxed = |Text(text): Text| text.map(String::into_boxed_str);
         Self {
             settled: settled.filter(|_| status.r#ref.0.is_some()),
             connection: (
-                spec.connection_ref.0.kind.0,
-                spec.connection_ref.0.name.0.unwrap_or_default(),
+                boxed(spec.connection_ref.0.kind),
+                boxed(spec.connection_ref.0.name).unwrap_or_default(),
             ),
-            names,
-            reference: status.r#ref.0.filter(|text| !text.is_empty()),
+            names: names.into_iter().map(String::into_boxed_str).collect(),
+            reference: boxed(status.r#ref).filter(|text| !text.is_empty()),
             attempted: !creation.attempts.0.is_empty(),
-            deletion_policy: spec.deletion_policy.0,
-            create_name: creation.name.0.filter(|text| !text.is_empty()),
+            deletion_policy: boxed(spec.deletion_policy),
+            create_name: boxed(creation.name).filter(|text| !text.is_empty()),
             installation: status.installation.mark(),
             meta: metadata,
         }
@@ -227,7 +226,7 @@ mod tests {
     use super::*;
 
     fn key(namespace: Option<&str>, name: &str) -> ObjectKey {
-        ObjectKey { namespace: namespace.map(str::to_owned), name: name.to_owned() }
+        ObjectKey::new(namespace, name)
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub struct ConnectionId {
 impl ConnectionId {
     /// The object need not exist.
     pub fn new(kind: ConnectionKind, key: &ObjectKey) -> Self {
-        Self { kind, namespace: key.namespace.clone(), name: key.name.clone() }
+        Self { kind, namespace: key.namespace().map(str::to_owned), name: key.name().to_owned() }
     }
 
     /// The connection that an object of a namespace refers to.
@@ -36,7 +36,7 @@ impl ConnectionId {
 
     /// Its key among the objects of its kind.
     pub fn key(&self) -> ObjectKey {
-        ObjectKey { namespace: self.namespace.clone(), name: self.name.clone() }
+        ObjectKey::new(self.namespace.as_deref(), &self.name)
     }
 }
 

@@ -55,10 +55,10 @@ impl Subject {
             uid: Some(meta.uid().to_owned()).filter(|uid| !uid.is_empty())?,
             app_secret: seen.app_secret.clone(),
             secret_template: seen.secret_template.clone(),
-            grants_secret: kind.grants_secret_of(&key.name),
+            grants_secret: kind.grants_secret_of(key.name()),
             wants_consent: seen.offers_consent || !seen.is_ready(),
-            namespace: key.namespace,
-            name: key.name,
+            namespace: key.namespace().map(str::to_owned),
+            name: key.name().to_owned(),
         })
     }
 

@@ -247,7 +247,7 @@ impl Living {
 
     /// The next [`follower`] that was woken.
     pub fn take_woken(&self) -> Option<String> {
-        self.term().requests.of(FOLLOWER).take().map(|key| key.name)
+        self.term().requests.of(FOLLOWER).take().map(|key| key.name().to_owned())
     }
 }
 
@@ -256,7 +256,7 @@ const FOLLOWER: Kind = Kind::ClusterSupabaseConnection;
 
 /// An object that follows something, in an installation for namespaces.
 pub fn follower(name: &str) -> ObjectRef {
-    let key = ObjectKey { namespace: Some("team-a".to_owned()), name: name.to_owned() };
+    let key = ObjectKey::new(Some("team-a"), name);
     ObjectRef { kind: FOLLOWER, key }
 }
 
