@@ -154,10 +154,11 @@ impl Node {
         Self::set_up(Setup { config, values: values.clone(), ..Setup::default() }).await
     }
 
-    /// The same with the image of a release, as the chart names it.
+    /// The same with the image of a release, as the chart names it, and without databases.
     pub async fn of_release(config: Config, values: &Value, archive: &Path) -> Self {
         let archive = Some(archive.to_owned());
-        Self::set_up(Setup { config, values: values.clone(), archive, ..Setup::default() }).await
+        let values = values.clone();
+        Self::set_up(Setup { config, values, archive, databases: false, ..Setup::default() }).await
     }
 
     /// A node with a chart on it, installed as told and waited for.
@@ -175,12 +176,14 @@ impl Node {
         machine.ready(&cluster).await;
         said("the node is Ready", begun);
         let platform = Platform::start(setup.config.clone());
-        platform.attach_databases().await;
         let address = machine.address().to_owned();
-        let pooler = platform.world().config().pooler.clone().expect("databases are attached");
-        network::forward(&address, pooler.session_port, pooler.session_port).await;
-        platform.world().config_mut().pooler =
-            Some(PoolerAddress { host: address.clone(), ..pooler });
+        if setup.databases {
+            platform.attach_databases().await;
+            let pooler = platform.world().config().pooler.clone().expect("databases are attached");
+            network::forward(&address, pooler.session_port, pooler.session_port).await;
+            platform.world().config_mut().pooler =
+                Some(PoolerAddress { host: address.clone(), ..pooler });
+        }
         let calls = Calls::default();
         let names = [address.as_str(), FAR_AWAY];
         let (server, authority) = network::serve_tls(&names, platform.address(), &calls).await;

@@ -39,6 +39,8 @@ pub struct Setup {
     pub namespaced: bool,
     /// Whether only a proxy leads to the platform.
     pub by_proxy: bool,
+    /// Whether each project has a database that Pods reach. One takes eight megabytes of the disk.
+    pub databases: bool,
 }
 
 impl Default for Setup {
@@ -52,6 +54,7 @@ impl Default for Setup {
             archive: None,
             namespaced: false,
             by_proxy: false,
+            databases: true,
         }
     }
 }
