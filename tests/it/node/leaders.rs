@@ -24,6 +24,8 @@ const RENEW_DEADLINE: Duration = Duration::from_secs(10);
 /// From the moment at which a call is allowed to its arrival at the platform.
 const ON_ITS_WAY: Duration = Duration::from_secs(1);
 const MORE: Duration = Duration::from_secs(2);
+/// Where a leader went between the record of a create call and the answer, whether the call worked is found out first.
+const LOOK_UP: Duration = Duration::from_secs(300);
 
 async fn lease(node: &Node) -> Value {
     node.stage.system.get(LEASE, NAME).await.expect("there is a Lease")["spec"].clone()
@@ -65,7 +67,7 @@ async fn another_leads(node: &Node, than: &str, within: Duration) {
 async fn another_project(node: &Node, name: &str) {
     let what = "Ready";
     let ready = |object: &Value| (condition(object, "Ready")?["status"] == "True").then_some(());
-    let within = LEASE_DURATION + PATIENCE;
+    let within = LEASE_DURATION + PATIENCE + LOOK_UP;
     node.stage.cluster.wait_for(PROJECT, name, what, within, ready).await;
 }
 
