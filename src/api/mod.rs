@@ -116,7 +116,7 @@ fn crd(kind: Kind) -> CustomResourceDefinition {
         if let Some(status) = schema.properties.get_or_insert_default().get_mut("status") {
             // Until we have looked, kstatus must not take the object for current.
             status.default = Some(JSON(serde_json::json!({"observedGeneration": -1})));
-            // One writer has all of it: who wrote which field need not be kept, which is half of what is stored of an
+            // One writer has all of it: who wrote which field need not be kept, which is a third of what is stored of an
             // object otherwise, and read and merged by the API server with each write.
             status.x_kubernetes_map_type = Some("atomic".to_owned());
         }

@@ -92,9 +92,9 @@ impl Queue {
             return;
         }
         if self.queued.insert(key.clone()) {
-            let lane = self.waiting.entry(key.namespace().map(str::to_owned)).or_default();
-            let first = lane.is_empty();
             let namespace = key.namespace().map(str::to_owned);
+            let lane = self.waiting.entry(namespace.clone()).or_default();
+            let first = lane.is_empty();
             lane.push_back(key);
             if first {
                 self.takes_turns(namespace);

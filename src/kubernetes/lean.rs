@@ -68,16 +68,15 @@ struct Wire {
 
 impl From<Wire> for Meta {
     fn from(wire: Wire) -> Self {
-        let boxed = |Text(text): Text| text.map(String::into_boxed_str);
         let name = wire.name.0.as_deref().unwrap_or_default();
         Self {
             key: ObjectKey::new(wire.namespace.0.as_deref(), name),
-            uid: boxed(wire.uid).unwrap_or_default(),
-            version: boxed(wire.resource_version).unwrap_or_default(),
+            uid: wire.uid.boxed().unwrap_or_default(),
+            version: wire.resource_version.boxed().unwrap_or_default(),
             generation: wire.generation.0,
             created: wire.creation_timestamp.0.and_then(|text| text.parse().ok()),
             leaving: wire.deletion_timestamp.0.is_some(),
-            finalizers: wire.finalizers.0.into_iter().filter_map(boxed).collect(),
+            finalizers: wire.finalizers.0.into_iter().filter_map(Text::boxed).collect(),
             annotations: wire.annotations.0,
             owner: wire.labels.0.into_values().next().map(String::into_boxed_str),
         }
@@ -150,6 +149,13 @@ impl Meta {
 /// A text, or nothing: what is no text, or too long to be one of ours, counts as absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Text(pub Option<String>);
+
+impl Text {
+    /// Without the room to grow, for what is kept of each object.
+    pub fn boxed(self) -> Option<Box<str>> {
+        self.0.map(String::into_boxed_str)
+    }
+}
 
 /// A number, or nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -34,9 +34,10 @@ impl Index {
     fn enter(&mut self, reference: &str, key: &ObjectKey, uid: &str) -> &Holder {
         let Self { holders, carried } = self;
         let reference: Arc<str> = reference.into();
-        if !holders.contains_key(&reference) {
-            let before = carried.insert(key.clone(), Arc::clone(&reference));
-            before.map(|before| holders.remove(&before));
+        if !holders.contains_key(&reference)
+            && let Some(before) = carried.insert(key.clone(), Arc::clone(&reference))
+        {
+            holders.remove(&before);
         }
         let holder = || Holder { key: key.clone(), uid: uid.into() };
         holders.entry(reference).or_insert_with(holder)

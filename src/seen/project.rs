@@ -201,18 +201,17 @@ impl From<Wire> for SeenProject {
         }
         let settled = status.settled(&metadata);
         let Maybe(creation) = status.creation;
-        let boxed = |Text(text): Text| text.map(String::into_boxed_str);
         Self {
             settled: settled.filter(|_| status.r#ref.0.is_some()),
             connection: (
-                boxed(spec.connection_ref.0.kind),
-                boxed(spec.connection_ref.0.name).unwrap_or_default(),
+                spec.connection_ref.0.kind.boxed(),
+                spec.connection_ref.0.name.boxed().unwrap_or_default(),
             ),
             names: names.into_iter().map(String::into_boxed_str).collect(),
-            reference: boxed(status.r#ref).filter(|text| !text.is_empty()),
+            reference: status.r#ref.boxed().filter(|text| !text.is_empty()),
             attempted: !creation.attempts.0.is_empty(),
-            deletion_policy: boxed(spec.deletion_policy),
-            create_name: boxed(creation.name).filter(|text| !text.is_empty()),
+            deletion_policy: spec.deletion_policy.boxed(),
+            create_name: creation.name.boxed().filter(|text| !text.is_empty()),
             installation: status.installation.mark(),
             meta: metadata,
         }
