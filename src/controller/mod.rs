@@ -19,6 +19,7 @@ mod watch;
 
 use std::fmt::Debug;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
@@ -118,6 +119,13 @@ pub trait Reconciler: Send + Sync + 'static {
 
     /// Where its objects are. `namespace` is none for cluster-wide kinds.
     fn api(&self, namespace: Option<&str>) -> Api<Self::Object>;
+
+    /// An object that is new, as it was seen: it is held first, and read with the answer. None where more must be known
+    /// before.
+    fn new_object(&self, key: &crate::api::ObjectKey) -> Option<Arc<Self::Seen>> {
+        let _ = key;
+        None
+    }
 
     /// Whether the object needs our finalizer, as long as it is not being deleted.
     fn needs_finalizer(

@@ -215,7 +215,16 @@ async fn run<K: Reconciler>(
     key: &ObjectKey,
 ) -> Result<Option<(String, Requeue)>, Failure> {
     let api = kind.api(key.namespace());
-    let object = match kubernetes::read(&api, key.name()).await? {
+    // Refused if it was written since it was seen: then it is read like any other.
+    let held = match kind.new_object(key) {
+        Some(seen) => kubernetes::hold(&api, seen.meta()).await.ok(),
+        None => None,
+    };
+    let read = match held {
+        Some(held) => Some(held),
+        None => kubernetes::read(&api, key.name()).await?,
+    };
+    let object = match read {
         None => return Ok(None),
         Some(Read::Whole(object)) => object,
         Some(Read::Partly(partly)) => {

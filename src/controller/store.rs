@@ -85,6 +85,11 @@ impl<S> Store<S> {
         rest.next().map(|(key, _)| key.clone())
     }
 
+    /// An object as it was seen last.
+    pub fn get(&self, key: &ObjectKey) -> Option<Arc<S>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
     /// Whether an object was there when it was seen last.
     pub fn has(&self, key: &ObjectKey) -> bool {
         let all = self.0.read().unwrap_or_else(PoisonError::into_inner);

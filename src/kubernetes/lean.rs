@@ -161,6 +161,10 @@ impl Text {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Number(pub Option<i64>);
 
+/// Yes or no, or nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flag(pub Option<bool>);
+
 /// An object with some fields, or its default: what is no object counts as empty.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Maybe<T>(pub T);
@@ -181,6 +185,9 @@ trait Lenient<'de>: Default {
         Self::default()
     }
     fn number(_: Option<i64>) -> Self {
+        Self::default()
+    }
+    fn flag(_: bool) -> Self {
         Self::default()
     }
     fn map<A: MapAccess<'de>>(mut map: A) -> Result<Self, A::Error> {
@@ -204,8 +211,8 @@ impl<'de, T: Lenient<'de>> Visitor<'de> for Anything<T> {
     fn visit_str<E>(self, text: &str) -> Result<T, E> {
         Ok(T::text(text))
     }
-    fn visit_bool<E>(self, _: bool) -> Result<T, E> {
-        Ok(T::default())
+    fn visit_bool<E>(self, flag: bool) -> Result<T, E> {
+        Ok(T::flag(flag))
     }
     fn visit_i64<E>(self, number: i64) -> Result<T, E> {
         Ok(T::number(Some(number)))
@@ -250,6 +257,18 @@ impl Lenient<'_> for Number {
 }
 
 impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        leniently(deserializer)
+    }
+}
+
+impl Lenient<'_> for Flag {
+    fn flag(flag: bool) -> Self {
+        Self(Some(flag))
+    }
+}
+
+impl<'de> Deserialize<'de> for Flag {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         leniently(deserializer)
     }

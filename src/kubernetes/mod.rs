@@ -35,14 +35,14 @@ use serde::de::DeserializeOwned;
 
 pub use decode::{Partly, Read};
 pub use error::{Error, Refusal};
-pub use lean::{Bare, Lean, Many, Maybe, Meta, Number, Text, mark};
+pub use lean::{Bare, Flag, Lean, Many, Maybe, Meta, Number, Text, mark};
 pub use listing::{Shape, current_version, list};
 pub use proxy::Proxy;
 pub use reading::{get, get_managed, read, see, version};
 pub use rollout::annotate_template;
 pub use watching::{Event, Watch};
 pub use writing::{
-    Written, answered, create, delete, release, replace, request_reconcile, set_finalizers,
+    Written, answered, create, delete, hold, release, replace, request_reconcile, set_finalizers,
     write_status,
 };
 

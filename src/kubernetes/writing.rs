@@ -4,6 +4,7 @@
 //! the caller knows what it wrote, and needs the new version only. An answer that cannot be read is settled by a look,
 //! never by a second write: the write was accepted.
 
+use bytes::Bytes;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::Request;
 use kube::{Api, ResourceExt as _};
@@ -11,6 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use super::decode::{self, Read};
 use super::lean::{Bare, Lean as _, Meta};
 use super::{Error, Stored, reading, transport};
 use crate::api::{FIELD_MANAGER, FINALIZER, annotations};
@@ -101,37 +103,57 @@ pub async fn set_finalizers<K: Stored>(
     object: &K,
     finalizers: &[String],
 ) -> Result<Written, Error> {
-    let patch = json!({"metadata": {
-        "finalizers": finalizers,
-        "uid": object.meta().uid,
-        "resourceVersion": object.meta().resource_version,
-    }});
+    let meta = object.meta();
+    let (uid, version) = (meta.uid.as_deref(), meta.resource_version.as_deref());
+    let patch = of_finalizers(uid, version, finalizers.iter().map(String::as_str));
     let name = object.name_any();
     let request =
         Request::new(api.resource_url()).patch(&name, &patched_by_us(), &Patch::Merge(patch));
     send(api, &name, request).await
 }
 
+/// Puts our finalizer on an object that was seen without any, and reads it with the answer.
+pub async fn hold<K: Stored>(api: &Api<K>, seen: &Meta) -> Result<Read<K>, Error> {
+    let body = as_seen(api, seen, std::iter::once(FINALIZER)).await?;
+    decode::object(&body).ok_or_else(Error::broken)
+}
+
 /// Takes our finalizer from an object that cannot be read whole.
 pub async fn release<K: Stored>(api: &Api<K>, seen: &Meta) -> Result<(), Error> {
-    let others: Vec<&str> = seen.finalizers().filter(|finalizer| *finalizer != FINALIZER).collect();
-    let patch = json!({"metadata": {
-        "finalizers": others, "uid": seen.uid(), "resourceVersion": seen.version(),
-    }});
-    let request = Request::new(api.resource_url()).patch(
-        seen.key().name(),
-        &patched_by_us(),
-        &Patch::Merge(patch),
-    );
+    let others = seen.finalizers().filter(|finalizer| *finalizer != FINALIZER);
     // The object may be gone with its last finalizer: the answer says nothing more.
-    match transport::one(api.clone().into_client(), transport::built(request)?).await {
+    match as_seen(api, seen, others).await {
         Ok(_) | Err(Error::NotFound) => Ok(()),
         Err(error) => Err(error),
     }
 }
 
-/// Writes a status over the version that was read, as a merge patch that also removes what `old` has and `new` has
-/// not.
+/// Replaces the finalizers of an object as it was seen.
+async fn as_seen<'a, K: Stored>(
+    api: &Api<K>,
+    seen: &'a Meta,
+    finalizers: impl Iterator<Item = &'a str>,
+) -> Result<Bytes, Error> {
+    let patch = of_finalizers(Some(seen.uid()), Some(seen.version()), finalizers);
+    let request = Request::new(api.resource_url()).patch(
+        seen.key().name(),
+        &patched_by_us(),
+        &Patch::Merge(patch),
+    );
+    transport::one(api.clone().into_client(), transport::built(request)?).await
+}
+
+/// The patch is refused where the object is another one, or was written since.
+fn of_finalizers<'a>(
+    uid: Option<&str>,
+    version: Option<&str>,
+    finalizers: impl Iterator<Item = &'a str>,
+) -> serde_json::Value {
+    let finalizers: Vec<&str> = finalizers.collect();
+    json!({"metadata": {"finalizers": finalizers, "uid": uid, "resourceVersion": version}})
+}
+
+/// Writes a status over the version that was read, as a merge patch of what `new` has otherwise than `old`.
 pub async fn write_status<K: Stored, S: Serialize>(
     api: &Api<K>,
     name: &str,
@@ -142,7 +164,7 @@ pub async fn write_status<K: Stored, S: Serialize>(
     let mut status = serde_json::to_value(new).map_err(|_| Error::Invalid)?;
     if let Some(old) = old {
         let old = serde_json::to_value(old).map_err(|_| Error::Invalid)?;
-        null_what_is_gone(&old, &mut status);
+        keep_what_changed(&old, &mut status);
     }
     let patch = json!({"metadata": {"resourceVersion": version}, "status": status});
     let request = Request::new(api.resource_url()).patch_subresource(
@@ -154,14 +176,17 @@ pub async fn write_status<K: Stored, S: Serialize>(
     send(api, name, request).await
 }
 
-/// A merge patch keeps what it does not name: fields that are gone are named as null.
-fn null_what_is_gone(old: &serde_json::Value, new: &mut serde_json::Value) {
+/// A merge patch keeps what it does not name: what is the same is left out, and fields that are gone are named as null.
+fn keep_what_changed(old: &serde_json::Value, new: &mut serde_json::Value) {
     let (Some(old), Some(new)) = (old.as_object(), new.as_object_mut()) else {
         return;
     };
     for (key, value) in old {
         match new.get_mut(key) {
-            Some(kept) => null_what_is_gone(value, kept),
+            Some(kept) if kept == value => {
+                new.remove(key);
+            }
+            Some(kept) => keep_what_changed(value, kept),
             None => {
                 new.insert(key.clone(), serde_json::Value::Null);
             }
@@ -174,10 +199,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_that_are_gone_are_named_in_the_patch() {
-        let old = json!({"a": 1, "b": {"c": 2, "d": 3}, "e": [1]});
-        let mut new = json!({"b": {"c": 4}, "e": []});
-        null_what_is_gone(&old, &mut new);
-        assert_eq!(new, json!({"a": null, "b": {"c": 4, "d": null}, "e": []}));
+    fn a_patch_names_what_changed_and_what_is_gone() {
+        let old = json!({"a": 1, "b": {"c": 2, "d": 3, "e": 4}, "f": [1], "g": [2], "h": "i"});
+        let mut new = json!({"b": {"c": 5, "e": 4}, "f": [], "g": [2], "h": "i", "j": 6});
+        keep_what_changed(&old, &mut new);
+        assert_eq!(new, json!({"a": null, "b": {"c": 5, "d": null}, "f": [], "j": 6}));
     }
 }

@@ -25,7 +25,8 @@ use kube::Api;
 use crate::api::project::ConnectionRef;
 use crate::api::{Kind, ObjectKey, ObjectRef, ProjectStatus, SupabaseProject};
 use crate::controller::{
-    Context, Decision, Inputs, Outcome, Reconcile, Reconciler, ReleaseDecision, has_conditions,
+    Context, Decision, Inputs, Outcome, Reconcile, Reconciler, ReleaseDecision, Store,
+    has_conditions,
 };
 use crate::inventory::Inventories;
 use crate::kubernetes::{self, Partly};
@@ -57,6 +58,8 @@ pub struct ProjectParts {
     pub process: String,
     /// Where connections are looked up.
     pub parents: Parents,
+    /// The projects, as they were seen last.
+    pub projects: Store<SeenProject>,
     /// The versions in which Secrets were left.
     pub versions: Arc<Versions>,
     /// How often what is changing is looked at.
@@ -129,6 +132,10 @@ impl Reconciler for Projects {
 
     fn api(&self, namespace: Option<&str>) -> Api<SupabaseProject> {
         kubernetes::objects(&self.context.client, namespace)
+    }
+
+    fn new_object(&self, key: &ObjectKey) -> Option<Arc<SeenProject>> {
+        self.projects.get(key).filter(|seen| seen.is_new())
     }
 
     async fn needs_finalizer(&self, object: &SupabaseProject) -> Result<bool, kubernetes::Error> {

@@ -130,6 +130,7 @@ impl Term {
                 digest_key: digest_key.clone(),
                 process,
                 parents,
+                projects: seen.projects.store.clone(),
                 versions: Arc::clone(&versions),
                 transition_interval: options.transition_interval,
                 rest_interval: options.rest_interval,

@@ -8,7 +8,7 @@ use serde::de::IgnoredAny;
 use super::wire::{Condition, Named};
 use crate::api::project::ConnectionKind;
 use crate::api::{ConditionType, ObjectKey, Reason, SupabaseProject, annotations};
-use crate::kubernetes::{Lean, Many, Maybe, Meta, Number, Text};
+use crate::kubernetes::{Flag, Lean, Many, Maybe, Meta, Number, Text};
 
 /// What others must know of a project.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub struct SeenProject {
     pub reference: Option<Box<str>>,
     /// Whether a create call was recorded.
     pub attempted: bool,
+    /// Whether nothing is to be done for it.
+    suspended: bool,
     /// What happens to its project when it goes, as the spec has it.
     pub deletion_policy: Option<Box<str>>,
     /// The name of its create calls.
@@ -79,6 +81,13 @@ impl SeenProject {
         Some((kind, ObjectKey::new(namespace, name)))
     }
 
+    /// Whether nobody holds it, no installation of the operator has ever looked after it, and one shall.
+    pub fn is_new(&self) -> bool {
+        let touched = self.installation.is_some() || self.is_bound();
+        let held = self.meta.finalizers().next().is_some();
+        !(touched || held || self.suspended || self.meta.is_leaving())
+    }
+
     /// Whether it has, or may have, something on the platform.
     pub const fn is_bound(&self) -> bool {
         self.reference.is_some() || self.attempted
@@ -100,6 +109,7 @@ struct Spec {
     database: Maybe<Database>,
     outputs: Option<Many<Maybe<Named>>>,
     deletion_policy: Text,
+    suspend: Flag,
 }
 
 #[derive(Default, Deserialize)]
@@ -210,6 +220,7 @@ impl From<Wire> for SeenProject {
             names: names.into_iter().map(String::into_boxed_str).collect(),
             reference: status.r#ref.boxed().filter(|text| !text.is_empty()),
             attempted: !creation.attempts.0.is_empty(),
+            suspended: spec.suspend.0 == Some(true),
             deletion_policy: spec.deletion_policy.boxed(),
             create_name: creation.name.boxed().filter(|text| !text.is_empty()),
             installation: status.installation.mark(),
@@ -249,6 +260,29 @@ mod tests {
         assert!(!seen.cares_for("orders-supabase"));
         assert!(seen.is_bound() && seen.attempted);
         assert_eq!(seen.deletion_policy.as_deref(), Some("Archive"));
+    }
+
+    #[test]
+    fn what_nobody_has_looked_after_yet_and_shall_be_is_new() {
+        let is_new = |path: &str, value: serde_json::Value| {
+            let mut object = json!({"metadata": {"name": "orders"}, "spec": {}, "status": {}});
+            let (part, field) = path.split_once('.').unwrap();
+            object[part][field] = value;
+            serde_json::from_value::<SeenProject>(object).unwrap().is_new()
+        };
+        assert!(is_new("status.observedGeneration", json!(-1)));
+        assert!(is_new("spec.suspend", json!(false)));
+        for (path, value) in [
+            ("metadata.finalizers", json!([crate::api::FINALIZER])),
+            ("metadata.finalizers", json!(["example.com/hold"])),
+            ("metadata.deletionTimestamp", json!("2026-01-01T00:00:00Z")),
+            ("spec.suspend", json!(true)),
+            ("status.ref", json!("r")),
+            ("status.creation", json!({"attempts": [{}]})),
+            ("status.installation", json!({"name": "another/operator"})),
+        ] {
+            assert!(!is_new(path, value), "{path}");
+        }
     }
 
     /// A project that is as it shall be.

@@ -79,6 +79,8 @@ fn odd_value() -> impl Strategy<Value = Value> {
 enum Oddity {
     /// A field of spec or status, given by a number, has another value.
     Field(prop::sample::Index, Value),
+    /// The same, given by its path.
+    At(Vec<String>, Value),
     /// Managed fields of somebody.
     Managers(usize),
     /// Annotations, of ours too.
@@ -143,6 +145,7 @@ fn store(scene: &Scene, number: usize, is_project: bool, oddities: &[Oddity]) {
                 let path: &Vec<String> = at.get(fields);
                 put(&mut object, path, value.clone());
             }
+            Oddity::At(path, value) => put(&mut object, path, value.clone()),
             Oddity::Managers(depth) => {
                 let fields = json!([{"manager": "somebody", "fieldsV1": deep(*depth)}]);
                 object["metadata"]["managedFields"] = fields;
@@ -219,6 +222,18 @@ fn whatever_is_stored_in_one_namespace_another_is_served() {
             .map_err(|why| TestCaseError::fail(why.chars().take(2000).collect::<String>()))
     });
     assert!(outcome.is_ok(), "{outcome:?}");
+}
+
+#[test]
+fn whatever_any_one_field_holds_another_namespace_is_served() {
+    let odd = [json!({"f:a": {}}), json!([{}]), json!("odd"), json!(7), json!(null), json!(true)];
+    for (fields, is_project) in FIELDS.iter().zip([true, false]) {
+        for (path, value) in fields.iter().flat_map(|path| odd.iter().map(move |odd| (path, odd))) {
+            let oddity = Oddity::At(path.clone(), value.clone());
+            let served = served(&[(is_project, vec![oddity])]);
+            assert_eq!(served, Ok(1), "{} holds {value}", path.join("."));
+        }
+    }
 }
 
 /// Sixteen objects that somebody pads to the brim in the moment after their attempts were recorded.

@@ -105,6 +105,37 @@ fn an_object_edited_after_it_was_read_is_read_again_before_anything_is_created()
     });
 }
 
+/// The finalizers of an object.
+fn finalizers(scene: &Scene, name: &str) -> Vec<String> {
+    let stored = scene.stored(name).unwrap_or_default();
+    serde_json::from_value(stored["metadata"]["finalizers"].clone()).unwrap_or_default()
+}
+
+#[test]
+fn a_new_object_that_was_written_since_it_was_seen_is_read_before_it_is_held() {
+    simulate(async || {
+        let scene = Scene::new(&Seed::default());
+        for name in ["billing", "orders"] {
+            scene.project(name, json!({}));
+        }
+        // Both have been seen when the first one is held.
+        let one_is_held = |scene: &Scene| !finalizers(scene, "billing").is_empty();
+        scene.when(one_is_held, |scene| {
+            assert!(finalizers(scene, "orders").is_empty());
+            let change = json!({"metadata": {"finalizers": ["example.com/hold"]}});
+            assert!(scene.api().change_by_hand(&format!("{PROJECTS}/orders"), &change));
+        });
+        until_ready(&scene).await;
+        let ours = "supabase-operator.dev/finalizer";
+        assert_eq!(finalizers(&scene, "orders"), ["example.com/hold", ours]);
+        let trace = scene.take_trace();
+        let words = trace.iter().map(|request| request.split([' ', '?']).collect::<Vec<_>>());
+        let own = words.filter(|words| words[2].ends_with("/supabaseprojects/orders"));
+        let methods: Vec<_> = own.map(|words| words[1].to_owned()).take(3).collect();
+        assert_eq!(methods, ["PATCH", "GET", "PATCH"]);
+    });
+}
+
 #[test]
 fn a_supplied_password_that_changes_under_an_open_create_call_does_not_replace_its_own() {
     simulate(async || {
