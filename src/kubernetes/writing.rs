@@ -1,8 +1,9 @@
 //! The few writes that the operator makes.
 //!
-//! Every write but the first of an object and the request for a look is conditional on the `resourceVersion` that was read. Answers are read lean:
-//! the caller knows what it wrote, and needs the new version only. An answer that cannot be read is settled by a look,
-//! never by a second write: the write was accepted.
+//! Every write but the first of an object and the request for a look is conditional on the `resourceVersion` that was
+//! read. Answers are read lean: the caller knows what it wrote, and needs the new version only. The answer to [`hold`]
+//! alone is read whole, in place of a read. An answer that cannot be read is settled by a look, never by a second write:
+//! the write was accepted.
 
 use bytes::Bytes;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};

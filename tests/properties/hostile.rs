@@ -230,7 +230,10 @@ fn whatever_any_one_field_holds_another_namespace_is_served() {
     for (fields, is_project) in FIELDS.iter().zip([true, false]) {
         for (path, value) in fields.iter().flat_map(|path| odd.iter().map(move |odd| (path, odd))) {
             let oddity = Oddity::At(path.clone(), value.clone());
-            let served = served(&[(is_project, vec![oddity])]);
+            // New, or held already.
+            let unheld = Oddity::At(vec!["metadata".into(), "finalizers".into()], json!([]));
+            let hostile = [vec![oddity.clone(), unheld], vec![oddity]];
+            let served = served(&hostile.map(|oddities| (is_project, oddities)));
             assert_eq!(served, Ok(1), "{} holds {value}", path.join("."));
         }
     }
