@@ -441,6 +441,77 @@ async fn an_http_route_leads_to_the_consent_pages() {
     }
 }
 
+/// What a `ServiceMonitor` finds must be metrics, and nothing that answers 404 there.
+#[tokio::test]
+async fn metrics_are_found_at_one_service_beside_the_consent_pages() {
+    let values = json!({
+        "consent": {"enabled": true, "url": "https://supabase.example"},
+        "metrics": {"serviceMonitor": {"enabled": true}},
+    });
+    for helm in HELMS {
+        let objects = render(helm, &values).await;
+        let monitor = &one(&objects, "ServiceMonitor")["spec"];
+        let port = &monitor["endpoints"][0]["port"];
+        let wanted = monitor["selector"]["matchLabels"].as_object().unwrap();
+        let selected = of_kind(&objects, "Service").into_iter().filter(|service| {
+            let labels = &service["metadata"]["labels"];
+            let ports = service["spec"]["ports"].as_array().unwrap();
+            wanted.iter().all(|(name, value)| labels[name] == *value)
+                && ports.iter().any(|one| one["name"] == *port)
+        });
+        let names: Vec<_> = selected.map(|service| &service["metadata"]["name"]).collect();
+        assert_eq!(names, ["supabase-operator-metrics"], "{helm}");
+    }
+}
+
+/// Kubernetes takes namespaces whose names YAML reads as something else than text.
+#[tokio::test]
+async fn namespaces_that_look_like_numbers_or_truths_are_texts() {
+    let values = json!({
+        "scope": "namespaced", "namespaceOverride": "1e3", "watchNamespaces": ["2024", "on", "null"],
+        "consent": {"enabled": true, "url": "https://supabase.example", "ingress": {"enabled": true}},
+        "metrics": {"serviceMonitor": {"enabled": true}}, "replicas": 2, "networkPolicy": {"enabled": true},
+    });
+    for helm in HELMS {
+        for object in render(helm, &values).await {
+            let namespace = &object["metadata"]["namespace"];
+            assert!(namespace.is_null() || namespace.is_string(), "{helm}: {object:#}");
+            for subject in object["subjects"].as_array().into_iter().flatten() {
+                assert!(subject["namespace"].is_string(), "{helm}: {object:#}");
+            }
+        }
+    }
+}
+
+/// Names of Services may have 63 characters, and releases 53.
+#[tokio::test]
+async fn names_fit_whatever_the_release_is_called() {
+    let long = "a".repeat(53);
+    for named in [json!({"nameOverride": long}), json!({"fullnameOverride": "b".repeat(63)})] {
+        let mut values = json!({"consent": {"enabled": true, "url": "https://supabase.example"}});
+        values.as_object_mut().unwrap().extend(named.as_object().unwrap().clone());
+        for helm in HELMS {
+            for object in of_kind(&render(helm, &values).await, "Service") {
+                let name = object["metadata"]["name"].as_str().unwrap();
+                assert!(name.len() <= 63, "{helm}: {name}");
+            }
+        }
+    }
+}
+
+/// The definitions stay when the chart goes: whoever removes everything is told each of them.
+#[test]
+fn each_definition_is_named_where_it_is_told_how_to_remove_everything() {
+    let readme = std::fs::read_to_string(chart().join("README.md")).unwrap();
+    let removing = readme.split("- remove everything").nth(1).unwrap();
+    let removing = removing.split("\n\n").next().unwrap();
+    for file in std::fs::read_dir(repository().join("crds")).unwrap() {
+        let file = file.unwrap().path();
+        let plural = file.file_stem().unwrap().to_str().unwrap().to_owned();
+        assert!(removing.contains(&format!(" {plural}.")), "{plural}: {removing}");
+    }
+}
+
 #[tokio::test]
 async fn it_listens_where_pods_are_reached_by_either_family() {
     for helm in HELMS {

@@ -12,10 +12,6 @@ What the operator needs wherever it serves objects. Scope "cluster" puts it into
 - apiGroups: [supabase-operator.dev]
   resources: [supabaseprojects/status, supabaseconnections/status, supabaseauthconfigs/status]
   verbs: [patch]
-# Asked for by the admission plugin OwnerReferencesPermissionEnforcement, since outputs are owned by their project.
-- apiGroups: [supabase-operator.dev]
-  resources: [supabaseprojects/finalizers]
-  verbs: [update]
 {{- if eq .Values.scope "cluster" }}
 - apiGroups: [supabase-operator.dev]
   resources: [clustersupabaseconnections]
@@ -41,7 +37,7 @@ What the operator needs wherever it serves objects. Scope "cluster" puts it into
 {{- end }}
 - apiGroups: [events.k8s.io]
   resources: [events]
-  verbs: [create, patch]
+  verbs: [create]
 {{- end }}
 
 {{/* What it needs in its own namespace besides. */}}

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use simulated_platform::Config;
 
 use super::{connected, connected_with_token, ready_project};
-use crate::support::audit::{Grant, not_used, requests};
+use crate::support::audit::{not_used, requests};
 use crate::support::cluster::kinds::{
     AUTH_CONFIG, CLUSTER_CONNECTION, CONFIG_MAP, CONNECTION, Kind, NAMESPACE, PROJECT, SECRET,
 };
@@ -79,17 +79,10 @@ async fn tour(reach: Reach) {
     }
     let granted = stage.release.grants(&stage.system).await;
     let used = requests(&stage.plane.audit_log(), &stage.release.user());
-    let idle = not_used(&granted, &used).into_iter().filter(|grant| !excused(grant));
-    let idle: Vec<_> = idle.map(|grant| grant.to_string()).collect();
+    let idle = not_used(&granted, &used);
+    let idle: Vec<_> = idle.iter().map(ToString::to_string).collect();
     assert!(idle.is_empty(), "granted, and never used: {idle:#?}");
     stage.finish(vec![operator]).await;
-}
-
-/// What a tour cannot rely on to happen: an event is patched when the same one comes again, and the right
-/// to update finalizers is asked for by an admission plugin that is off by default.
-fn excused(grant: &Grant) -> bool {
-    (grant.resource == "events" && grant.verb == "patch")
-        || grant.resource == "supabaseprojects/finalizers"
 }
 
 #[tokio::test]
