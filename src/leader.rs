@@ -197,6 +197,8 @@ impl Holder {
     async fn step(&mut self) -> Result<bool, kubernetes::Error> {
         let begun = self.clock.uptime();
         let found = self.bounded(kubernetes::get(&self.api, &self.options.name)).await?;
+        // A record may have been written just before the answer came: whoever counts from an earlier time believes it too old.
+        let answered = self.clock.uptime();
         let unchanged = match (&found, &self.seen) {
             (Some(now), Some((before, since)))
                 if now.metadata.resource_version == before.metadata.resource_version =>
@@ -204,7 +206,7 @@ impl Holder {
                 begun.saturating_sub(*since)
             }
             (Some(now), _) => {
-                self.seen = Some((now.clone(), begun));
+                self.seen = Some((now.clone(), answered));
                 Duration::ZERO
             }
             (None, _) => Duration::ZERO,
@@ -318,6 +320,44 @@ mod tests {
         Holder::new(client, options, Arc::clone(&clock), leadership).keep().await;
         let late = clock.uptime().saturating_sub(second * 10);
         assert!(late < Duration::from_millis(10), "{late:?} after the claim had run out");
+    }
+
+    /// The record may have been renewed just before the answer: what is counted from the question is too short.
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_is_taken_over_so_long_after_the_answer_that_showed_it() {
+        let second = Duration::from_secs(1);
+        let slow = second * 4;
+        let looks = Arc::new(std::sync::atomic::AtomicU32::new(0));
+        let server = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+            let first = looks.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0;
+            async move {
+                if first {
+                    tokio::time::sleep(slow).await;
+                }
+                let ours = *request.method() != http::Method::GET;
+                let lease = serde_json::json!({
+                    "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+                    "metadata": {"name": "operator", "namespace": "system", "resourceVersion": if ours { "2" } else { "1" }},
+                    "spec": {"holderIdentity": if ours { "me" } else { "other" }, "leaseDurationSeconds": 13},
+                });
+                let body = kube::client::Body::from(lease.to_string().into_bytes());
+                Ok::<_, std::io::Error>(http::Response::new(body))
+            }
+        });
+        let options = LeaseOptions {
+            namespace: "system".to_owned(),
+            name: "operator".to_owned(),
+            identity: "me".to_owned(),
+            duration: second * 13,
+            renew_deadline: second * 10,
+            retry_period: second * 2,
+        };
+        let clock: Arc<dyn Clock> = Arc::new(Paused(tokio::time::Instant::now()));
+        let leadership = Leadership::new(Arc::clone(&clock));
+        let client = Client::new(server, "system");
+        Holder::new(client, options, Arc::clone(&clock), leadership).acquire().await;
+        let taken = clock.uptime();
+        assert!(taken >= slow + second * 13, "{taken:?}");
     }
 
     #[tokio::test(start_paused = true)]

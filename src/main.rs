@@ -199,6 +199,9 @@ fn environment(
     })
 }
 
+/// The status of a process that was told to stop twice: 128 and the number of SIGINT, as of one that a signal ended.
+const INTERRUPTED: i32 = 130;
+
 /// Ends with the first SIGTERM or SIGINT; the second one ends the process.
 async fn stop_signal() {
     use tokio::signal::unix::{SignalKind, signal};
@@ -211,6 +214,17 @@ async fn stop_signal() {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        #[expect(
+            clippy::exit,
+            reason = "whoever says it twice does not want to wait for anything"
+        )]
+        std::process::exit(INTERRUPTED);
+    });
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place where the monotonic clock is read")]

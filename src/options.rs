@@ -126,7 +126,7 @@ pub struct Options {
     #[arg(long, env = "SUPABASE_OPERATOR_TRANSITION_INTERVAL", default_value = "2s", value_parser = duration)]
     pub transition_interval: Duration,
 
-    /// How often the others are: one list per organization, however many they are
+    /// How often the others are: two calls per organization, or a list of it, however many they are
     #[arg(long, env = "SUPABASE_OPERATOR_REST_INTERVAL", default_value = "60s", value_parser = duration)]
     pub rest_interval: Duration,
 
@@ -222,8 +222,10 @@ impl Options {
                     .to_owned(),
             );
         }
-        if self.renew_deadline >= self.lease_duration {
-            return Err("--renew-deadline must be shorter than --lease-duration".to_owned());
+        // A Lease holds whole seconds.
+        if self.renew_deadline >= Duration::from_secs(self.lease_duration.as_secs()) {
+            return Err("--renew-deadline must be shorter than --lease-duration, in whole seconds"
+                .to_owned());
         }
         if self.retry_period * 2 > self.renew_deadline {
             return Err("--retry-period must be at most half of --renew-deadline".to_owned());
@@ -310,6 +312,8 @@ mod tests {
         assert!(parse(&["--transition-interval=-5s"]).is_err());
         assert!(parse(&["--rest-interval", "0s"]).unwrap_err().contains("rest-interval"));
         assert!(parse(&["--renew-deadline", "20s"]).unwrap_err().contains("lease-duration"));
+        let fractions = ["--lease-duration", "10900ms", "--renew-deadline", "10500ms"];
+        assert!(parse(&fractions).unwrap_err().contains("whole seconds"));
         assert!(parse(&["--concurrency", "0"]).is_err());
     }
 

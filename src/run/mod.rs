@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use futures::FutureExt as _;
 use kube::{Api, Client};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tracing::{error, info, warn};
 
 pub use caches::{Cache, Caches};
@@ -64,10 +64,22 @@ pub async fn run(
         pages = consent_pages(&environment, &options, &metrics) => pages?,
     };
     readiness.has("kinds");
-    let led = Box::pin(lead(environment, options, metrics, readiness, &mut stop)).await;
-    if let Some(pages) = pages {
-        pages.end().await;
-    }
+    let (ending, ends) = oneshot::channel();
+    // Both end at once: one after the other, they could take longer than a Pod is given.
+    let pages = async {
+        if let Some(pages) = pages {
+            let _ = ends.await;
+            pages.end().await;
+        }
+    };
+    let leading = async {
+        let told = async {
+            (&mut stop).await;
+            let _ = ending.send(());
+        };
+        Box::pin(lead(environment, options, metrics, readiness, Box::pin(told))).await
+    };
+    let (led, ()) = tokio::join!(leading, pages);
     serving.abort();
     led
 }
@@ -241,8 +253,8 @@ async fn wait_for_kinds(client: &Client, options: &Options, readiness: &Readines
 fn say_what_is_not_watched(options: &Options) {
     if !options.watches_secrets() {
         info!(
-            credentials = ?options.credentials_interval, outputs = ?options.resync_interval,
-            "Secrets are not watched: changed credentials and edited outputs are seen within these intervals"
+            credentials = ?options.credentials_interval,
+            "Secrets are not watched: changed credentials are seen within this interval, edited outputs within a minute or so"
         );
     }
 }
