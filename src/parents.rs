@@ -69,6 +69,31 @@ pub struct Connected {
     pub unsettled: bool,
 }
 
+impl Connected {
+    /// Why a connection of the cluster does nothing with a project of this organization that was adopted.
+    fn refuses_adopted(&self, name: &str, organization: Option<&str>) -> Option<Problem> {
+        if !self.link.adoption {
+            let message = format!(
+                "the project was adopted, and ClusterSupabaseConnection {name} looks after no adopted project; use a \
+                 SupabaseConnection, or ask for spec.adoption: Allowed on the cluster's connection"
+            );
+            return Some(Problem::new(Reason::AdoptionForbidden, message));
+        }
+        let session = self.session.as_ref()?;
+        // Before it is known what a connection sees, nothing is said of it.
+        let known = matches!(session.state(), SessionState::Usable);
+        let admitted =
+            session.organizations().iter().any(|one| Some(one.slug.as_str()) == organization);
+        (known && !admitted).then(|| {
+            let message = format!(
+                "the project was adopted, and ClusterSupabaseConnection {name} does not see or admit its organization; use a \
+                 SupabaseConnection, or ask for it in spec.allowedOrganizations of the cluster's connection"
+            );
+            Problem::new(Reason::OrganizationNotAllowed, message)
+        })
+    }
+}
+
 impl Parents {
     /// The connection that an object of a namespace refers to.
     pub async fn connection(
@@ -129,6 +154,27 @@ impl Parents {
         Ok(Connected { link, session, unsettled })
     }
 
+    /// The connection that a project's object refers to. One of the cluster that would not let the project be adopted does nothing
+    /// with a project that was, through whichever connection: else whoever may edit the object lends himself its rights.
+    pub async fn connection_of(&self, project: &SupabaseProject) -> Result<Connected, Error> {
+        let namespace = project.namespace().unwrap_or_default();
+        let wanted = &project.spec.connection_ref;
+        let mut connected = self.connection(&namespace, wanted).await?;
+        let status = project.status.as_ref().filter(|status| status.reference.is_some());
+        let adopted = status.is_some_and(|status| !status.was_created());
+        if wanted.kind == ConnectionKind::ClusterSupabaseConnection && adopted {
+            let slug = status.and_then(|status| status.organization_slug.as_deref());
+            let problem = connected.refuses_adopted(&wanted.name, slug);
+            if let Some(problem) = problem {
+                connected.link.problem.get_or_insert(problem);
+                connected.link.reachable = false;
+                connected.session = None;
+                connected.unsettled = false;
+            }
+        }
+        Ok(connected)
+    }
+
     /// A connection of the cluster: what is wrong with it for a namespace.
     async fn cluster_connection(
         &self,
@@ -137,9 +183,21 @@ impl Parents {
         link: &mut Link,
     ) -> Result<Option<Problem>, Error> {
         let api: Api<ClusterSupabaseConnection> = Api::all(self.client.clone());
-        let Some(connection) = kubernetes::get(&api, name).await? else {
-            let kind = ConnectionKind::ClusterSupabaseConnection.as_str();
-            return Ok(Some(missing(kind, name)));
+        let connection: ClusterSupabaseConnection = match kubernetes::read(&api, name).await? {
+            Some(Read::Whole(connection)) => connection,
+            // Whom it admits may be said by what is not understood.
+            Some(Read::Partly(partly)) => {
+                let message = format!(
+                    "ClusterSupabaseConnection {name} was made for a newer version of the operator, so whom it admits is not \
+                     known: {} cannot be read; update the operator",
+                    partly.fields.join(", ")
+                );
+                return Ok(Some(Problem::new(Reason::NamespaceNotAllowed, message)));
+            }
+            None => {
+                let kind = ConnectionKind::ClusterSupabaseConnection.as_str();
+                return Ok(Some(missing(kind, name)));
+            }
         };
         link.adoption = connection.spec.adoption == connection::Adoption::Allowed;
         let admitted = self.admits(&connection, namespace).await?;

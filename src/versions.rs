@@ -1,5 +1,5 @@
-//! Whether Secrets and `ConfigMap`s are still as they were left: where they may not be watched, each is looked at now and
-//! then, by its version alone.
+//! Whether Secrets and `ConfigMap`s are still as they were left: what is not watched is looked at now and then, each by its
+//! version alone. `ConfigMap`s are never watched, Secrets only where the operator has the right to list them.
 //!
 //! So many a second in all, on average, and each at most once a minute: what that costs the API server has a bound, whatever the
 //! number of objects. A version that is not the one that was left asks for a reconcile, which reads and decides.
@@ -50,16 +50,27 @@ struct Left {
 }
 
 /// The versions in which objects were left.
-#[derive(Debug, Default)]
-pub struct Versions(Mutex<BTreeMap<ObjectRef, Vec<Left>>>);
+#[derive(Debug)]
+pub struct Versions {
+    secrets_are_watched: bool,
+    left: Mutex<BTreeMap<ObjectRef, Vec<Left>>>,
+}
 
 impl Versions {
+    /// Of nothing yet. Where Secrets are watched, their versions are of no interest.
+    pub fn new(secrets_are_watched: bool) -> Self {
+        Self { secrets_are_watched, left: Mutex::default() }
+    }
+
     fn all(&self) -> MutexGuard<'_, BTreeMap<ObjectRef, Vec<Left>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// An object was found or left in this version; none if it is not there.
     pub fn note(&self, project: &ObjectRef, item: Item, name: &str, version: Option<&str>) {
+        if self.secrets_are_watched && item != Item::Output(OutputKind::ConfigMap) {
+            return;
+        }
         let hash = hash(version);
         let mut all = self.all();
         let left = all.entry(project.clone()).or_default();
@@ -178,9 +189,8 @@ mod tests {
 
     #[test]
     fn what_was_left_is_known_until_it_is_wanted_no_more() {
-        let versions = Versions::default();
-        let key = crate::api::ObjectKey::new(Some("team"), "orders");
-        let key = ObjectRef { kind: crate::api::Kind::SupabaseProject, key };
+        let versions = Versions::new(false);
+        let key = orders();
         let output = Item::Output(OutputKind::Secret);
         versions.note(&key, output, "a", Some("1"));
         versions.note(&key, output, "b", None);
@@ -196,5 +206,23 @@ mod tests {
         assert_eq!((known("b"), known("p")), (None, Some(hash(Some("3")))));
         versions.forget(&key);
         assert!(versions.of(&key).is_empty() && versions.all().is_empty());
+    }
+
+    #[test]
+    fn where_secrets_are_watched_config_maps_are_looked_at_all_the_same() {
+        let versions = Versions::new(true);
+        let key = orders();
+        let secrets = [Item::Output(OutputKind::Secret), Item::Password, Item::Input];
+        for (item, name) in secrets.into_iter().zip(["a", "b", "c"]) {
+            versions.note(&key, item, name, Some("1"));
+        }
+        assert!(versions.all().is_empty(), "nothing is kept of what is watched");
+        versions.note(&key, Item::Output(OutputKind::ConfigMap), "web", Some("1"));
+        assert_eq!(versions.of(&key).len(), 1);
+    }
+
+    fn orders() -> ObjectRef {
+        let key = crate::api::ObjectKey::new(Some("team"), "orders");
+        ObjectRef { kind: crate::api::Kind::SupabaseProject, key }
     }
 }

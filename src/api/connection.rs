@@ -116,7 +116,8 @@ pub struct ClusterSupabaseConnectionSpec {
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub allowed_organizations: Option<Vec<String>>,
     /// Whether projects that exist already may be adopted through this connection. Forbidden (the default)
-    /// keeps tenants from taking over each other's projects.
+    /// keeps tenants from taking over each other's projects. It holds for projects that were adopted through another
+    /// connection as well: nothing is done with them through this one.
     #[serde(default)]
     pub adoption: Adoption,
 }
@@ -215,6 +216,7 @@ pub struct ConnectionStatus {
     pub installation: Option<Installation>,
     /// How the connection authenticates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "AuthMode")]
     pub auth_mode: Option<AuthMode>,
     /// The organizations that the credential sees.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

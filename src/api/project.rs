@@ -118,6 +118,7 @@ pub struct SupabaseProjectSpec {
     /// Whether the project shall run or be paused. Absent: not managed, a project that was paused by the
     /// platform or by somebody else is left so and reported. Only projects of the free plan can be paused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "PowerState")]
     pub power_state: Option<PowerState>,
     /// Whether a project that exists already may be taken over.
     #[serde(default)]
@@ -287,6 +288,7 @@ pub struct Database {
     /// Whether changed parameters may restart the database: Never (when absent) leaves parameters that need it until
     /// the next restart, IfRequired restarts it for them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "ParametersRestart")]
     pub parameters_restart: Option<ParametersRestart>,
 }
 

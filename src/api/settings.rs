@@ -3,12 +3,12 @@
 //! A setting that is absent is not managed: it is neither read for differences nor written. So none of them has a default,
 //! and what looks like one is a policy of ours. Separate because two kinds share policies and status.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::KubeSchema;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 /// Entries of `status.applied`.
@@ -66,7 +66,27 @@ pub enum ParametersRestart {
 }
 
 /// Parameters of Postgres by name.
-pub type Parameters = BTreeMap<String, IntOrString>;
+pub type Parameters = BTreeMap<String, ParameterValue>;
+
+/// A whole number or a text. Parameters of Postgres count in 64 bits, so that Kubernetes' own type of this kind does not do.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum ParameterValue {
+    /// As it is written without quotes.
+    Number(i64),
+    /// As it is written in quotes.
+    Text(String),
+}
+
+impl JsonSchema for ParameterValue {
+    fn schema_name() -> Cow<'static, str> {
+        "ParameterValue".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"x-kubernetes-int-or-string": true})
+    }
+}
 
 /// The REST and GraphQL interface to the database.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize, KubeSchema)]

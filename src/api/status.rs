@@ -277,6 +277,11 @@ impl ProjectStatus {
         self.creation.iter().flat_map(|creation| &creation.attempts)
     }
 
+    /// Whether the project came from a create call of this object; one that has not was there before, and was adopted.
+    pub fn was_created(&self) -> bool {
+        self.attempts().any(|attempt| attempt.outcome == AttemptOutcome::Created)
+    }
+
     /// Whether a create call on record may yet turn out to have made a project.
     pub fn has_unsettled_attempt(&self) -> bool {
         self.attempts().any(Attempt::is_unsettled)

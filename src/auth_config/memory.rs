@@ -43,6 +43,14 @@ impl Memory {
         change(memo)
     }
 
+    /// What was found of an object's settings is not in its status.
+    pub fn unsaid(&self, key: &ObjectKey) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(memo) = all.get_mut(key) {
+            memo.schedule.unsaid();
+        }
+    }
+
     /// An object is gone.
     pub fn forget(&self, key: &ObjectKey) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);

@@ -118,6 +118,10 @@ impl Reconciler for AuthConfigs {
         perform::perform(self, reconcile, step, observed, status).await
     }
 
+    fn unsaid(&self, key: &ObjectKey) {
+        self.memory.unsaid(key);
+    }
+
     fn release(&self, _: &SeenAuthConfig, _: &Partly<SupabaseAuthConfig>) -> ReleaseDecision {
         // Nothing of it is held.
         ReleaseDecision::Release(None)

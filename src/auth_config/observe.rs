@@ -100,8 +100,7 @@ impl Observer<'_> {
         let Some(project) = &observed.project else {
             return Ok(());
         };
-        let wanted = &project.spec.connection_ref;
-        let connected = self.room.parents.connection(&self.namespace(), wanted).await?;
+        let connected = self.room.parents.connection_of(project).await?;
         observed.unsettled = connected.unsettled;
         match (connected.link.problem, connected.session) {
             (None, Some(session)) => {
@@ -133,38 +132,42 @@ impl Observer<'_> {
     /// Reads the settings, if they are due.
     async fn settings(&self, observed: &mut Observed) {
         let (room, object) = (self.room, self.object);
-        let (Some(session), Parent::Active(reference)) = (&self.session, &observed.parent) else {
-            return;
-        };
-        let (key, uid) = (ObjectKey::of(object), object.uid().unwrap_or_default());
-        let print = fingerprint(&room.digest_key, &key, &observed.secrets);
-        let memo = &mut observed.memo;
-        if memo.secrets.replace(print.clone()).is_some_and(|before| before != print) {
-            memo.schedule.hurry();
+        let Parent::Active(reference) = observed.parent.clone() else { return };
+        let Some(session) = &self.session else { return };
+        let (name, uid) = (ObjectKey::of(object), object.uid().unwrap_or_default());
+        let print = fingerprint(&room.digest_key, &name, &observed.secrets);
+        let before = observed.memo.secrets.replace(print.clone());
+        if before.is_some_and(|before| before != print) {
+            observed.memo.schedule.hurry();
         }
-        let occasion = occasion(room, object, &uid, observed.requested.is_some());
-        let wait = memo.schedule.wait(occasion);
+        let mut schedule = observed.memo.schedule.clone();
+        let occasion = occasion(room, object, observed, &uid);
+        let wait = schedule.wait(occasion);
+        let (now, requested) = (occasion.now, occasion.requested);
+        observed.memo.schedule = schedule;
         if !wait.is_zero() {
             observed.again = wait;
             return;
         }
+        let reference = &reference;
         let answer = session.send(&self.namespace(), &management::auth_config(reference)).await;
         let read = match answer {
             Ok(answer) => Ok(answer.value),
             Err(error) => {
                 tracing::warn!(
-                    auth_config = %key, error = &error as &dyn std::error::Error, "Auth settings could not be read"
+                    auth_config = %name, error = &error as &dyn std::error::Error, "Auth settings could not be read"
                 );
                 Err(Reading::after(&error))
             }
         };
-        let digester = Digester { key: &room.digest_key, uid: &uid };
+        let of = Some(reference.as_str());
+        let digester = Digester { key: &room.digest_key, uid: &uid, reference: of };
         let groups = groups(&object.spec, &observed.secrets, read.as_ref(), reference, digester);
-        let memory = &mut memo.schedule.memory;
-        if observed.requested.is_some() {
+        let memory = &mut observed.memo.schedule.memory;
+        if requested {
             memory.forget();
         }
-        memory.read(&groups, occasion.now);
+        memory.read(&groups, now);
         let memory = memory.clone();
         observed.settings = Some(SettingsRead { groups, memory, interval: room.drift_interval });
     }

@@ -39,7 +39,7 @@ pub(super) async fn perform(
     let change = change(&object.spec, &observed.secrets, &write);
     let call = management::change_auth_config(reference, &change);
     let answer = session.send(&namespace, &call).await;
-    let occasion = occasion(room, object, &uid, false);
+    let occasion = occasion(room, object, &observed, &uid);
     let (outcome, note) =
         room.memory.note(&key, &uid, |memo| memo.schedule.learn(&write, &answer, occasion));
     let worked = outcome == settings::Outcome::Accepted;

@@ -91,7 +91,7 @@ fn untouched() -> Settings {
 
 fn planned(spec: &SupabaseAuthConfigSpec, secrets: &Resolved, read: &Settings) -> Plan {
     let key = DigestKey::from_bytes(&[7; 32]).unwrap();
-    let digester = Digester { key: &key, uid: "uid" };
+    let digester = Digester { key: &key, uid: "uid", reference: None };
     let groups = groups(spec, secrets, Ok(read), &reference(), digester);
     let input = Input {
         groups: &groups,
@@ -219,7 +219,7 @@ fn a_missing_secret_holds_back_its_own_group_only() {
 #[test]
 fn what_could_not_be_read_is_not_written() {
     let key = DigestKey::from_bytes(&[7; 32]).unwrap();
-    let digester = Digester { key: &key, uid: "uid" };
+    let digester = Digester { key: &key, uid: "uid", reference: None };
     let spec = spec(json!({"siteURL": "https://shop.example"}));
     let groups = groups(&spec, &resolved(), Err(&Reading::Failed), &reference(), digester);
     assert!(matches!(groups[0].reading, Reading::Failed));

@@ -25,8 +25,9 @@ pub(super) fn declared(kind: Kind, spec: &Json) -> Option<Value> {
     match kind {
         Kind::Plain | Kind::Not => plain(spec),
         Kind::Digits | Kind::Hours => spec.as_i64().map(Value::Number),
-        Kind::Set => Some(Value::Set(texts(spec)?.into_iter().collect())),
-        Kind::List => texts(spec).map(Value::List),
+        // Without what stands around an entry, as the platform's answer is read.
+        Kind::Set => Some(Value::Set(texts(spec)?.iter().flat_map(|text| split(text)).collect())),
+        Kind::List => Some(Value::List(texts(spec)?.iter().flat_map(|text| split(text)).collect())),
         Kind::Enum(words) => {
             let word = spec.as_str()?;
             let (_, text) = words.iter().find(|(known, _)| *known == word)?;
@@ -169,6 +170,7 @@ mod tests {
             (Kind::Not, json!(false), Some(Setting::Flag(true))),
             (Kind::Digits, json!(587), Some(text("587"))),
             (Kind::Set, json!(["b", "a"]), Some(text("a, b"))),
+            (Kind::Set, json!([" a\n", "b"]), Some(text("a,b"))),
             (Kind::Set, json!([]), Some(text(""))),
             (Kind::Set, json!([]), None),
             (Kind::List, json!(["b", "a"]), Some(text("b,a"))),

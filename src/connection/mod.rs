@@ -129,6 +129,14 @@ impl<C: Room> Reconciler for Connections<C> {
         perform::perform(self, reconcile, step, observed, status).await
     }
 
+    fn unsaid(&self, key: &ObjectKey) {
+        // Whoever waits for the first look need not wait for one that succeeds.
+        let id = ConnectionId::new(<C as Connection>::KIND, key);
+        if let Some(session) = self.sessions.find(&id) {
+            session.looked_in_vain();
+        }
+    }
+
     fn release(&self, _: &SeenConnection, partly: &Partly<C>) -> ReleaseDecision {
         // Its status proves nothing that its deletion needs; its Secrets hang on its name and UID.
         if partly.rest.is_some() {

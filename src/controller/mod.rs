@@ -161,6 +161,11 @@ pub trait Reconciler: Send + Sync + 'static {
         status: <Self::Object as HasConditions>::Status,
     ) -> impl Future<Output = Outcome<<Self::Object as HasConditions>::Status>> + Send;
 
+    /// What this reconcile has found could not be stored: what is remembered of it must not keep it from being found again.
+    fn unsaid(&self, key: &crate::api::ObjectKey) {
+        let _ = key;
+    }
+
     /// PURE: what becomes of an object that is being deleted and not wholly understood.
     fn release(&self, seen: &Self::Seen, partly: &Partly<Self::Object>) -> ReleaseDecision;
 

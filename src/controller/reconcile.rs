@@ -9,7 +9,7 @@ use kube::{Api, Resource as _, ResourceExt as _};
 use tracing::{info, warn};
 
 use super::rival;
-use super::status::say_when;
+use super::status::{say_when, unread};
 use super::unreadable::{self, Handled};
 use super::{
     Context, Decision, HasConditions, Note, ObjectStatus, Reconciler, Requeue, StepName as _,
@@ -24,7 +24,7 @@ use crate::slots;
 const INSIST_EVERY: Duration = Duration::from_millis(500);
 const INSIST_MOST: Duration = Duration::from_secs(5);
 
-/// Steps of one reconcile; what would take more is gone about again from the queue.
+/// Steps of one reconcile; what would take more is gone about again after a pause.
 const STEPS: usize = 12;
 
 /// The object of a reconcile.
@@ -148,8 +148,7 @@ impl<O: HasConditions> Reconcile<O> {
     }
 }
 
-/// How soon a reconcile is tried again that came while there was no claim to lead. A claim that is lost for good ends the
-/// process; one that is late to be renewed comes back within a moment.
+/// How soon a reconcile is tried again that came without a claim to lead: one that is late to be renewed comes back soon.
 const CLAIMED_AGAIN: Duration = Duration::from_secs(2);
 
 /// Why a reconcile came to nothing.
@@ -251,6 +250,7 @@ async fn run<K: Reconciler>(
     let before = reconcile.stored();
     let mut notes = Vec::new();
     let ended = steps(kind, context, key, &mut reconcile, &mut notes).await;
+    let ended = ended.inspect_err(|_| kind.unsaid(key));
     // Told also when the status could not be written: the steps were done.
     let after = match &ended {
         Ok(_) => reconcile.object.status().cloned().unwrap_or_default(),
@@ -293,8 +293,17 @@ async fn steps<K: Reconciler>(
         number += 1;
         let object = &reconcile.object;
         // Only the reads are cut short: what a step began must be recorded, however long that takes.
-        let mut observed =
-            tokio::time::timeout(context.reconcile_deadline, kind.observe(object)).await??;
+        let observing = tokio::time::timeout(context.reconcile_deadline, kind.observe(object));
+        let mut observed = match observing.await? {
+            Ok(observed) => observed,
+            Err(error) => {
+                let said = unread(object, reconcile.stored(), &error, context.clock.now());
+                if let Some(status) = said {
+                    store(context, reconcile, status, Requeue::Backoff, false).await?;
+                }
+                return Err(error.into());
+            }
+        };
         kind.remember(object, &mut observed);
         let inputs = context.inputs(K::NAME, key);
         let Decision { step, status, requeue, notes: said, release } =
@@ -317,7 +326,10 @@ async fn steps<K: Reconciler>(
         let requeue = outcome.requeue.unwrap_or(requeue);
         let release = release && outcome.worked;
         let leads = !context.leadership.remaining().is_zero();
-        let goes_on = requeue == Requeue::Now && !release && leads && number < STEPS;
+        // What takes more steps than anything does may be undone by somebody as often as it is done.
+        let undone = requeue == Requeue::Now && number >= STEPS;
+        let requeue = if undone { Requeue::Backoff } else { requeue };
+        let goes_on = requeue == Requeue::Now && !release && leads;
         if goes_on && outcome.carried {
             reconcile.object.set_status(outcome.status);
             continue;

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::{HasConditions, Requeue};
 use crate::api::{ConditionType, Installation, Reason};
+use crate::kubernetes::Error;
 use crate::rules::conditions::{self, Truth};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -74,6 +75,29 @@ pub fn say_when<S: ObjectStatus>(status: &mut S, requeue: Requeue) {
     for one in conditions.iter_mut().filter(|one| one.message == trouble) {
         one.message = format!("{trouble}; {when}");
     }
+}
+
+/// What the API server does not let be read, somebody must do something about: it is said, in its own words. What it cannot answer
+/// now is only tried again.
+pub fn unread<O: HasConditions>(
+    object: &O,
+    stored: O::Status,
+    error: &Error,
+    now: Timestamp,
+) -> Option<O::Status> {
+    match error {
+        Error::Forbidden(_) | Error::Unreadable(_) => {}
+        Error::Conflict
+        | Error::Exists
+        | Error::NotFound
+        | Error::Terminating
+        | Error::Invalid
+        | Error::TooLarge
+        | Error::Unavailable(_) => return None,
+    }
+    let mut draft = StatusBuilder::over(object, stored, now);
+    draft.progressing(Reason::Retrying, &format!("reading what the operator needs: {error}"));
+    Some(draft.finish())
 }
 
 /// A status in the making.

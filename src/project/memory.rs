@@ -27,6 +27,8 @@ pub struct Memo {
     pub lists_since: Option<Duration>,
     /// Whether something stood where a Secret was to be made that had not been read, so that all are read from now on.
     pub in_the_way: bool,
+    /// How often the marks of the password Secret were put back for a generation and were not there afterwards.
+    pub remarked: Option<(Option<i64>, u32)>,
     /// When our last create call was over.
     pub posted_at: Option<Duration>,
     /// An attempt that was recorded, perhaps, and certainly not sent.
@@ -71,6 +73,15 @@ impl Memory {
     /// Changes what is remembered.
     pub fn note<T>(&self, uid: &str, change: impl FnOnce(&mut Memo) -> T) -> T {
         change(self.lock().by_uid.entry(uid.to_owned()).or_default())
+    }
+
+    /// What was found of an object's settings is not in its status.
+    pub fn unsaid(&self, key: &ObjectKey) {
+        let mut memos = self.lock();
+        let Some(uid) = memos.uids.get(key).cloned() else { return };
+        if let Some(memo) = memos.by_uid.get_mut(&uid) {
+            memo.schedule.unsaid();
+        }
     }
 
     /// Forgets an object that is gone, however it went.

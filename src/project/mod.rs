@@ -177,6 +177,10 @@ impl Reconciler for Projects {
         outcome
     }
 
+    fn unsaid(&self, key: &ObjectKey) {
+        self.memory.unsaid(key);
+    }
+
     fn release(&self, seen: &SeenProject, partly: &Partly<SupabaseProject>) -> ReleaseDecision {
         decide::release_decision(seen, partly)
     }

@@ -167,6 +167,10 @@ impl<'a> PasswordSecret<'a> {
     /// Notes a new password beside the current one, or gives back the one that is noted already.
     pub async fn note_next(&self, fresh: SecretString) -> Result<SecretString, Error> {
         let there = self.read().await?;
+        // Somebody else's may have taken its place since it was looked at.
+        if there.as_ref().is_some_and(|secret| !self.is_ours(secret)) {
+            return Err(Error::Exists);
+        }
         if let Some(noted) = there.as_ref().and_then(|secret| text(secret, NEXT)) {
             return Ok(noted);
         }

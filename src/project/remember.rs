@@ -20,8 +20,11 @@ pub(super) fn remember(projects: &Projects, project: &SupabaseProject, observed:
     if observed.settings.is_some() {
         let occasion = occasion(projects, project, &uid, observed.requested.is_some());
         let plan = decide::plan_settings(project, observed, occasion.now);
-        let again = plan.map_or(projects.drift_interval, |plan| plan.read_again);
-        memo.schedule.read(occasion, again);
+        let again = plan.as_ref().map_or(projects.drift_interval, |plan| plan.read_again);
+        memo.schedule.read(occasion, plan.map(|plan| plan.synced), again);
+    }
+    if matches!(&observed.password, FoundPassword::There(kept) if kept.marked) {
+        memo.remarked = None;
     }
     projects.memory.keep(&key, &uid, memo);
     if project.metadata.deletion_timestamp.is_some() {
@@ -91,20 +94,22 @@ fn note_versions(
 /// The occasion of a reconcile.
 pub(super) fn occasion<'a>(
     projects: &Projects,
-    project: &SupabaseProject,
+    project: &'a SupabaseProject,
     uid: &'a str,
     requested: bool,
 ) -> Occasion<'a> {
     let status = project.status.as_ref();
+    let reference = status.and_then(|status| status.reference.as_deref());
     Occasion {
         now: projects.context.clock.now(),
         uptime: projects.context.clock.uptime(),
         interval: projects.drift_interval,
         uid,
         generation: project.metadata.generation,
+        policy: decide::policy(project),
+        reference: reference.unwrap_or_default(),
         compared: status.and_then(|status| compared_generation(&status.conditions)),
-        settled: status
-            .is_some_and(|status| status.drift.is_empty() && decide::is_configured(status)),
+        settled: status.is_some_and(decide::is_well),
         requested,
     }
 }

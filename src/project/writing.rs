@@ -44,7 +44,10 @@ pub(super) async fn write(
             for wanted in &observed.wanted {
                 let Ok((one, failed)) = writer.output(wanted, &facts, reading).await else {
                     let uid = project.uid().unwrap_or_default();
-                    projects.memory.note(&uid, |memo| memo.in_the_way = true);
+                    projects.memory.note(&uid, |memo| {
+                        memo.in_the_way = true;
+                        memo.schedule.unsaid();
+                    });
                     let stored = project.status.clone().unwrap_or_default();
                     return Outcome::failed(stored, Requeue::Now);
                 };

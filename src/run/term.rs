@@ -107,7 +107,7 @@ impl Term {
         drop(projects);
         sessions.takeover(seen.all_connections()).await?;
         info!(refs = held, "took over");
-        let versions = Arc::<Versions>::default();
+        let versions = Arc::new(Versions::new(options.watches_secrets()));
         let parents = Parents {
             client: context.client.clone(),
             sessions: sessions.clone(),

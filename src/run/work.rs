@@ -61,9 +61,8 @@ impl Term {
         if options.watches_secrets() {
             let (client, namespaces) = (context.client.clone(), options.namespaces());
             following.spawn(watch_secrets(client, namespaces, secrets, metrics.clone()));
-        } else {
-            following.spawn(versions.look(context.client.clone(), requests.clone()));
         }
+        following.spawn(versions.look(context.client.clone(), requests.clone()));
         let mut looking: FuturesUnordered<BoxFuture<'static, ()>> = FuturesUnordered::new();
         let many = options.concurrency;
         let (at, until) = (|| context.clone(), || stop.clone());

@@ -18,6 +18,9 @@ pub struct Digester<'a> {
     pub key: &'a DigestKey,
     /// The object's UID.
     pub uid: &'a str,
+    /// The ref of the project that has the settings, where another one may have them later: what was put on one project says
+    /// nothing of another.
+    pub reference: Option<&'a str>,
 }
 
 /// The declared value of a field.
@@ -119,6 +122,7 @@ impl Digester<'_> {
         reading: Reading,
     ) -> Group {
         let mut parts = vec![path.as_bytes().to_vec()];
+        parts.extend(self.reference.map(|reference| reference.as_bytes().to_vec()));
         let mut values = Vec::with_capacity(fields.len());
         for (field, declared) in fields {
             parts.push(field.as_bytes().to_vec());

@@ -28,6 +28,13 @@ pub struct Synced {
     pub message: String,
 }
 
+impl Synced {
+    /// What differences that a status lists come to.
+    pub fn of(drift: &[Drift]) -> Self {
+        aggregate(drift, &[], 0, &[])
+    }
+}
+
 /// The entries of one group, with what was known before. The list is whole; the status takes [`most_important`].
 pub(super) fn entries(case: &Case<'_>, verdict: Verdict) -> Vec<Drift> {
     let reason = match verdict {

@@ -17,6 +17,7 @@ mod fields;
 mod hostile;
 mod keys;
 mod life;
+mod one_process;
 mod races;
 mod ready;
 mod rest;

@@ -7,7 +7,9 @@ use http::Method;
 use serde_json::json;
 use simulated_platform::Config;
 
-use crate::sim::{Driver, Ending, Faults, Scene, Seed, complete, simulate};
+use crate::sim::{Driver, Ending, Faults, SECRETS, Scene, Seed, complete, simulate};
+
+const CONFIG_MAPS: &str = "/api/v1/namespaces/team-a/configmaps";
 
 /// Calls to the platform by method and endpoint.
 fn calls(scene: &Scene) -> BTreeMap<String, usize> {
@@ -148,6 +150,50 @@ fn an_hour_of_a_hundred_projects_at_rest_costs_sixty_lists_and_no_write() {
         assert_eq!(writes(&scene).split_off(written), Vec::<String>::new(), "nothing is written");
         assert_eq!(scene.world().ledger().count(&Method::POST, "/v1/projects"), 100);
     });
+}
+
+/// ConfigMaps are never watched, so they are looked at whether Secrets are watched or not.
+#[test]
+fn an_output_of_either_kind_that_changes_by_hand_is_right_again_within_a_minute_or_so() {
+    for watched in [false, true] {
+        simulate(async || {
+            let scene = Scene::new(&Seed { platform: Config::instant(), random: 3, oauth: false });
+            let outputs = json!([
+                {"name": "app", "preset": "Env"},
+                {"name": "web", "kind": "ConfigMap", "preset": "Env", "include": ["URL"]},
+            ]);
+            scene.project("orders", json!({"outputs": outputs}));
+            let mut driver = Driver::new(&scene);
+            driver.options.secrets_watch = watched;
+            let begun = std::cell::Cell::new(false);
+            let right = std::cell::RefCell::new(Vec::new());
+            let paths = [format!("{SECRETS}/app"), format!("{CONFIG_MAPS}/web")];
+            let data = |scene: &Scene| -> Vec<_> {
+                paths
+                    .iter()
+                    .map(|path| scene.get(path).map(|found| found["data"].clone()))
+                    .collect()
+            };
+            let done = |scene: &Scene| {
+                if !begun.get() && scene.is_ready("orders") {
+                    begun.set(true);
+                    right.replace(data(scene));
+                    assert!(scene.api().delete_by_hand(&paths[0]));
+                    let edit = json!({"data": {"SUPABASE_URL": "https://elsewhere"}});
+                    scene.api().change_by_hand(&paths[1], &edit);
+                    assert_ne!(data(scene), *right.borrow());
+                }
+                begun.get() && data(scene) == *right.borrow()
+            };
+            let limit = Duration::from_secs(150);
+            let ending = driver.run(&Faults::new(&[]), limit, done, |_, _| {}).await;
+            assert!(
+                matches!(ending, Ending::Done(_)),
+                "Secrets watched: {watched}; {:?} and not {right:?}",
+                data(&scene)
+            );
+        });
+    }
 }
 
 /// Two hundred projects at once, where the platform takes a hundred and twenty calls of a kind a minute.

@@ -6,8 +6,8 @@ use serde_json::json;
 use simulated_platform::{Config, Effect, Pat};
 
 use crate::sim::{
-    CLUSTER_CONNECTIONS, Driver, Ending, Faults, PROJECTS, Phase, Plan, SECRETS, Scene, Seed,
-    simulate,
+    AUTH_CONFIGS, CLUSTER_CONNECTIONS, Driver, Ending, Faults, PROJECTS, Phase, Plan, SECRETS,
+    Scene, Seed, simulate,
 };
 
 const LIMIT: Duration = Duration::from_secs(1800);
@@ -193,6 +193,89 @@ fn adoption_through_a_cluster_connection_that_forbids_it_is_refused_without_nami
             assert!(!status.contains(&foreign), "{status}");
         }
     });
+}
+
+/// Who may edit an object must not lend himself the rights of a connection of the cluster: what he adopted through his own
+/// is not looked after, and not deleted, through one that would not have adopted it.
+#[test]
+fn an_adopted_project_gets_nothing_through_a_cluster_connection_that_would_not_adopt_it() {
+    let admits_no_adoption = json!({"adoption": "Forbidden"});
+    let admits_another_organization =
+        json!({"adoption": "Allowed", "allowedOrganizations": ["other"]});
+    for admission in [admits_no_adoption, admits_another_organization] {
+        simulate(async || {
+            let scene = Scene::new(&instant());
+            scene.world().add_organization("other", "Other", simulated_platform::Plan::Pro);
+            let token = scene.world().add_pat(Pat::classic());
+            scene.system_secret("pat", &[("token", &token)]);
+            let mut spec = json!({
+                "auth": {"personalAccessToken": {"secretKeyRef": {"name": "pat", "key": "token"}}},
+                "allowedNamespaces": {"names": ["team-a"]},
+            });
+            spec.as_object_mut().unwrap().extend(admission.as_object().unwrap().clone());
+            scene.make(CLUSTER_CONNECTIONS, "ClusterSupabaseConnection", "shared", spec);
+            let now = supabase_operator::rules::clock::Clock::now(&scene.clock);
+            let foreign = scene.world().add_foreign_project("acme", "theirs", now);
+            scene.project(
+                "mine",
+                json!({
+                    "adoption": {"policy": "AdoptOnly", "ref": foreign}, "deletionPolicy": "Delete",
+                    "organizationSlug": "acme",
+                    "outputs": [{"name": "mine-url", "preset": "Env", "include": ["URL"]}],
+                }),
+            );
+            scene.make(
+                AUTH_CONFIGS,
+                "SupabaseAuthConfig",
+                "auth",
+                json!({"projectRef": {"name": "mine"}, "siteURL": "https://shop.example"}),
+            );
+            until(&scene, |scene| scene.is_ready("mine")).await;
+            let calls = |scene: &Scene| {
+                let world = scene.world();
+                let of = format!("/v1/projects/{foreign}");
+                world.ledger().seen().iter().filter(|seen| seen.path.starts_with(&of)).count()
+            };
+            let change = json!({"spec": {
+                "connectionRef": {"kind": "ClusterSupabaseConnection", "name": "shared"},
+                "projectName": "stolen", "outputs": [{"name": "mine-all", "preset": "Env"}],
+                "database": {"password": {"onLost": "Reset"}},
+            }});
+            assert!(scene.api().change_by_hand(&format!("{PROJECTS}/mine"), &change));
+            let refused = |scene: &Scene| {
+                ["AdoptionForbidden", "OrganizationNotAllowed"].contains(&&*reason(scene, "mine"))
+            };
+            let before = std::cell::Cell::new(None);
+            let end = tokio::time::Instant::now() + Duration::from_secs(900);
+            until(&scene, |scene| {
+                if refused(scene) && before.get().is_none() {
+                    before.set(Some(calls(scene)));
+                }
+                refused(scene) && tokio::time::Instant::now() >= end
+            })
+            .await;
+            let auth = json!({"spec": {"siteURL": "https://evil.example"}});
+            assert!(scene.api().change_by_hand(&format!("{AUTH_CONFIGS}/auth"), &auth));
+            assert!(scene.api().delete_by_hand(&format!("{PROJECTS}/mine")));
+            until(&scene, |scene| {
+                let stored = scene.stored("mine").unwrap_or_default();
+                Scene::condition(&stored, "DeletionBlocked")
+                    .is_some_and(|(truth, _)| truth == "True")
+                    && tokio::time::Instant::now() >= end + Duration::from_secs(900)
+            })
+            .await;
+            assert_eq!(Some(calls(&scene)), before.get(), "the project is not touched any more");
+            assert_eq!(scene.world().project(&foreign).unwrap().name, "theirs");
+
+            // Given back to the connection that adopted it, it goes on.
+            let back = json!({"spec": {
+                "connectionRef": {"kind": "SupabaseConnection", "name": "acme"}, "deletionPolicy": "Retain",
+            }});
+            assert!(scene.api().change_by_hand(&format!("{PROJECTS}/mine"), &back));
+            until(&scene, |scene| scene.stored("mine").is_none()).await;
+            assert!(scene.world().project(&foreign).is_some_and(|project| !project.gone));
+        });
+    }
 }
 
 #[test]

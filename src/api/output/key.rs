@@ -24,6 +24,7 @@ pub struct OutputKey {
     pub value: OutputValue,
     /// The database endpoint, if it is another than the output's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Endpoint")]
     pub endpoint: Option<Endpoint>,
     /// What clients do about TLS, if it is something else than the output says. It is taken as a whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -48,6 +49,7 @@ pub struct OutputTls {
     /// database's certificate and host name; the operator must have been given the authorities of Supabase's databases where
     /// the output holds them. Omit: nothing is said about TLS, since the client is told elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "TlsMode")]
     pub mode: Option<TlsMode>,
     /// Where clients find the authorities' certificates: the path at which the application mounts DatabaseCA.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -99,9 +99,10 @@ pub fn is_settled(object: &SupabaseAuthConfig) -> bool {
     })
 }
 
-/// Whether the status says that the object is ready.
-pub fn is_ready(status: &AuthConfigStatus) -> bool {
-    conditions::is_true(&status.conditions, ConditionType::Ready.as_str())
+/// Whether the status says that everything declared is in force.
+pub fn is_well(status: &AuthConfigStatus) -> bool {
+    let says = |kind: ConditionType| conditions::is_true(&status.conditions, kind.as_str());
+    status.drift.is_empty() && says(ConditionType::Ready) && says(ConditionType::Synced)
 }
 
 fn settle(

@@ -166,9 +166,17 @@ impl Conclusions<'_> {
             status.region.clone_from(&claim.region);
         }
         let open = status.creation.iter_mut().flat_map(|creation| &mut creation.attempts);
-        for attempt in
-            open.filter(|attempt| claim.own && Some(attempt.password_digest.as_str()) == sent)
-        {
+        let (mut last, mut found) = (None, false);
+        for attempt in open.filter(|_| claim.own) {
+            if Some(attempt.password_digest.as_str()) == sent {
+                attempt.outcome = AttemptOutcome::Created;
+                found = true;
+            } else if attempt.is_unsettled() {
+                last = Some(attempt);
+            }
+        }
+        // One of them made it, whatever became of the password that it sent.
+        if let Some(attempt) = last.filter(|_| !found) {
             attempt.outcome = AttemptOutcome::Created;
         }
         let supplied = observed.usable_supplied();

@@ -15,22 +15,19 @@
 
 use std::time::Duration;
 
-use k8s_openapi::jiff::Timestamp;
-
+use super::lost::{doubt, name_of, patience, undecidable};
 use super::obstacles::{in_the_way, is_foreign, unpostable};
 use super::spec::is_observed_only;
-use super::{Draft, GRACE, ProjectDecision, SLOW, act, rest};
-use crate::api::project::{AdoptionPolicy, Attempt, AttemptOutcome};
+use super::{Draft, ProjectDecision, SLOW, act, rest};
+use crate::api::project::{AdoptionPolicy, Attempt, AttemptOutcome, Creation};
 use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject};
 use crate::controller::{Inputs, Requeue, Trouble, translate};
 use crate::management::{ListedProject, Status};
-use crate::project::facts::{Listing, Observed, Problem, Unreadable};
+use crate::project::facts::{Listing, Observed, Problem};
 use crate::project::step::{Claim, CreateRequest, Step};
 use crate::rules::conditions::Truth;
 use crate::rules::random;
 
-/// How many attempts may turn out absent before a person is asked.
-const ABSENT_AT_MOST: usize = 2;
 /// Length of the random part of a create name: 26^10 possibilities.
 const NONCE: usize = 10;
 /// The longest wait between two looks for a project that may turn up.
@@ -85,7 +82,7 @@ pub fn candidate(
     }
     let open = status.is_some_and(ProjectStatus::has_unsettled_attempt);
     if let Some(named) = named
-        && (adoption.policy != AdoptionPolicy::CreateOnly || open)
+        && (adoption.policy != AdoptionPolicy::CreateOnly || open || is_observed_only(project))
     {
         let found = listing.projects.find(named).filter(|listed| !listed.is_branch);
         match found {
@@ -121,24 +118,6 @@ fn unreadable(listing: &Listing, reference: &str) -> Option<u64> {
             own.is_some_and(|own| own.as_str() == reference)
         })
         .map(|entry| entry.number)
-}
-
-/// The first entry of a list that cannot be read and may be what one of the calls made whose answers were lost. What was
-/// there before them is not, and before there was one, nothing is.
-pub(super) fn doubt<'a>(attempts: &[Attempt], listing: &'a Listing) -> Option<&'a Unreadable> {
-    let first = attempts
-        .iter()
-        .filter(|attempt| attempt.is_unsettled())
-        .map(|attempt| attempt.listed_at.0)
-        .min()?;
-    let mut entries = listing.unreadable.iter();
-    entries.find(|entry| entry.may_be_newer_than(first))
-}
-
-/// Which entry is meant, for whoever looks at the organization's projects. Its ref may be another tenant's.
-pub(super) fn name_of(entry: &Unreadable) -> String {
-    let created = entry.created_at.map(|at| format!(", created at {at}")).unwrap_or_default();
-    format!("entry {} of the organization's projects (oldest first{created})", entry.number)
 }
 
 /// Decides for an object without a ref.
@@ -210,8 +189,19 @@ pub(super) fn create(
             draft.stalled(&Problem::new(Reason::AdoptionTargetNotFound, message));
             rest(draft, Requeue::After(SLOW))
         }
+        Candidate::None if listing.limited && may_hide_what_to_adopt(project, &draft.status) => {
+            let message = "the credential sees only some projects of the organization, so it cannot be told whether the one \
+                           to adopt is there; use one that sees all, or set spec.adoption.policy: CreateOnly";
+            draft.stalled(&Problem::new(Reason::AdoptionTargetNotFound, message));
+            rest(draft, Requeue::After(SLOW))
+        }
         Candidate::None => create_project(project, observed, inputs, draft, organization, listing),
     }
+}
+
+/// Whether a project that is adopted where it is there may be among those that a credential does not see.
+fn may_hide_what_to_adopt(project: &SupabaseProject, status: &ProjectStatus) -> bool {
+    project.spec.adoption.policy == AdoptionPolicy::AdoptOrCreate && !status.has_unsettled_attempt()
 }
 
 fn claim(
@@ -297,7 +287,7 @@ fn create_project(
             return ambiguous(
                 draft,
                 "the answer to the create call was lost, and the credential may not see every project of the \
-                 organization; use one that does, or",
+                 organization",
             );
         }
     }
@@ -316,8 +306,11 @@ fn create_project(
         let wait = if is_foreign(&observed.password) { LOOK_AGAIN_LISTING } else { LOOK_AGAIN };
         return rest(draft, Requeue::After(wait));
     }
-    let name =
-        if creation.name.is_empty() { fresh_name(project, inputs) } else { creation.name.clone() };
+    let name = if is_good(&creation, project) {
+        creation.name.clone()
+    } else {
+        fresh_name(project, inputs)
+    };
     let numbers = creation.attempts.iter().map(|attempt| attempt.number);
     let number = numbers.max().unwrap_or_default() + 1;
     let creation = draft.status.creation.get_or_insert_default();
@@ -343,51 +336,16 @@ fn create_project(
     act(step, draft, Requeue::Now)
 }
 
+/// Whether the name of earlier create calls is the one for the next. Another wanted name asks for another as long as nothing can
+/// bear the old one.
+fn is_good(creation: &Creation, project: &SupabaseProject) -> bool {
+    let of_name = creation.name.strip_prefix(&project.wanted_name());
+    let made_of_it = of_name.is_some_and(|rest| rest.len() == NONCE + 1 && rest.starts_with('-'));
+    made_of_it || creation.attempts.iter().any(Attempt::is_unsettled)
+}
+
 /// A name for create calls that nobody else draws.
 fn fresh_name(project: &SupabaseProject, inputs: &Inputs<'_>) -> String {
     let nonce = random::draw(inputs.random, b"abcdefghijklmnopqrstuvwxyz", NONCE);
     format!("{}-{nonce}", project.wanted_name())
-}
-
-/// Why only a person can tell what became of calls whose answers were lost.
-fn undecidable(
-    project: &SupabaseProject,
-    attempts: &[Attempt],
-    listing: &Listing,
-) -> Option<&'static str> {
-    let lost = attempts.iter().filter(|attempt| attempt.is_unsettled()).count();
-    let wanted = project.wanted_name();
-    let is_there = || {
-        let mut bearers = listing.projects.named(&wanted);
-        bearers.any(|listed| !listed.is_branch)
-    };
-    if lost >= ABSENT_AT_MOST {
-        Some("the answers to two create calls were lost, and no project turned up")
-    } else if lost > 0 && is_there() {
-        Some(
-            "the answer to the create call was lost, and a project of the wanted name is there, which may have been \
-             renamed by hand",
-        )
-    } else {
-        None
-    }
-}
-
-/// How long an open attempt that is not on the list must still be waited for: by the platform's clock, and by our
-/// own, which does not jump.
-pub(super) fn patience(open: &Attempt, observed: &Observed, listing: &Listing) -> Duration {
-    let deadline = Duration::from_secs(u64::try_from(open.deadline_seconds).unwrap_or_default());
-    let needed = deadline + GRACE;
-    let passed = since(open.listed_at.0, listing.date);
-    let by_date = (needed + Duration::from_secs(1)).saturating_sub(passed);
-    let by_uptime = if open.process == observed.process {
-        GRACE.saturating_sub(observed.own_for)
-    } else {
-        needed.saturating_sub(observed.foreign_for)
-    };
-    by_date.max(by_uptime)
-}
-
-fn since(earlier: Timestamp, later: Timestamp) -> Duration {
-    Duration::try_from(later.duration_since(earlier)).unwrap_or_default()
 }

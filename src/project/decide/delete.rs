@@ -14,7 +14,7 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
-use super::record::{lasted, may_turn_up, was_seen};
+use super::record::{lasted, may_turn_up, was_called_lately, was_seen};
 use super::release::{LOOK_AGAIN, blocked, going, known_as, no_credentials, release};
 use super::{Draft, ProjectDecision, SLOW, act, deletes, resolve};
 use crate::api::{ConditionType, Reason, SupabaseProject, annotations};
@@ -106,6 +106,17 @@ fn delete_project(
     if project.spec.suspend {
         return suspended(project, draft);
     }
+    if let Some(problem) =
+        observed.link.problem.as_ref().filter(|problem| is_about_adoption(problem))
+    {
+        let message = format!(
+            "{}; or set the annotation {}: {reference:?} to leave the project behind",
+            problem.message,
+            annotations::FORCE_ORPHAN
+        );
+        let problem = Problem::new(problem.reason, message);
+        return blocked(project, draft, &problem, Requeue::After(LOOK_AGAIN));
+    }
     if !observed.link.reachable {
         return blocked(project, draft, &no_credentials(reference), Requeue::After(LOOK_AGAIN));
     }
@@ -154,6 +165,11 @@ fn delete_project(
     }
 }
 
+/// Whether the connection lets nothing be done with an adopted project.
+fn is_about_adoption(problem: &Problem) -> bool {
+    matches!(problem.reason, Reason::AdoptionForbidden | Reason::OrganizationNotAllowed)
+}
+
 /// Its own address does not know it.
 fn not_found(
     project: &SupabaseProject,
@@ -167,7 +183,11 @@ fn not_found(
     if observed.delete_accepted.is_some() {
         return release(draft, Release::Remove, None);
     }
-    if may_turn_up(&draft.status, inputs.now) && !was_seen(&draft.status) {
+    // By the platform's clock, where it tells: ours may be minutes off.
+    let listing = observed.listing.as_ref().and_then(|listing| listing.as_ref().ok());
+    let date = listing.map_or(inputs.now, |listing| listing.date);
+    let young = may_turn_up(&draft.status, date) || was_called_lately(observed);
+    if young && !was_seen(&draft.status) {
         let message = "waiting for the platform to show the project that was created a moment ago";
         return going(project, draft, message, Requeue::After(observed.transition_interval));
     }

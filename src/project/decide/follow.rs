@@ -21,7 +21,8 @@ use k8s_openapi::jiff::Timestamp;
 use super::health::judge_health;
 use super::password::{Password, password, rebind};
 use super::record::{
-    has_its_name, is_guarded, is_waited_for, lasted, may_turn_up, was_created, was_seen,
+    has_its_name, is_guarded, is_waited_for, lasted, may_turn_up, was_called_lately, was_created,
+    was_seen,
 };
 use super::settings::{self, plan_settings};
 use super::settle::{Written, not_read, settle};
@@ -69,7 +70,7 @@ pub(super) fn follow(
         draft.status.restores = None;
     }
     outdated(&mut draft, observed);
-    let young = may_turn_up(&draft.status, inputs.now);
+    let young = may_turn_up(&draft.status, inputs.now) || was_called_lately(observed);
     match &observed.presence {
         Presence::Unknown if observed.list_trouble.is_some() => {
             rest(draft, Requeue::After(observed.rest_interval))
@@ -111,7 +112,8 @@ fn outdated(draft: &mut Draft, observed: &Observed) {
         let (reason, message) = (problem.reason, problem.message);
         draft.set(ConditionType::Synced, Truth::Unknown, reason, &message);
     } else if draft.find(ConditionType::Synced).is_some_and(|synced| {
-        synced.status == "Unknown" && synced.reason != Reason::NotCreated.as_str()
+        let stays = [Reason::NotCreated, Reason::NotRead];
+        synced.status == "Unknown" && stays.iter().all(|one| one.as_str() != synced.reason)
     }) {
         // Said anew as soon as it is compared.
         draft.remove(ConditionType::Synced);
@@ -337,14 +339,18 @@ fn active(
     {
         return decision;
     }
-    let again = plan.map(|plan| plan.read_again).or(observed.settings_again);
+    let again = plan.as_ref().map(|plan| plan.read_again).or(observed.settings_again);
     let requeue = match (again, requeue) {
         (Some(again), Requeue::After(wait)) => Requeue::After(wait.min(again)),
         (Some(again), _) => Requeue::After(again),
         (None, requeue) => requeue,
     };
     match &observed.reading {
-        Some(Err(error)) => return not_read(error, observed, inputs, draft),
+        Some(Err(error)) => {
+            let requeue = not_read(error, observed, inputs, &mut draft);
+            let notes = settings::say(project, observed, plan.as_ref(), &mut draft);
+            return ProjectDecision { notes, ..rest(draft, requeue) };
+        }
         // As long as nothing can be written, nothing was handed out.
         Some(Ok(reading))
             if is_waited_for(&draft.status, inputs.now)
@@ -353,7 +359,9 @@ fn active(
                 && !draft.is_true(ConditionType::Ready) =>
         {
             draft.progressing(Reason::WaitingForServices, "waiting for API keys and pooler");
-            return rest(draft, Requeue::After(observed.transition_interval));
+            let notes = settings::say(project, observed, plan.as_ref(), &mut draft);
+            let requeue = Requeue::After(observed.transition_interval);
+            return ProjectDecision { notes, ..rest(draft, requeue) };
         }
         Some(Ok(reading)) => {
             let waiting = observed.wanted.iter().any(|one| reading.is_waiting(&one.output));

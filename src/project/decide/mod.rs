@@ -20,6 +20,7 @@ mod create;
 mod delete;
 mod follow;
 mod health;
+mod lost;
 mod needs;
 mod obstacles;
 mod password;
@@ -37,8 +38,9 @@ use std::time::Duration;
 pub(super) use conclude::Conclusions;
 pub use needs::next as needs;
 pub(super) use record::is_waited_for;
-pub(super) use settings::{is_configured, plan_settings};
+pub(super) use settings::{is_well, plan_settings};
 pub use settle::{Written, conflict, settle};
+pub(super) use spec::policy;
 pub(super) use unreadable::release as release_decision;
 
 use self::delete::goes_without_looking;
@@ -107,6 +109,9 @@ fn suspended(mut draft: Draft) -> ProjectDecision {
     let message = "spec.suspend is set: nothing is done until it is unset";
     let truth = if draft.is_true(ConditionType::Ready) { Truth::Yes } else { Truth::No };
     draft.set(ConditionType::Ready, truth, Reason::Suspended, message);
+    if draft.status.reference.is_some() {
+        draft.set(ConditionType::Synced, Truth::Unknown, Reason::Suspended, message);
+    }
     draft.remove(ConditionType::Reconciling);
     draft.remove(ConditionType::Stalled);
     rest(draft, Requeue::OnChange)

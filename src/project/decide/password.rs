@@ -11,6 +11,9 @@ use crate::project::step::PasswordSource;
 use crate::rules::conditions;
 use crate::rules::digest::comparable;
 
+/// How often marks are put back on the password Secret before they are left off, until the spec changes.
+const REMARKED_AT_MOST: u32 = 3;
+
 /// How the database password stands.
 #[derive(Debug)]
 pub(super) enum Password {
@@ -111,7 +114,7 @@ fn judge(project: &SupabaseProject, observed: &Observed, status: &ProjectStatus)
     {
         let noted = kept.reference.as_deref() == reference;
         if there == digest {
-            return if noted && kept.marked {
+            return if noted && kept.marked || are_taken_away(project, observed) {
                 Password::Fine
             } else {
                 Password::Keep(PasswordSource::Kept)
@@ -128,6 +131,13 @@ fn judge(project: &SupabaseProject, observed: &Observed, status: &ProjectStatus)
         return Password::Keep(PasswordSource::Recovered);
     }
     lost(project, status)
+}
+
+/// Whether somebody takes our marks off the Secret as often as they are put on, as a webhook may: the password is right without
+/// them.
+fn are_taken_away(project: &SupabaseProject, observed: &Observed) -> bool {
+    let (generation, most) = (project.metadata.generation, REMARKED_AT_MOST);
+    observed.memo.remarked.is_some_and(|(of, times)| of == generation && times >= most)
 }
 
 /// The Secret may keep another project's only password: what is advised leaves it where it is.

@@ -7,6 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::GRACE;
 use crate::api::project::AttemptOutcome;
 use crate::api::{ProjectStatus, SupabaseProject};
+use crate::project::facts::Observed;
 
 /// How long services and keys may lag behind the project before that is called a problem.
 const LAG: Duration = Duration::from_secs(600);
@@ -27,7 +28,7 @@ pub(in crate::project) fn is_waited_for(status: &ProjectStatus, now: Timestamp) 
 
 /// Whether the project came from an attempt of this object.
 pub(in crate::project) fn was_created(status: &ProjectStatus) -> bool {
-    status.attempts().any(|attempt| attempt.outcome == AttemptOutcome::Created)
+    status.was_created()
 }
 
 /// Whether the name of the create calls is kept for now: the answer to one of them was lost and the project came of
@@ -59,6 +60,11 @@ pub(super) fn has_its_name(project: &SupabaseProject, name: &str) -> bool {
 /// Whether the project was ever seen on the platform.
 pub(super) fn was_seen(status: &ProjectStatus) -> bool {
     status.remote_status.is_some()
+}
+
+/// Whether this process has made a create call for the object within the grace, by the clock that does not jump.
+pub(super) fn was_called_lately(observed: &Observed) -> bool {
+    observed.memo.posted_at.is_some() && observed.own_for < GRACE
 }
 
 /// Whether a project of this object's own making may still turn up: it is younger than the grace.

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::create::{Candidate, candidate, doubt, name_of, patience};
+use super::create::{Candidate, candidate};
+use super::lost::{doubt, name_of, patience, undecidable};
 use super::release::{LOOK_AGAIN, blocked, going, no_credentials, release};
 use super::{Draft, ProjectDecision, SLOW, act, deletes};
 use crate::api::project::AttemptOutcome;
@@ -124,6 +125,17 @@ fn found(
             );
             blocked(project, draft, &problem, Requeue::After(SLOW))
         }
+        // A person has said which it is.
+        Candidate::Adopt(listed) if deletes(project) && observed.holder.is_none() => {
+            let claim = Claim {
+                reference: listed.reference.to_string(),
+                organization: draft.status.organization_slug.clone().unwrap_or_default(),
+                name: listed.name,
+                region: listed.region,
+                own: false,
+            };
+            act(Step::Claim(claim), draft, Requeue::Now)
+        }
         Candidate::None
         | Candidate::Adopt(_)
         | Candidate::InTheWay(_)
@@ -166,6 +178,21 @@ fn absent(
                 "{} cannot be read, and may be the project {create_name}; look at it in the dashboard, and set the \
                  annotation {}: {create_name:?} to let go",
                 name_of(entry),
+                annotations::FORCE_ORPHAN
+            ),
+        );
+        return blocked(project, draft, &problem, Requeue::After(SLOW));
+    }
+    if let Some(what) = undecidable(project, &attempts, listing) {
+        if !deletes(project) {
+            let note = orphan(&draft, create_name);
+            return release(draft, Release::LeaveAlone, Some(note));
+        }
+        let problem = Problem::new(
+            Reason::AmbiguousCreate,
+            format!(
+                "{what}; look at the organization in the dashboard, and set spec.adoption.ref to the project that shall be \
+                 deleted, or the annotation {}: {create_name:?} to let go",
                 annotations::FORCE_ORPHAN
             ),
         );

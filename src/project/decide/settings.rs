@@ -20,6 +20,12 @@ pub(in crate::project) fn is_configured(status: &ProjectStatus) -> bool {
     !conditions::is_true(&status.conditions, ConditionType::Reconciling.as_str())
 }
 
+/// Whether the status says that everything declared is in force.
+pub(in crate::project) fn is_well(status: &ProjectStatus) -> bool {
+    let in_sync = conditions::is_true(&status.conditions, ConditionType::Synced.as_str());
+    status.drift.is_empty() && is_configured(status) && in_sync
+}
+
 /// The plan for settings that were read in this reconcile.
 pub(in crate::project) fn plan_settings(
     project: &SupabaseProject,
@@ -51,12 +57,24 @@ pub(super) fn write(
     mut draft: Draft,
 ) -> Option<ProjectDecision> {
     let write = plan.write.clone()?;
-    let notes = record(plan, &mut draft);
-    sync(project, observed, &mut draft, Some(plan));
-    waiting(plan, &mut draft);
+    let notes = say(project, observed, Some(plan), &mut draft);
     let mut decision = act(Step::ApplySettings(write), draft, Requeue::Now);
     decision.notes = notes;
     Some(decision)
+}
+
+/// Says what was found of settings where the object has nothing else to say yet: they are not read again so soon.
+pub(super) fn say(
+    project: &SupabaseProject,
+    observed: &Observed,
+    plan: Option<&Plan>,
+    draft: &mut Draft,
+) -> Vec<Note> {
+    let Some(plan) = plan else { return Vec::new() };
+    let notes = record(plan, draft);
+    sync(project, observed, draft, Some(plan));
+    waiting(plan, draft);
+    notes
 }
 
 /// Writes down what the plan says, and tells what is managed no more.

@@ -1,11 +1,11 @@
 //! The last word: what the outputs that were written, or found in order, make of the conditions.
 
+use super::Draft;
 use super::health::sick;
 use super::password::{is_unverified, password_trouble, wants_password};
 use super::record::is_waited_for;
 use super::settings::{plan_settings, record, waiting};
 use super::sync::sync;
-use super::{Draft, ProjectDecision, rest};
 use crate::api::project::{Binding, OutputStatus};
 use crate::api::{ConditionType, OutputKind, Preset, Reason, SupabaseProject};
 use crate::controller::{Inputs, Note, Requeue, Trouble, translate};
@@ -151,15 +151,15 @@ pub(super) fn not_read(
     error: &Error,
     observed: &Observed,
     inputs: &Inputs<'_>,
-    mut draft: Draft,
-) -> ProjectDecision {
+    draft: &mut Draft,
+) -> Requeue {
     let early = matches!(
         error,
         Error::NotFound | Error::Removed | Error::Rejected { .. } | Error::Forbidden { .. }
     ) && is_waited_for(&draft.status, inputs.now);
     if early && !matches!(error, Error::Forbidden { .. }) {
         draft.progressing(Reason::WaitingForServices, "waiting for API keys and pooler");
-        return rest(draft, Requeue::After(observed.transition_interval));
+        return Requeue::After(observed.transition_interval);
     }
     let Trouble { problem, requeue, stalled } = translate(error, "reading API keys and pooler");
     if draft.find(ConditionType::OutputsWritten).is_some() {
@@ -173,5 +173,5 @@ pub(super) fn not_read(
     } else {
         draft.progressing(problem.reason, &problem.message);
     }
-    rest(draft, requeue)
+    requeue
 }

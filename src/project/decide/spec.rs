@@ -6,7 +6,7 @@ use crate::api::settings::ManagementPolicy;
 use crate::settings::Policy;
 
 /// What may be done about differences.
-pub(super) fn policy(project: &SupabaseProject) -> Policy {
+pub(in crate::project) fn policy(project: &SupabaseProject) -> Policy {
     let spec = &project.spec;
     Policy::of(spec.suspend, spec.management_policy, spec.drift_policy)
 }

@@ -11,7 +11,7 @@ use crate::management::Error;
 use crate::project::facts::{Observed, Presence};
 use crate::project::settings::notes;
 use crate::rules::conditions::Truth;
-use crate::settings::Plan;
+use crate::settings::{Plan, Synced};
 
 /// All that the checks look at.
 struct Case<'a> {
@@ -134,13 +134,22 @@ fn size(case: &Case<'_>) -> Option<(Truth, Problem)> {
     Some((Truth::No, Problem::new(Reason::OutOfSync, message)))
 }
 
-/// What the plan says; where settings were not read in this reconcile, what was said of them before.
+/// What the plan says; where settings were not read in this reconcile, what was found when this process read them last. One that
+/// has not yet goes by what the status says of them.
 fn settings(case: &Case<'_>) -> Option<(Truth, Problem)> {
-    if let Some(plan) = case.plan {
-        let synced = &plan.synced;
+    let told = |synced: &Synced| {
         let problem = Problem::new(synced.reason, synced.message.clone());
-        return (synced.truth != Truth::Yes).then_some((synced.truth, problem));
+        (synced.truth != Truth::Yes).then_some((synced.truth, problem))
+    };
+    let schedule = &case.observed.memo.schedule;
+    match case.plan.map(|plan| &plan.synced).or_else(|| schedule.found()) {
+        Some(synced) => told(synced),
+        None => said(case).or_else(|| told(&Synced::of(&case.draft.status.drift))),
     }
+}
+
+/// What the condition says of settings, unless something else has taken its place.
+fn said(case: &Case<'_>) -> Option<(Truth, Problem)> {
     let said = case.draft.find(ConditionType::Synced)?;
     let about_settings = [
         Reason::Differs,

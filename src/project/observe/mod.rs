@@ -192,8 +192,7 @@ impl Observer<'_> {
     }
 
     async fn connection(&mut self, observed: &mut Observed) -> Result<(), Error> {
-        let wanted = &self.project.spec.connection_ref;
-        let connected = self.projects.parents.connection(&self.tenant(), wanted).await?;
+        let connected = self.projects.parents.connection_of(self.project).await?;
         (observed.link, observed.unsettled) = (connected.link, connected.unsettled);
         observed.organization = link::organization(self.project, connected.session.as_ref());
         observed.connected = connected.session.is_some();

@@ -40,7 +40,7 @@ impl Observer<'_> {
             }
         }
         let now = self.projects.context.clock.now();
-        let digester = Digester { key: &self.projects.digest_key, uid: &uid };
+        let digester = Digester { key: &self.projects.digest_key, uid: &uid, reference: None };
         let groups = groups(spec, &answers, &status.applied, digester);
         let memory = &mut observed.memo.schedule.memory;
         if requested {

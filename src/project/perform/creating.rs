@@ -86,6 +86,8 @@ impl Executor<'_> {
             self.projects.memory.note(&self.uid(), |memo| memo.unsent = Some(number));
             return self.kubernetes(&error, "recording the create call", reconcile.stored());
         }
+        // An earlier attempt of this number may not have been stored: it is this one that is sent.
+        self.projects.memory.note(&self.uid(), |memo| memo.unsent = None);
         // The password that is sent is the one that is stored now.
         let stored = self.kept_as(&digest).await;
         let leads = self.projects.context.leadership.require(LEADERSHIP_LEFT).is_ok();

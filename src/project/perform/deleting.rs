@@ -22,7 +22,7 @@ impl Executor<'_> {
         // Whoever changed his mind since this reconcile began is heard.
         match reconcile.is_current().await {
             Ok(true) => {}
-            Ok(false) => return Outcome::failed(reconcile.stored(), Requeue::Now),
+            Ok(false) => return Outcome::failed(reconcile.stored(), Requeue::Backoff),
             Err(error) => {
                 return self.kubernetes(&error, "looking at the object once more", status);
             }

@@ -37,6 +37,13 @@ impl Executor<'_> {
         if let Err(error) = self.password_secret().put(&password, reference.as_deref()).await {
             return self.kubernetes(&error, "keeping the database password", reconcile.stored());
         }
+        if source == PasswordSource::Kept {
+            let generation = self.project.metadata.generation;
+            self.projects.memory.note(&self.uid(), |memo| {
+                let times = memo.remarked.filter(|(of, _)| *of == generation);
+                memo.remarked = Some((generation, times.map_or(1, |(_, times)| times + 1)));
+            });
+        }
         let known = status.credentials.get_or_insert(Credentials {
             password: PasswordOrigin::Unknown,
             password_digest: None,

@@ -3,10 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-
 use super::order;
-use crate::api::settings::{Applied, ParametersRestart};
+use crate::api::settings::{Applied, ParameterValue, ParametersRestart};
 use crate::api::{Reason, SupabaseProjectSpec};
 use crate::management::{Call, Change, Given, ProjectRef, Setting, Settings, replace_parameters};
 use crate::settings::{Declared, Digester, Group, Reading, Unusable, Value, Write};
@@ -173,10 +171,10 @@ fn measure(text: &str) -> Option<(i128, &str)> {
     Some((whole * 1000 + thousandths, unit))
 }
 
-fn text(value: &IntOrString) -> String {
+fn text(value: &ParameterValue) -> String {
     match value {
-        IntOrString::Int(number) => number.to_string(),
-        IntOrString::String(text) => text.clone(),
+        ParameterValue::Number(number) => number.to_string(),
+        ParameterValue::Text(text) => text.clone(),
     }
 }
 

@@ -49,7 +49,7 @@ fn untouched() -> Answers {
 
 fn planned(spec: &SupabaseProjectSpec, answers: &Answers, applied: &[Applied]) -> Plan {
     let key = DigestKey::from_bytes(&[7; 32]).unwrap();
-    let digester = Digester { key: &key, uid: "uid" };
+    let digester = Digester { key: &key, uid: "uid", reference: None };
     let groups = groups(spec, answers, applied, digester);
     let input = Input {
         groups: &groups,
@@ -67,6 +67,16 @@ fn planned(spec: &SupabaseProjectSpec, answers: &Answers, applied: &[Applied]) -
 
 fn ours(path: &str) -> Applied {
     Applied { path: path.to_owned(), digest: "00000000-00000000:0".to_owned() }
+}
+
+/// Parameters count in 64 bits.
+#[test]
+fn a_parameter_may_be_as_large_as_postgres_takes_it() {
+    let large =
+        json!({"parameters": {"effective_cache_size": 8_589_934_592_i64, "work_mem": "4MB"}});
+    let parsed: crate::api::project::Database = serde_json::from_value(large.clone()).unwrap();
+    let kept = serde_json::to_value(&parsed).unwrap();
+    assert_eq!(kept["parameters"], large["parameters"]);
 }
 
 #[test]

@@ -109,7 +109,7 @@ impl World {
     }
 
     pub(super) fn groups(&self) -> Vec<Group> {
-        let digester = Digester { key: &self.key, uid: "uid" };
+        let digester = Digester { key: &self.key, uid: "uid", reference: None };
         let declared = GROUPS.iter().filter_map(|(path, order, after)| {
             let number = self.declared.get(path)?;
             let mut fields = vec![((*path).to_owned(), Declared::Plain(Value::Number(*number)))];

@@ -185,7 +185,7 @@ fn a_missing_secret_is_told_and_the_rest_goes_on() {
 #[test]
 fn the_status_stays_small_and_tells_the_number() {
     let key = DigestKey::from_bytes(&[7; 32]).unwrap();
-    let digester = Digester { key: &key, uid: "uid" };
+    let digester = Digester { key: &key, uid: "uid", reference: None };
     let groups: Vec<_> = (0..128)
         .map(|number| {
             let path = format!("database.parameters[{number:0>64}]");

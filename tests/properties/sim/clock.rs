@@ -23,9 +23,10 @@ impl SimClock {
         Self { wall: "2026-06-01T00:00:00Z".parse().unwrap(), world: now, process: now }
     }
 
-    /// The clock of a process that starts now.
-    pub fn of_a_process(&self) -> Self {
-        Self { process: Instant::now(), ..self.clone() }
+    /// The clock of a process that starts now, on a machine whose wall clock is so much ahead.
+    pub fn of_a_process(&self, ahead: Duration) -> Self {
+        let wall = self.wall + SignedDuration::try_from(ahead).unwrap();
+        Self { wall, process: Instant::now(), ..self.clone() }
     }
 }
 

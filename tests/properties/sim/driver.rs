@@ -46,6 +46,8 @@ pub struct Driver {
     pub downtime: Duration,
     /// How long a process may believe that it leads; none means for ever.
     pub claim: Option<Duration>,
+    /// How much the wall clock of its machine is ahead of the platform's.
+    pub ahead: Duration,
     seed: u64,
 }
 
@@ -58,6 +60,7 @@ impl Driver {
             options: OPTIONS.clone(),
             downtime: Duration::from_secs(1),
             claim: None,
+            ahead: Duration::ZERO,
             seed: 7,
         }
     }
@@ -121,7 +124,7 @@ pub(super) struct Process {
 
 impl Process {
     pub fn new(driver: &Driver, faults: &Faults, seed: u64) -> Self {
-        let clock = Arc::new(driver.scene.clock.of_a_process());
+        let clock = Arc::new(driver.scene.clock.of_a_process(driver.ahead));
         let leadership = Leadership::new(clock.clone());
         leadership
             .claim_until(driver.claim.unwrap_or_else(|| Duration::from_secs(u64::from(u32::MAX))));
