@@ -55,6 +55,11 @@ impl Credential {
         }
     }
 
+    /// Whether nothing but a person can put another token in its place.
+    pub(super) fn is_alone(&self) -> bool {
+        self.lineage == self.token.digest
+    }
+
     /// The token.
     pub fn secret(&self) -> &SecretString {
         &self.token.value

@@ -173,6 +173,7 @@ impl Session {
     /// A 401 holds calls back until the connection's reconcile has found another token, or that there is none, if the token
     /// that was sent is still the one in use.
     fn reject(&self, used: &Credential) {
+        let now = self.gateway().uptime();
         {
             let mut core = self.core();
             let current = core.credential.as_ref().is_some_and(|now| now.token == used.token);
@@ -181,7 +182,13 @@ impl Session {
                 return;
             }
             core.rejection = Some(Rejection::Recovering);
-            core.memory.judge(&used.token.digest, Verdict::Rejected { worked: false });
+            if used.is_alone() {
+                // One endpoint may be wrong, and there is nothing else: the reconcile asks once more before it is believed.
+                core.memory.doubt_one(&used.token.digest);
+            } else {
+                let verdict = Verdict::Rejected { worked: false, at: now };
+                core.memory.judge(&used.token.digest, verdict);
+            }
             // Whether the connection is usable is not known before its reconcile has tried what is left to try: it tells.
             core.memory.applied = None;
         }

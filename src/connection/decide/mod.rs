@@ -67,6 +67,8 @@ use crate::api::{ConnectionStatus, Reason};
 use crate::controller::{Decision, Inputs, Problem, Requeue, StepName as _};
 use crate::session::token_store::{Applied, StateRead, Token, Verdict};
 
+/// A token that was refused, and that only a person can replace, is asked for again after so long.
+const ASK_AGAIN: Duration = Duration::from_secs(2400);
 /// An accepted token is asked for its organizations again after so long.
 const RECHECK: Duration = Duration::from_secs(6 * 3600);
 
@@ -274,8 +276,13 @@ fn personal(
                 "the platform does not accept the personal access token; it may have expired or been revoked: put \
                  a new one into the Secret",
             );
-            try_access(policy, observed, token, Source::Pat, at)
-                .unwrap_or_else(|| Course::rest(Report::stalled(rejected)))
+            try_access(policy, observed, token, Source::Pat, at).unwrap_or_else(|| {
+                // The platform may have been wrong, and nobody may be there who asks once more.
+                let due =
+                    observed.memory.rejected_at(&token.digest).unwrap_or_default() + ASK_AGAIN;
+                let step = (due <= at.uptime).then_some(Step::Probe(Source::Pat));
+                Course { step, report: Report::stalled(rejected), until: Some(due) }
+            })
         }
     }
 }

@@ -59,7 +59,7 @@ fn works() -> Verdict {
     Verdict::Works { at: ago(100), organizations: Some(vec![organization("acme")]) }
 }
 
-const REJECTED: Verdict = Verdict::Rejected { worked: true };
+const REJECTED: Verdict = Verdict::Rejected { worked: true, at: Duration::ZERO };
 
 fn observed(credentials: Credentials) -> Observed {
     Observed {
@@ -364,7 +364,8 @@ fn token_calls_are_a_minute_apart_and_wait_as_told() {
 
 #[test]
 fn a_pair_that_never_worked_is_not_replaced_by_another_one() {
-    let mut observed = judged(with(oauth(None), pair()), "A", Verdict::Rejected { worked: false });
+    let mut observed =
+        judged(with(oauth(None), pair()), "A", Verdict::Rejected { worked: false, at: UPTIME });
     observed.memory.granted = Some(access("A").digest);
     assert_eq!(outcome(&observed).1, Reason::ReauthorizationRequired);
     let mut worked = judged(with(oauth(None), pair()), "A", works());

@@ -274,7 +274,10 @@ impl Case<'_> {
             )),
             _ if self.spendable().is_none() => Some(Problem::new(
                 Reason::ReauthorizationRequired,
-                format!("there is no refresh token that works; authorize again{ends}"),
+                format!(
+                    "there is no refresh token that works; authorize again{ends} with '{} --again'",
+                    self.observed.connect
+                ),
             )),
             _ => None,
         };
@@ -291,7 +294,10 @@ impl Case<'_> {
         let memory = &self.observed.memory;
         self.state.access.as_ref().is_some_and(|token| {
             memory.granted.as_ref() == Some(&token.digest)
-                && memory.verdict(&token.digest) == Some(&Verdict::Rejected { worked: false })
+                && matches!(
+                    memory.verdict(&token.digest),
+                    Some(Verdict::Rejected { worked: false, .. })
+                )
         })
     }
 }

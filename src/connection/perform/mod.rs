@@ -176,8 +176,11 @@ impl<C: Connection> Executor<'_, C> {
             Ok(answer) => Verdict::Works { at, organizations: Some(answer.value) },
             Err(Error::Forbidden { .. }) => Verdict::Works { at, organizations: None },
             Err(Error::Unauthorized) => {
-                gateway.refused(&self.id);
-                Verdict::Rejected { worked: false }
+                // Who guesses tries other tokens.
+                if self.session.memory().rejected_at(&token.digest).is_none() {
+                    gateway.refused(&self.id);
+                }
+                Verdict::Rejected { worked: false, at }
             }
             Err(error) => return failed(&error),
         };

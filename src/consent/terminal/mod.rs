@@ -72,6 +72,11 @@ pub struct Arguments {
     #[arg(long)]
     pub app_secret: Option<AppSecret>,
 
+    /// Consent once more although the connection is Ready: after the OAuth app got other scopes, or where the refresh token does not
+    /// work any more
+    #[arg(long)]
+    pub again: bool,
+
     /// Print the address instead of opening a browser
     #[arg(long)]
     pub no_browser: bool,
@@ -155,13 +160,21 @@ impl Terminal<'_> {
         };
         let consent_url =
             Connection::status(&object).and_then(|status| status.consent_url.as_deref());
-        if is_ready(&object) && consent_url.is_none() {
-            say(&format!("{} is Ready: nothing needs to be done", self.name));
+        let ready = is_ready(&object);
+        if ready && consent_url.is_none() && !self.arguments.again {
+            say(&format!(
+                "{} is Ready: nothing needs to be done; to consent once more all the same, add --again",
+                self.name
+            ));
             return Ok(());
         }
         let own = oauth.app_secret_ref.as_ref().map(|app| app.name.as_str());
         let app = self.app(own, consent_url).await?;
         self.may_store(&object.grants_secret_name()).await?;
+        if ready {
+            // Nobody looks for tokens of a connection that has some, unless asked to.
+            self.may_ask::<C>().await?;
+        }
         let wanted = view.organization_slug.map(str::to_owned);
         let grants = Grants::new(
             self.environment.client.clone(),
@@ -171,7 +184,7 @@ impl Terminal<'_> {
         )
         .bearing(view.secret_template);
         self.consent(&app, &grants, wanted.as_deref()).await?;
-        self.await_ready(api).await
+        self.await_ready(api, ready).await
     }
 
     async fn find<C: Connection>(&self, api: &Api<C>) -> anyhow::Result<Option<C>> {
@@ -319,17 +332,26 @@ impl Terminal<'_> {
         })
     }
 
-    /// Asks for a reconcile, and waits for what comes of it.
-    async fn await_ready<C: Connection>(&self, api: &Api<C>) -> anyhow::Result<()> {
+    /// Asks for a reconcile, and waits for what comes of it. A connection that was Ready before is so once it was looked at.
+    async fn await_ready<C: Connection>(&self, api: &Api<C>, before: bool) -> anyhow::Result<()> {
         let asked = self.environment.clock.now().to_string();
-        // Without the right to do so, the operator looks by itself within its interval.
         let hurried = kubernetes::request_reconcile(api, self.name, &asked).await;
-        drop(hurried);
+        if before {
+            hurried.map_err(|error| self.right(error, "patch", &C::plural(&())))?;
+        } else {
+            // Without the right to do so, the operator looks by itself within its interval.
+            drop(hurried);
+        }
+        let looked = |object: &C| {
+            let handled = Connection::status(object)
+                .and_then(|status| status.last_handled_reconcile_at.as_deref());
+            !before || handled == Some(asked.as_str())
+        };
         say("Waiting for the operator …");
         let ready = async {
             loop {
                 let object = self.look(api).await?;
-                if is_ready(&object) {
+                if is_ready(&object) && looked(&object) {
                     return anyhow::Ok(());
                 }
                 sleep(LOOK).await;

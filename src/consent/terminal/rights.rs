@@ -7,15 +7,51 @@ use k8s_openapi::api::authorization::v1::{
 use kube::Api;
 
 use super::Terminal;
+use crate::api::connection::Connection;
+use crate::api::project::ConnectionKind;
 use crate::kubernetes::{self, Error, Refusal};
 
 /// What is done with the grants Secret.
 const VERBS: [&str; 3] = ["get", "create", "update"];
 
 impl Terminal<'_> {
+    /// Whether the person may ask for a reconcile of the connection. Where that cannot be asked, the flow goes on.
+    pub(super) async fn may_ask<C: Connection>(&self) -> anyhow::Result<()> {
+        let namespaced = <C as Connection>::KIND == ConnectionKind::SupabaseConnection;
+        let plural = C::plural(&()).into_owned();
+        let attributes = ResourceAttributes {
+            group: Some(C::group(&()).into_owned()),
+            namespace: namespaced.then(|| self.namespace.to_owned()),
+            verb: Some("patch".to_owned()),
+            resource: Some(plural.clone()),
+            name: Some(self.name.to_owned()),
+            ..ResourceAttributes::default()
+        };
+        if self.is_refused(attributes).await {
+            bail!(
+                "your user may not patch {plural}, with which the operator is asked to look for new tokens of {}; ask for that \
+                 right",
+                self.name
+            );
+        }
+        Ok(())
+    }
+
+    async fn is_refused(&self, attributes: ResourceAttributes) -> bool {
+        let api: Api<SelfSubjectAccessReview> = Api::all(self.environment.client.clone());
+        let review = SelfSubjectAccessReview {
+            spec: SelfSubjectAccessReviewSpec {
+                resource_attributes: Some(attributes),
+                ..SelfSubjectAccessReviewSpec::default()
+            },
+            ..SelfSubjectAccessReview::default()
+        };
+        let answer = kubernetes::answered::<_, SelfSubjectAccessReview>(&api, &review).await;
+        answer.is_ok_and(|review| review.status.is_some_and(|status| !status.allowed))
+    }
+
     /// Whether the person may store what the browser brings back. Where that cannot be asked, the flow goes on.
     pub(super) async fn may_store(&self, secret: &str) -> anyhow::Result<()> {
-        let api: Api<SelfSubjectAccessReview> = Api::all(self.environment.client.clone());
         for verb in VERBS {
             let attributes = ResourceAttributes {
                 namespace: Some(self.namespace.to_owned()),
@@ -25,17 +61,7 @@ impl Terminal<'_> {
                 name: (verb != "create").then(|| secret.to_owned()),
                 ..ResourceAttributes::default()
             };
-            let review = SelfSubjectAccessReview {
-                spec: SelfSubjectAccessReviewSpec {
-                    resource_attributes: Some(attributes),
-                    ..SelfSubjectAccessReviewSpec::default()
-                },
-                ..SelfSubjectAccessReview::default()
-            };
-            let answer = kubernetes::answered::<_, SelfSubjectAccessReview>(&api, &review).await;
-            if let Ok(review) = answer
-                && review.status.is_some_and(|status| !status.allowed)
-            {
+            if self.is_refused(attributes).await {
                 bail!(
                     "your user may not {verb} the Secret {secret} in the namespace {}, through which the tokens reach the \
                      operator; ask for that right",

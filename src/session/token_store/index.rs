@@ -3,7 +3,7 @@
 //! PURE. Complete since this process took over, before any token is sent, but for connections whose Secrets could not be
 //! read then; they are named.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use jiff::Timestamp;
 
@@ -26,6 +26,10 @@ pub struct Holder {
 }
 
 impl Holder {
+    fn digests(&self) -> impl Iterator<Item = &String> {
+        self.stored.iter().chain(&self.seed).chain(&self.claimed)
+    }
+
     fn holds(&self, digest: &str) -> bool {
         self.stored.contains(digest) || self.claimed.iter().any(|claimed| claimed == digest)
     }
@@ -33,28 +37,53 @@ impl Holder {
 
 /// What every connection holds, by connection: grows with their number, and by a bounded number of digests each.
 #[derive(Clone, Debug, Default)]
-pub struct Index(BTreeMap<ConnectionId, Holder>);
+pub struct Index {
+    connections: BTreeMap<ConnectionId, Holder>,
+    /// Who has a digest, in whichever way.
+    holders: HashMap<String, BTreeSet<ConnectionId>>,
+}
 
 impl Index {
     /// Notes what a connection holds now. What it has claimed stays claimed as long as it is the same object.
     pub fn note(&mut self, id: &ConnectionId, mut holder: Holder) {
-        if let Some(before) = self.0.get(id).filter(|before| before.uid == holder.uid) {
-            holder.claimed.clone_from(&before.claimed);
+        if let Some(before) = self.take(id).filter(|before| before.uid == holder.uid) {
+            holder.claimed = before.claimed;
         }
-        self.0.insert(id.clone(), holder);
+        self.put(id, holder);
     }
 
     /// A connection is gone.
     pub fn forget(&mut self, id: &ConnectionId) {
-        self.0.remove(id);
+        self.take(id);
+    }
+
+    fn take(&mut self, id: &ConnectionId) -> Option<Holder> {
+        let holder = self.connections.remove(id)?;
+        for digest in holder.digests() {
+            if let Some(holders) = self.holders.get_mut(digest) {
+                holders.remove(id);
+                if holders.is_empty() {
+                    self.holders.remove(digest);
+                }
+            }
+        }
+        Some(holder)
+    }
+
+    fn put(&mut self, id: &ConnectionId, holder: Holder) {
+        for digest in holder.digests() {
+            self.holders.entry(digest.clone()).or_default().insert(id.clone());
+        }
+        self.connections.insert(id.clone(), holder);
     }
 
     /// Whether another connection has the better right to a refresh token: it has stored it, or it is older and
     /// has it in its seed.
     pub fn has_rival(&self, id: &ConnectionId, digest: &str) -> bool {
         let rank = |holder: &Holder| (holder.created, holder.uid.clone());
-        let own = self.0.get(id).map(rank);
-        self.0.iter().filter(|(other, _)| *other != id).any(|(_, other)| {
+        let own = self.connections.get(id).map(rank);
+        let others = self.holders.get(digest).into_iter().flatten().filter(|other| *other != id);
+        others.filter_map(|other| self.connections.get(other)).any(|other| {
             other.holds(digest) || other.seed.as_deref() == Some(digest) && Some(rank(other)) < own
         })
     }
@@ -64,18 +93,19 @@ impl Index {
         if self.has_rival(id, digest) {
             return false;
         }
-        let claimed = &mut self.0.entry(id.clone()).or_default().claimed;
-        claimed.retain(|known| known != digest);
-        claimed.push_back(digest.to_owned());
-        if claimed.len() > CHAIN {
-            claimed.pop_front();
+        let mut holder = self.take(id).unwrap_or_default();
+        holder.claimed.retain(|known| known != digest);
+        holder.claimed.push_back(digest.to_owned());
+        if holder.claimed.len() > CHAIN {
+            holder.claimed.pop_front();
         }
+        self.put(id, holder);
         true
     }
 
     /// Whether a connection with this UID exists.
     pub fn lives(&self, uid: &str) -> bool {
-        self.0.values().any(|holder| holder.uid == uid)
+        self.connections.values().any(|holder| holder.uid == uid)
     }
 }
 
@@ -109,8 +139,9 @@ mod tests {
             index.note(&id("x"), holder("a", 1, None));
             assert!(index.claim(&id("x"), &number.to_string()));
         }
-        let held = index.0.get(&id("x")).unwrap();
+        let held = index.connections.get(&id("x")).unwrap();
         assert_eq!(held.stored.len() + held.claimed.len(), CHAIN);
+        assert_eq!(index.holders.len(), CHAIN, "nothing is kept of what was forgotten");
         assert!(index.has_rival(&id("y"), "999") && !index.has_rival(&id("y"), "0"));
     }
 
@@ -140,6 +171,8 @@ mod tests {
         index.forget(&id("young"));
         assert!(index.claim(&id("old"), "d"));
         assert!(!index.lives("a"));
+        index.forget(&id("old"));
+        assert!(index.connections.is_empty() && index.holders.is_empty());
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub enum Verdict {
     Rejected {
         /// Whether it had worked before.
         worked: bool,
+        /// Uptime of the answer.
+        at: Duration,
     },
 }
 
@@ -135,17 +137,25 @@ impl Memory {
     /// Remembers what the platform said to a token.
     pub fn judge(&mut self, digest: &str, verdict: Verdict) {
         let worked = match self.verdict(digest) {
-            Some(Verdict::Works { .. } | Verdict::Rejected { worked: true }) => true,
-            Some(Verdict::Rejected { worked: false }) | None => false,
+            Some(Verdict::Works { .. } | Verdict::Rejected { worked: true, .. }) => true,
+            Some(Verdict::Rejected { worked: false, .. }) | None => false,
         };
         let verdict = match verdict {
-            Verdict::Rejected { .. } => Verdict::Rejected { worked },
+            Verdict::Rejected { at, .. } => Verdict::Rejected { worked, at },
             works @ Verdict::Works { .. } => works,
         };
         self.verdicts.retain(|(known, _)| known != digest);
         self.verdicts.push((digest.to_owned(), verdict));
         if self.verdicts.len() > VERDICTS {
             self.verdicts.remove(0);
+        }
+    }
+
+    /// When the platform refused a token last, by uptime; none where it did not.
+    pub fn rejected_at(&self, digest: &str) -> Option<Duration> {
+        match self.verdict(digest) {
+            Some(Verdict::Rejected { at, .. }) => Some(*at),
+            Some(Verdict::Works { .. }) | None => None,
         }
     }
 
@@ -220,12 +230,13 @@ mod tests {
     #[test]
     fn a_rejection_remembers_whether_the_token_had_worked() {
         let mut memory = Memory::default();
-        memory.judge("a", Verdict::Rejected { worked: true });
-        assert_eq!(memory.verdict("a"), Some(&Verdict::Rejected { worked: false }));
+        let rejected = |worked| Verdict::Rejected { worked, at: Duration::ZERO };
+        memory.judge("a", rejected(true));
+        assert_eq!(memory.verdict("a"), Some(&rejected(false)));
         memory.judge("b", works());
-        memory.judge("b", Verdict::Rejected { worked: false });
-        memory.judge("b", Verdict::Rejected { worked: false });
-        assert_eq!(memory.verdict("b"), Some(&Verdict::Rejected { worked: true }));
+        memory.judge("b", rejected(false));
+        memory.judge("b", rejected(false));
+        assert_eq!(memory.verdict("b"), Some(&rejected(true)));
         for number in 0..100 {
             memory.judge(&number.to_string(), works());
         }

@@ -89,6 +89,35 @@ fn a_revoked_token_stops_all_calls_until_there_is_another_one() {
     });
 }
 
+/// The platform, or what stands before it, answers 401 for a while, and nobody is there: it goes on by itself.
+#[test]
+fn a_token_that_is_refused_by_mistake_works_again_by_itself() {
+    simulate(async || {
+        let (play, _token, process) = with_pat().await;
+        let session = process.session("acme");
+        let slug = "acme".parse().unwrap();
+        let list = organization_projects(&slug, 0, 100, Sort::OldestFirst);
+        let mistake = FaultKind::Status(401, r#"{"message":"Unauthorized"}"#.to_owned());
+        // One endpoint alone: the token is tried elsewhere before it is given up.
+        let lists = Fault::on("GET", "/v1/organizations/*/projects", mistake.clone());
+        play.world().script(lists.clone());
+        assert!(session.send("team-a", &list).await.is_err());
+        let process = play.live(process, SECOND * 5).await.unwrap();
+        assert_eq!(play.ready("acme"), "True/Authenticated");
+        assert!(session.send("team-a", &list).await.is_ok());
+
+        // Everything.
+        play.world().script(lists);
+        play.world().script(Fault::on("GET", "/v1/organizations", mistake).times(2));
+        assert!(session.send("team-a", &list).await.is_err());
+        let process = play.live(process, MINUTE).await.unwrap();
+        assert_eq!(play.ready("acme"), "False/Unauthorized");
+        let _process = play.live(process, HOUR * 3 / 2).await.unwrap();
+        assert_eq!(play.ready("acme"), "True/Authenticated");
+        assert!(session.send("team-a", &list).await.is_ok());
+    });
+}
+
 #[test]
 fn a_token_without_the_right_to_list_organizations_works_with_a_pin() {
     simulate(async || {

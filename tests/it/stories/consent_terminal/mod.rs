@@ -181,6 +181,33 @@ async fn consent_from_a_terminal_makes_a_connection_ready() {
     stage.finish(vec![operator]).await;
 }
 
+/// The app got other scopes, say: a connection that is Ready takes new tokens from whoever insists.
+#[tokio::test]
+async fn whoever_insists_consents_again_for_a_connection_that_is_ready() {
+    let mut stage = Stage::new(Reach::Namespace).await;
+    let operator = stage.operator().await;
+    let port = free_port();
+    unconnected(&stage, port).await;
+    let first = connect(&stage, port).await;
+    consented(&stage, first).await;
+    let refresh = async || {
+        let held = stage.cluster.data(SECRET, "acme-oauth-state").await.unwrap();
+        held["refresh_token"].clone()
+    };
+    let before = refresh().await;
+    let output = timeout(SOON, command(&stage, port).output()).await.unwrap().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && said.contains("add --again"), "{said}");
+    assert_eq!(refresh().await, before);
+    let mut insisting = command(&stage, port);
+    insisting.arg("--again");
+    let again = waiting(insisting).await;
+    consented(&stage, again).await;
+    assert_ne!(refresh().await, before, "the new tokens are the ones in use");
+    ready_project(&stage, "orders").await;
+    stage.finish(vec![operator]).await;
+}
+
 #[tokio::test]
 async fn a_browser_shows_what_became_of_it() {
     let mut stage = Stage::new(Reach::Namespace).await;
