@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use clap::Args as _;
 use supabase_operator::api::Reason;
+use supabase_operator::management::Endpoint;
 use supabase_operator::options::Options;
 
 use crate::support::programs::repository;
@@ -19,6 +20,27 @@ pub fn first_cells(readme: &str, heading: &str) -> Vec<String> {
     let section = section.split("\n## ").next().unwrap();
     let cells = section.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
     cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).map(str::to_owned).collect()
+}
+
+/// Whoever registers an OAuth app goes by this: its scopes are fixed with it.
+#[test]
+fn every_scope_that_is_needed_is_named() {
+    // The description is not part of the repository.
+    let Some(file) = std::env::var_os("SUPABASE_OPENAPI") else {
+        return;
+    };
+    let text = std::fs::read_to_string(file).unwrap();
+    let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let named = first_cells(&readme(), "Connecting with OAuth");
+    let mut seen = 0;
+    for endpoint in Endpoint::ALL {
+        let method = endpoint.method().as_str().to_lowercase();
+        let operation = &document["paths"][endpoint.path()][method];
+        let Some(scope) = operation["x-oauth-scope"].as_str() else { continue };
+        assert!(named.iter().any(|one| one == scope), "README.md does not name {scope}");
+        seen += 1;
+    }
+    assert!(seen > 15, "{seen}");
 }
 
 #[test]
