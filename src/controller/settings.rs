@@ -21,9 +21,9 @@ pub struct Schedule {
     /// When settings are due to be read, by the monotonic clock.
     due: Option<Duration>,
     /// For what they were read last.
-    read_for: Option<Basis>,
+    read_for: Option<Box<Basis>>,
     /// For what one was written last.
-    written_for: Option<Basis>,
+    written_for: Option<Box<Basis>>,
     /// What was found when they were read last.
     found: Option<Box<Synced>>,
 }
@@ -74,12 +74,12 @@ impl Schedule {
     pub fn wait(&mut self, occasion: Occasion<'_>) -> Duration {
         let basis = occasion.basis();
         let changed = match &self.read_for {
-            Some(known) => *known != basis,
+            Some(known) => **known != basis,
             None => occasion.compared != occasion.generation,
         };
         let unknown = self.due.is_none() && (changed || !occasion.settled);
         // What was refused a moment ago, or is waited for, is not asked for at once because the spec is new.
-        let held = self.written_for.as_ref() == Some(&basis);
+        let held = self.written_for.as_deref() == Some(&basis);
         if occasion.requested || unknown || (changed && !held) {
             return Duration::ZERO;
         }
@@ -89,7 +89,7 @@ impl Schedule {
 
     /// Settings were read, with this result, and are read again after `wait`.
     pub fn read(&mut self, occasion: Occasion<'_>, found: Option<Synced>, wait: Duration) {
-        self.read_for = Some(occasion.basis());
+        self.read_for = Some(Box::new(occasion.basis()));
         self.due = Some(occasion.uptime + wait);
         self.found = found.map(Box::new);
     }
@@ -122,7 +122,7 @@ impl Schedule {
     ) -> (Outcome, Option<Note>) {
         let outcome = Outcome::of(answer);
         self.memory.learn(write, &outcome, occasion.now);
-        self.written_for = Some(occasion.basis());
+        self.written_for = Some(Box::new(occasion.basis()));
         // What it has changed is read at once.
         self.due = Some(occasion.uptime);
         let paths = write.paths();

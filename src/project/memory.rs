@@ -28,7 +28,7 @@ pub struct Memo {
     /// Whether something stood where a Secret was to be made that had not been read, so that all are read from now on.
     pub in_the_way: bool,
     /// How often the marks of the password Secret were put back for a generation and were not there afterwards.
-    pub remarked: Option<(Option<i64>, u32)>,
+    pub remarked: Option<Box<(Option<i64>, u32)>>,
     /// When our last create call was over.
     pub posted_at: Option<Duration>,
     /// An attempt that was recorded, perhaps, and certainly not sent.

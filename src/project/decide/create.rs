@@ -190,8 +190,8 @@ pub(super) fn create(
             rest(draft, Requeue::After(SLOW))
         }
         Candidate::None if listing.limited && may_hide_what_to_adopt(project, &draft.status) => {
-            let message = "the credential sees only some projects of the organization, so it cannot be told whether the one \
-                           to adopt is there; use one that sees all, or set spec.adoption.policy: CreateOnly";
+            let message = "the credential sees only some projects of the organization, so it cannot be told whether that of \
+                           spec.adoption.ref is there; use one that sees all, or set spec.adoption.policy: CreateOnly";
             draft.stalled(&Problem::new(Reason::AdoptionTargetNotFound, message));
             rest(draft, Requeue::After(SLOW))
         }
@@ -199,9 +199,12 @@ pub(super) fn create(
     }
 }
 
-/// Whether a project that is adopted where it is there may be among those that a credential does not see.
+/// Whether the project that is named, and adopted where it is there, may be among those that a credential does not see. One that
+/// is known by its name alone is not made twice: the platform refuses the name.
 fn may_hide_what_to_adopt(project: &SupabaseProject, status: &ProjectStatus) -> bool {
-    project.spec.adoption.policy == AdoptionPolicy::AdoptOrCreate && !status.has_unsettled_attempt()
+    let adoption = &project.spec.adoption;
+    let wants = adoption.policy == AdoptionPolicy::AdoptOrCreate && adoption.reference.is_some();
+    wants && !status.has_unsettled_attempt()
 }
 
 fn claim(

@@ -137,7 +137,8 @@ fn judge(project: &SupabaseProject, observed: &Observed, status: &ProjectStatus)
 /// them.
 fn are_taken_away(project: &SupabaseProject, observed: &Observed) -> bool {
     let (generation, most) = (project.metadata.generation, REMARKED_AT_MOST);
-    observed.memo.remarked.is_some_and(|(of, times)| of == generation && times >= most)
+    let remarked = observed.memo.remarked.as_deref();
+    remarked.is_some_and(|(of, times)| *of == generation && *times >= most)
 }
 
 /// The Secret may keep another project's only password: what is advised leaves it where it is.

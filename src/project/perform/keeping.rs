@@ -40,8 +40,9 @@ impl Executor<'_> {
         if source == PasswordSource::Kept {
             let generation = self.project.metadata.generation;
             self.projects.memory.note(&self.uid(), |memo| {
-                let times = memo.remarked.filter(|(of, _)| *of == generation);
-                memo.remarked = Some((generation, times.map_or(1, |(_, times)| times + 1)));
+                let times = memo.remarked.as_deref().filter(|(of, _)| *of == generation);
+                let times = times.map_or(1, |(_, times)| times + 1);
+                memo.remarked = Some(Box::new((generation, times)));
             });
         }
         let known = status.credentials.get_or_insert(Credentials {
