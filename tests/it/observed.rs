@@ -600,11 +600,11 @@ async fn a_cluster_connection_lends_as_it_says() {
     refused("NamespaceNotAllowed").await;
     stage.cluster.apply(lent(&by_expression)).await;
     refused("NamespaceNotAllowed").await;
+    // An organization that the credential sees and the connection does not lend; named before anything can be created.
+    stage.cluster.apply(orders.clone().with("organizationSlug", "second")).await;
     let label = json!({"metadata": {"labels": {"tier": "b"}}});
     let namespace = stage.cluster.namespace.clone();
     stage.cluster.merge(NAMESPACE, &namespace, label).await;
-    // An organization that the credential sees and the connection does not lend.
-    stage.cluster.apply(orders.clone().with("organizationSlug", "second")).await;
     refused("OrganizationNotAllowed").await;
     stage.cluster.apply(orders.clone().with("organizationSlug", ORGANIZATION)).await;
     let ready = stage.cluster.wait_condition(PROJECT, "orders", "Ready", "True").await;
