@@ -108,9 +108,9 @@ async fn an_adopted_project_gets_a_new_password_where_that_is_allowed() {
         database_query::answer(&data["SUPABASE_DB_URL"], "select 1").await
     })
     .await;
-    let reasons = stage.cluster.event_reasons("legacy").await;
-    let at = |reason: &str| reasons.iter().position(|one| one == reason);
-    assert!(at("ResettingPassword").is_some() && at("PasswordReset").is_some(), "{reasons:?}");
+    for reason in ["ResettingPassword", "PasswordReset"] {
+        stage.cluster.wait_events("legacy", reason, 1).await;
+    }
     stage.finish(vec![operator]).await;
 }
 

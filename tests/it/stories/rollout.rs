@@ -99,7 +99,7 @@ async fn workloads_are_restarted_once_a_change_and_only_where_that_is_allowed() 
         let digest = stage.cluster.wait_for(PROJECT, "orders", "rolled out", SOON, anew).await;
         let once: Vec<_> = WORKLOADS.iter().map(|_| (Some(digest.clone()), 2)).collect();
         assert_eq!(given(&stage).await, once);
-        let events = stage.cluster.event_reasons("orders").await;
+        let events = stage.cluster.wait_events("orders", "RolloutRestarted", 3).await;
         assert_eq!(
             events.iter().filter(|reason| *reason == "RolloutRestarted").count(),
             3,

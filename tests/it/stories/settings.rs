@@ -65,8 +65,7 @@ async fn every_setting_of_a_project_reaches_the_platform_and_stays() {
     // A closed family is said, and what was set is an event without values.
     let synced = crate::support::cluster::conditions_of(&ready);
     assert!(synced.contains("IPv6"), "{synced}");
-    let reasons = stage.cluster.event_reasons("orders").await;
-    assert!(reasons.iter().any(|reason| reason == "SettingsApplied"), "{reasons:?}");
+    stage.cluster.wait_events("orders", "SettingsApplied", 1).await;
 
     // Somebody changes one in the dashboard; told under Report, set back under Correct when somebody asks for a look.
     let now = stage.platform.now();

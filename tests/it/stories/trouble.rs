@@ -90,7 +90,7 @@ async fn what_can_be_chosen_is_told_with_a_refusal() {
     let region = region.expect("a line about the region");
     assert_eq!((&region["level"], &region["step"]), (&json!("WARN"), &json!("create")));
     // One transition is one event.
-    let events = stage.cluster.event_reasons("orders").await;
+    let events = stage.cluster.wait_events("orders", "Available", 1).await;
     let invalid = events.iter().filter(|reason| *reason == "InvalidSpec").count();
     assert_eq!(invalid, 1, "{events:?}");
     assert_eq!(events.iter().filter(|reason| *reason == "Available").count(), 1, "{events:?}");

@@ -219,6 +219,17 @@ impl Cluster {
         events.iter().filter_map(|event| event["reason"].as_str().map(str::to_owned)).collect()
     }
 
+    /// Waits until an object has so many events of a reason: they come after the status that they are about. Gives the
+    /// reasons of all.
+    pub async fn wait_events(&self, name: &str, reason: &str, times: usize) -> Vec<String> {
+        eventually(&format!("{times} events {reason} of {name}"), SOON, async || {
+            let reasons = self.event_reasons(name).await;
+            let there = reasons.iter().filter(|one| *one == reason).count();
+            if there >= times { Ok(reasons) } else { Err(format!("{reasons:?}")) }
+        })
+        .await
+    }
+
     async fn api(&self, kind: Kind, namespace: Option<&str>) -> Api<DynamicObject> {
         self.find(kind.0, kind.1, namespace).await
     }
