@@ -17,7 +17,7 @@ const PROJECTS: &str = "supabaseprojects.supabase-operator.dev";
 /// More levels than any parser of ours goes, and fewer than the API server refuses.
 pub const DEPTH: usize = 1000;
 /// Long enough for everything, on a busy machine too.
-pub const LONG: Duration = Duration::from_secs(120);
+pub const LONG: Duration = Duration::from_secs(240);
 /// How long an operator may take to end.
 pub const ENDING: Duration = Duration::from_secs(60);
 /// Half of what the chart gives the operator.
