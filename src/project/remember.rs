@@ -5,7 +5,7 @@
 
 use kube::ResourceExt as _;
 
-use super::facts::{FoundPassword, Observed, Read};
+use super::facts::{FoundPassword, Kept, Observed, Read};
 use super::observe::pace;
 use super::{Projects, decide, reference_to};
 use crate::api::{ObjectKey, SupabaseProject};
@@ -23,7 +23,9 @@ pub(super) fn remember(projects: &Projects, project: &SupabaseProject, observed:
         let again = plan.as_ref().map_or(projects.drift_interval, |plan| plan.read_again);
         memo.schedule.read(occasion, plan.map(|plan| plan.synced), again);
     }
-    if matches!(&observed.password, FoundPassword::There(kept) if kept.marked) {
+    let known = project.status.as_ref().and_then(|status| status.reference.as_deref());
+    let holds = |kept: &Kept| kept.marked && kept.reference.as_deref() == known;
+    if matches!(&observed.password, FoundPassword::There(kept) if holds(kept)) {
         memo.remarked = None;
     }
     projects.memory.keep(&key, &uid, memo);
