@@ -299,25 +299,28 @@ mod tests {
         }
     }
 
+    fn lasting(seconds: u64) -> LeaseOptions {
+        LeaseOptions {
+            namespace: "system".to_owned(),
+            name: "operator".to_owned(),
+            identity: "me".to_owned(),
+            duration: Duration::from_secs(seconds),
+            renew_deadline: Duration::from_secs(10),
+            retry_period: Duration::from_secs(2),
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_claim_ends_on_time_when_the_api_server_does_not_answer() {
         let second = Duration::from_secs(1);
         let silent = tower::service_fn(|_: http::Request<kube::client::Body>| {
             std::future::pending::<Result<http::Response<kube::client::Body>, std::io::Error>>()
         });
-        let options = LeaseOptions {
-            namespace: "system".to_owned(),
-            name: "operator".to_owned(),
-            identity: "me".to_owned(),
-            duration: second * 15,
-            renew_deadline: second * 10,
-            retry_period: second * 2,
-        };
         let clock: Arc<dyn Clock> = Arc::new(Paused(tokio::time::Instant::now()));
         let leadership = Leadership::new(Arc::clone(&clock));
         leadership.claim_until(second * 10);
         let client = Client::new(silent, "system");
-        Holder::new(client, options, Arc::clone(&clock), leadership).keep().await;
+        Holder::new(client, lasting(15), Arc::clone(&clock), leadership).keep().await;
         let late = clock.uptime().saturating_sub(second * 10);
         assert!(late < Duration::from_millis(10), "{late:?} after the claim had run out");
     }
@@ -344,18 +347,10 @@ mod tests {
                 Ok::<_, std::io::Error>(http::Response::new(body))
             }
         });
-        let options = LeaseOptions {
-            namespace: "system".to_owned(),
-            name: "operator".to_owned(),
-            identity: "me".to_owned(),
-            duration: second * 13,
-            renew_deadline: second * 10,
-            retry_period: second * 2,
-        };
         let clock: Arc<dyn Clock> = Arc::new(Paused(tokio::time::Instant::now()));
         let leadership = Leadership::new(Arc::clone(&clock));
         let client = Client::new(server, "system");
-        Holder::new(client, options, Arc::clone(&clock), leadership).acquire().await;
+        Holder::new(client, lasting(13), Arc::clone(&clock), leadership).acquire().await;
         let taken = clock.uptime();
         assert!(taken >= slow + second * 13, "{taken:?}");
     }

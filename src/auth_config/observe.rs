@@ -140,7 +140,7 @@ impl Observer<'_> {
         if before.is_some_and(|before| before != print) {
             observed.memo.schedule.hurry();
         }
-        let mut schedule = observed.memo.schedule.clone();
+        let mut schedule = std::mem::take(&mut observed.memo.schedule);
         let occasion = occasion(room, object, observed, &uid);
         let wait = schedule.wait(occasion);
         let (now, requested) = (occasion.now, occasion.requested);

@@ -23,8 +23,8 @@ pub(super) fn remember(projects: &Projects, project: &SupabaseProject, observed:
         let again = plan.as_ref().map_or(projects.drift_interval, |plan| plan.read_again);
         memo.schedule.read(occasion, plan.map(|plan| plan.synced), again);
     }
-    let known = project.status.as_ref().and_then(|status| status.reference.as_deref());
-    let holds = |kept: &Kept| kept.marked && kept.reference.as_deref() == known;
+    let reference = project.status.as_ref().and_then(|status| status.reference.as_deref());
+    let holds = |kept: &Kept| kept.marked && kept.reference.as_deref() == reference;
     if matches!(&observed.password, FoundPassword::There(kept) if holds(kept)) {
         memo.remarked = None;
     }
@@ -37,7 +37,6 @@ pub(super) fn remember(projects: &Projects, project: &SupabaseProject, observed:
         projects.versions.forget(&reference_to(&key));
         return;
     }
-    let reference = project.status.as_ref().and_then(|status| status.reference.as_deref());
     if let Some(reference) = reference.filter(|_| observed.connected) {
         projects.refs.enter(reference, &key, &uid);
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 
 use crate::controller::StepName;
+use crate::management::ListedProject;
 use crate::settings;
 
 /// What a reconcile may do.
@@ -82,6 +83,19 @@ pub struct Claim {
     pub region: Option<String>,
     /// Whether it comes from an attempt of this object; otherwise it is adopted.
     pub own: bool,
+}
+
+impl Claim {
+    /// That of a project as it is listed.
+    pub fn of(listed: &ListedProject, organization: &str, own: bool) -> Self {
+        Self {
+            reference: listed.reference.to_string(),
+            organization: organization.to_owned(),
+            name: listed.name.clone(),
+            region: listed.region.clone(),
+            own,
+        }
+    }
 }
 
 /// Where a password that is put back comes from.

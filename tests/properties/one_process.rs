@@ -74,8 +74,9 @@ fn auth(scene: &Scene) -> Value {
     scene.get(&format!("{AUTH_CONFIGS}/auth")).unwrap_or_default()
 }
 
-fn declare_auth(scene: &Scene) {
-    let spec = json!({"projectRef": {"name": "orders"}, "siteURL": "https://shop.example"});
+fn declare_auth(scene: &Scene, more: Value) {
+    let mut spec = json!({"projectRef": {"name": "orders"}, "siteURL": "https://shop.example"});
+    spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     scene.make(AUTH_CONFIGS, "SupabaseAuthConfig", "auth", spec);
 }
 
@@ -131,7 +132,7 @@ fn auth_settings_that_were_out_of_reach_are_in_force_soon_after() {
     simulate(async || {
         let scene = scene(Config::instant());
         scene.project("orders", json!({}));
-        declare_auth(&scene);
+        declare_auth(&scene, json!({}));
         let acts = [
             act("set", 600, |_| {}, auth_in_force),
             act(
@@ -195,9 +196,8 @@ fn a_project_that_is_made_anew_gets_its_auth_settings_whatever_the_policy() {
     for policy in ["Correct", "Report"] {
         simulate(async || {
             let scene = scene(Config::instant());
-            let spec = json!({"deletionPolicy": "Delete", "driftPolicy": policy});
-            scene.project("orders", spec.clone());
-            declare_auth(&scene);
+            scene.project("orders", json!({"deletionPolicy": "Delete"}));
+            declare_auth(&scene, json!({"driftPolicy": policy}));
             let acts = [
                 act("set", 600, |_| {}, auth_in_force),
                 act(
@@ -266,7 +266,7 @@ fn what_could_not_be_stored_is_told_all_the_same() {
             simulate(async || {
                 let scene = scene(Config::instant());
                 scene.project("orders", json!({"dataAPI": {"maxRows": 500}}));
-                declare_auth(&scene);
+                declare_auth(&scene, json!({}));
                 scene.script().push(Refusal::on("PATCH", path, fate).skip(skip));
                 let acts =
                     [act("set", 900, |_| {}, |scene| auth_in_force(scene) && in_force(scene))];
@@ -398,20 +398,27 @@ fn a_new_project_that_is_not_shown_yet_is_not_given_up_by_a_clock_that_is_ahead(
     });
 }
 
+const PASSWORD: &str = "orders-supabase-password";
+
+fn is_labelled(scene: &Scene) -> bool {
+    let secret = scene.get(&format!("{SECRETS}/{PASSWORD}")).unwrap_or_default();
+    secret["metadata"]["labels"]["supabase-operator.dev/ref"].is_string()
+}
+
+/// Takes the label off, now and whenever it is there again.
+fn strip(scene: &Scene) {
+    let none = json!({"metadata": {"labels": {"supabase-operator.dev/ref": null}}});
+    assert!(scene.api().change_by_hand(&format!("{SECRETS}/{PASSWORD}"), &none));
+    scene.when(is_labelled, strip);
+}
+
 /// A webhook, say: the label is taken off as often as it is put on.
 #[test]
 fn marks_that_somebody_takes_off_the_password_secret_hold_nothing_up() {
     simulate(async || {
         let scene = scene(Config::instant());
         scene.project("orders", json!({}));
-        let path = format!("{SECRETS}/orders-supabase-password");
-        let strips = |scene: &Scene| {
-            let labels = scene.get(&path).unwrap_or_default()["metadata"]["labels"].clone();
-            if labels["supabase-operator.dev/ref"].is_string() {
-                let none = json!({"metadata": {"labels": {"supabase-operator.dev/ref": null}}});
-                assert!(scene.api().change_by_hand(&path, &none));
-            }
-        };
+        scene.when(is_labelled, strip);
         let acts = [
             act("ready", 600, |_| {}, |scene| scene.is_ready("orders")),
             act(
@@ -421,10 +428,10 @@ fn marks_that_somebody_takes_off_the_password_secret_hold_nothing_up() {
                 |scene| scene.clock.uptime() > Duration::from_secs(2 * 3600),
             ),
         ];
-        play(&Driver::new(&scene), &scene, &acts, strips).await;
+        play(&Driver::new(&scene), &scene, &acts, |_| {}).await;
         let api = scene.api();
         let writes = api.ledger().writes_of("secrets");
-        let ours = writes.filter(|one| !one.by_hand && one.name == "orders-supabase-password");
+        let ours = writes.filter(|one| !one.by_hand && one.name == PASSWORD);
         let count = ours.count();
         assert!(count < 30, "{count} writes");
     });

@@ -219,13 +219,7 @@ fn claim(
         draft.stalled(&Problem::new(Reason::OwnershipConflict, message));
         return rest(draft, Requeue::After(SLOW));
     }
-    let step = Step::Claim(Claim {
-        reference: listed.reference.to_string(),
-        organization: organization.to_owned(),
-        name: listed.name.clone(),
-        region: listed.region.clone(),
-        own,
-    });
+    let step = Step::Claim(Claim::of(listed, organization, own));
     let reason = if own { Reason::Created } else { Reason::Adopted };
     draft.set(ConditionType::Provisioned, Truth::Yes, reason, "");
     draft.progressing(Reason::Provisioning, "waiting for the platform");

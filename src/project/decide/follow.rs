@@ -21,8 +21,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::health::judge_health;
 use super::password::{Password, password, rebind};
 use super::record::{
-    has_its_name, is_guarded, is_waited_for, lasted, may_turn_up, was_called_lately, was_created,
-    was_seen,
+    has_its_name, is_guarded, is_waited_for, lasted, may_turn_up, was_called_lately, was_seen,
 };
 use super::settings::{self, plan_settings};
 use super::settle::{Written, not_read, settle};
@@ -174,7 +173,7 @@ fn present(
     if listed.status == Status::ActiveHealthy {
         draft.status.restores = None;
     }
-    let adopted = !was_created(&draft.status);
+    let adopted = !draft.status.was_created();
     let how = if adopted { Reason::Adopted } else { Reason::Created };
     draft.set(ConditionType::Provisioned, Truth::Yes, how, "");
     let power = project.spec.power_state.filter(|_| !is_observed_only(project));

@@ -1,7 +1,6 @@
 //! How the database password stands: known, kept, to be put back, to be replaced, or not known.
 
 use super::Draft;
-use super::record::was_created;
 use super::spec::is_observed_only;
 use crate::api::project::{OnLost, PasswordOrigin};
 use crate::api::{ConditionType, ProjectStatus, Reason, SupabaseProject};
@@ -55,21 +54,21 @@ pub(super) fn password(
 /// Whether a password of the project was ever known.
 pub(super) fn is_known(status: &ProjectStatus) -> bool {
     let recorded = status.credentials.as_ref();
-    was_created(status) || recorded.is_some_and(|known| known.password_digest.is_some())
+    status.was_created() || recorded.is_some_and(|known| known.password_digest.is_some())
 }
 
 /// Whether the password is only what somebody said of a project that was adopted: the platform tells nobody whether a
 /// password is right.
 pub(super) fn is_unverified(status: &ProjectStatus) -> bool {
     let origin = status.credentials.as_ref().map(|known| known.password);
-    !was_created(status) && origin == Some(PasswordOrigin::Supplied)
+    !status.was_created() && origin == Some(PasswordOrigin::Supplied)
 }
 
 fn judge(project: &SupabaseProject, observed: &Observed, status: &ProjectStatus) -> Password {
     let reference = status.reference.as_deref();
     let recorded = status.credentials.as_ref();
     let digest = recorded.and_then(|credentials| credentials.password_digest.as_deref());
-    let created = was_created(status);
+    let created = status.was_created();
     let supplied = observed.usable_supplied();
     let kept = match &observed.password {
         FoundPassword::Missing => None,
@@ -182,7 +181,7 @@ pub(super) fn rebind(observed: &Observed, status: &mut ProjectStatus) {
 
 /// Nowhere to be found.
 fn lost(project: &SupabaseProject, status: &ProjectStatus) -> Password {
-    let created = was_created(status);
+    let created = status.was_created();
     // Set with the first look at outputs, and never removed: before, nobody can have got the password.
     let handed_out =
         conditions::find(&status.conditions, ConditionType::OutputsWritten.as_str()).is_some();
@@ -206,7 +205,7 @@ pub(super) fn password_differs(observed: &Observed, status: &ProjectStatus) -> b
     let recorded = status.credentials.as_ref();
     let origin = recorded.map(|credentials| credentials.password);
     let digest = recorded.and_then(|credentials| credentials.password_digest.as_deref());
-    was_created(status)
+    status.was_created()
         && origin != Some(PasswordOrigin::Unknown)
         && match &observed.supplied {
             Some(Ok(supplied)) => digest.is_none_or(|digest| {

@@ -26,11 +26,6 @@ pub(in crate::project) fn is_waited_for(status: &ProjectStatus, now: Timestamp) 
     lasted(status, now) < LAG
 }
 
-/// Whether the project came from an attempt of this object.
-pub(in crate::project) fn was_created(status: &ProjectStatus) -> bool {
-    status.was_created()
-}
-
 /// Whether the name of the create calls is kept for now: the answer to one of them was lost and the project came of
 /// another one. Should the lost one arrive after all, the platform refuses it for as long as the name is taken.
 pub(super) fn is_guarded(project: &SupabaseProject, name: &str, now: Timestamp) -> bool {

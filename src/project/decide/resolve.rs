@@ -9,7 +9,7 @@ use super::{Draft, ProjectDecision, SLOW, act, deletes};
 use crate::api::project::AttemptOutcome;
 use crate::api::{Reason, SupabaseProject, annotations};
 use crate::controller::{Inputs, Note, Requeue, Trouble, translate};
-use crate::management::{Error, Withheld};
+use crate::management::{Error, ListedProject, Withheld};
 use crate::project::facts::{Listing, Observed, Problem};
 use crate::project::step::{Claim, Release, Step};
 
@@ -104,16 +104,7 @@ fn found(
     match candidate(project, listing, observed.link.adoption) {
         // Another object has adopted it meanwhile: it is that one's to look after.
         Candidate::Own(_) if observed.holder.is_some() => release(draft, Release::LeaveAlone, None),
-        Candidate::Own(listed) => {
-            let claim = Claim {
-                reference: listed.reference.to_string(),
-                organization: draft.status.organization_slug.clone().unwrap_or_default(),
-                name: listed.name,
-                region: listed.region,
-                own: true,
-            };
-            act(Step::Claim(claim), draft, Requeue::Now)
-        }
+        Candidate::Own(listed) => claim(draft, &listed, true),
         Candidate::Several => {
             let problem = Problem::new(
                 Reason::AmbiguousCreate,
@@ -127,14 +118,7 @@ fn found(
         }
         // A person has said which it is.
         Candidate::Adopt(listed) if deletes(project) && observed.holder.is_none() => {
-            let claim = Claim {
-                reference: listed.reference.to_string(),
-                organization: draft.status.organization_slug.clone().unwrap_or_default(),
-                name: listed.name,
-                region: listed.region,
-                own: false,
-            };
-            act(Step::Claim(claim), draft, Requeue::Now)
+            claim(draft, &listed, false)
         }
         Candidate::None
         | Candidate::Adopt(_)
@@ -142,6 +126,11 @@ fn found(
         | Candidate::Unreadable(_)
         | Candidate::NotFound => absent(project, observed, draft, create_name, listing),
     }
+}
+
+fn claim(draft: Draft, listed: &ListedProject, own: bool) -> ProjectDecision {
+    let organization = draft.status.organization_slug.clone().unwrap_or_default();
+    act(Step::Claim(Claim::of(listed, &organization, own)), draft, Requeue::Now)
 }
 
 /// Not on the list: gone for good once it cannot turn up any more.
@@ -167,36 +156,26 @@ fn absent(
         return blocked(project, draft, &no_credentials(create_name), Requeue::After(LOOK_AGAIN));
     }
     let attempts: Vec<_> = draft.status.attempts().cloned().collect();
-    if let Some(entry) = doubt(&attempts, listing) {
-        if !deletes(project) {
-            let note = orphan(&draft, create_name);
-            return release(draft, Release::LeaveAlone, Some(note));
-        }
-        let problem = Problem::new(
-            Reason::AmbiguousCreate,
-            format!(
-                "{} cannot be read, and may be the project {create_name}; look at it in the dashboard, and set the \
-                 annotation {}: {create_name:?} to let go",
-                name_of(entry),
-                annotations::FORCE_ORPHAN
-            ),
-        );
-        return blocked(project, draft, &problem, Requeue::After(SLOW));
-    }
-    if let Some(what) = undecidable(project, &attempts, listing) {
-        if !deletes(project) {
-            let note = orphan(&draft, create_name);
-            return release(draft, Release::LeaveAlone, Some(note));
-        }
-        let problem = Problem::new(
-            Reason::AmbiguousCreate,
+    let unclear = match doubt(&attempts, listing) {
+        Some(entry) => Some(format!(
+            "{} cannot be read, and may be the project {create_name}; look at it in the dashboard, and set the",
+            name_of(entry)
+        )),
+        None => undecidable(project, &attempts, listing).map(|what| {
             format!(
                 "{what}; look at the organization in the dashboard, and set spec.adoption.ref to the project that shall be \
-                 deleted, or the annotation {}: {create_name:?} to let go",
-                annotations::FORCE_ORPHAN
-            ),
-        );
-        return blocked(project, draft, &problem, Requeue::After(SLOW));
+                 deleted, or the"
+            )
+        }),
+    };
+    let Some(unclear) = unclear else {
+        return release(draft, Release::Remove, None);
+    };
+    if !deletes(project) {
+        let note = orphan(&draft, create_name);
+        return release(draft, Release::LeaveAlone, Some(note));
     }
-    release(draft, Release::Remove, None)
+    let message =
+        format!("{unclear} annotation {}: {create_name:?} to let go", annotations::FORCE_ORPHAN);
+    blocked(project, draft, &Problem::new(Reason::AmbiguousCreate, message), Requeue::After(SLOW))
 }
